@@ -3,11 +3,11 @@
 //! an agent that continues here also continues there.
 
 use crate::scene::{Mode, case, no_weapons, policy, sites};
+use crate::script::Program;
 use harness::{Envoy, Process, Setup, Version, agents_packages, agents_python, node, wait_for};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/envoy/agents");
 
@@ -54,44 +54,15 @@ const NPM: &[(&str, &str)] = &[
     ("ai google", "APICallError"),
 ];
 
-/// A script with agents that gets its requests line by line.
-struct Agents {
-    child: Child,
-    questions: ChildStdin,
-    results: BufReader<ChildStdout>,
-}
-
-impl Agents {
-    fn start(mut command: Command, envoy: &Envoy, mode: Mode, double: SocketAddr) -> Agents {
-        let mut child = command
+/// Starts a script with agents, which answers line by line.
+fn start_agents(mut command: Command, envoy: &Envoy, mode: Mode, double: SocketAddr) -> Program {
+    Program::start(
+        command
             .current_dir(FOLDER)
             .arg(envoy.site(mode.word()).address.to_string())
             .arg(double.to_string())
-            .args(std::env::var_os("AGENTGUARD_CODING"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the agents");
-        Agents {
-            questions: child.stdin.take().expect("a pipe"),
-            results: BufReader::new(child.stdout.take().expect("a pipe")),
-            child,
-        }
-    }
-
-    fn ask(&mut self, question: &Value) -> Value {
-        writeln!(self.questions, "{question}").expect("a reader");
-        let mut line = String::new();
-        self.results.read_line(&mut line).expect("UTF-8");
-        serde_json::from_str(&line).expect("what the script prints")
-    }
-}
-
-impl Drop for Agents {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+            .args(std::env::var_os("AGENTGUARD_CODING")),
+    )
 }
 
 /// Starts the provider double. Returns its address.
@@ -120,8 +91,8 @@ fn start(name: &str, rule: Value) -> (Process, SocketAddr, Envoy) {
 struct Stage<'e> {
     envoy: &'e Envoy,
     mode: Mode,
-    python: Agents,
-    npm: Agents,
+    python: Program,
+    npm: Program,
 }
 
 impl<'e> Stage<'e> {
@@ -134,8 +105,8 @@ impl<'e> Stage<'e> {
         Stage {
             envoy,
             mode,
-            python: Agents::start(python, envoy, mode, double),
-            npm: Agents::start(npm, envoy, mode, double),
+            python: start_agents(python, envoy, mode, double),
+            npm: start_agents(npm, envoy, mode, double),
         }
     }
 
@@ -264,7 +235,7 @@ fn coding_agents_show_the_reason_continue_and_never_run_denied_calls() {
     let site = envoy.site(Mode::Portable.word());
     let mut python = Command::new(agents_python());
     python.arg("coding.py");
-    let mut agents = Agents::start(python, &envoy, Mode::Portable, address);
+    let mut agents = start_agents(python, &envoy, Mode::Portable, address);
     for (client, most) in CODING {
         let mut ask = |say: &str, touch: &[&str], files: &[&str], told: &str| {
             let question = json!({"client": client, "say": say, "touch": touch});

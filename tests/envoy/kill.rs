@@ -1,7 +1,10 @@
 //! The kill switch: a second filter of the module, whose file `agentguard kill` changes while Envoy runs.
 
 use crate::scene::{Mode, answers, calls, in_mode, policy, refusal, says, with};
-use harness::{Answer, Envoy, Gate, Host, Http, Request, Sample, Setup, Site, Version, wait_for};
+use harness::{
+    Answer, Envoy, Gate, Host, Http, Request, Sample, Setup, Site, Version, replace_watched,
+    wait_for,
+};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -77,9 +80,7 @@ impl KillFile {
         let text = std::fs::read_to_string(self.path()).expect("a file");
         let mut resource: Value = serde_json::from_str(&text).expect("JSON");
         edit(&mut resource);
-        let new = self.folder.join("new");
-        std::fs::write(&new, resource.to_string()).expect("a file");
-        std::fs::rename(&new, self.path()).expect("it takes its place");
+        replace_watched(&self.path(), &resource);
     }
 
     /// The filter as it stands in a chain.

@@ -5,16 +5,80 @@ use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The folder of the scripts.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/envoy");
 
-/// The programs that nobody waits for. Packages take a second or more to load, so that tests use one after another. A program
-/// ends when its standard input does: with the tests.
-static IDLE: Mutex<Vec<Program>> = Mutex::new(Vec::new());
+/// A running program. It ends with whoever started it.
+pub struct Program {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    errors: Arc<Mutex<String>>,
+}
 
-/// The command of a program.
+impl Program {
+    /// Starts a program.
+    ///
+    /// # Panics
+    /// It can't be started.
+    pub fn start(command: &mut Command) -> Program {
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        // The packages would use a proxy of the machine.
+        for proxy in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+            command.env_remove(proxy);
+        }
+        let mut child = command.spawn().expect("the program");
+        let errors = Arc::new(Mutex::new(String::new()));
+        let told = Arc::clone(&errors);
+        let mut stderr = child.stderr.take().expect("a pipe");
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = stderr.read(&mut bytes) {
+                locked(&told).push_str(&String::from_utf8_lossy(&bytes[..count]));
+            }
+        });
+        Program {
+            input: child.stdin.take().expect("a pipe"),
+            output: BufReader::new(child.stdout.take().expect("a pipe")),
+            child,
+            errors,
+        }
+    }
+
+    /// Returns what the program answers to a line.
+    ///
+    /// # Panics
+    /// It ends instead.
+    pub fn ask(&mut self, line: &Value) -> Value {
+        writeln!(self.input, "{line}").expect("a reader");
+        let mut answer = String::new();
+        self.output.read_line(&mut answer).expect("UTF-8");
+        if answer.is_empty() {
+            let _ = self.child.wait();
+        }
+        assert!(!answer.is_empty(), "it ended: {}", locked(&self.errors));
+        serde_json::from_str(&answer).expect("what the program prints")
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A failed test leaves what is locked as it was.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A program for one test after another: packages take a second or more to load.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Script {
     /// Path of the interpreter or program.
@@ -23,74 +87,28 @@ pub struct Script {
     pub arguments: Vec<OsString>,
 }
 
-struct Program {
-    script: Script,
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-    errors: Arc<Mutex<String>>,
-}
+/// The programs that nobody waits for. They end when their standard input does: with the tests.
+static IDLE: Mutex<Vec<(Script, Program)>> = Mutex::new(Vec::new());
 
 impl Script {
     /// Returns what the program answers to a line.
     ///
     /// # Panics
     /// It ends instead.
-    pub fn answer(&self, line: &Value) -> Value {
+    pub fn answer(self, line: &Value) -> Value {
         let idle = {
-            let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
-            let at = idle.iter().position(|program| program.script == *self);
-            at.map(|at| idle.swap_remove(at))
+            let mut idle = locked(&IDLE);
+            let at = idle.iter().position(|(script, _)| *script == self);
+            at.map(|at| idle.swap_remove(at).1)
         };
         let mut program = idle.unwrap_or_else(|| self.start());
-        writeln!(program.input, "{line}").expect("a reader");
-        let mut answer = String::new();
-        program.output.read_line(&mut answer).expect("UTF-8");
-        if answer.is_empty() {
-            let _ = program.child.wait();
-        }
-        assert!(
-            !answer.is_empty(),
-            "{self:?} ended: {}",
-            program
-                .errors
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        );
-        let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.push(program);
-        serde_json::from_str(&answer).expect("what the program prints")
+        let answer = program.ask(line);
+        locked(&IDLE).push((self, program));
+        answer
     }
 
     fn start(&self) -> Program {
         let mut command = Command::new(&self.program);
-        command
-            .args(&self.arguments)
-            .current_dir(FOLDER)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        // The packages would use a proxy of the machine.
-        for proxy in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
-            command.env_remove(proxy);
-        }
-        let mut child = command.spawn().expect("the packages");
-        let errors = Arc::new(Mutex::new(String::new()));
-        let told = Arc::clone(&errors);
-        let mut stderr = child.stderr.take().expect("a pipe");
-        std::thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            while let Ok(count @ 1..) = stderr.read(&mut bytes) {
-                let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-                told.push_str(&String::from_utf8_lossy(&bytes[..count]));
-            }
-        });
-        Program {
-            script: self.clone(),
-            input: child.stdin.take().expect("a pipe"),
-            output: BufReader::new(child.stdout.take().expect("a pipe")),
-            child,
-            errors,
-        }
+        Program::start(command.args(&self.arguments).current_dir(FOLDER))
     }
 }

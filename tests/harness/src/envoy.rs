@@ -450,12 +450,20 @@ impl Running {
     }
 }
 
-/// Replaces the file of a watched filter atomically, as Envoy requires.
+/// Replaces a file that Envoy watches, atomically, as it requires.
+///
+/// # Panics
+/// The file can't be written.
+pub fn replace_watched(file: &Path, content: &Value) {
+    let new = file.with_extension("new");
+    std::fs::write(&new, content.to_string()).expect("a file beside the watched one");
+    std::fs::rename(&new, file).expect("it takes its place");
+}
+
+/// Replaces the file of a watched filter.
 fn put_filter(site: &Site, home: &Path) {
-    let directory = site.directory(home);
-    let new = directory.join("filter.json.new");
-    std::fs::write(&new, site.discovery(&module()).to_string()).expect("a file for a filter");
-    std::fs::rename(&new, directory.join("filter.json")).expect("the file takes its place");
+    let file = site.directory(home).join("filter.json");
+    replace_watched(&file, &site.discovery(&module()));
 }
 
 /// A running Envoy with a provider double as upstream. A failing test prints its logs.

@@ -18,7 +18,9 @@ mod wire;
 
 pub use bootstrap::{Configuration, Site};
 pub use client::{Http, Live, Request, Response, Upload};
-pub use envoy::{Envoy, Host, Listening, Sample, Setup, Version, module, native, wasm};
+pub use envoy::{
+    Envoy, Host, Listening, Sample, Setup, Version, module, native, replace_watched, wasm,
+};
 pub use otlp::{Span, spans};
 pub use page::Page;
 pub use process::{

@@ -5,16 +5,21 @@
 //! own, by the files that Envoy watches, and no other test has the Envoy meanwhile.
 
 use crate::bootstrap::Site;
-use crate::envoy::{Envoy, Options, Running, Setup, module};
+use crate::envoy::{Envoy, Options, Running, Setup, module, replace_watched};
 use crate::provider::Provider;
 use crate::wait::wait_for;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// All Envoys of the pool. One that nothing else refers to is idle.
 static POOL: Mutex<Vec<Arc<Running>>> = Mutex::new(Vec::new());
+
+/// A failed test leaves the list as it was.
+fn pool() -> MutexGuard<'static, Vec<Arc<Running>>> {
+    POOL.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Maximum of Envoys in the pool; each takes some 150 MB. Two threads use two at a time.
 const MOST: usize = 6;
@@ -36,12 +41,9 @@ pub(crate) fn empty(home: &Path) {
     put(home, CLUSTERS, 0, Vec::new());
 }
 
-/// Replaces a file that Envoy watches, atomically, as it requires.
 fn put(home: &Path, file: &str, version: usize, resources: Vec<Value>) {
     let update = json!({"version_info": version.to_string(), "resources": resources});
-    let new = home.join(format!("{file}.new"));
-    std::fs::write(&new, update.to_string()).expect("a file that Envoy watches");
-    std::fs::rename(&new, home.join(file)).expect("the file takes its place");
+    replace_watched(&home.join(file), &update);
 }
 
 /// Names the message that a resource is.
@@ -50,8 +52,9 @@ fn typed(message: &str, mut resource: Value) -> Value {
     resource
 }
 
+/// Returns an Envoy with these options that no test has, or a new one.
 fn idle(options: &Options) -> Arc<Running> {
-    let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut pool = pool();
     let is_idle = |running: &Arc<Running>| Arc::strong_count(running) == 1;
     let found = pool
         .iter()
@@ -72,8 +75,7 @@ fn idle(options: &Options) -> Arc<Running> {
     });
     let compiled = Setup::with_options(options.clone(), vec![Site::new("compiled", &policy)]);
     let running = Arc::clone(&compiled.dynamic().start().running);
-    let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-    pool.push(Arc::clone(&running));
+    self::pool().push(Arc::clone(&running));
     running
 }
 
@@ -127,8 +129,7 @@ pub(crate) fn lease(setup: Setup) -> Result<Envoy, String> {
 /// Takes the listeners of a test from its Envoy. After a failed test nobody uses the Envoy any more.
 pub(crate) fn give_back(running: &Arc<Running>, home: &Path) {
     if std::thread::panicking() {
-        let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-        pool.retain(|other| !Arc::ptr_eq(other, running));
+        pool().retain(|other| !Arc::ptr_eq(other, running));
     } else {
         put(&running.home, LISTENERS, 0, Vec::new());
     }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 
 /// Starts the command in the background, prints its process id, and kills it when standard input ends. The test holds
-/// the other end, which closes however the test ends, also by a signal. A command that was
-/// killed takes its files in `$SCRATCH` with it. Exits with the command's own status.
+/// the other end, which closes however the test ends, also by a signal. A command that was killed takes its files in
+/// `$SCRATCH` with it. Exits with the command's own status.
 const WARDEN: &str = r#"
 exec 3<&0
 out=$1; shift
