@@ -38,6 +38,14 @@ pub struct HttpMessage {
 }
 
 impl HttpMessage {
+    /// Returns the headers as hosts hand them over.
+    pub fn header_slices(&self) -> Vec<(&[u8], &[u8])> {
+        let headers = self.headers.iter();
+        headers
+            .map(|(name, value)| (name.as_slice(), value.as_slice()))
+            .collect()
+    }
+
     /// Creates a half whose body arrives in one chunk.
     pub fn new(headers: &[(&str, &str)], body: &[u8]) -> HttpMessage {
         HttpMessage {
@@ -269,11 +277,7 @@ impl Simulation<'_> {
             headers: request.headers.clone(),
             ..HttpMessage::default()
         };
-        let headers: Vec<(&[u8], &[u8])> = request
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_slice(), value.as_slice()))
-            .collect();
+        let headers = request.header_slices();
         let has_body = !request.chunks.is_empty() || request.trailers;
         let step = self.flow.request_headers(&RequestHead {
             headers: &headers,
@@ -327,11 +331,7 @@ impl Simulation<'_> {
     }
 
     fn response(&mut self, response: &HttpMessage) {
-        let headers: Vec<(&[u8], &[u8])> = response
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_slice(), value.as_slice()))
-            .collect();
+        let headers = response.header_slices();
         let now = self.tick();
         let has_body = !response.chunks.is_empty() || response.trailers;
         let step = self.flow.response_headers(&ResponseHead {

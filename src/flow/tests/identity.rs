@@ -412,11 +412,7 @@ fn a_request_that_is_routed_again_is_not_let_alone() {
         ));
         let mut flow = Flow::new(guard);
         let request = asking(&[("x-agent-key", KEY)]);
-        let headers: Vec<(&[u8], &[u8])> = request
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_slice(), value.as_slice()))
-            .collect();
+        let headers = request.header_slices();
         let step = flow.request_headers(&RequestHead {
             headers: &headers,
             end: false,
@@ -481,11 +477,7 @@ fn a_policy_for_clusters_is_for_every_request_of_a_proxy_that_tells_none() {
         sources()
     ));
     let request = chat_request(&says("hi"));
-    let headers: Vec<(&[u8], &[u8])> = request
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_slice(), value.as_slice()))
-        .collect();
+    let headers = request.header_slices();
     let untold: (&dyn Properties, Option<u16>) = (&UntoldClusters, Some(401));
     // A route without a cluster is none of the policy's.
     let without: (&dyn Properties, Option<u16>) = (&MemoryProperties::default(), None);

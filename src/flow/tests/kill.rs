@@ -145,11 +145,7 @@ fn a_response_that_is_still_to_come_is_stopped() {
                     kill(guard, all());
                 }
                 let answer = hello();
-                let headers: Vec<(&[u8], &[u8])> = answer
-                    .headers
-                    .iter()
-                    .map(|(name, value)| (name.as_slice(), value.as_slice()))
-                    .collect();
+                let headers = answer.header_slices();
                 let head = ResponseHead {
                     headers: &headers,
                     end: false,
@@ -182,11 +178,7 @@ fn a_response_that_nobody_reads_is_cut() {
         (":authority", "api.openai.com"),
     ];
     let download = HttpMessage::new(&download, b"");
-    let headers: Vec<(&[u8], &[u8])> = download
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_slice(), value.as_slice()))
-        .collect();
+    let headers = download.header_slices();
     let mut flow = Flow::new(Rc::clone(&guard));
     let _ = flow.request_headers(&RequestHead {
         headers: &headers,

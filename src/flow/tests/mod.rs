@@ -77,11 +77,7 @@ fn says(text: &str) -> Vec<u8> {
 
 /// Hands over the head of a request whose body follows.
 fn sends_head(flow: &mut Flow, request: &HttpMessage) -> Step {
-    let headers: Vec<(&[u8], &[u8])> = request
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_slice(), value.as_slice()))
-        .collect();
+    let headers = request.header_slices();
     flow.request_headers(&RequestHead {
         headers: &headers,
         end: false,
@@ -867,11 +863,7 @@ fn a_stream_from_where_none_is_known_is_refused_where_a_rule_looks_at_answers() 
 #[test]
 fn an_upstream_that_does_not_wait_for_the_question_is_judged_all_the_same() {
     let answer = answer(calls(&["delete_customer"]), "tool_calls");
-    let headers: Vec<(&[u8], &[u8])> = answer
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_slice(), value.as_slice()))
-        .collect();
+    let headers = answer.header_slices();
     in_both_modes(TOOLS, |guard, _| {
         let mut flow = Flow::new(Rc::clone(guard));
         let _ = sends_head(&mut flow, &chat_request(&says("hi")));

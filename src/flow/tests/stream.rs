@@ -179,11 +179,7 @@ pub(super) fn most_behind(
 ) -> usize {
     let _ = sends_head(flow, request);
     let _ = flow.request_body(&mut request.body().as_slice(), true, NOW);
-    let came: Vec<(&[u8], &[u8])> = response
-        .headers
-        .iter()
-        .map(|(n, v)| (n.as_slice(), v.as_slice()))
-        .collect();
+    let came = response.header_slices();
     let _ = flow.response_headers(&ResponseHead {
         headers: &came,
         end: false,

@@ -968,11 +968,7 @@ fn signs_of_life_pass() {
 fn begun(case: &StreamCase, guard: &Rc<Guard>) -> Flow {
     let mut flow = Flow::new(Rc::clone(guard));
     let request = request(case);
-    let headers: Vec<(&[u8], &[u8])> = request
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_slice(), value.as_slice()))
-        .collect();
+    let headers = request.header_slices();
     let _ = flow.request_headers(&RequestHead {
         headers: &headers,
         end: case.question.is_empty(),
