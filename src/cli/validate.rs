@@ -213,14 +213,17 @@ impl<'d> TextReport<'d> {
 
 /// Returns all diagnostics of a document.
 fn all(source: &Source, linted: bool) -> Vec<Diagnostic> {
-    let mut diagnostics = source.loaded.diagnostics.clone();
+    let mut found = Vec::new();
     if let (Some(policy), Some(root)) = (&source.loaded.policy, &source.root) {
-        diagnostics.extend(failing_examples(policy, root));
+        found.extend(failing_examples(policy, root));
         if linted {
-            diagnostics.extend(lint(policy, root));
+            found.extend(lint(policy, root));
         }
     }
-    add_advice(&source.text, &mut diagnostics);
+    add_advice(&source.text, &mut found);
+    // What was wrong with the document itself had its advice when that was loaded.
+    let mut diagnostics = source.loaded.diagnostics.clone();
+    diagnostics.append(&mut found);
     diagnostics.sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span.start));
     diagnostics
 }
