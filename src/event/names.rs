@@ -21,6 +21,7 @@ pub const PROTOCOL_NAMES: &[&str] = &[
     "bedrock.invoke",
     "bedrock.count_tokens",
     "gemini.generate",
+    "gemini.code_assist",
     "gemini.count_tokens",
     "gemini.embed_or_predict",
     "gemini.interactions",

@@ -36,6 +36,8 @@ const V1_ROUTES: &[RouteSpec] = &[
     json("v1/embed", "embed"),
     json("v1/rerank", "rerank"),
     json("rerank", "rerank"),
+    // llama.cpp.
+    json("reranking", "rerank"),
     json("v1/classify", "classify"),
     json("v1/summarize", "summarize"),
     json("v1/tokenize", "tokenize"),

@@ -21,6 +21,7 @@ const ENDPOINTS: &[(&str, &str)] = &[
     ("asyncbatchembedcontent", "batch_embed_contents"),
     ("predict", "predict"),
     ("predictlongrunning", "predict_long_running"),
+    ("fetchpredictoperation", "fetch_predict_operation"),
     ("generateimages", "generate_images"),
 ];
 
@@ -29,6 +30,7 @@ const REQUEST: &[Row] = &[
     ("content", Type::Custom),
     ("requests", Type::Custom),
     ("instances", Type::Custom),
+    ("operationName", Type::Id),
     ("parameters", Type::Tree(Part::Other)),
     ("taskType", Type::Constant),
     ("title", Type::Text(Part::Other)),
@@ -61,7 +63,7 @@ static FORMAT: Format = Format {
     routes: &[],
     coverage: &[CoverageRow {
         route: shown(
-            "`POST …:embedContent`, `…:batchEmbedContents`, `…:predict`, `…:predictLongRunning`",
+            "`POST …:embedContent`, `…:batchEmbedContents`, `…:predict`, `…:predictLongRunning`, `…:fetchPredictOperation`",
         ),
         request: TEXTS,
         answer: TEXT_ANSWER,
@@ -104,6 +106,13 @@ impl Protocol for GeminiEmbed {
             ("modelVersionId", Type::Id),
             ("truncated", Type::Flag),
             ("error", Type::Custom),
+            // An operation.
+            ("name", Type::Id),
+            ("done", Type::Flag),
+            (
+                "response",
+                Type::Object(&[("videos", Type::List(&Type::Object(PREDICTION)))]),
+            ),
         ];
         const PREDICTION: &[Row] = &[
             ("embeddings", Type::Counts),
@@ -111,6 +120,7 @@ impl Protocol for GeminiEmbed {
             ("imageEmbedding", Type::Counts),
             ("videoEmbeddings", Type::Counts),
             ("bytesBase64Encoded", Type::Media),
+            ("gcsUri", Type::Id),
             ("mimeType", Type::Id),
             ("prompt", Type::Text(Part::Text)),
             ("content", Type::Text(Part::Text)),

@@ -154,7 +154,7 @@ impl Protocol for GeminiGenerate {
     }
 
     fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
-        Some(Box::new(generate_stream(context)))
+        Some(Box::new(generate_stream(context, false)))
     }
 }
 

@@ -10,7 +10,7 @@ mod request;
 mod stream;
 mod tools;
 
-pub(super) use answer::{error, response};
+pub(super) use answer::{enveloped, error, response};
 pub(super) use parts::{contents_by, unspoken};
 pub(super) use removal::{denied_response_body, moved, remove_from_response};
 pub(super) use request::generate_request;

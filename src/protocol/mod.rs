@@ -13,6 +13,7 @@ mod bedrock_count_tokens;
 mod bedrock_invoke;
 mod bedrock_shapes;
 mod client_blocks;
+mod code_assist;
 mod cohere;
 mod conversation;
 mod coverage;
@@ -578,6 +579,7 @@ pub const PROTOCOLS: &[&dyn Protocol] = &[
     &bedrock_invoke::BedrockInvoke,
     &bedrock_count_tokens::BedrockCountTokens,
     &gemini_generate::GeminiGenerate,
+    &code_assist::CodeAssist,
     &gemini_generate::GeminiCountTokens,
     &gemini_embed::GeminiEmbed,
     &gemini_interactions::GeminiInteractions,
@@ -736,13 +738,15 @@ fn harmless(head: &RouteHead<'_>) -> Option<&'static str> {
         | [.., "v1" | "v1beta" | "v1alpha" | "v1beta1", "models", _]
         | [.., "publishers", _, "models", _] => Some("models"),
         // Ollama: installed and loaded models. OpenRouter: providers of a model, the budget of a key. LiteLLM: models
-        // behind its aliases. Azure: deployments. Bedrock: models, and inference profiles.
+        // behind its aliases. Azure: deployments. Bedrock: models, and inference profiles. xAI: models by what they make.
         [.., "api", "tags" | "ps"]
         | [.., "models", _, _, "endpoints"]
-        | [.., "model" | "model_group", "info"]
+        | [.., "model" | "models" | "model_group", "info"]
         | [.., "openai", "deployments"]
         | [.., "openai", "deployments", _]
         | [.., "v1", "engines"]
+        | [.., "v1", "language-models" | "image-generation-models" | "video-generation-models"]
+        | [.., "v1", "language-models" | "image-generation-models" | "video-generation-models", _]
         | ["foundation-models" | "inference-profiles"]
         | ["foundation-models" | "inference-profiles", _] => Some("models"),
         [.., "api", "version"]
@@ -751,14 +755,17 @@ fn harmless(head: &RouteHead<'_>) -> Option<&'static str> {
             "v1",
             "key" | "credits" | "providers" | "generation" | "health" | "usage" | "api-key",
         ]
+        | [.., "endpoints", "zdr"]
+        | [.., "key" | "user" | "team", "info"]
+        | [.., "wham", "usage"]
         | [.., "auth", "key"]
         | [.., "organization", "costs"]
         | [.., "organization", "usage", _]
         | [.., "dashboard", "billing", "usage" | "subscription"]
         | ["user", "balance"]
         | [
-            "health_generate" | "metrics" | "load" | "get_model_info" | "server_info" | "info" | "props"
-            | "tokenizer_info" | "is_sleeping",
+            "health_generate" | "metrics" | "load" | "get_load" | "get_model_info" | "model_info" | "server_info"
+            | "get_server_info" | "info" | "props" | "lora-adapters" | "tokenizer_info" | "is_sleeping",
         ] => Some("status"),
         _ => None,
     }

@@ -34,6 +34,8 @@ use std::ops::Range;
 pub(super) struct OpenAiChat;
 
 const ROUTES: &[RouteSpec] = &[json("chat/completions", "chat.completions")];
+/// Name of the endpoint whose answer is fetched later.
+const DEFERRED: &str = "chat.completions.deferred";
 
 const REQUEST: &[Row] = &[
     // Read before all others.
@@ -153,6 +155,8 @@ const RESPONSE: &[Row] = &[
     ("service_tier", Type::Id),
     ("provider", Type::Id),
     ("request_id", Type::Id),
+    // Of an answer that is fetched later.
+    ("response", Type::Read(read_response)),
     ("citations", Type::Tree(Part::Other)),
     ("search_results", Type::Tree(Part::Other)),
     ("prompt", Type::Tree(Part::Other)),
@@ -192,7 +196,9 @@ static FORMAT: Format = Format {
     dialect: Dialect::OpenAi,
     routes: ROUTES,
     coverage: &[CoverageRow {
-        route: shown("`POST …/chat/completions`, and `POST …/v1/chat` with `messages`"),
+        route: shown(
+            "`POST …/chat/completions`, `…/async/chat/completions`, and `POST …/v1/chat` with `messages`",
+        ),
         request: Inspected::As(&[
             Kind::Request,
             Kind::Message,
@@ -225,8 +231,20 @@ impl Protocol for OpenAiChat {
         })
     }
 
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
+        let mut endpoint = routes::endpoint(head, ROUTES)?;
+        let before = head.path.segments.iter().rev().nth(2);
+        if before.is_some_and(|word| word.eq_ignore_ascii_case("async")) {
+            endpoint.name = DEFERRED;
+        }
+        Some(endpoint)
+    }
+
     fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
-        read_request(reader, root, endpoint, ConversationRequired::Required);
+        match endpoint.name {
+            DEFERRED => read_deferred_request(reader, root, endpoint),
+            _ => read_request(reader, root, endpoint, ConversationRequired::Required),
+        }
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
@@ -293,6 +311,18 @@ pub(super) fn read_request(
     openai_shapes::model_is_needed(reader, endpoint);
     let event = Event::new(Kind::Request, Direction::Request, root.place());
     reader.reading.add(event);
+}
+
+/// Reads a request whose answer is fetched later: `{request: {model, messages}, idempotency_key}` (Perplexity).
+fn read_deferred_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
+    const ENVELOPE: &[Row] = &[("request", Type::Custom), ("idempotency_key", Type::Id)];
+    let origin = Origin::of(Author::System, Part::Other);
+    reader.rows(root, ENVELOPE, &origin, &mut |reader, _, request| {
+        read_request(reader, request, endpoint, ConversationRequired::Required);
+    });
+    if root.get("request").is_none() {
+        reader.problem(codes::AG2001, root, "`request` is missing");
+    }
 }
 
 /// Reads a response of choices, or an error.

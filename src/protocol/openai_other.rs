@@ -19,7 +19,7 @@ use super::stream::StreamReader;
 use super::{
     BodyForm, CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format,
     Inspected, MINTED, Protocol, RequestContext, ResponseEdit, ResponseForm, RouteHead,
-    TEXT_ANSWER, TEXTS,
+    TEXT_ANSWER, TEXTS, provider_of,
 };
 use crate::diag::codes;
 use crate::wire::json::{Edits, Value, quote};
@@ -47,13 +47,20 @@ const STORED_CHAT: &str = "chat.completions.retrieve";
 const TRACES: &str = "traces";
 const OCR: &str = "ocr";
 const EVALS: &str = "evals";
+/// Name of endpoints that search: xAI's collections, and the web, by Perplexity and LiteLLM.
+const SEARCH: &str = "search";
 
 const fn form(path: &'static str, name: &'static str) -> RouteSpec {
     json(path, name).body(BodyForm::Multipart)
 }
 
+/// A change of what is kept, for which OpenAI has `POST`, and Mistral and Google other methods.
 const fn action(path: &'static str, name: &'static str) -> RouteSpec {
-    json(path, name).body(BodyForm::JsonOrNothing)
+    let route = json(path, name).body(BodyForm::JsonOrNothing);
+    RouteSpec {
+        methods: "POST PUT PATCH",
+        ..route
+    }
 }
 
 /// Routes; the more specific path comes before the more general one.
@@ -65,6 +72,8 @@ const ROUTES: &[RouteSpec] = &[
     get("GET DELETE", "responses/*", RETRIEVED),
     get("GET", "chat/completions/*/messages", STORED_CHAT),
     get("GET", "chat/completions", STORED_CHAT),
+    // xAI.
+    get("GET", "chat/deferred-completion/*", STORED_CHAT),
     get("GET DELETE", "chat/completions/*", STORED_CHAT),
     json("chat/completions/*", STORED_CHAT),
     json("conversations/*/items", "conversations.items"),
@@ -74,9 +83,14 @@ const ROUTES: &[RouteSpec] = &[
         "conversations/*/items/*",
         "conversations.items",
     ),
+    // Mistral.
+    json("conversations/*/restart", "conversations"),
+    get("GET", "conversations/*/history", "conversations"),
+    get("GET", "conversations/*/messages", "conversations"),
     action("conversations/*", "conversations"),
     get("GET DELETE", "conversations/*", "conversations"),
     action("conversations", "conversations"),
+    get("GET", "conversations", "conversations"),
     get("GET", "files/*/content", FILE_CONTENT).answer(ResponseForm::File),
     get("GET", "containers/*/files/*/content", FILE_CONTENT).answer(ResponseForm::File),
     form("containers/*/files", "containers.files"),
@@ -131,6 +145,11 @@ const ROUTES: &[RouteSpec] = &[
     json("batches/*/requests", BATCH_REQUESTS),
     get("GET", "batches/*/requests", BATCH_REQUESTS),
     get("GET", "batches/*/results", BATCH_RESULTS),
+    // Mistral.
+    action("batch/jobs/*/cancel", "batches"),
+    json("batch/jobs", BATCH_CREATE),
+    get("GET", "batch/jobs", "batches"),
+    get("GET DELETE", "batch/jobs/*", "batches"),
     action("batches/*/cancel", "batches"),
     action("batches/*:cancel", "batches"),
     json("batches", BATCH_CREATE),
@@ -149,9 +168,27 @@ const ROUTES: &[RouteSpec] = &[
     get("GET", "threads/*/messages", "threads.messages"),
     action("threads/*/messages/*", "threads.messages"),
     get("GET DELETE", "threads/*/messages/*", "threads.messages"),
+    get("GET", "threads/*/items", "threads.messages"),
     action("threads", "threads"),
     action("threads/*", "threads"),
+    get("GET", "threads", "threads"),
     get("GET DELETE", "threads/*", "threads"),
+    // Mistral, and Azure with versions.
+    action("agents", "agents"),
+    action("agents/*", "agents"),
+    action("agents/*/versions", "agents"),
+    get("GET", "agents", "agents"),
+    get("GET DELETE", "agents/*", "agents"),
+    get("GET", "agents/*/versions", "agents"),
+    get("GET DELETE", "agents/*/versions/*", "agents"),
+    action("libraries", "libraries"),
+    action("libraries/*", "libraries"),
+    form("libraries/*/documents", UPLOADED),
+    get("GET", "libraries", "libraries"),
+    get("GET DELETE", "libraries/*", "libraries"),
+    get("GET", "libraries/*/documents", "libraries"),
+    get("GET DELETE", "libraries/*/documents/*", "libraries"),
+    get("GET", "libraries/*/documents/*/text_content", "libraries"),
     json("assistants", "assistants"),
     action("assistants/*", "assistants"),
     get("GET", "assistants", "assistants"),
@@ -162,6 +199,11 @@ const ROUTES: &[RouteSpec] = &[
     form("videos/edits", "videos"),
     form("videos/extensions", "videos"),
     form("videos", "videos"),
+    // Azure.
+    form("video/generations/jobs", "videos"),
+    get("GET", "video/generations/jobs", "videos"),
+    get("GET DELETE", "video/generations/jobs/*", "videos"),
+    get("GET", "video/generations/*/content/video", FILE_CONTENT).answer(ResponseForm::Media),
     get("GET", "videos", "videos"),
     get("GET DELETE", "videos/*", "videos"),
     get("GET", "fine_tuning/jobs/*/events", "fine_tuning"),
@@ -169,16 +211,40 @@ const ROUTES: &[RouteSpec] = &[
     action("fine_tuning/jobs/*/cancel", "fine_tuning"),
     action("fine_tuning/jobs/*/pause", "fine_tuning"),
     action("fine_tuning/jobs/*/resume", "fine_tuning"),
+    json("graders/run", EVALS),
+    json("graders/validate", EVALS),
+    // Together.
+    action("fine-tunes/*/cancel", "fine_tuning"),
+    json("fine-tunes", "fine_tuning"),
+    get("GET", "fine-tunes", "fine_tuning"),
+    get("GET", "fine-tunes/*", "fine_tuning"),
+    get("GET", "fine-tunes/*/events", "fine_tuning"),
     json("fine_tuning/jobs", "fine_tuning"),
     get("GET", "fine_tuning/jobs", "fine_tuning"),
     get("GET", "fine_tuning/jobs/*", "fine_tuning"),
+    get("GET", "checkpoints/*/permissions", "fine_tuning"),
+    get("GET", "skills", "skills"),
+    get("GET DELETE", "skills/*", "skills"),
+    get("GET", "skills/*/content", FILE_CONTENT).answer(ResponseForm::File),
+    get("GET", "skills/*/versions", "skills"),
+    get("GET DELETE", "skills/*/versions/*", "skills"),
     get("DELETE", "models/*", "models.delete"),
+    // llama.cpp and LM Studio.
+    json("models/load", "models.load"),
+    json("models/unload", "models.load"),
     // Agents SDK; Claude Code.
     json("traces/ingest", TRACES),
     json("event_logging/batch", TRACES),
     json("claude_code/metrics", TRACES),
     json("claude_cli_feedback", TRACES),
-    get("GET", "claude_code/settings", "settings"),
+    get("GET", "claude_code/*", "settings"),
+    get("GET", "claude_cli/*", "settings"),
+    get("GET", "api/claude_code_grove", "settings"),
+    get("GET", "api/claude_code_penguin_mode", "settings"),
+    get("GET", "oauth/profile", "settings"),
+    get("GET", "oauth/usage", "settings"),
+    // codex.
+    json("analytics-events/events", TRACES),
     // Mistral.
     json("ocr", OCR),
     json("evals/*/runs", EVALS),
@@ -201,10 +267,29 @@ const ROUTES: &[RouteSpec] = &[
     json("pooling", "pooling"),
     json("classify", "classify"),
     json("embedding", "pooling"),
+    // SGLang; Text Embeddings Inference and Text Generation Inference of Hugging Face.
+    json("encode", "pooling"),
+    json("embed", "pooling"),
+    json("embed_all", "pooling"),
+    json("embed_sparse", "pooling"),
+    json("similarity", "pooling"),
+    json("decode", "detokenize"),
+    json("chat_tokenize", "tokenize"),
+    // Voyage, Jina, LiteLLM, xAI.
+    json("multimodalembeddings", "pooling"),
+    json("contextualizedembeddings", "pooling"),
+    json("v1/segment", "tokenize"),
+    json("utils/token_counter", "tokenize"),
+    json("tokenize-text", "tokenize"),
+    json("documents/search", SEARCH),
+    json("v1/search/*", SEARCH),
     // Google's batches.
     json("*:batchGenerateContent", BATCH_GENERATE),
     json("*:asyncBatchEmbedContent", BATCH_EMBED),
 ];
+
+/// Perplexity's search. Other services have such a path, too.
+const WEB_SEARCH: RouteSpec = json("search", SEARCH);
 
 /// Endpoints that return a key, a session or a signed URL, with which traffic bypasses the proxy.
 const MINTING: &[RouteSpec] = &[
@@ -236,6 +321,8 @@ const MINTING: &[RouteSpec] = &[
     action("key/regenerate", "keys"),
     action("key/*/regenerate", "keys"),
     action("user/new", "keys"),
+    // Claude Code.
+    action("claude_cli/create_api_key", "keys"),
 ];
 
 static FORMAT: Format = Format {
@@ -251,7 +338,7 @@ static FORMAT: Format = Format {
         },
         CoverageRow {
             route: shown(
-                "what is kept at the provider: stored answers, conversations, assistants, threads, runs, files, containers, vector stores, batches (streamed: answers, runs, Mistral's conversations; other streams are AG2014)",
+                "what is kept at the provider: stored answers, conversations, agents, libraries, assistants, threads, runs, files, containers, vector stores, batches (streamed: answers, runs, Mistral's conversations; other streams are AG2014)",
             ),
             request: CONVERSATION,
             answer: ANSWER_WITH_RESULTS,
@@ -259,7 +346,15 @@ static FORMAT: Format = Format {
         },
         CoverageRow {
             route: shown(
-                "`POST …/ocr`, `…/evals…`, `…/traces/ingest`, `…/event_logging/batch`, `…/claude_code/metrics`; `GET …/evals…`, `…/slots`, `…/claude_code/settings`",
+                "`POST …/ocr`, `…/evals…`, `…/graders/run`, `…/traces/ingest`, `…/event_logging/batch`, `…/claude_code/metrics`, `…/analytics-events/events`; `GET …/evals…`, `…/slots`, `…/claude_code/settings` and other settings of Claude Code",
+            ),
+            request: TEXTS,
+            answer: TEXT_ANSWER,
+            stream: Inspected::UNREAD_STREAM,
+        },
+        CoverageRow {
+            route: shown(
+                "`POST …/tokenize`, `…/detokenize`, `…/token_counter`, `…/apply-template`; `…/embed`, `…/embedding`, `…/multimodalembeddings`, `…/pooling`, `…/encode`, `…/score`, `…/similarity`, `…/classify`; `…/documents/search`, `…/v1/search/NAME`, Perplexity's `/search`; `…/models/load`",
             ),
             request: TEXTS,
             answer: TEXT_ANSWER,
@@ -292,7 +387,10 @@ impl Protocol for OpenAiOther {
         if let Some(endpoint) = minting(head) {
             return Some(endpoint);
         }
-        let endpoint = routes::endpoint(head, ROUTES)?;
+        let endpoint = routes::endpoint(head, ROUTES).or_else(|| {
+            let is_perplexity = provider_of(head.host) == "perplexity";
+            routes::endpoint(head, &[WEB_SEARCH]).filter(|_| is_perplexity)
+        })?;
         if !matches!(endpoint.name, BATCH_GENERATE | BATCH_EMBED) {
             return Some(endpoint);
         }

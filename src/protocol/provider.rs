@@ -10,6 +10,7 @@ const HOSTS: &[(&str, &str)] = &[
     (".cognitiveservices.azure.com", "azure"),
     ("api.anthropic.com", "anthropic"),
     ("generativelanguage.googleapis.com", "gemini"),
+    ("cloudcode-pa.googleapis.com", "gemini"),
     ("aiplatform.googleapis.com", "vertex"),
     ("-aiplatform.googleapis.com", "vertex"),
     (".api.aws", "bedrock-mantle"),

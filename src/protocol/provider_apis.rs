@@ -56,6 +56,8 @@ pub(super) const ANTHROPIC: ProviderApi = ProviderApi {
         "user_profiles",
         "tunnels",
         "organizations",
+        "mcp_servers",
+        "environment_providers",
     ],
     is_asked: |head| {
         provider_of(head.host) == "anthropic"
@@ -91,6 +93,15 @@ pub(super) const BEDROCK: ProviderApi = ProviderApi {
         "guardrail",
         "guardrail-checks",
         "async-invoke",
+        "guardrails",
+        "prompts",
+        "prompt-routers",
+        "custom-models",
+        "imported-models",
+        "model-customization-jobs",
+        "model-invocation-job",
+        "model-invocation-jobs",
+        "provisioned-model-throughputs",
     ],
     is_asked: |head| head.host.starts_with("bedrock"),
 };
@@ -191,12 +202,12 @@ impl Protocol for ProviderApi {
         let resource = self.resource(head)?;
         let body = match head.method {
             "GET" | "HEAD" | "DELETE" => BodyForm::Absent,
-            "POST" | "PUT" | "PATCH" => BodyForm::Json,
+            "POST" | "PUT" | "PATCH" => BodyForm::JsonOrNothing,
             _ => return None,
         };
         Some(Endpoint {
             body,
-            code: (body == BodyForm::Json && mints(head)).then_some(codes::AG2013),
+            code: (body != BodyForm::Absent && mints(head)).then_some(codes::AG2013),
             model: Known::Unknown,
             ..Endpoint::named(resource)
         })

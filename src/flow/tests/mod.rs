@@ -9,6 +9,7 @@ mod a2a;
 mod approval_service;
 mod approvals;
 mod beyond_limits;
+mod code_assist;
 mod content;
 mod contradictions;
 mod data;

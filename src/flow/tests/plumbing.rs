@@ -206,7 +206,7 @@ fn tell(host: &str, path: &str, body: &Value) -> HttpMessage {
     HttpMessage::new(&headers, body.to_string().as_bytes())
 }
 
-const LISTS: [(&str, &str); 21] = [
+const LISTS: [(&str, &str); 30] = [
     ("api.openai.com", "/v1/models"),
     ("api.openai.com", "/v1/models/gpt-4o"),
     ("api.openai.com", "/v1/organization/costs?start_time=1"),
@@ -233,6 +233,15 @@ const LISTS: [(&str, &str); 21] = [
     ("bedrock.us-east-1.amazonaws.com", "/foundation-models"),
     ("bedrock.us-east-1.amazonaws.com", "/inference-profiles"),
     ("api.deepseek.com", "/user/balance"),
+    ("api.x.ai", "/v1/language-models"),
+    ("api.x.ai", "/v1/image-generation-models/grok-2-image"),
+    ("x.services.ai.azure.com", "/models/info"),
+    ("openrouter.ai", "/api/v1/endpoints/zdr"),
+    ("litellm.internal", "/key/info"),
+    ("sglang.internal", "/get_server_info"),
+    ("sglang.internal", "/model_info"),
+    ("llama.internal", "/lora-adapters"),
+    ("chatgpt.com", "/backend-api/wham/usage"),
     ("generativelanguage.googleapis.com", "/v1beta/models"),
 ];
 
@@ -278,7 +287,7 @@ rules:
   - { id: model, match: { model: secret-model }, action: deny }
 ";
     type Told = fn(&str) -> Value;
-    let told: [(&str, &str, Told); 4] = [
+    let told: [(&str, &str, Told); 20] = [
         (
             "api.openai.com",
             "/v1/traces/ingest",
@@ -299,6 +308,82 @@ rules:
             "/v1/evals/e1/runs",
             |text| json!({"data_source": {"type": "completions", "model": "gpt-4o", "input_messages": {"template": [{"role": "user", "content": text}]}}}),
         ),
+        (
+            "api.openai.com",
+            "/v1/fine_tuning/alpha/graders/run",
+            |text| json!({"grader": {"type": "string_check", "input": text}, "model_sample": "x"}),
+        ),
+        (
+            "chatgpt.com",
+            "/backend-api/codex/analytics-events/events",
+            |text| json!({"events": [{"name": text}]}),
+        ),
+        (
+            "api.perplexity.ai",
+            "/search",
+            |text| json!({"query": text, "max_results": 3}),
+        ),
+        (
+            "api.perplexity.ai",
+            "/async/chat/completions",
+            |text| json!({"request": {"model": "sonar", "messages": [{"role": "user", "content": text}]}}),
+        ),
+        (
+            "litellm.internal",
+            "/v1/search/tavily",
+            |text| json!({"query": text}),
+        ),
+        (
+            "litellm.internal",
+            "/utils/token_counter",
+            |text| json!({"model": "m", "messages": [{"role": "user", "content": text}]}),
+        ),
+        (
+            "api.x.ai",
+            "/v1/documents/search",
+            |text| json!({"query": text}),
+        ),
+        (
+            "api.x.ai",
+            "/v1/tokenize-text",
+            |text| json!({"model": "m", "text": text}),
+        ),
+        ("tei.internal", "/embed", |text| json!({"inputs": text})),
+        (
+            "tei.internal",
+            "/embed_sparse",
+            |text| json!({"inputs": ["x", text]}),
+        ),
+        (
+            "tei.internal",
+            "/similarity",
+            |text| json!({"inputs": {"source_sentence": "x", "sentences": ["y", text]}}),
+        ),
+        (
+            "tgi.internal",
+            "/chat_tokenize",
+            |text| json!({"messages": [{"role": "user", "content": text}]}),
+        ),
+        (
+            "sglang.internal",
+            "/encode",
+            |text| json!({"model": "m", "text": text}),
+        ),
+        (
+            "api.voyageai.com",
+            "/v1/multimodalembeddings",
+            |text| json!({"model": "m", "inputs": [{"content": [{"type": "text", "text": text}]}]}),
+        ),
+        (
+            "api.voyageai.com",
+            "/v1/contextualizedembeddings",
+            |text| json!({"model": "m", "inputs": [["x", text]]}),
+        ),
+        (
+            "llama.internal",
+            "/reranking",
+            |text| json!({"model": "m", "query": "x", "documents": [text]}),
+        ),
     ];
     in_both_modes(policy, |guard, _| {
         for (host, path, body) in told {
@@ -314,7 +399,7 @@ rules:
                 answers(json!({})),
             );
             let upstream = String::from_utf8(seen.upstream.clone().unwrap().body()).unwrap();
-            assert!(upstream.contains("[EMAIL]"), "{path}");
+            assert!(upstream.contains("[EMAIL]"), "{path}: {upstream}");
             let seen = exchange(guard, &tell(host, path, &body("hi")), answers(json!({})));
             assert_eq!(record(&seen)["decision"], "allow", "{path}");
             assert_eq!(record(&seen)["coverage"]["level"], "full", "{path}");

@@ -8,8 +8,16 @@ use crate::protocol::json_edit::choice_number;
 use crate::protocol::reader::{Origin, Reader, Row, Type, UsageKeys};
 use crate::wire::json::{self, Value};
 
+/// Member of Code Assist's responses with that of Gemini.
+pub(super) const ENVELOPE: &str = "response";
+
 pub(super) const RESPONSE: &[Row] = &[
     ("candidates", Type::Custom),
+    // Of Code Assist, whose responses contain those of Gemini.
+    (ENVELOPE, Type::Custom),
+    ("traceId", Type::Id),
+    ("consumedCredits", Type::Counts),
+    ("remainingCredits", Type::Counts),
     ("usageMetadata", Type::Usage(&USAGE)),
     ("modelVersion", Type::Model),
     ("responseId", Type::Id),
@@ -56,7 +64,11 @@ pub(super) const CANDIDATE: &[Row] = &[
 /// Reads the whole body of a response.
 pub(in crate::protocol) fn response(reader: &mut Reader<'_>, root: Value<'_>) {
     let origin = answered(0);
-    reader.rows(root, RESPONSE, &origin, &mut |reader, _, candidates| {
+    reader.rows(root, RESPONSE, &origin, &mut |reader, key, candidates| {
+        if key == ENVELOPE {
+            response(reader, candidates);
+            return;
+        }
         let mut at = 0usize;
         reader.array(candidates, |reader, element| {
             let number = choice_number(element, at);
@@ -65,6 +77,11 @@ pub(in crate::protocol) fn response(reader: &mut Reader<'_>, root: Value<'_>) {
             at = at.saturating_add(1);
         });
     });
+}
+
+/// Returns the response inside that of Code Assist; any other response is its own.
+pub(in crate::protocol) fn enveloped(root: Value<'_>) -> Value<'_> {
+    root.get(ENVELOPE).unwrap_or(root)
 }
 
 fn answered(choice: u32) -> Origin {

@@ -7,7 +7,7 @@
 //! {"candidates":[{"content":{"parts":[{"functionCall":{"partialArgs":[{"jsonPath":"$.city","stringValue":"Be","willContinue":true}],"willContinue":true}}],"role":"model"}}]}
 //! ```
 
-use super::answer::{CANDIDATE, RESPONSE};
+use super::answer::{CANDIDATE, ENVELOPE, RESPONSE, enveloped};
 use super::parts::{CONTENT, one_or_many, read_part, role};
 use super::removal::{denied_frame, is_call, remove_from_response, sign, text_part};
 use crate::event::{Kind, Part, Turn};
@@ -29,11 +29,20 @@ pub(in crate::protocol) struct Candidates {
     calls: Calls,
     /// Whether constants arrive as numbers.
     as_number: bool,
+    /// Whether the client expects each frame in Code Assist's envelope.
+    has_envelope: bool,
 }
 
 /// Returns a reader of a response.
-pub(in crate::protocol) fn generate_stream(context: &RequestContext) -> ChoiceStream<Candidates> {
-    ChoiceStream::new(context, Candidates::default())
+pub(in crate::protocol) fn generate_stream(
+    context: &RequestContext,
+    has_envelope: bool,
+) -> ChoiceStream<Candidates> {
+    let format = Candidates {
+        has_envelope,
+        ..Candidates::default()
+    };
+    ChoiceStream::new(context, format)
 }
 
 /// Candidate so far.
@@ -340,6 +349,7 @@ impl ChoiceFormat for Candidates {
         origin: || Origin::answer(0),
         proto_json: true,
         list: Some("candidates"),
+        envelope: Some(ENVELOPE),
         common: &[],
         place: "candidate",
         has_done: false,
@@ -389,7 +399,8 @@ impl ChoiceFormat for Candidates {
     ) -> Result<(), CannotRemove> {
         let body = frame.body().ok_or(CannotRemove)?;
         let denied = removals.denied_calls();
-        for (number, candidate) in choices(body.root(), "candidates") {
+        let root = enveloped(body.root());
+        for (number, candidate) in choices(root, "candidates") {
             let state = stream.state(number);
             state.kept = state.kept.saturating_sub(calls_of(candidate).count());
             for part in calls_of(candidate) {
@@ -402,10 +413,10 @@ impl ChoiceFormat for Candidates {
                 }
             }
         }
-        if removals.calls.is_empty() && body.root().get("candidates").is_none() {
+        if removals.calls.is_empty() && root.get("candidates").is_none() {
             return Ok(());
         }
-        remove_from_response(body.root(), removals, &mut frame.edits)
+        remove_from_response(root, removals, &mut frame.edits)
     }
 
     fn correct(
@@ -436,6 +447,10 @@ impl ChoiceFormat for Candidates {
     fn denied(stream: &ChoiceStream<Self>, denial: &Denial) -> Vec<SyntheticFrame> {
         let numbers = stream.numbers(|_| true);
         let frame = denied_frame(&denial.message(), &numbers, stream.format.as_number);
+        let frame = match stream.format.has_envelope {
+            true => [br#"{"response":"#.as_slice(), &frame, b"}"].concat(),
+            false => frame,
+        };
         vec![SyntheticFrame::new(None, frame)]
     }
 

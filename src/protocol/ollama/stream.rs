@@ -80,6 +80,7 @@ impl ChoiceFormat for OllamaLines {
         origin: || Origin::piece(IN_LINE),
         proto_json: false,
         list: None,
+        envelope: None,
         common: &["model", "created_at"],
         place: "",
         has_done: false,

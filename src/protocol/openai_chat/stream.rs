@@ -444,6 +444,7 @@ impl ChoiceFormat for Chunks {
         origin: beside,
         proto_json: false,
         list: Some("choices"),
+        envelope: None,
         common: &["id", "created", "model"],
         place: "choice",
         has_done: true,

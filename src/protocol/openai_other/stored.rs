@@ -21,12 +21,15 @@ const REQUEST: &[Row] = &[
     ("assistant_id", Type::Custom),
     ("agent_id", Type::Custom),
     ("inputs", Type::Read(conversation_inputs)),
+    // A version of Azure's agents: `{definition: {kind: "prompt", model, instructions, tools}}`.
+    ("definition", Type::Custom),
     ("instructions", Type::Read(instructions)),
     ("additional_instructions", Type::Read(instructions)),
     ("system", Type::Read(instructions)),
     ("prompt", Type::Read(prompt)),
     ("prompts", Type::Read(prompt)),
     ("query", Type::Read(prompt)),
+    ("text", Type::Read(prompt)),
     ("text_1", Type::Read(prompt)),
     ("text_2", Type::Read(prompt)),
     ("data_1", Type::Read(prompt)),
@@ -195,6 +198,8 @@ pub(super) const OBJECT: &[Row] = &[
     ("text", Type::Text(Part::Text)),
     ("content", Type::Custom),
     ("choices", Type::Read(openai_chat::read_choices)),
+    // Of a request whose answer is fetched later.
+    ("response", Type::Read(object)),
     ("data", Type::Read(object)),
     ("items", Type::Read(object)),
     ("outputs", Type::Read(object)),
@@ -255,9 +260,15 @@ pub(super) fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &
     reader.rows(root, REQUEST, &origin, &mut |reader, key, value| {
         request_member(reader, root, key, value, is_batch);
     });
-    // A continued conversation has a model, instructions and tools that the request does not contain.
-    let says = |name: &str| root.get(name).is_some_and(|value| !value.is_null());
-    if says("inputs") && !says("model") && !says("agent_id") {
+    // A continued conversation has a model, instructions and tools that the request does not contain, and so has an agent that
+    // is changed.
+    let said = root.get("definition").unwrap_or(root);
+    let says = |name: &str| said.get(name).is_some_and(|value| !value.is_null());
+    let is_kept = match endpoint.name {
+        "conversations" => says("inputs"),
+        name => name == "agents",
+    };
+    if is_kept && !says("model") && !says("agent_id") {
         reader.uninspectable(root, "provider_state");
         reader.reading.continues_elsewhere = true;
         reader.reading.models.unknown = true;
@@ -293,7 +304,7 @@ fn request_member(
             reader.reading.count_message(&from);
             content(reader, value, &Origin { from, ..user });
         }
-        "thread" => {
+        "thread" | "definition" => {
             reader.rows(value, REQUEST, &user, &mut |reader, key, member| {
                 request_member(reader, value, key, member, is_batch);
             });
@@ -315,7 +326,17 @@ fn prompt(reader: &mut Reader<'_>, value: Value<'_>) {
 }
 
 fn conversation_inputs(reader: &mut Reader<'_>, value: Value<'_>) {
-    if value.kind() != json::ValueKind::Array {
+    // A sentence and those that it is compared with.
+    if value.get("source_sentence").is_some() {
+        let user = Origin::of(Author::User, Part::Text);
+        let texts = reader.tree(value);
+        reader.emit_text(value, texts, &user);
+        return;
+    }
+    let is_list = value.kind() == json::ValueKind::Array;
+    let is_object = |element: Value<'_>| element.kind() == json::ValueKind::Object;
+    // Texts to embed, or one input.
+    if !is_list || !value.elements().all(is_object) {
         prompt(reader, value);
         return;
     }

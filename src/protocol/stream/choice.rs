@@ -32,6 +32,8 @@ pub(in crate::protocol) struct ChoiceSpec {
     pub proto_json: bool,
     /// Member with the choices; `None` if a frame is the only choice.
     pub list: Option<&'static str>,
+    /// Member that contains a frame, where servers wrap it.
+    pub envelope: Option<&'static str>,
     /// Members that the frames of the filter repeat, as the first frame contained them.
     pub common: &'static [&'static str],
     /// Name of a choice in audit events.
@@ -150,6 +152,36 @@ impl<F: ChoiceFormat> ChoiceStream<F> {
     }
 }
 
+impl<F: ChoiceFormat> ChoiceStream<F> {
+    /// Reads the members of a frame, and notes the choices that they belong to.
+    fn members(
+        &mut self,
+        reader: &mut Reader<'static>,
+        frame: Value<'_>,
+        lanes: &mut OrderingGroups,
+    ) {
+        let spec = &F::SPEC;
+        let origin = (spec.origin)();
+        reader.row_lists(frame, spec.frame, &origin, &mut |reader, key, value| {
+            if Some(key) == spec.envelope {
+                self.members(reader, value, lanes);
+                return;
+            }
+            if Some(key) != spec.list {
+                F::member(self, reader, key, value);
+                return;
+            }
+            let mut at = 0usize;
+            reader.array(value, |reader, choice| {
+                let number = choice_number(choice, at);
+                F::choice(self, reader, choice, number);
+                *lanes = lanes.and(OrderingGroups::of(number));
+                at = at.saturating_add(1);
+            });
+        });
+    }
+}
+
 impl<F: ChoiceFormat> StreamReader for ChoiceStream<F> {
     fn read(&mut self, reader: &mut Reader<'static>, root: Value<'_>, _: Option<&str>) {
         let spec = &F::SPEC;
@@ -162,20 +194,7 @@ impl<F: ChoiceFormat> StreamReader for ChoiceStream<F> {
         }
         F::begin(self, reader, root);
         let mut lanes = OrderingGroups::default();
-        let origin = (spec.origin)();
-        reader.row_lists(root, spec.frame, &origin, &mut |reader, key, value| {
-            if Some(key) != spec.list {
-                F::member(self, reader, key, value);
-                return;
-            }
-            let mut at = 0usize;
-            reader.array(value, |reader, choice| {
-                let number = choice_number(choice, at);
-                F::choice(self, reader, choice, number);
-                lanes = lanes.and(OrderingGroups::of(number));
-                at = at.saturating_add(1);
-            });
-        });
+        self.members(reader, root, &mut lanes);
         reader.frame.lanes = match lanes == OrderingGroups::default() {
             true => OrderingGroups::ALL,
             false => lanes,
@@ -232,6 +251,8 @@ impl<F: ChoiceFormat> StreamReader for ChoiceStream<F> {
             edits: &mut frame.edits,
             changes,
         };
+        let wrapped = F::SPEC.envelope.and_then(|name| root.get(name));
+        let root = wrapped.unwrap_or(root);
         match F::SPEC.list {
             Some(list) => {
                 choices(root, list).for_each(|choice| F::correct(self, choice, corrected))
