@@ -720,6 +720,35 @@ const GENERATE: StreamCase = StreamCase {
     ..USUAL
 };
 
+/// In the envelope of Code Assist.
+fn wrapped((name, payload): Event) -> Event {
+    (name, json!({"response": payload, "traceId": "1f"}))
+}
+
+const CODE_ASSIST: StreamCase = StreamCase {
+    name: "gemini.code_assist",
+    protocol: "gemini.code_assist",
+    path: "/v1internal:streamGenerateContent?alt=sse",
+    question: r#"{"model":"gemini-x","request":{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}}"#,
+    answer: |said| generate_answer(said).into_iter().map(wrapped).collect(),
+    client: Client {
+        text: &["/response/candidates/0/content/parts/0/text"],
+        denial: &["/response/candidates/0/content/parts/0/text"],
+        tool: &["/response/candidates/0/content/parts/0/functionCall/name"],
+        args: &["/response/candidates/0/content/parts/0/functionCall/args"],
+        finish: &["/response/candidates/0/finishReason"],
+        error: &["/error/message"],
+        numbers: &[],
+    },
+    beside: Some(|index, text| wrapped(candidate(index, json!({"text": text}), None))),
+    at: ("#candidate/0", "/response/candidates/0/content/parts/0"),
+    more: Some(|| {
+        let (events, record) = more_of_generate();
+        (events.into_iter().map(wrapped).collect(), record)
+    }),
+    ..GENERATE
+};
+
 fn interaction_answer(said: &[Said<'_>]) -> Vec<Event> {
     let of = |kind: &str, status: &str| {
         let mut interaction =
@@ -1622,6 +1651,7 @@ pub const CASES: &[StreamCase] = &[
         ..USUAL
     },
     GENERATE,
+    CODE_ASSIST,
     StreamCase {
         name: "gemini.generate, as an array",
         path: "/v1beta/models/gemini-x:streamGenerateContent",
