@@ -22,7 +22,7 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
     name: "vendor_token",
     groups: &["secrets.vendor"],
     doc: Doc {
-        finds: "Tokens of some hundred vendors that begin with a prefix of theirs: 1Password, Adobe, Age, Aiven, Airtable, Alibaba, Apify, Atlassian, Authress, Bitbucket, Buildkite, Cerebras, CircleCI, ClickHouse, Clojars, Cloudflare, CockroachDB, Contentful, crates.io, Deno, Docker, Doppler, Dropbox, Duffel, Dynatrace, E2B, EasyPost, Facebook, Figma, Firecrawl, Fireworks, Flutterwave, Fly.io, Frame.io, Google OAuth, Groq, Harness, Heroku, HubSpot, Infracost, Jina, Kimi, Langfuse, LangSmith, LaunchDarkly, Linear, LlamaCloud, Mapbox, MaxMind, Neon, Netlify, New Relic, Notion, NVIDIA, Octopus Deploy, OpenRouter, OpenShift, Paddle, PayPal, Perplexity, Pinecone, Plaid, PlanetScale, PostHog, Postman, Prefect, Pulumi, ReadMe, Render, Replicate, Resend, RubyGems, Scalingo, Sendinblue, Sentry, SettleMint, Shippo, Snyk, Sonar, Sourcegraph, Supabase, Tailscale, Tavily, Trello, Typeform, Vercel, Voyage, xAI and others; Teams webhooks; the data of Kubernetes secrets.",
+        finds: "Tokens of some hundred vendors that begin with a prefix of theirs: 1Password, Adobe, Age, Aiven, Airtable, Alibaba, Apify, Atlassian, Authress, Bitbucket, Buildkite, Cerebras, CircleCI, ClickHouse, ClickUp, Clojars, Cloudflare, CockroachDB, Contentful, crates.io, Deno, Docker, Doppler, Dropbox, Duffel, Dynatrace, E2B, EasyPost, Facebook, Figma, Firecrawl, Fireworks, Flutterwave, Fly.io, Frame.io, Google OAuth, Groq, Harness, Heroku, HubSpot, Infracost, Jina, Kimi, Klaviyo, Langfuse, LangSmith, LaunchDarkly, Linear, LlamaCloud, Mapbox, MaxMind, Neon, Netlify, New Relic, Notion, NVIDIA, Octopus Deploy, OpenRouter, OpenShift, Paddle, PayPal, Perplexity, Pinecone, Plaid, PlanetScale, PostHog, Postman, Prefect, Pulumi, ReadMe, Render, Replicate, Resend, RubyGems, Scalingo, Sendinblue, Sentry, SettleMint, Shippo, Snyk, Sonar, Sourcegraph, Supabase, Tailscale, Tavily, Trello, Typeform, Vercel, Voyage, xAI and others; Teams webhooks; the data of Kubernetes secrets.",
         misses: "Vendors whose tokens have no prefix: their values are found by the name they are assigned to (`generic_api_key`).",
         source: "The vendors' documentation; GitHub Docs, supported secret scanning patterns",
     },
@@ -216,6 +216,8 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
             token("sk.eyJ1Ijoi", r"[0-9a-zA-Z_-]{40,300}\.[0-9a-zA-Z_-]{22}"),
             token("snyk_uat.", r"[0-9a-f]{8}\.[0-9a-zA-Z_-]{100,1500}"),
             token("dnkey-", "[0-9a-zA-Z_=-]{20,120}"),
+            token("pk_", "[0-9a-f]{34}"),
+            token("pk_", "[0-9]{6,10}_[0-9A-Z]{32}"),
         ]),
         Anchor::Mixed(29..=29, PreFilter::ALWAYS.before(b"_"), maxmind),
         Anchor::Mixed(6..=6, PreFilter::ALWAYS.before(b"_"), maxmind),
@@ -320,6 +322,17 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
             ],
         ),
         hit(
+            concat!(
+                "klaviyo = pk",
+                "_1771c9a9ff879ebf899e7b9e91f682db8a, clickup = pk",
+                "_48213976_H7DN3RLM5KSJ9TYBG2FWXQ4ZPER6UCA1"
+            ),
+            &[
+                concat!("pk", "_1771c9a9ff879ebf899e7b9e91f682db8a"),
+                concat!("pk", "_48213976_H7DN3RLM5KSJ9TYBG2FWXQ4ZPER6UCA1"),
+            ],
+        ),
+        hit(
             "kind: Secret\ndata:\n  key: bXlwYXNzd29yZA==\n",
             &["key: bXlwYXNzd29yZA=="],
         ),
@@ -338,8 +351,8 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
             "words",
         ),
         miss(
-            "phc_hV7dN3rLm5KsJ9tYbG2fWxQ4zPeR6uCa1kTqZ8mXwEo, rnd_generator_of_the_first_kind",
-            "a public key, a name",
+            "phc_hV7dN3rLm5KsJ9tYbG2fWxQ4zPeR6uCa1kTqZ8mXwEo, rnd_generator_of_the_first_kind, pk_48213976",
+            "a public key, a name, the key of a row",
         ),
         miss(concat!("nt", "n_12345678901abc"), "too short"),
         miss(
