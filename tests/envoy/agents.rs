@@ -217,6 +217,7 @@ const CODING: &[(&str, usize)] = &[
     ("codex", 1),
     ("claude", 1),
     ("gemini", 1),
+    ("gemini by account", 1),
     ("opencode responses", 2),
     ("opencode anthropic", 2),
     ("opencode chat", 2),

@@ -56,15 +56,27 @@ def claude(home):
     return ["--allowedTools", "Bash", "-p"], variables
 
 
-def gemini(home):
-    settings = {
-        "security": {"auth": {"selectedType": "gemini-api-key"}},
-        "telemetry": {"enabled": False},
-        "privacy": {"usageStatisticsEnabled": False},
-    }
-    write(home, ".gemini/settings.json", json.dumps(settings))
-    variables = {"GOOGLE_GEMINI_BASE_URL": ADDRESS, "GEMINI_API_KEY": "none", "GEMINI_CLI_NO_RELAUNCH": "1"}
-    return ["--skip-trust", "--yolo", "-m", "gemini-2.5-pro", "-p"], variables
+def gemini(login, variables):
+    def prepare(home):
+        settings = {
+            "security": {"auth": {"selectedType": login}},
+            "telemetry": {"enabled": False},
+            "privacy": {"usageStatisticsEnabled": False},
+        }
+        write(home, ".gemini/settings.json", json.dumps(settings))
+        options = ["--skip-trust", "--yolo", "-m", "gemini-2.5-pro", "-p"]
+        return options, {"GEMINI_CLI_NO_RELAUNCH": "1", **variables}
+
+    return prepare
+
+
+BY_KEY = {"GOOGLE_GEMINI_BASE_URL": ADDRESS, "GEMINI_API_KEY": "none"}
+# What an account asks goes to Code Assist.
+BY_ACCOUNT = {
+    "CODE_ASSIST_ENDPOINT": ADDRESS,
+    "GOOGLE_GENAI_USE_GCA": "true",
+    "GOOGLE_CLOUD_ACCESS_TOKEN": "none",
+}
 
 
 def opencode(package, provider, model):
@@ -83,7 +95,8 @@ def opencode(package, provider, model):
 CLIENTS = {
     "codex": ("codex", codex, "exec_command", "cmd"),
     "claude": ("claude", claude, "Bash", "command"),
-    "gemini": ("gemini", gemini, "run_shell_command", "command"),
+    "gemini": ("gemini", gemini("gemini-api-key", BY_KEY), "run_shell_command", "command"),
+    "gemini by account": ("gemini", gemini("oauth-personal", BY_ACCOUNT), "run_shell_command", "command"),
     "opencode responses": ("opencode", opencode("@ai-sdk/openai", "openai", "gpt-5"), "bash", "command"),
     "opencode anthropic": ("opencode", opencode("@ai-sdk/anthropic", "anthropic", "claude-sonnet-4-5"), "bash", "command"),
     "opencode chat": ("opencode", opencode("@ai-sdk/openai-compatible", "other", "gpt-4o"), "bash", "command"),

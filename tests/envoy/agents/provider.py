@@ -2,7 +2,7 @@
 
 Usage: provider.py       prints its port, and serves until it is killed
 
-It speaks OpenAI's Responses and Chat, Anthropic's Messages and Gemini's generateContent, whole and streamed. Its model calls
+It speaks OpenAI's Responses and Chat, Anthropic's Messages and Gemini's generateContent, in Code Assist's envelope, too, whole and streamed. Its model calls
 the tools of the scenario when a user says "clean up" and they are offered, and answers anything else with a text. Before it does, it checks the
 conversation as the provider would: the texts of its errors are the providers' own. `POST /-/scenario` takes the
 tools to call as a JSON list, each a name or a name and its arguments, and forgets everything; `GET /-/seen` tells the errors that were answered since.
@@ -17,6 +17,17 @@ ARGUMENTS = {"name": "Ada"}
 DONE = "All done."
 # Google's word for a call that no model made: https://ai.google.dev/gemini-api/docs/thought-signatures
 UNSIGNED = {"skip_thought_signature_validator", "context_engineering_is_the_way_to_go"}
+
+
+# What gemini-cli asks of Code Assist beside content.
+ACCOUNT = [
+    "loadCodeAssist",
+    "onboardUser",
+    "fetchAdminControls",
+    "listExperiments",
+    "retrieveUserQuota",
+    "recordCodeAssistMetrics",
+]
 
 
 class Refused(Exception):
@@ -423,6 +434,20 @@ def gemini_stream(answer):
         yield f"data: {json.dumps({**answer, 'candidates': [piece]})}\r\n\r\n"
 
 
+def code_assist(double, body):
+    return {"response": gemini(double, body["request"]), "traceId": double.next("t")}
+
+
+def code_assist_stream(answer):
+    for piece in gemini_stream(answer["response"]):
+        frame = {"response": json.loads(piece.removeprefix("data: ")), "traceId": answer["traceId"]}
+        yield f"data: {json.dumps(frame)}\r\n\r\n"
+
+
+def account(double, body):
+    return {"currentTier": {"id": "standard-tier", "name": "Standard"}, "cloudaicompanionProject": "p-1"}
+
+
 # ---- HTTP ------------------------------------------------------------------------------------------------------------
 
 
@@ -467,8 +492,11 @@ class Handler(BaseHTTPRequestHandler):
             ("/responses", responses, responses_stream, openai_error),
             ("/chat/completions", chat, chat_stream, openai_error),
             ("/messages", messages, messages_stream, anthropic_error),
+            ("/v1internal:generateContent", code_assist, None, gemini_error),
+            ("/v1internal:streamGenerateContent", code_assist, code_assist_stream, gemini_error),
             (":generateContent", gemini, None, gemini_error),
             (":streamGenerateContent", gemini, gemini_stream, gemini_error),
+            *((f"/v1internal:{verb}", account, None, gemini_error) for verb in ACCOUNT),
         ]
         answer, stream, error = next((rest for end, *rest in routes if path.endswith(end)), (None, None, openai_error))
         try:
@@ -478,7 +506,7 @@ class Handler(BaseHTTPRequestHandler):
         except Refused as refused:
             double.seen.append(str(refused))
             return self.reply(refused.status, error(refused.status, str(refused)))
-        if not (body.get("stream") or stream is gemini_stream):
+        if not (body.get("stream") or stream in (gemini_stream, code_assist_stream)):
             return self.reply(200, answered)
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
