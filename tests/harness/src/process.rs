@@ -5,20 +5,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 
 /// Starts the command in the background, prints its process id, and kills it when standard input ends. The test holds
-/// the other end, which closes however the test ends, also by a signal. A command that was killed takes its files in
-/// `$SCRATCH` with it. Exits with the command's own status.
+/// the other end, which closes however the test ends, also by a signal. A command that is killed for this reason
+/// takes its files in `$SCRATCH` with it; those of one that a test kills are the test's. Exits with the command's own status.
 const WARDEN: &str = r#"
 exec 3<&0
 out=$1; shift
 "$@" </dev/null >"$out" 2>&1 3<&- &
 child=$!
 echo "$child"
-{ read -r _ <&3; kill -KILL "$child"; } 2>/dev/null &
+{ read -r _ <&3; [ -z "$SCRATCH" ] || : >"$SCRATCH/orphaned"; kill -KILL "$child"; } 2>/dev/null &
 watch=$!
 wait "$child"
 status=$?
 kill "$watch" 2>/dev/null
-[ "$status" -ne 137 ] || [ -z "$SCRATCH" ] || rm -rf "$SCRATCH"
+[ -z "$SCRATCH" ] || [ ! -e "$SCRATCH/orphaned" ] || rm -rf "$SCRATCH"
 exit "$status"
 "#;
 
