@@ -157,7 +157,10 @@ impl Protocol for Cohere {
     }
 
     fn endpoint_by_body(&self, head: &RouteHead<'_>, body: Value<'_>) -> Option<Endpoint> {
-        (self.asks_for_body(head) && body.get("message").is_some()).then(|| Endpoint::named("chat"))
+        (self.asks_for_body(head)
+            && body.get("message").is_some()
+            && body.get("messages").is_none())
+        .then(|| Endpoint::named("chat"))
     }
 
     fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {

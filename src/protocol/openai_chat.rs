@@ -217,7 +217,7 @@ impl Protocol for OpenAiChat {
     }
 
     /// Writer serves the same format at `/v1/chat`, where Cohere serves another; model servers of clouds serve any format
-    /// at `…/invocations`.
+    /// at `…/invocations`. A body with the conversation of both formats is of neither: each server would read its own.
     fn asks_for_body(&self, head: &RouteHead<'_>) -> bool {
         head.method == "POST"
             && (routes::ends_with(head.path, "v1/chat")
@@ -225,7 +225,10 @@ impl Protocol for OpenAiChat {
     }
 
     fn endpoint_by_body(&self, head: &RouteHead<'_>, body: Value<'_>) -> Option<Endpoint> {
-        (self.asks_for_body(head) && body.get("messages").is_some()).then(|| Endpoint {
+        (self.asks_for_body(head)
+            && body.get("messages").is_some()
+            && body.get("message").is_none())
+        .then(|| Endpoint {
             model: routes::served_model(head.path),
             ..Endpoint::named("chat.completions")
         })

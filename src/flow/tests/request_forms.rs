@@ -308,6 +308,35 @@ fn a_body_has_one_reading() {
 }
 
 #[test]
+fn a_body_with_the_conversations_of_two_formats_is_of_none() {
+    let (message, messages) = (
+        json!("hello"),
+        json!([{"role": "user", "content": "hello"}]),
+    );
+    for (body, code) in [
+        (json!({"model": "m", "message": message}), ""),
+        (json!({"model": "m", "messages": messages}), ""),
+        // Cohere reads the one and Writer the other, each with calls of its own form.
+        (
+            json!({"model": "m", "message": message, "messages": messages}),
+            "AG2007",
+        ),
+        (
+            json!({"model": "m", "message": null, "messages": messages}),
+            "AG2007",
+        ),
+    ] {
+        let sent = body.to_string();
+        let headers = [("content-type", "application/json")];
+        assert_eq!(
+            code_of("POST", "/v1/chat", &headers, sent.as_bytes()),
+            code,
+            "{body}"
+        );
+    }
+}
+
+#[test]
 fn an_upload_has_the_parts_that_every_parser_finds() {
     let field = |head: &str, value: &str| {
         format!("--x\r\nContent-Disposition: form-data; {head}\r\n\r\n{value}\r\n")
