@@ -121,6 +121,12 @@ pub(super) fn unseen_arguments(subject: &LintedPolicy<'_>, findings: &mut Findin
         rule.each_field(&mut |mention, of| {
             decides |= of.is_none() && mention.field == Field::ProviderRun;
         });
+        // What a condition on the tool matches is not worked out: whoever names tools there has said which they are.
+        if let Some(when) = &rule.when {
+            when.each_field(None, &mut |mention, of| {
+                decides |= of.is_none() && mention.field == Field::Tool;
+            });
+        }
         if !restricts || decides || !rule.kinds.contains(Kind::ToolCall) {
             continue;
         }
