@@ -23,6 +23,64 @@ fn records(numbers: std::ops::Range<u32>) -> String {
         .collect()
 }
 
+#[test]
+fn a_record_without_a_time_is_named_and_sorted_nowhere() {
+    let folder = Folder::new("timeless");
+    let log = folder.0.join("audit.jsonl").to_str().unwrap().to_owned();
+    let db = folder.0.join("audit.db").to_str().unwrap().to_owned();
+    let timeless = |time: &str| {
+        format!("{{\"v\":1,\"ts\":{time},\"request_id\":\"lost\",\"decision\":\"deny\"}}\n")
+    };
+    let text = [
+        records(0..2),
+        timeless("\"yesterday\""),
+        timeless("\"9999\""),
+        timeless("\"2026-11-01T00:00:01.000+01:00\""),
+        timeless("1761955200"),
+    ]
+    .concat();
+    std::fs::write(&log, text).unwrap();
+    let place = format!("agentguard: AG9013: {log}:3: the record's `ts` is no time: `yesterday`");
+    for arguments in [
+        &["audit", "query", &log][..],
+        &["audit", "query", &log, "--json"],
+        &["audit", "query", &log, "--since", "2020-01-01"],
+        &["audit", "query", &log, "--decision", "deny"],
+        &["audit", "report", &log],
+        &["audit", "export", &log],
+        &["audit", "index", "--db", &db, &log],
+    ] {
+        let ran = run(arguments);
+        let told = String::from_utf8(ran.stderr.clone()).unwrap();
+        assert_eq!(ran.status.code(), Some(1), "{arguments:?} {told}");
+        assert!(told.starts_with(&place), "{arguments:?} {told}");
+        assert!(
+            told.contains("4 records have no time: the answer lacks them"),
+            "{told}"
+        );
+        assert!(!out(&ran).contains("lost"), "{arguments:?} {}", out(&ran));
+    }
+    // Whoever asks for others does not miss them, and the index has only what has a time.
+    for arguments in [
+        &["audit", "query", &log, "--request-id", "r-1"][..],
+        &["audit", "query", &db],
+    ] {
+        let ran = run(arguments);
+        assert_eq!(
+            (ran.status.code(), &*ran.stderr),
+            (Some(0), &b""[..]),
+            "{arguments:?}"
+        );
+    }
+    let report = run(&["audit", "report", &log, "--format", "json"]);
+    assert_eq!(
+        json_lines(&report)[0]["complete"],
+        false,
+        "{}",
+        out(&report)
+    );
+}
+
 /// A folder with logs and their index.
 struct Logs {
     folder: Folder,

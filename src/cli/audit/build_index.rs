@@ -6,10 +6,10 @@
 use super::super::output::{self, LinkedFile};
 use super::super::{ExitStatus, Failed};
 use super::index::{Index, IndexError};
-use super::index_writer::{IndexWriter, indexed_files, settle};
+use super::index_writer::{Added, IndexWriter, indexed_files, settle};
 use super::indexed_files::{IndexedFile, Mark, Plan, State, plan};
 use super::lines::{Lines, fault_of};
-use super::source::{is_no_exchange, note_no_record, note_others, status};
+use super::source::{Missing, is_no_exchange, note_no_record, note_others, status, tell_timeless};
 use super::trail::{Files, counted};
 use crate::audit::{Fault, Place};
 use crate::diag::codes;
@@ -46,7 +46,7 @@ pub(super) struct BuildIndex {
 struct Progress {
     new: u64,
     others: u64,
-    unread: u64,
+    missing: Missing,
 }
 
 impl BuildIndex {
@@ -70,16 +70,16 @@ impl BuildIndex {
         .map_err(|error| self.failed_at(&error))?;
         if progress.others > 0 {
             note_others(progress.others);
-        } else if records == 0 && progress.unread == 0 {
+        } else if records == 0 && progress.missing.is_nothing() {
             note_no_record();
         }
         let Progress {
             new,
             others,
-            unread,
+            missing,
         } = progress;
         match json {
-            true => output::verbatim_line(
+            true => output::json_line(
                 &json!({"records": records, "new": new, "not_records": others}).to_string(),
             ),
             false => {
@@ -92,7 +92,7 @@ impl BuildIndex {
                 output::line(&format!("{}: {all}{new}", self.db));
             }
         }
-        Ok(status(unread))
+        Ok(status(missing))
     }
 
     fn failed(&self, what: &str) -> Failed {
@@ -264,7 +264,8 @@ fn read(mut writer: IndexWriter, plan: &Plan, progress: &mut Progress) -> Result
             // It is looked at again the next time, even if it stays as it is.
             file.state = State::default();
             let is_written_now = matches!(fault, Fault::Truncated(_));
-            progress.unread = progress.unread.saturating_add(u64::from(!is_written_now));
+            let unread = &mut progress.missing.files;
+            *unread = unread.saturating_add(u64::from(!is_written_now));
         }
         let read = u64::from(writer.next().saturating_sub(first));
         progress.new = progress.new.saturating_add(read);
@@ -295,11 +296,17 @@ fn read_file(
             Err(fault) => return Ok(Some(fault)),
         };
         let is_exchange = !is_no_exchange(line.bytes);
-        if is_exchange && !writer.add(line.bytes)? {
-            if !line.is_complete {
+        match is_exchange.then(|| writer.add(line.bytes)).transpose()? {
+            Some(Added::NoRecord) if !line.is_complete => {
                 return Ok(Some(Fault::Truncated(line.at)));
             }
-            progress.others = progress.others.saturating_add(1);
+            Some(Added::NoRecord) => progress.others = progress.others.saturating_add(1),
+            Some(Added::Timeless(time)) => {
+                let told = &mut progress.missing.timeless;
+                tell_timeless(&format!("{}:{}", file.name, line.at.line), &time, *told);
+                *told = told.saturating_add(1);
+            }
+            Some(Added::Record) | None => {}
         }
         mark.pass(line.bytes, line.behind);
     }

@@ -1,7 +1,7 @@
 //! Which records a query is about: a time range, and conditions on members.
 
 use super::super::{Failed, output};
-use super::members::{MODEL, visit};
+use super::members::{MODEL, is_time, visit};
 use crate::audit::{DECISIONS, MEMBERS, Member, Shape};
 use crate::diag::codes;
 use crate::diag::nearest;
@@ -459,9 +459,10 @@ impl Filter {
                 Test::IsNot => !met,
                 _ => met,
             });
-        match is_met && self.is_within(&time) {
-            true => Reading::Meant(time),
-            false => Reading::Other,
+        match is_met {
+            true if !is_time(&time) => Reading::Timeless(time),
+            true if self.is_within(&time) => Reading::Meant(time),
+            _ => Reading::Other,
         }
     }
 
@@ -477,6 +478,8 @@ impl Filter {
 pub(super) enum Reading {
     /// A record that is meant, and its time.
     Meant(String),
+    /// A record that meets the conditions, whose time is this text, which is none.
+    Timeless(String),
     /// Another record.
     Other,
     /// No record.

@@ -6,6 +6,7 @@
 
 use super::column::{self, Hints, Wanted};
 use super::filter::{Condition, Filter, Reading, Test};
+use super::source::Missing;
 use super::{output, trigram};
 use crate::diag::codes;
 use roaring::RoaringBitmap;
@@ -147,8 +148,8 @@ pub(super) struct Found {
     pub(super) lines: Vec<String>,
     /// Number of all records that are meant; `None` if not all were read.
     pub(super) total: Option<u64>,
-    /// Number of files that could not be read to their ends.
-    pub(super) unread: u64,
+    /// What could not be read.
+    pub(super) missing: Missing,
 }
 
 impl Index {
@@ -650,7 +651,7 @@ fn text_of<'r>(row: &'r rusqlite::Row<'_>) -> Result<&'r str> {
 #[cfg(test)]
 mod tests {
     use super::super::filter::read_condition;
-    use super::super::index_writer::IndexWriter;
+    use super::super::index_writer::{Added, IndexWriter};
     use super::*;
 
     /// Numbers that look random and are the same in each run (xorshift).
@@ -713,7 +714,7 @@ mod tests {
                 _ => IndexWriter::append(&file).unwrap(),
             };
             for line in lines {
-                assert!(writer.add(line.as_bytes()).unwrap());
+                assert_eq!(writer.add(line.as_bytes()).unwrap(), Added::Record);
             }
             writer.finish().unwrap();
         }

@@ -3,7 +3,7 @@
 use super::column::Column;
 use super::index::{APPLICATION, IndexError, LINES_ONLY, TIME, VERSION, hour};
 use super::indexed_files::{IndexedFile, Mark};
-use super::members::visit;
+use super::members::{is_time, visit};
 use super::trigram::{self, Trigrams};
 use roaring::RoaringBitmap;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
@@ -41,6 +41,17 @@ type Result<T> = std::result::Result<T, IndexError>;
 
 /// The values of a path, and the records of the part that have them.
 type Values = HashMap<String, RoaringBitmap>;
+
+/// What became of a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Added {
+    /// It is a record of the index now.
+    Record,
+    /// It is a record whose time is this text, which is none. The index is in the order of times.
+    Timeless(String),
+    /// It is no record.
+    NoRecord,
+}
 
 /// Writes an index.
 pub(super) struct IndexWriter {
@@ -117,10 +128,10 @@ impl IndexWriter {
         self.first = self.next;
     }
 
-    /// Adds a line. Returns false if it is no record.
-    pub(super) fn add(&mut self, line: &[u8]) -> Result<bool> {
+    /// Adds a line, if it is a record.
+    pub(super) fn add(&mut self, line: &[u8]) -> Result<Added> {
         let Ok(text) = std::str::from_utf8(line) else {
-            return Ok(false);
+            return Ok(Added::NoRecord);
         };
         let (mut time, mut request) = (None, None);
         let is_read = visit(line, &mut |path, value| match path {
@@ -129,8 +140,11 @@ impl IndexWriter {
             _ => {}
         });
         let (Some(()), Some(time)) = (is_read, time) else {
-            return Ok(false);
+            return Ok(Added::NoRecord);
         };
+        if !is_time(&time) {
+            return Ok(Added::Timeless(time));
+        }
         let n = self.next;
         self.next = n.checked_add(1).ok_or(IndexError::Full)?;
         self.database
@@ -153,7 +167,7 @@ impl IndexWriter {
         } else if size.checked_rem(CHUNK) == Some(0) {
             self.write_columns()?;
         }
-        Ok(true)
+        Ok(Added::Record)
     }
 
     fn note(&mut self, path: &str, value: &str, n: u32) {

@@ -5,7 +5,7 @@ use super::cells::{spreadsheet, text_table};
 use super::conversation::{conversation, without_content};
 use super::filter::{FilterOptions, note_unknown};
 use super::members::visit;
-use super::source::{Source, status};
+use super::source::{Missing, Source, status};
 use clap::{Args, ValueEnum};
 use std::ops::ControlFlow;
 
@@ -175,12 +175,12 @@ impl Query {
             found
                 .lines
                 .iter()
-                .for_each(|line| output::verbatim_line(line));
-            return Ok(status(found.unread));
+                .for_each(|line| output::recorded_line(line));
+            return Ok(status(found.missing));
         }
         if found.lines.is_empty() {
             output::line("no record");
-            return Ok(status(found.unread));
+            return Ok(status(found.missing));
         }
         let columns = columns_or(&self.columns, QUERY_COLUMNS);
         let rows: Vec<Vec<String>> = found.lines.iter().map(|line| row(line, &columns)).collect();
@@ -203,7 +203,7 @@ impl Query {
                 "the newest {shown} records; there may be more: --limit 0 shows all"
             )),
         }
-        Ok(status(found.unread))
+        Ok(status(found.missing))
     }
 }
 
@@ -241,9 +241,9 @@ impl Export {
         let out = std::io::BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
         let mut out = Writer::new(self.format, out);
         let mut written = out.header(&columns);
-        let (mut contents, mut unread) = (0_u64, 0_u64);
+        let (mut contents, mut missing) = (0_u64, Missing::default());
         if written.is_ok() {
-            unread = source.each(&filter, &mut |line| {
+            missing = source.each(&filter, &mut |line| {
                 let has_content = has_content(line);
                 contents = contents.saturating_add(u64::from(has_content));
                 written = match has_content && self.without_content {
@@ -263,7 +263,7 @@ impl Export {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
                 Err(output::print_output_unwritten(&error))
             }
-            _ => Ok(status(unread)),
+            _ => Ok(status(missing)),
         }
     }
 }

@@ -57,7 +57,7 @@ impl WriteReport {
         };
         let mut summary = Summary::new(prices);
         let mut violations = Violations::new(self.content);
-        let unread = Source::open(&self.files)?.each(&filter, &mut |line| {
+        let missing = Source::open(&self.files)?.each(&filter, &mut |line| {
             if let Some(facts) = Facts::of(line.as_bytes()) {
                 summary.add(&facts);
                 violations.add(&facts, line);
@@ -79,10 +79,14 @@ impl WriteReport {
             ),
             None => "no exchange".to_owned(),
         };
-        let range = match unread {
-            0 => range,
-            _ => format!("{range}. Incomplete: a file could not be read to its end"),
-        };
+        let lacks = [
+            (missing.files, "a file could not be read to its end"),
+            (missing.timeless, "a record has no time"),
+        ];
+        let lacks = lacks.into_iter().filter(|(count, _)| *count > 0);
+        let range = lacks.fold(range, |range, (_, what)| {
+            format!("{range}. Incomplete: {what}")
+        });
         let format = if json {
             ReportFormat::Json
         } else {
@@ -93,9 +97,12 @@ impl WriteReport {
             ReportFormat::Markdown => as_markdown(&range, &sections, &violations),
             ReportFormat::Html => page::html(&range, &sections, &violations),
             ReportFormat::Csv => as_csv(&sections, &violations),
-            ReportFormat::Json => as_json(&summary, &sections, &violations, unread == 0),
+            ReportFormat::Json => {
+                let lacks_nothing = missing.is_nothing();
+                output::visible_json(&as_json(&summary, &sections, &violations, lacks_nothing))
+            }
         });
-        Ok(status(unread))
+        Ok(status(missing))
     }
 }
 

@@ -48,7 +48,7 @@ impl Source {
                 // The oldest of those that are kept is on top; of the same time, the one that was read first.
                 let mut kept = BinaryHeap::new();
                 let mut total = 0_u64;
-                let unread = read(files, filter, &mut |line, time| {
+                let missing = read(files, filter, &mut |line, time| {
                     total = total.saturating_add(1);
                     kept.push(Reverse((time, total, line.to_owned())));
                     if kept.len() > limit {
@@ -63,18 +63,18 @@ impl Source {
                 Ok(Found {
                     lines,
                     total: Some(total),
-                    unread,
+                    missing,
                 })
             }
         }
     }
 
-    /// Hands over all records that are meant. Returns the number of files that could not be read to their ends.
+    /// Hands over all records that are meant. Returns what could not be read.
     pub(super) fn each(
         &self,
         filter: &Filter,
         take: &mut dyn FnMut(&str) -> ControlFlow<()>,
-    ) -> Result<u64, Failed> {
+    ) -> Result<Missing, Failed> {
         match self {
             Source::Index(name, index) => {
                 let mut is_empty = true;
@@ -88,7 +88,7 @@ impl Source {
                 if is_empty {
                     note_empty_index(name, index)?;
                 }
-                Ok(0)
+                Ok(Missing::default())
             }
             Source::Files(files) => read(files, filter, &mut |line, _| take(line)),
         }
@@ -118,16 +118,18 @@ pub(super) fn note_no_record() {
     );
 }
 
-/// Reads the records of files. What can't be read is said, and the rest is read. Returns the number of files that could not be read to
-/// their ends. Fails for files that have lines and no record, because they are no audit logs.
+/// Reads the records of files. What can't be read is said, and the rest is read. Returns what could not
+/// be read. Fails for files that have lines and no record, because they are no audit logs.
 fn read(
     files: &Files,
     filter: &Filter,
     take: &mut dyn FnMut(&str, String) -> ControlFlow<()>,
-) -> Result<u64, Failed> {
-    let (mut others, mut unread) = (0_u64, 0_u64);
+) -> Result<Missing, Failed> {
+    let mut others = 0_u64;
+    let mut missing = Missing::default();
+    let mut timeless = 0_u64;
     let mut has_records = false;
-    let is_ended = each_line(files, &mut unread, &mut |line| {
+    let is_ended = each_line(files, &mut missing.files, &mut |line| {
         if is_no_exchange(line.bytes) {
             return ControlFlow::Continue(());
         }
@@ -135,6 +137,12 @@ fn read(
             (Reading::Meant(time), Ok(text)) => {
                 has_records = true;
                 take(text, time)
+            }
+            (Reading::Timeless(time), _) => {
+                has_records = true;
+                tell_timeless(&files.name(line.at), &time, timeless);
+                timeless = timeless.saturating_add(1);
+                ControlFlow::Continue(())
             }
             (Reading::Other, _) => {
                 has_records = true;
@@ -149,7 +157,8 @@ fn read(
     if has_records && others > 0 && is_ended.is_continue() {
         note_others(others);
     }
-    match (has_records, others, unread) {
+    missing.timeless = timeless;
+    match (has_records, others, missing.files) {
         (false, 0, 0) => note_no_record(),
         (false, 1.., 0) => {
             return Err(output::print_coded(
@@ -162,20 +171,54 @@ fn read(
         }
         _ => {}
     }
-    Ok(unread)
+    Ok(missing)
+}
+
+/// What an answer lacks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Missing {
+    /// Files that could not be read to their ends.
+    pub(super) files: u64,
+    /// Records whose `ts` is no time.
+    pub(super) timeless: u64,
+}
+
+impl Missing {
+    /// Whether the answer lacks nothing.
+    pub(super) fn is_nothing(self) -> bool {
+        self == Missing::default()
+    }
+}
+
+/// Maximum records without a time that are named.
+const MAX_TIMELESS: u64 = 3;
+
+/// Names a record whose `ts` is no time. `told` were named before.
+pub(super) fn tell_timeless(place: &str, time: &str, told: u64) {
+    if told < MAX_TIMELESS {
+        output::print_foreign(&format!(
+            "{place}: the record's `ts` is no time: `{}`; the filter writes `2026-11-22T09:00:00.000Z`: something else has written \
+             or changed this line",
+            output::visible(time)
+        ));
+    }
 }
 
 /// How a command ends that answered from what could be read.
-pub(super) fn status(unread: u64) -> ExitStatus {
-    match unread {
-        0 => ExitStatus::Clean,
-        unread => {
-            output::note(&format!(
-                "{} not be read to the end: the answer lacks what is behind that place",
-                super::trail::counted(unread, "file could", "files could")
-            ));
-            ExitStatus::Found
-        }
+pub(super) fn status(missing: Missing) -> ExitStatus {
+    if missing.files > 0 {
+        output::note(&format!(
+            "{} not be read to the end: the answer lacks what is behind that place",
+            super::trail::counted(missing.files, "file could", "files could")
+        ));
+    }
+    if missing.timeless > 0 {
+        let records = super::trail::counted(missing.timeless, "record has", "records have");
+        output::note(&format!("{records} no time: the answer lacks them"));
+    }
+    match missing.is_nothing() {
+        true => ExitStatus::Clean,
+        false => ExitStatus::Found,
     }
 }
 
