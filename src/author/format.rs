@@ -345,6 +345,18 @@ fn each_scalar(node: &Node, visit: &mut dyn FnMut(&Range<usize>)) {
     }
 }
 
+/// A key or an item that stands in lines of its own.
+#[derive(Clone, Copy)]
+struct Anchor {
+    /// Its first byte. An item that is a mapping begins with its first key, which has an anchor of its own.
+    at: usize,
+    /// The column of the key, or of the item's dash.
+    column: usize,
+    is_item: bool,
+    /// The number of the key or item that it is in.
+    parent: Option<usize>,
+}
+
 struct Writer<'t> {
     text: &'t str,
     out: String,
@@ -352,6 +364,8 @@ struct Writer<'t> {
     leading: BTreeMap<usize, Vec<String>>,
     /// The comment at the end of the line of the key or item that begins here.
     trailing: BTreeMap<usize, String>,
+    /// Comments behind the whole of the key or item that begins here: those at the end of a block that are as far to the right.
+    behind: BTreeMap<(usize, bool), Vec<String>>,
     /// Keys and items that a blank line stands before.
     spaced: BTreeMap<usize, ()>,
     /// Comments behind everything.
@@ -365,6 +379,7 @@ impl<'t> Writer<'t> {
             out: String::new(),
             leading: BTreeMap::new(),
             trailing: BTreeMap::new(),
+            behind: BTreeMap::new(),
             spaced: BTreeMap::new(),
             last: Vec::new(),
         };
@@ -377,28 +392,46 @@ impl<'t> Writer<'t> {
     /// Gives each comment and blank line its place in the tree.
     fn attach(&mut self, root: &Node) {
         let mut anchors = Vec::new();
-        self.anchors(root, &mut anchors);
-        anchors.sort_unstable();
-        anchors.dedup();
+        self.anchors(root, None, &mut anchors);
         let line_of = |at: usize| {
             self.text
                 .get(..at)
                 .map_or(0, |before| before.matches('\n').count())
         };
+        // Comments between the same two keys keep their order: none is further to the right than the one before it.
+        let mut gap = (0, usize::MAX);
         for comment in comments(self.text, root) {
-            let next = anchors.partition_point(|anchor| *anchor < comment.at);
-            let before = next.checked_sub(1).and_then(|at| anchors.get(at)).copied();
-            match (comment.alone, before, anchors.get(next)) {
-                (false, Some(before), _) if line_of(before) == line_of(comment.at) => {
-                    self.trailing.insert(before, comment.text);
+            let next = anchors.partition_point(|anchor| anchor.at < comment.at);
+            let last = next.checked_sub(1);
+            let before = last.and_then(|last| anchors.get(last));
+            if gap.0 != next {
+                gap = (next, usize::MAX);
+            }
+            let column = self.column(comment.at).min(gap.1);
+            let ended = last.filter(|_| comment.alone);
+            let ended = ended.and_then(|last| ended_at(&anchors, last, next, column));
+            match (before, ended, anchors.get(next)) {
+                (Some(before), _, _)
+                    if !comment.alone && line_of(before.at) == line_of(comment.at) =>
+                {
+                    self.trailing.insert(before.at, comment.text);
                 }
-                (_, _, Some(next)) => {
-                    self.leading.entry(*next).or_default().push(comment.text);
+                (_, Some(ended), _) => {
+                    gap.1 = ended.column;
+                    let behind = self.behind.entry((ended.at, ended.is_item));
+                    behind.or_default().push(comment.text);
                 }
-                _ => self.last.push(comment.text),
+                (_, None, Some(next)) => {
+                    gap.1 = 0;
+                    self.leading.entry(next.at).or_default().push(comment.text);
+                }
+                (_, None, None) => {
+                    gap.1 = 0;
+                    self.last.push(comment.text);
+                }
             }
         }
-        for anchor in anchors {
+        for anchor in anchors.iter().map(|anchor| anchor.at) {
             let start = self
                 .text
                 .get(..anchor)
@@ -414,24 +447,52 @@ impl<'t> Writer<'t> {
     }
 
     /// Where keys and items begin that stand in lines of their own.
-    fn anchors(&self, node: &Node, anchors: &mut Vec<usize>) {
+    fn anchors(&self, node: &Node, parent: Option<usize>, anchors: &mut Vec<Anchor>) {
         let inline = self.is_flow(node) && !self.spans_lines(node);
         match &node.data {
             NodeValue::Map(members) if !inline => {
                 for member in members {
-                    anchors.push(member.key_span.start);
-                    self.anchors(&member.value, anchors);
+                    let at = member.key_span.start;
+                    let number = anchors.len();
+                    anchors.push(Anchor {
+                        at,
+                        column: self.column(at),
+                        is_item: false,
+                        parent,
+                    });
+                    self.anchors(&member.value, Some(number), anchors);
                 }
             }
             NodeValue::List(items) if !inline => {
                 for item in items {
-                    // An item that is a mapping begins with its first key.
-                    anchors.push(first_byte(item));
-                    self.anchors(item, anchors);
+                    let at = first_byte(item);
+                    let number = anchors.len();
+                    anchors.push(Anchor {
+                        at,
+                        column: self.column(self.dash(at).unwrap_or(at)),
+                        is_item: true,
+                        parent,
+                    });
+                    self.anchors(item, Some(number), anchors);
                 }
             }
             _ => {}
         }
+    }
+
+    /// Characters before a place in its line.
+    fn column(&self, at: usize) -> usize {
+        let before = self.text.get(..at).unwrap_or_default();
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        line.chars().count()
+    }
+
+    /// The dash of an item that begins here; none between brackets.
+    fn dash(&self, at: usize) -> Option<usize> {
+        let before = self.text.get(..at)?.trim_end_matches(' ');
+        before
+            .ends_with('-')
+            .then(|| before.len().saturating_sub(1))
     }
 
     fn source(&self, node: &Node) -> &'t str {
@@ -476,6 +537,14 @@ impl<'t> Writer<'t> {
         }
     }
 
+    /// What stands behind the whole of a key or an item.
+    fn after(&mut self, at: usize, is_item: bool, indent: usize) {
+        for comment in self.behind.remove(&(at, is_item)).unwrap_or_default() {
+            self.out
+                .push_str(&format!("{}{comment}\n", " ".repeat(indent)));
+        }
+    }
+
     fn end_line(&mut self, at: usize) {
         if let Some(comment) = self.trailing.remove(&at) {
             self.out.push_str(&format!(" {comment}"));
@@ -493,6 +562,7 @@ impl<'t> Writer<'t> {
             let key = self.key(member);
             self.out.push_str(&format!("{key}:"));
             self.value(&member.value, indent, at);
+            self.after(at, false, indent);
         }
     }
 
@@ -534,22 +604,23 @@ impl<'t> Writer<'t> {
             let at = first_byte(item);
             self.before(at, indent);
             self.out.push_str(&format!("{}-", " ".repeat(indent)));
-            if let Some(line) = self.fits(item, indent.saturating_add(2)) {
-                self.out.push_str(&format!(" {line}"));
-                self.end_line(at);
-                continue;
-            }
-            match &item.data {
-                NodeValue::Map(members) => {
+            let fits = self.fits(item, indent.saturating_add(2));
+            match (&item.data, fits) {
+                (_, Some(line)) => {
+                    self.out.push_str(&format!(" {line}"));
+                    self.end_line(at);
+                }
+                (NodeValue::Map(members), None) => {
                     self.out.push(' ');
                     self.block_map(members, indent.saturating_add(2), true);
                 }
-                NodeValue::List(items) => {
+                (NodeValue::List(items), None) => {
                     self.end_line(at);
                     self.block_list(items, indent.saturating_add(2));
                 }
                 _ => self.value(item, indent, at),
             }
+            self.after(at, true, indent);
         }
     }
 
@@ -647,6 +718,22 @@ impl<'t> Writer<'t> {
             NodeValue::List(_) | NodeValue::Map(_) => String::new(),
         }
     }
+}
+
+/// The key or item behind which a comment stands that is between two of them: the innermost one that ended there and is no further
+/// to the right. None if the comment is as far to the left as the next one, which it is about then.
+fn ended_at(anchors: &[Anchor], last: usize, next: usize, column: usize) -> Option<Anchor> {
+    let next = anchors.get(next);
+    if column <= next.map_or(0, |next| next.column) {
+        return None;
+    }
+    let up =
+        |from: Option<usize>| std::iter::successors(from, |number| anchors.get(*number)?.parent);
+    let goes_on = |number: usize| up(next.and_then(|next| next.parent)).any(|open| open == number);
+    let mut ended = up(Some(last)).take_while(|number| !goes_on(*number));
+    ended
+        .find_map(|number| anchors.get(number).filter(|anchor| anchor.column <= column))
+        .copied()
 }
 
 /// The first byte of a node, whatever it begins with.
@@ -915,6 +1002,45 @@ rules:
 "
         );
         assert_eq!(format(&formatted).unwrap(), formatted);
+    }
+
+    #[test]
+    fn a_comment_at_the_end_of_a_block_stays_in_it() {
+        // In each, how it is written; what is so already stays.
+        for (text, written) in [
+            (
+                "rules:\n  - id: a\n    action: deny\n    # - id: in the rule\n  # - id: behind it\n  - id: b\n  # - id: c\nlists:\n  d: [e]\n  # f: [g]\n# top\n",
+                "rules:\n  - id: a\n    action: deny\n    # - id: in the rule\n  # - id: behind it\n  - id: b\n  # - id: c\nlists:\n  d: [e]\n  # f: [g]\n# top\n",
+            ),
+            // Lists that begin at the column of their key.
+            (
+                "rules:\n- id: a\n  action: deny\n  # in a\n- id: b\n  # in b\n# top\nlists: {}\n",
+                "rules:\n  - id: a\n    action: deny\n    # in a\n  - id: b\n    # in b\n# top\nlists: {}\n",
+            ),
+            // Before the first of a block it is about that one, wherever it stands.
+            (
+                "rules:\n      # first\n  - id: a\n",
+                "rules:\n  # first\n  - id: a\n",
+            ),
+            // None passes the one before it.
+            (
+                "a:\n  b:\n    c: 1\n  # one\n    # two\n# three\n  # four\nd: 1\n",
+                "a:\n  b:\n    c: 1\n  # one\n  # two\n# three\n# four\nd: 1\n",
+            ),
+            // Further to the right than everything.
+            ("a:\n  b: 1\n        # far\n", "a:\n  b: 1\n  # far\n"),
+            (
+                "a: [\n  b, # one\n  c\n  # two\n]\nd: 1\n",
+                "a:\n  - b # one\n  - c\n  # two\nd: 1\n",
+            ),
+            (
+                "a:\n  - |\n    text\n    # no comment\n  # one\n  - b\n    # two\n",
+                "a:\n  - |\n    text\n    # no comment\n  # one\n  - b\n  # two\n",
+            ),
+        ] {
+            assert_eq!(format(text).as_deref(), Ok(written), "{text}");
+            assert_eq!(format(written).as_deref(), Ok(written), "{written}");
+        }
     }
 
     #[test]
