@@ -22,7 +22,9 @@ pub use advice::{add_advice, foreign_document};
 pub use analysis::{
     Answers, Difference, KeyChange, ListChange, PolicyOutcome, Proof, Witness, compare,
 };
-pub use doctor::{ConfigurationProblem, Examination, PolicyInUse, Proxy, ReadResource, examine};
+pub use doctor::{
+    ConfigurationProblem, Examination, Files, ModuleFile, PolicyInUse, Proxy, examine,
+};
 pub use explain::{Branch, Explained, Explainer};
 pub use extend::{ReadFile, ReadPolicyFile, resolve};
 pub use format::{FormatError, format_yaml, write_converted, write_json, write_yaml};

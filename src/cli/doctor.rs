@@ -1,13 +1,21 @@
 //! `agentguard doctor FILE`, `agentguard doctor --admin URL`: examines the configuration of an Envoy.
 
 use super::{ExitStatus, Failed, output};
-use crate::author::{ConfigurationProblem, Proxy, examine};
+use crate::author::{ConfigurationProblem, Files, ModuleFile, Proxy, examine};
 use crate::diag::{codes, nearest};
 use clap::Args;
 use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+use std::time::Duration;
 
 /// Maximum bytes of a configuration: a dump of a large mesh has some megabytes, and policies are in it.
 const MAX_BYTES: usize = 256 << 20;
+
+/// How long an admin interface may take to be there, and to answer: whatever listens at the address, the command ends.
+const MAX_CONNECTING: Duration = Duration::from_secs(5);
+const MAX_ANSWERING: Duration = Duration::from_secs(30);
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
@@ -34,8 +42,11 @@ pub(super) struct Doctor {
 impl Doctor {
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         let (name, document) = self.document()?;
-        let mut proxy =
-            Proxy::read(&document, &read_resource).map_err(|what| not_envoys(&name, &what))?;
+        let files = Files {
+            resource: &read_resource,
+            module: &module_file,
+        };
+        let mut proxy = Proxy::read(&document, files).map_err(|what| not_envoys(&name, &what))?;
         if proxy.listener_names().is_empty() {
             return Err(output::print_coded(
                 codes::AG9013,
@@ -47,16 +58,21 @@ impl Doctor {
         }
         self.keep_listeners(&name, &mut proxy)?;
         let examination = examine(&proxy);
+        for what in proxy.unseen() {
+            output::note(&format!(
+                "agentguard: note: {name}: {what} are not in it and were not examined; --admin URL asks the running Envoy"
+            ));
+        }
         if json {
             for policy in &examination.policies {
-                output::verbatim_line(
+                output::json_line(
                     &json!({"listener": policy.listener, "policy": policy.policy, "version": policy.version,
                             "module": policy.module})
                     .to_string(),
                 );
             }
             for problem in &examination.problems {
-                output::verbatim_line(
+                output::json_line(
                     &json!({"code": problem.code, "title": title(problem), "place": problem.place,
                             "what": problem.what, "fix": problem.fix})
                     .to_string(),
@@ -173,6 +189,23 @@ fn yaml_fault(report: &str) -> String {
     )
 }
 
+/// Looks at the first bytes of a module's file. One whose folder is not there either belongs to another machine.
+fn module_file(path: &str) -> ModuleFile {
+    let path = Path::new(path);
+    let mut start = [0; 4];
+    let read = std::fs::metadata(path).and_then(|status| match status.is_file() {
+        true => File::open(path)?.read_exact(&mut start),
+        false => Err(ErrorKind::InvalidData.into()),
+    });
+    match read.map_err(|error| error.kind()) {
+        Ok(()) if start == *b"\0asm" => ModuleFile::Wasm,
+        Ok(()) if start == *b"\x7fELF" => ModuleFile::SharedObject,
+        Ok(()) | Err(ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => ModuleFile::Other,
+        Err(ErrorKind::NotFound) if output::folder_of(path).is_dir() => ModuleFile::Missing,
+        Err(_) => ModuleFile::Unknown,
+    }
+}
+
 /// Reads the file of a watched filter, if it is on this machine.
 fn read_resource(path: &str) -> Option<Value> {
     parsed(&output::read_at_most(path, MAX_BYTES).ok()?).ok()
@@ -190,11 +223,25 @@ fn fetch(url: &str) -> Result<Vec<u8>, Failed> {
     };
     let base = url.trim_end_matches('/');
     let mut response = ureq::get(format!("{base}/config_dump"))
+        .config()
+        .timeout_connect(Some(MAX_CONNECTING))
+        .timeout_global(Some(MAX_ANSWERING))
+        .build()
         .call()
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(|error| failed(unanswered(&error)))?;
     let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX);
     let read = response.body_mut().with_config().limit(limit).read_to_vec();
-    read.map_err(|error| failed(error.to_string()))
+    read.map_err(|error| failed(unanswered(&error)))
+}
+
+/// Why an admin interface gave no answer.
+fn unanswered(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Timeout(_) => {
+            format!("no answer within {} seconds", MAX_ANSWERING.as_secs())
+        }
+        error => error.to_string(),
+    }
 }
 
 fn title(problem: &ConfigurationProblem) -> &'static str {

@@ -341,6 +341,324 @@ fn doctor_finds_variants() {
     assert_eq!(found(&config), Vec::<String>::new());
 }
 
+/// A configuration dump of an Envoy that runs with a configuration.
+fn dump(config: &Value, more: Value) -> Value {
+    let state =
+        json!({"name": "agents", "active_state": {"listener": config.pointer(LISTENER).unwrap()}});
+    let mut state = state;
+    state
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    json!({"configs": [
+        {"@type": "type.googleapis.com/envoy.admin.v3.BootstrapConfigDump", "bootstrap": config},
+        {"@type": "type.googleapis.com/envoy.admin.v3.ClustersConfigDump",
+         "static_clusters": [{"cluster": config.pointer("/static_resources/clusters/0")}]},
+        {"@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump", "dynamic_listeners": [state]},
+    ]})
+}
+
+/// Each name of a member as Envoy's JSON may have it as well.
+fn in_camel_case(value: &Value) -> Value {
+    let camel = |name: &str| {
+        let mut parts = name.split('_');
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |name, part| {
+            let (head, rest) = part.split_at(part.len().min(1));
+            name + &head.to_uppercase() + rest
+        })
+    };
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| (camel(name), in_camel_case(value)))
+            .collect(),
+        Value::Array(items) => items.iter().map(in_camel_case).collect(),
+        value => value.clone(),
+    }
+}
+
+#[test]
+fn doctor_reads_both_names_that_envoy_takes_for_a_member() {
+    assert_eq!(found(&in_camel_case(&shipped(&[]))), Vec::<String>::new());
+    for (code, break_it) in AILMENTS {
+        let mut config = shipped(&[]);
+        break_it(&mut config);
+        assert_eq!(found(&in_camel_case(&config)), [*code], "{config:#}");
+    }
+}
+
+#[test]
+fn doctor_finds_what_makes_the_audit_trail_incomplete() {
+    let filter = |name: &str, filter: Value| json!({(name): filter});
+    let cel = |expression: &str| {
+        let kind =
+            "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter";
+        filter(
+            "extension_filter",
+            json!({"name": "cel", "typed_config": {"@type": kind, "expression": expression}}),
+        )
+    };
+    for (kept, code) in [
+        (filter("not_health_check_filter", json!({})), None),
+        (cel("'wasm.agentguard' in filter_state"), None),
+        (cel("response.code >= 400"), Some("AG6015")),
+        (filter("response_flag_filter", json!({})), Some("AG6015")),
+        (
+            filter("runtime_filter", json!({"runtime_key": "some"})),
+            Some("AG6015"),
+        ),
+    ] {
+        let mut config = shipped(&[]);
+        manager(&mut config)["access_log"][0]["filter"] = kept.clone();
+        assert_eq!(
+            found(&config),
+            code.into_iter().collect::<Vec<_>>(),
+            "{kept}"
+        );
+    }
+    // A part of the event, or one that is cut off, is no event.
+    for format in [
+        "%FILTER_STATE(wasm.agentguard.decision:PLAIN)%\n",
+        "%FILTER_STATE(wasm.agentguard:PLAIN):512%\n",
+        "%FILTER_STATE(wasm.agentguard:TYPED)%\n",
+        "%FILTER_STATE(wasm.agentguard)%\n",
+    ] {
+        let mut config = shipped(&[]);
+        let text = "/access_log/0/typed_config/log_format/text_format_source/inline_string";
+        *manager(&mut config).pointer_mut(text).unwrap() = json!(format);
+        assert_eq!(found(&config), ["AG6015"], "{format}");
+    }
+}
+
+#[test]
+fn doctor_examines_every_part_of_a_route_and_every_policy() {
+    let parts = |config: &mut Value, second: Value| {
+        let mut second = second;
+        second["name"] = json!("second");
+        second["weight"] = json!(1);
+        let mut cluster = config["static_resources"]["clusters"][0].clone();
+        cluster["name"] = json!("second");
+        config["static_resources"]["clusters"]
+            .as_array_mut()
+            .unwrap()
+            .push(cluster);
+        let action = route(config)["route"].as_object_mut().unwrap();
+        action.remove("cluster");
+        action.insert(
+            "weighted_clusters".to_owned(),
+            json!({"clusters": [{"name": "upstream", "weight": 1}, second]}),
+        );
+    };
+    let cases: [(&[&str], &dyn Fn(&mut Value)); 9] = [
+        (&[], &|config| parts(config, json!({}))),
+        (&["AG6009"], &|config| {
+            parts(
+                config,
+                json!({"typed_per_filter_config": {"agentguard": {"disabled": true}}}),
+            );
+        }),
+        (&["AG6010"], &|config| {
+            parts(config, json!({}));
+            config["static_resources"]["clusters"][1]["per_connection_buffer_limit_bytes"] =
+                json!(1024);
+        }),
+        (&["AG6010"], &|config| {
+            route(config)["request_body_buffer_limit"] = json!("65536")
+        }),
+        (&["AG6012"], &|config| {
+            route(config)["route"]["max_stream_duration"] = json!({"max_stream_duration": "20s"});
+        }),
+        (&["AG6012"], &|config| {
+            manager(config)["common_http_protocol_options"]["max_stream_duration"] = json!("20s");
+        }),
+        (&["AG6012"], &|config| {
+            route(config)["route"]["retry_policy"] = json!({"per_try_timeout": "20s"});
+        }),
+        (&["AG6014"], &|config| {
+            config["stats_config"]["stats_matcher"] = json!({"reject_all": true});
+        }),
+        // The second of two policies is one too.
+        (&["AG6018"], &|config| {
+            let mut second = ours(config).clone();
+            second["name"] = json!("agentguard-2");
+            *second
+                .pointer_mut("/typed_config/config/configuration/value")
+                .unwrap() = json!("{}");
+            let place = filters(config).len() - 1;
+            filters(config).insert(place, second);
+        }),
+    ];
+    for (codes, break_it) in cases {
+        let mut config = shipped(&[]);
+        break_it(&mut config);
+        let mut found = found(&config);
+        found.dedup();
+        assert_eq!(found, codes, "{config:#}");
+    }
+}
+
+#[test]
+fn doctor_finds_a_variable_that_the_policy_reads_and_nobody_hands_to_it() {
+    let reads = |config: &mut Value| {
+        policy(config, |policy| {
+            policy["audit"] = json!({"key": "env:AUDIT_KEY"})
+        });
+    };
+    let mut config = shipped(&[]);
+    reads(&mut config);
+    assert_eq!(found(&config), ["AG6018"]);
+    for handed in [
+        json!({"host_env_keys": ["OTHER", "AUDIT_KEY"]}),
+        json!({"key_values": {"AUDIT_KEY": "…"}}),
+    ] {
+        ours(&mut config)["typed_config"]["config"]["vm_config"]["environment_variables"] = handed;
+        assert_eq!(found(&config), Vec::<String>::new());
+    }
+    // Native modules read the environment of Envoy.
+    let mut native = shipped(&["--host", "native"]);
+    let text = ours(&mut native)
+        .pointer_mut("/typed_config/filter_config/value")
+        .unwrap();
+    let mut document: Value = serde_json::from_str(text.as_str().unwrap()).unwrap();
+    document["audit"] = json!({"key": "env:AUDIT_KEY"});
+    *text = json!(document.to_string());
+    assert_eq!(found(&native), Vec::<String>::new());
+}
+
+#[test]
+fn doctor_looks_at_the_module_if_it_is_on_this_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(at("a.wasm"), b"\0asm\x01\0\0\0").unwrap();
+    std::fs::write(at("a.so"), b"\x7fELF\x02\x01\x01\0").unwrap();
+    std::fs::write(at("empty"), b"").unwrap();
+    let nowhere = "/nowhere/agentguard.wasm".to_owned();
+    for (wasm, native, file) in [
+        (true, false, at("a.wasm")),
+        (false, true, at("a.so")),
+        (false, false, at("empty")),
+        (false, false, at("missing")),
+        (false, false, folder.path().to_str().unwrap().to_owned()),
+        // That of another machine.
+        (true, true, nowhere),
+    ] {
+        for (is_well, options) in [
+            (wasm, vec!["--wasm", &file]),
+            (native, vec!["--host", "native", "--module", &file]),
+        ] {
+            let codes = if is_well { vec![] } else { vec!["AG6018"] };
+            let config = shipped(&options);
+            assert_eq!(found(&config), codes, "{options:?}");
+            // What another process has loaded is not this machine's.
+            assert_eq!(
+                found(&dump(&config, json!({}))),
+                Vec::<String>::new(),
+                "{options:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn doctor_finds_an_update_that_the_running_envoy_did_not_take() {
+    let config = shipped(&[]);
+    let rejected = json!({"error_state": {"details": "its policy is rejected"}});
+    let output = run_with(
+        &["doctor", "-"],
+        dump(&config, rejected).to_string().as_bytes(),
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        out(&output).contains("listener agents: its last update was rejected, and the one before is in force: its policy is rejected"),
+        "{}",
+        out(&output)
+    );
+    // One that waits for its filters is examined as well; one that never was accepted is no listener.
+    let mut waiting = config.clone();
+    AILMENTS[0].1(&mut waiting);
+    let mut waiting = dump(&waiting, json!({}));
+    let state = waiting
+        .pointer_mut("/configs/2/dynamic_listeners/0")
+        .unwrap();
+    let active = state
+        .as_object_mut()
+        .unwrap()
+        .remove("active_state")
+        .unwrap();
+    state["warming_state"] = active;
+    assert_eq!(found(&waiting), ["AG6001"]);
+}
+
+#[test]
+fn doctor_says_what_it_did_not_see() {
+    let noted = |config: &Value| {
+        let output = run_with(&["doctor", "-"], config.to_string().as_bytes());
+        assert_eq!(output.status.code(), Some(0), "{}", out(&output));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let config = shipped(&[]);
+    assert_eq!(noted(&config), "");
+    let mut discovered = config.clone();
+    let routes = json!({"route_config_name": "r", "config_source": {"ads": {}}});
+    let own = manager(&mut discovered).as_object_mut().unwrap();
+    own.remove("route_config");
+    own.insert("rds".to_owned(), routes);
+    assert!(noted(&discovered).contains("routes of listener agents are not in it"));
+    let mut tree = config.clone();
+    manager(&mut tree)["route_config"]["virtual_hosts"][0]["matcher"] = json!({"matcher_tree": {}});
+    assert!(noted(&tree).contains("routes of listener agents are not in it"));
+    let mut listeners = config.clone();
+    listeners["dynamic_resources"] = json!({"lds_config": {"ads": {}}});
+    assert!(noted(&listeners).contains("listeners that Envoy discovers are not in it"));
+}
+
+#[test]
+fn doctor_knows_the_filter_by_its_policy_whatever_it_is_called() {
+    let mut config = shipped(&[]);
+    let filter = ours(&mut config);
+    filter["name"] = json!("policy");
+    filter["typed_config"]["config"]["name"] = json!("policy");
+    filter["typed_config"]["config"]["root_id"] = json!("policy");
+    assert_eq!(found(&config), Vec::<String>::new());
+    filter_out(&mut config);
+    assert_eq!(found(&config), ["AG6001"]);
+}
+
+/// Puts something else in the place of the policy's filter.
+fn filter_out(config: &mut Value) {
+    ours(config)["typed_config"] =
+        json!({"@type": "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer"});
+}
+
+#[test]
+fn doctor_does_not_wait_for_ever_for_what_answers_no_request() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        use std::io::Write;
+        for (number, stream) in listener.incoming().enumerate() {
+            let mut stream = stream.unwrap();
+            let answer: &[u8] = match number {
+                0 => b"\x16\x03\x01\x00\xff\n\n\n",
+                1 => b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{\"confi",
+                2 => b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n",
+                _ => b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]",
+            };
+            stream.write_all(answer).unwrap();
+        }
+    });
+    for code in ["AG9010", "AG9010", "AG9010", "AG9013"] {
+        let output = run(&["doctor", "--admin", &url]);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(
+            told.starts_with(&format!("agentguard: {code}: {url}")),
+            "{told}"
+        );
+    }
+}
+
 #[test]
 fn doctor_reads_yaml_names_the_policy_and_mends() {
     let folder = tempfile::tempdir().unwrap();

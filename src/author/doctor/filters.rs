@@ -1,7 +1,7 @@
 //! Checks of the chain of HTTP filters.
 
 use super::Report;
-use super::proxy::{HttpFilter, HttpManager, Members, Proxy, Role, list};
+use super::proxy::{HttpFilter, HttpManager, Members, ModuleFile, Proxy, Role, list};
 use crate::diag::Severity;
 use crate::policy::HeaderMode;
 use serde_json::Value;
@@ -162,11 +162,9 @@ pub(super) fn fail_open(proxy: &Proxy, manager: &HttpManager, report: &mut Repor
 pub(super) fn unpinned_module(_: &Proxy, manager: &HttpManager, report: &mut Report) {
     for filter in ours(manager) {
         let remote = filter.code().at("/remote");
-        let is_pinned = remote
-            .at("/sha256")
-            .as_str()
-            .is_some_and(|digest| digest.len() == 64)
-            || filter.module().contains("@sha256:");
+        let is_pinned = remote.at("/sha256").as_str().is_some_and(|digest| {
+            digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit())
+        }) || filter.module().contains("@sha256:");
         if remote.is_object() && !is_pinned {
             report.add(
                 format!("{}, filter {}", manager.place(), filter.name),
@@ -219,9 +217,57 @@ pub(super) fn held_without_flag(_: &Proxy, manager: &HttpManager, report: &mut R
 }
 
 pub(super) fn no_policy(_: &Proxy, manager: &HttpManager, report: &mut Report) {
-    let Some(filter) = manager.agentguard() else {
-        return;
+    for filter in manager.policies() {
+        without_policy(manager, filter, report);
+    }
+    for filter in ours(manager) {
+        without_module(manager, filter, report);
+    }
+}
+
+/// Finds what an Envoy that runs did not take: what was before it is in force.
+pub(super) fn rejected_update(proxy: &Proxy, report: &mut Report) {
+    for (place, why) in &proxy.rejected {
+        report.add(
+            &**place,
+            format!("its last update was rejected, and the one before is in force: {why}"),
+            "# agentguard validate policy.yaml, then build it again",
+        );
+    }
+}
+
+/// Finds a module's file that Envoy can't load.
+fn without_module(manager: &HttpManager, filter: &HttpFilter, report: &mut Report) {
+    let (fitting, kind, fix) = match filter.is_native() {
+        true => (
+            ModuleFile::SharedObject,
+            "shared object",
+            "module:\n  local: { filename: /usr/lib/agentguard/libagentguard.so }",
+        ),
+        false => (
+            ModuleFile::Wasm,
+            "WebAssembly module",
+            "code:\n  local: { filename: /etc/agentguard/agentguard.wasm }",
+        ),
     };
+    let what = match filter.module_file {
+        ModuleFile::Unknown => return,
+        file if file == fitting => return,
+        ModuleFile::Missing => "there is no such file".to_owned(),
+        _ => format!("this is no {kind}"),
+    };
+    report.add(
+        format!("{}, filter {}", manager.place(), filter.name),
+        format!(
+            "has its module in {}, and {what}: Envoy does not start, or denies everything",
+            filter.module()
+        ),
+        fix,
+    );
+}
+
+/// Finds a filter that has no policy, or one that it does not take.
+fn without_policy(manager: &HttpManager, filter: &HttpFilter, report: &mut Report) {
     let place = format!("{}, filter {}", manager.place(), filter.name);
     let build = "# agentguard build policy.yaml --for envoy --output filter.json";
     if filter.config.is_null() {
@@ -246,6 +292,26 @@ pub(super) fn no_policy(_: &Proxy, manager: &HttpManager, report: &mut Report) {
         .filter(|diagnostic| diagnostic.severity == Severity::Error);
     for error in errors.take(3) {
         report.add(&*place, format!("its policy is rejected: {error}"), build);
+    }
+    let Some(policy) = loaded.policy.as_ref().filter(|_| !filter.is_native()) else {
+        return;
+    };
+    // A module sees no variable that it is not handed.
+    let variables = filter.plugin().at("/vm_config/environment_variables");
+    let is_handed = |name: &str| {
+        list(variables.at("/host_env_keys")).any(|key| key == name)
+            || variables.at("/key_values").get(name).is_some()
+    };
+    let mut missing = policy.document.secret_names();
+    missing.retain(|name| !is_handed(name));
+    missing.dedup();
+    if !missing.is_empty() {
+        let names = missing.join(", ");
+        report.add(
+            place,
+            format!("its policy is rejected: Envoy does not hand it the environment variables that it reads: {names}"),
+            format!("vm_config:\n  environment_variables: {{ host_env_keys: [{names}] }}"),
+        );
     }
 }
 

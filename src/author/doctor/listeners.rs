@@ -67,8 +67,12 @@ pub(super) fn disabled_on_route(proxy: &Proxy, manager: &HttpManager, report: &m
 
 /// The bytes that the policy of a manager inspects at most.
 fn max_body(manager: &HttpManager) -> Option<u64> {
-    let loaded = manager.agentguard()?.policy.as_ref()?;
-    Some(loaded.policy.as_ref()?.document.inspect.max_body)
+    let policies = manager
+        .policies()
+        .filter_map(|filter| filter.policy.as_ref()?.policy.as_ref());
+    policies
+        .map(|policy| policy.document.inspect.max_body)
+        .max()
 }
 
 pub(super) fn small_buffer(proxy: &Proxy, manager: &HttpManager, report: &mut Report) {
@@ -95,6 +99,15 @@ pub(super) fn small_buffer(proxy: &Proxy, manager: &HttpManager, report: &mut Re
             number(cluster.at("/per_connection_buffer_limit_bytes")),
         );
     }
+    for route in manager.forwarding(proxy) {
+        if let Some(limit) = route.body_limit.filter(|limit| *limit < max_body) {
+            report.add(
+                format!("{}, {}", manager.place(), route.place),
+                format!("buffers {limit} bytes, the policy inspects {max_body}: Envoy denies larger messages itself, with 413"),
+                format!("request_body_buffer_limit: {}", max_body.max(10 << 20)),
+            );
+        }
+    }
 }
 
 /// The clusters that a manager's routes name, each with its configuration.
@@ -116,6 +129,37 @@ pub(super) fn short_timeout(proxy: &Proxy, manager: &HttpManager, report: &mut R
         return;
     }
     for route in manager.forwarding(proxy) {
+        // What ends a stream or an attempt is as short for a model as what ends the response.
+        let limits = [
+            (
+                route
+                    .config
+                    .at("/route/max_stream_duration/max_stream_duration"),
+                "route:\n  max_stream_duration: { max_stream_duration: 0s }",
+            ),
+            (
+                manager
+                    .config
+                    .at("/common_http_protocol_options/max_stream_duration"),
+                "common_http_protocol_options:\n  max_stream_duration: 0s",
+            ),
+            (
+                route.config.at("/route/retry_policy/per_try_timeout"),
+                "route:\n  retry_policy:\n    per_try_timeout: 0s",
+            ),
+        ];
+        for (limit, fix) in limits {
+            let limit = seconds(limit).unwrap_or(0.0);
+            if limit > 0.0 && limit < MIN_TIMEOUT_S {
+                report.add(
+                    format!("{}, {}", manager.place(), route.place),
+                    format!(
+                        "ends every response after {limit} seconds; those of models take longer"
+                    ),
+                    fix,
+                );
+            }
+        }
         let timeout = seconds(route.config.at("/route/timeout")).unwrap_or(15.0);
         if timeout > 0.0 && timeout < MIN_TIMEOUT_S {
             report.add(
@@ -161,23 +205,19 @@ fn asks_for_address(document: &Value, address: ClientAddress) -> bool {
 }
 
 pub(super) fn client_address(_: &Proxy, manager: &HttpManager, report: &mut Report) {
-    let Some(filter) = manager.agentguard() else {
-        return;
+    let asks = |filter: &HttpFilter| {
+        let loaded = filter.policy.as_ref();
+        let policy = loaded.and_then(|loaded| loaded.policy.as_ref());
+        let document = filter.document.as_deref();
+        let document = document.and_then(|text| serde_json::from_str(text).ok());
+        match (policy, document) {
+            (Some(policy), Some(document)) => {
+                asks_for_address(&document, policy.document.client_address)
+            }
+            _ => false,
+        }
     };
-    let policy = filter
-        .policy
-        .as_ref()
-        .and_then(|loaded| loaded.policy.as_ref());
-    let document = filter
-        .document
-        .as_deref()
-        .and_then(|text| serde_json::from_str(text).ok());
-    let (Some(policy), Some(document)) = (policy, document) else {
-        return;
-    };
-    if asks_for_address(&document, policy.document.client_address)
-        && manager.config.at("/use_remote_address") != true
-    {
+    if manager.policies().any(asks) && manager.config.at("/use_remote_address") != true {
         report.add(
             manager.place(),
             "takes the client's address from x-forwarded-for, which any client can send, and the policy asks for that address",

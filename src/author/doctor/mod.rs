@@ -5,10 +5,11 @@
 
 mod filters;
 mod listeners;
+mod names;
 mod proxy;
 mod surroundings;
 
-pub use proxy::{Proxy, ReadResource};
+pub use proxy::{Files, ModuleFile, Proxy};
 
 use crate::diag::codes;
 use proxy::{HttpManager, Listener};
@@ -99,10 +100,12 @@ const CHECKS: &[Check] = &[
         Subject::Manager(listeners::short_idle_timeout),
     ),
     check(codes::AG6014, Subject::Proxy(surroundings::missing_tags)),
+    check(codes::AG6014, Subject::Proxy(surroundings::no_metrics)),
     check(codes::AG6015, Subject::Manager(surroundings::no_audit_log)),
     check(codes::AG6016, Subject::Manager(surroundings::no_line_end)),
     check(codes::AG6017, Subject::Proxy(surroundings::nameless_node)),
     check(codes::AG6018, Subject::Manager(filters::no_policy)),
+    check(codes::AG6018, Subject::Proxy(filters::rejected_update)),
     check(codes::AG6019, Subject::Manager(filters::kill_filter)),
     check(codes::AG6020, Subject::Manager(listeners::client_address)),
     check(codes::AG6021, Subject::Manager(listeners::circuit_breaker)),
@@ -153,8 +156,8 @@ pub fn examine(proxy: &Proxy) -> Examination {
     }
     let policies = proxy
         .managers()
-        .filter_map(|manager| {
-            let filter = manager.agentguard()?;
+        .flat_map(|manager| manager.policies().map(move |filter| (manager, filter)))
+        .filter_map(|(manager, filter)| {
             let policy = filter.policy.as_ref()?.policy.as_ref()?;
             Some(PolicyInUse {
                 listener: manager.listener.clone(),

@@ -2,19 +2,45 @@
 //!
 //! A dump is `{"configs": [{"@type": "…ListenersConfigDump", …}, …]}`, a bootstrap `{"static_resources": …}`.
 
+use super::names::in_snake_case;
 use crate::policy::{self, KILL_KIND, Loaded};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Reads a file that the configuration names, such as that of a watched filter; `None` if it is not there.
-pub type ReadResource<'r> = &'r dyn Fn(&str) -> Option<Value>;
+/// The files of this machine that a configuration names.
+#[derive(Clone, Copy)]
+pub struct Files<'f> {
+    /// Reads the file of a watched filter; `None` if it is not there.
+    pub resource: &'f dyn Fn(&str) -> Option<Value>,
+    /// Looks at the file of a module.
+    pub module: &'f dyn Fn(&str) -> ModuleFile,
+}
+
+/// What is where a configuration has the filter's module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModuleFile {
+    /// A WebAssembly module.
+    Wasm,
+    /// A shared object.
+    SharedObject,
+    /// Something else.
+    Other,
+    /// Nothing, in a folder that is there.
+    Missing,
+    /// Nothing is known: the configuration is for another machine, or the module comes from elsewhere.
+    Unknown,
+}
 
 /// A proxy's configuration.
 #[derive(Debug, Default)]
 pub struct Proxy {
     /// The bootstrap, if the source has it.
     pub(super) bootstrap: Option<Value>,
+    /// Whether the source is a running Envoy.
+    is_dump: bool,
     pub(super) listeners: Vec<Listener>,
+    /// Updates that the running Envoy did not take: of what, and why.
+    pub(super) rejected: Vec<(String, String)>,
     clusters: BTreeMap<String, Value>,
 }
 
@@ -41,13 +67,15 @@ pub(super) struct HttpManager {
 }
 
 /// A route with an action.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Route {
     /// `virtual host upstream, route /v1`.
     pub(super) place: String,
     pub(super) config: Value,
     /// Per-filter configuration: its own, that of its virtual host, and that of the route configuration.
     pub(super) per_filter: Vec<Value>,
+    /// The bytes of a request that may be buffered, if it or its virtual host says so.
+    pub(super) body_limit: Option<u64>,
 }
 
 impl Route {
@@ -87,6 +115,8 @@ pub(super) struct HttpFilter {
     pub(super) document: Option<String>,
     /// Whether a running Envoy has discovered it.
     pub(super) is_discovered: bool,
+    /// What is where its module is named.
+    pub(super) module_file: ModuleFile,
 }
 
 impl HttpFilter {
@@ -165,13 +195,15 @@ impl HttpManager {
 }
 
 impl Proxy {
-    /// Reads a configuration. `read` finds files that it names.
+    /// Reads a configuration, and the files that it names.
     ///
     /// # Errors
     /// It is neither a dump nor a bootstrap.
-    pub fn read(document: &Value, read: ReadResource<'_>) -> Result<Proxy, String> {
+    pub fn read(document: &Value, files: Files<'_>) -> Result<Proxy, String> {
         let mut sources = Sources::default();
+        let document = &in_snake_case(document);
         if let Some(configs) = document.at("/configs").as_array() {
+            sources.is_dump = true;
             for config in configs {
                 sources.add_dump(config);
             }
@@ -203,9 +235,11 @@ impl Proxy {
         let listeners = sources
             .listeners
             .iter()
-            .map(|listener| sources.listener(listener, read));
+            .map(|listener| sources.listener(listener, files));
         Ok(Proxy {
             listeners: listeners.collect(),
+            rejected: sources.rejected.clone(),
+            is_dump: sources.is_dump,
             clusters,
             bootstrap: sources.bootstrap.clone(),
         })
@@ -223,6 +257,25 @@ impl Proxy {
             .iter()
             .map(|listener| &*listener.name)
             .collect()
+    }
+
+    /// What this configuration does not show and the running Envoy has, so that nobody takes its silence for an examination.
+    pub fn unseen(&self) -> Vec<String> {
+        let mut unseen = Vec::new();
+        let bootstrap = self.bootstrap.as_ref();
+        let resources = bootstrap.map(|bootstrap| bootstrap.at("/dynamic_resources"));
+        let is_file = !self.is_dump && resources.is_some();
+        let discovers = |kind: &str| resources.is_some_and(|all| all.at(kind).is_object());
+        if is_file && (discovers("/lds_config") || discovers("/ads_config")) {
+            unseen.push("listeners that Envoy discovers".to_owned());
+        }
+        for manager in self.managers() {
+            if manager.has_unknown_routes {
+                unseen.push(format!("routes of listener {}", manager.listener));
+            }
+        }
+        unseen.dedup();
+        unseen
     }
 
     pub(super) fn managers(&self) -> impl Iterator<Item = &HttpManager> {
@@ -285,7 +338,9 @@ pub(super) fn list(value: &Value) -> impl Iterator<Item = &Value> {
 /// The resources of a dump or a bootstrap.
 #[derive(Debug, Default)]
 struct Sources {
+    is_dump: bool,
     bootstrap: Option<Value>,
+    rejected: Vec<(String, String)>,
     listeners: Vec<Value>,
     clusters: Vec<Value>,
     routes: BTreeMap<String, Value>,
@@ -306,9 +361,14 @@ impl Sources {
             "BootstrapConfigDump" => self.bootstrap = Some(config.at("/bootstrap").clone()),
             "ListenersConfigDump" => {
                 self.listeners.extend(each("static_listeners", "listener"));
-                let states = each("dynamic_listeners", "active_state");
-                self.listeners
-                    .extend(states.iter().map(|state| state.at("/listener").clone()));
+                for listener in list(config.at("/dynamic_listeners")) {
+                    self.note_rejection("listener", listener);
+                    // One that waits for its secrets or its filters has no active state yet.
+                    let states = ["/active_state/listener", "/warming_state/listener"];
+                    let mut states = states.iter().map(|state| listener.at(state));
+                    self.listeners
+                        .extend(states.find(|state| state.is_object()).cloned());
+                }
             }
             "ClustersConfigDump" => {
                 self.clusters.extend(each("static_clusters", "cluster"));
@@ -327,11 +387,33 @@ impl Sources {
                 }
             }
             "EcdsConfigDump" => {
-                for filter in each("ecds_filters", "ecds_filter") {
-                    self.add_filter(&filter);
+                for filter in list(config.at("/ecds_filters")) {
+                    self.note_rejection("filter", filter);
+                    self.add_filter(filter.at("/ecds_filter"));
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Keeps why Envoy did not take the last update of a resource.
+    fn note_rejection(&mut self, kind: &str, resource: &Value) {
+        let error = resource.at("/error_state");
+        if error.is_object() {
+            let names = [
+                resource.at("/name"),
+                resource.at("/ecds_filter/name"),
+                error.at("/failed_configuration/name"),
+            ];
+            let name = names.iter().find_map(|name| name.as_str());
+            let why = error
+                .at("/details")
+                .as_str()
+                .unwrap_or("no reason is given");
+            self.rejected.push((
+                format!("{kind} {}", name.unwrap_or("without name")),
+                why.to_owned(),
+            ));
         }
     }
 
@@ -342,7 +424,7 @@ impl Sources {
         }
     }
 
-    fn listener(&self, listener: &Value, read: ReadResource<'_>) -> Listener {
+    fn listener(&self, listener: &Value, files: Files<'_>) -> Listener {
         let name = listener
             .at("/name")
             .as_str()
@@ -356,7 +438,7 @@ impl Sources {
         for filter in chains.flat_map(|chain| list(chain.at("/filters"))) {
             let (kind, config) = opened(filter.at("/typed_config"));
             if kind.ends_with("HttpConnectionManager") {
-                managers.push(self.manager(&name, limit, config, read));
+                managers.push(self.manager(&name, limit, config, files));
             } else if kind.ends_with("TcpProxy") {
                 forwarders.push(
                     filter
@@ -379,10 +461,10 @@ impl Sources {
         listener: &str,
         limit: Option<u64>,
         config: &Value,
-        read: ReadResource<'_>,
+        files: Files<'_>,
     ) -> HttpManager {
         let filters = list(config.at("/http_filters"))
-            .map(|entry| self.filter(entry, read))
+            .map(|entry| self.filter(entry, files))
             .collect();
         let named = config.at("/rds/route_config_name").as_str();
         let routes = match named {
@@ -396,11 +478,11 @@ impl Sources {
             buffer_limit: limit,
             filters,
             routes: known.map(routes_of).unwrap_or_default(),
-            has_unknown_routes: known.is_none(),
+            has_unknown_routes: known.is_none_or(has_matcher),
         }
     }
 
-    fn filter(&self, entry: &Value, read: ReadResource<'_>) -> HttpFilter {
+    fn filter(&self, entry: &Value, files: Files<'_>) -> HttpFilter {
         let name = entry.at("/name").as_str().unwrap_or_default().to_owned();
         let discovery = entry.at("/config_discovery");
         let is_discovered = discovery.is_object() && self.filters.contains_key(&name);
@@ -410,7 +492,7 @@ impl Sources {
                 let path = discovery
                     .at("/config_source/path_config_source/path")
                     .as_str()?;
-                let file = read(path)?;
+                let file = in_snake_case(&(files.resource)(path)?);
                 let mut resources = list(file.at("/resources"));
                 Some(
                     resources
@@ -437,17 +519,22 @@ impl Sources {
             .and_then(|text| serde_json::from_str::<Value>(text).ok());
         // It forwards nothing but Envoy's statistics, and has no policy.
         let is_admin = parsed == Some(json!({"admin": true}));
-        let is_kill_list = parsed.is_some_and(|document| document.at("/kind") == KILL_KIND);
+        let document_kind = parsed.as_ref().map(|document| document.at("/kind").clone());
+        let is_kill_list = document_kind.as_ref().is_some_and(|kind| kind == KILL_KIND);
+        let is_policy =
+            document_kind.is_some_and(|kind| kind == "AgentPolicy" || kind == "AgentPolicySet");
         let names = [
             entry.at("/name"),
             plugin.at("/name"),
             plugin.at("/root_id"),
             config.at("/filter_name"),
         ];
-        let is_ours = names.iter().any(|name| {
-            name.as_str()
-                .is_some_and(|name| name.contains("agentguard"))
-        });
+        let is_ours = is_policy
+            || is_kill_list
+            || names.iter().any(|name| {
+                name.as_str()
+                    .is_some_and(|name| name.contains("agentguard"))
+            });
         let is_ours = (is_native || kind.ends_with("wasm.v3.Wasm")) && is_ours;
         let ends_with_kill = names.iter().any(|name| {
             name.as_str()
@@ -463,7 +550,7 @@ impl Sources {
             .as_deref()
             .filter(|_| role == Role::AgentGuard)
             .map(|text| policy::load_json(text.as_bytes()));
-        HttpFilter {
+        let mut filter = HttpFilter {
             name,
             role,
             kind: kind.to_owned(),
@@ -472,7 +559,14 @@ impl Sources {
             policy,
             document,
             is_discovered,
+            module_file: ModuleFile::Unknown,
+        };
+        // A dump is of another process, and perhaps of another machine.
+        let file = filter.code().at("/local/filename").as_str();
+        if let Some(file) = file.filter(|_| !self.is_dump && filter.role != Role::Other) {
+            filter.module_file = (files.module)(file);
         }
+        filter
     }
 }
 
@@ -513,18 +607,56 @@ fn routes_of(config: &Value) -> Vec<Route> {
                 .iter()
                 .find_map(|kind| matched.at(&format!("/{kind}")).as_str())
                 .or_else(|| matched.at("/safe_regex/regex").as_str());
-            routes.push(Route {
+            let levels = [route, host, config].map(|level| level.at("/typed_per_filter_config"));
+            let one = Route {
                 place: format!(
                     "virtual host {}, route {}",
                     host.at("/name").as_str().unwrap_or("without name"),
                     path.unwrap_or("without path")
                 ),
                 config: route.clone(),
-                per_filter: [route, host, config]
-                    .map(|level| level.at("/typed_per_filter_config").clone())
-                    .to_vec(),
-            });
+                per_filter: levels.into_iter().cloned().collect(),
+                body_limit: [route, host].into_iter().find_map(body_limit),
+            };
+            let mut parts = list(route.at("/route/weighted_clusters/clusters")).peekable();
+            if parts.peek().is_none() {
+                routes.push(one.clone());
+            }
+            routes.extend(parts.map(|part| part_of(&one, part)));
         }
     }
     routes
+}
+
+/// The part of a route that goes to one of several clusters.
+fn part_of(route: &Route, part: &Value) -> Route {
+    let mut config = route.config.clone();
+    if let Some(action) = config.get_mut("route").and_then(Value::as_object_mut) {
+        action.insert("cluster".to_owned(), part.at("/name").clone());
+    }
+    let own = part.at("/typed_per_filter_config").clone();
+    Route {
+        place: format!(
+            "{}, cluster {}",
+            route.place,
+            part.at("/name").as_str().unwrap_or("without name")
+        ),
+        config,
+        per_filter: [vec![own], route.per_filter.clone()].concat(),
+        body_limit: route.body_limit,
+    }
+}
+
+/// The bytes of a request that a route or a virtual host lets Envoy buffer.
+fn body_limit(level: &Value) -> Option<u64> {
+    let keys = [
+        "/request_body_buffer_limit",
+        "/per_request_buffer_limit_bytes",
+    ];
+    keys.iter().find_map(|key| number(level.at(key)))
+}
+
+/// Whether a route configuration has routes in a tree of matchers, which are not examined.
+fn has_matcher(config: &Value) -> bool {
+    list(config.at("/virtual_hosts")).any(|host| host.at("/matcher").is_object())
 }

@@ -44,9 +44,23 @@ pub(super) fn missing_tags(proxy: &Proxy, report: &mut Report) {
     );
 }
 
+pub(super) fn no_metrics(proxy: &Proxy, report: &mut Report) {
+    let Some(bootstrap) = &proxy.bootstrap else {
+        return;
+    };
+    if bootstrap.at("/stats_config/stats_matcher/reject_all") == true {
+        report.add(
+            "bootstrap, stats_config",
+            "makes no metrics at all: `stats_matcher` rejects them",
+            "stats_config:\n  stats_matcher: {}",
+        );
+    }
+}
+
 /// Formats of an access log with the audit event: the text, or `None` for JSON.
 fn audit_formats(log: &Value) -> Option<Option<&str>> {
-    const STATE: &str = "FILTER_STATE(wasm.agentguard";
+    // Not one of the values beside it (`wasm.agentguard.decision`), and not cut off (`:PLAIN):512%`).
+    const STATE: &str = "%FILTER_STATE(wasm.agentguard:PLAIN)%";
     let config = log.at("/typed_config");
     let format = config.at("/log_format");
     let texts = [
@@ -61,13 +75,30 @@ fn audit_formats(log: &Value) -> Option<Option<&str>> {
     config.to_string().contains(STATE).then_some(None)
 }
 
+/// Whether the log is written for every request that the filter has seen: it has no filter, or one that leaves out only others.
+fn is_written_always(log: &Value) -> bool {
+    let filter = log.at("/filter");
+    filter.is_null()
+        || filter.at("/not_health_check_filter").is_object()
+        || filter
+            .to_string()
+            .contains("'wasm.agentguard' in filter_state")
+}
+
 pub(super) fn no_audit_log(_: &Proxy, manager: &HttpManager, report: &mut Report) {
-    if manager.agentguard().is_some()
-        && !list(manager.config.at("/access_log")).any(|log| audit_formats(log).is_some())
-    {
+    if manager.agentguard().is_none() {
+        return;
+    }
+    let logs: Vec<&Value> = list(manager.config.at("/access_log"))
+        .filter(|log| audit_formats(log).is_some())
+        .collect();
+    if !logs.iter().any(|log| is_written_always(log)) {
         report.add(
             manager.place(),
-            "writes no audit events",
+            match logs.is_empty() {
+                true => "writes no audit events",
+                false => "writes the audit events of some requests only: its access log has a filter",
+            },
             "access_log:\n- name: envoy.access_loggers.file\n  typed_config:\n    \"@type\": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog\n    path: /var/log/agentguard/audit.jsonl\n    log_format: { text_format_source: { inline_string: \"%FILTER_STATE(wasm.agentguard:PLAIN)%\\n\" } }",
         );
     }
