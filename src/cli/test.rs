@@ -137,8 +137,7 @@ pub(super) fn documents(paths: &[String]) -> Result<Vec<(PathBuf, bool)>, Failed
     for path in paths {
         let path = PathBuf::from(path);
         if path.is_dir() {
-            let mut found = Vec::new();
-            folder(&path, &mut found)?;
+            let found = Walk::files(&path)?;
             if found.is_empty() {
                 let what =
                     "no file in it ends with .yaml, .yml or .json; name another folder, or a file";
@@ -162,26 +161,90 @@ fn beside(policy: &Path) -> Option<PathBuf> {
     path.exists().then_some(path)
 }
 
-fn folder(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failed> {
-    let complain =
-        |error| output::print_unread(&path.display().to_string(), &output::unreadable(&error));
-    let mut entries = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(complain)? {
-        entries.push(entry.map_err(complain)?.path());
+/// Names in one folder and those below that are looked at. Who names a folder of a million files meant another one.
+const MAX_ENTRIES: usize = 100_000;
+
+/// A walk through a folder and those below it. It ends: it follows no link to a folder, which may lead back, stays on the file
+/// system that it began on, and has a bound. Folders whose name begins with a dot are somebody else's (`.git`), or hold what is
+/// there under another name (`..data` of a ConfigMap). Only files are read: opening a pipe would wait for its writer.
+struct Walk<'w> {
+    /// The folder that was named.
+    root: &'w Path,
+    /// The file system that it is on.
+    file_system: u64,
+    entries: usize,
+    files: Vec<PathBuf>,
+}
+
+impl<'w> Walk<'w> {
+    fn files(root: &'w Path) -> Result<Vec<PathBuf>, Failed> {
+        let status = std::fs::metadata(root).map_err(|error| unreadable(root, &error))?;
+        let mut walk = Walk {
+            root,
+            file_system: file_system(&status),
+            entries: 0,
+            files: Vec::new(),
+        };
+        walk.folder(root)?;
+        Ok(walk.files)
     }
-    entries.sort();
-    for entry in entries {
-        if entry.is_dir() {
-            folder(&entry, files)?;
-        } else if entry.extension().is_some_and(|extension| {
-            ["yaml", "yml", "json"]
-                .iter()
-                .any(|known| extension == *known)
-        }) {
-            files.push(entry);
+
+    fn folder(&mut self, path: &Path) -> Result<(), Failed> {
+        let complain = |error| unreadable(path, &error);
+        let mut entries = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(complain)? {
+            self.entries = self.entries.saturating_add(1);
+            if self.entries > MAX_ENTRIES {
+                return Err(output::print_unread(
+                    &self.root.display().to_string(),
+                    &format!(
+                        "it has more than {MAX_ENTRIES} files; name the folder that the policies are in"
+                    ),
+                ));
+            }
+            entries.push(entry.map_err(complain)?.path());
         }
+        entries.sort();
+        for entry in entries {
+            // What is gone meanwhile, or a link that leads nowhere, is no file.
+            let Ok(status) = entry.symlink_metadata() else {
+                continue;
+            };
+            if status.is_dir() {
+                let name = entry.file_name().unwrap_or_default();
+                let is_hidden = name.as_encoded_bytes().starts_with(b".");
+                if !is_hidden && file_system(&status) == self.file_system {
+                    self.folder(&entry)?;
+                }
+            } else if is_document_name(&entry) && entry.is_file() {
+                self.files.push(entry);
+            }
+        }
+        Ok(())
     }
-    Ok(())
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Failed {
+    output::print_unread(&path.display().to_string(), &output::unreadable(error))
+}
+
+fn is_document_name(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| {
+        ["yaml", "yml", "json"]
+            .iter()
+            .any(|known| extension == *known)
+    })
+}
+
+/// The number of the file system that something is on.
+#[cfg(unix)]
+fn file_system(status: &std::fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::dev(status)
+}
+
+#[cfg(not(unix))]
+fn file_system(_: &std::fs::Metadata) -> u64 {
+    0
 }
 
 /// Whether a document declares itself a policy, valid or not.
@@ -208,7 +271,7 @@ impl Suite {
         add_advice(&source.text, &mut errors);
         for error in &errors {
             match self.format {
-                None => output::verbatim_line(&render::as_json(source, error)),
+                None => output::json_line(&render::as_json(source, error)),
                 Some(Format::Text) => output::verbatim_line(&render::as_text(source, error)),
                 Some(Format::Tap | Format::Junit) => {
                     output::verbatim_note(&render::as_text(source, error))
@@ -313,11 +376,11 @@ impl Suite {
             output::line(&format!("{ok} {number} - {}: {name}", ran.file));
             if !ran.differs.is_empty() {
                 output::line("  ---");
-                output::verbatim_line(&format!(
+                output::json_line(&format!(
                     "  at: {}",
                     json!(format!("{}:{}", ran.file, ran.line))
                 ));
-                output::verbatim_line(&format!("  differs: {}", json!(ran.differs)));
+                output::json_line(&format!("  differs: {}", json!(ran.differs)));
                 output::line("  ...");
             }
         }
@@ -376,7 +439,7 @@ impl Suite {
                 object.insert("differs".to_owned(), json!(ran.differs));
             }
             object.insert("got".to_owned(), Value::Object(ran.got.to_json()));
-            output::verbatim_line(&Value::Object(object).to_string());
+            output::json_line(&Value::Object(object).to_string());
         }
     }
 
@@ -395,7 +458,7 @@ impl Suite {
             let name = &tested.source.name;
             let reached = rules.len().saturating_sub(missed.len());
             if json {
-                output::verbatim_line(
+                output::json_line(
                     &json!({"policy": name, "rules": rules.len(), "reached": reached, "missed": missed})
                         .to_string(),
                 );

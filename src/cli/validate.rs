@@ -21,7 +21,8 @@ const MAX_LISTED: usize = 10;
 /// Arguments of `validate` and `lint`.
 #[derive(Debug, Args)]
 pub(super) struct Validate {
-    /// Policies in YAML or JSON, or folders of them. `-` is standard input.
+    /// Policies in YAML or JSON, or folders of them: files that end with .yaml, .yml or .json, also in the folders below. `-` is standard
+    /// input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<String>,
     /// The proxy that enforces the policy. Callers and approvals that nothing in the policy provides are errors.
@@ -83,7 +84,7 @@ impl Validate {
             let mut report = TextReport::default();
             for diagnostic in &diagnostics {
                 if json {
-                    output::verbatim_line(&render::as_json(&source, diagnostic));
+                    output::json_line(&render::as_json(&source, diagnostic));
                 } else if self.format == Format::Sarif {
                     results.push(ci::as_sarif(&source, diagnostic));
                 } else if self.format == Format::Github {
@@ -122,7 +123,7 @@ impl Validate {
             }
         }
         if self.format == Format::Sarif {
-            output::verbatim_line(&ci::sarif_log(results));
+            output::json_line(&ci::sarif_log(results));
         }
         if unreadable { Err(Failed) } else { Ok(outcome) }
     }
