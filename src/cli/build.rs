@@ -19,9 +19,11 @@ use crate::detect::{Confidence, Scanner, Scratch, Selection, report};
 use crate::diag::codes;
 use crate::metrics::{label_names, tag_pattern};
 use crate::policy::{Document, HeaderMode, KillTarget, Member, Node, NodeValue, Zones, load_json};
+use clap::builder::NonEmptyStringValueParser;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
 use serde_json::{Value, json};
+use std::net::{IpAddr, SocketAddr};
 
 /// Arguments of `build`.
 #[derive(Debug, Args)]
@@ -39,18 +41,17 @@ pub(super) struct Build {
     /// deny.
     #[arg(long)]
     fail_closed: bool,
-    /// Path or URL of the filter's module for the proxy.
+    /// Path of the filter's module for the proxy.
     #[arg(
         long,
         value_name = "PATH",
-        default_value = "/etc/agentguard/agentguard.wasm"
-    )]
+        default_value = "/etc/agentguard/agentguard.wasm", value_parser = NonEmptyStringValueParser::new())]
     wasm: String,
     /// With `--for envoy` and `--for envoy-gateway`: what runs the filter in the proxy.
     #[arg(long, value_enum, default_value_t = Host::Wasm)]
     host: Host,
     /// With `--host native`: path of the filter's shared object for the proxy.
-    #[arg(long, value_name = "PATH", default_value = native::DEFAULT_MODULE)]
+    #[arg(long, value_name = "PATH", default_value = native::DEFAULT_MODULE, value_parser = NonEmptyStringValueParser::new())]
     module: String,
     /// With `--for envoy`: a complete Envoy configuration instead of the resource for extension discovery.
     #[arg(long)]
@@ -70,8 +71,7 @@ pub(super) struct Build {
     #[arg(
         long,
         value_name = "PATH",
-        default_value = "/etc/ssl/certs/ca-certificates.crt"
-    )]
+        default_value = "/etc/ssl/certs/ca-certificates.crt", value_parser = NonEmptyStringValueParser::new())]
     trusted_ca: String,
     /// With `--bootstrap` and for k8s: the address of Envoy's admin interface.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9901")]
@@ -81,14 +81,14 @@ pub(super) struct Build {
     health: Option<String>,
     /// With `--bootstrap`: watch this file (written by `--for envoy`) instead of embedding the policy, so that the
     /// policy can be replaced while Envoy runs.
-    #[arg(long, value_name = "PATH", requires = "bootstrap")]
+    #[arg(long, value_name = "PATH", requires = "bootstrap", value_parser = NonEmptyStringValueParser::new())]
     watch: Option<String>,
     /// With `--bootstrap` and for k8s: the file for audit events.
-    #[arg(long, value_name = "PATH", default_value = "/dev/stdout")]
+    #[arg(long, value_name = "PATH", default_value = "/dev/stdout", value_parser = NonEmptyStringValueParser::new())]
     audit_log: String,
     /// With `--bootstrap`: watch this kill list (written by `build KILL.yaml --for envoy`), which `agentguard kill`
     /// changes.
-    #[arg(long, value_name = "PATH", requires = "bootstrap")]
+    #[arg(long, value_name = "PATH", requires = "bootstrap", value_parser = NonEmptyStringValueParser::new())]
     kill_list: Option<String>,
     /// For a kill list: the policy that stands beside it. Both run in one VM, which gets its environment variables
     /// from the filter that is created first.
@@ -245,6 +245,7 @@ impl Build {
                 "--host native is for `--for envoy` and `--for envoy-gateway`",
             ));
         }
+        self.refuse_url()?;
         let read = Source::read(&self.policy)?;
         if read.root.as_ref().is_some_and(is_kill_list) {
             return self.build_kill_list(&read, json);
@@ -257,6 +258,17 @@ impl Build {
             &summary,
             &format!("policy {name} {version}"),
         )
+    }
+
+    /// Refuses a URL in place of the module's path: Envoy would look for a file of that name.
+    fn refuse_url(&self) -> Result<(), Failed> {
+        match self.wasm.contains("://") {
+            false => Ok(()),
+            true => Err(output::print_misused(&format!(
+                "--wasm {}: write the path of a file, which the proxy reads; download the module first",
+                self.wasm
+            ))),
+        }
     }
 
     /// Returns what is built of a policy, its name and its version.
@@ -394,7 +406,7 @@ impl Build {
             Some(file) => {
                 output::replace_watched_file(file, format!("{built}\n").as_bytes())?;
                 match json {
-                    true => output::verbatim_line(&summary.to_string()),
+                    true => output::json_line(&summary.to_string()),
                     false => output::line(&format!("{file}: {told}")),
                 }
             }
@@ -416,14 +428,21 @@ impl Build {
     ) -> Result<Value, Failed> {
         let upstream = Upstream::parse(&self.upstream).ok_or_else(|| {
             output::print_misused(&format!(
-                "--upstream {}: write http(s)://HOST[:PORT]",
+                "--upstream {}: write http(s)://HOST[:PORT], with an IP address or a name in letters, digits and `-` \
+                 (`xn--…` for others)",
                 self.upstream
             ))
         })?;
+        let health = self.health.as_deref().map(|health| ("--health", health));
+        let listening = [("--listen", listen), ("--admin", &self.admin)];
+        refuse_one_address(listening.into_iter().chain(health))?;
         let address = |option: &str, text: &str| {
-            socket_address(text).ok_or_else(|| {
-                output::print_misused(&format!("{option} {text}: write ADDRESS:PORT"))
-            })
+            let address = text.parse().map(socket_address).map_err(|_| {
+                output::print_misused(&format!(
+                    "{option} {text}: write ADDRESS:PORT, with the IP address of an interface: `127.0.0.1:10000`, `[::1]:10000`"
+                ))
+            })?;
+            Ok(address)
         };
         let listen = address("--listen", listen)?;
         let admin = address("--admin", &self.admin)?;
@@ -759,7 +778,7 @@ fn connection_manager(
                     "match": {"prefix": "/"},
                     // A route's timeout covers the whole response, and responses of models take long.
                     "route": {"cluster": "upstream", "timeout": "0s", "idle_timeout": "300s",
-                              "host_rewrite_literal": upstream.host},
+                              "host_rewrite_literal": upstream.in_request()},
                 }],
             }]},
             "http_filters": filters,
@@ -770,32 +789,47 @@ fn connection_manager(
 /// The upstream's address.
 struct Upstream {
     host: String,
+    /// The address, if the host is one and not a name.
+    address: Option<IpAddr>,
     port: u16,
     tls: bool,
 }
 
 impl Upstream {
     fn parse(url: &str) -> Option<Upstream> {
-        let (tls, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
-            (Some(rest), _) => (true, rest),
-            (_, Some(rest)) => (false, rest),
+        let (scheme, rest) = url.split_once("://")?;
+        let tls = match scheme.to_ascii_lowercase().as_str() {
+            "https" => true,
+            "http" => false,
             _ => return None,
         };
         // A path would have to be prepended to the path of each request.
         let authority = rest.strip_suffix('/').unwrap_or(rest);
-        if authority.contains(['/', '?', '#', '@']) {
-            return None;
-        }
         let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) => (host, port.parse().ok()?),
-            None => (authority, if tls { 443 } else { 80 }),
+            Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
+            _ => (authority, if tls { 443 } else { 80 }),
         };
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        (!host.is_empty()).then(|| Upstream {
+        let bracketed = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
+        let (host, address) = match bracketed {
+            Some(host) => (host, Some(IpAddr::V6(host.parse().ok()?))),
+            None => (host, host.parse().ok().map(IpAddr::V4)),
+        };
+        (port > 0 && (address.is_some() || is_host_name(host))).then(|| Upstream {
             host: host.to_owned(),
+            address,
             port,
             tls,
         })
+    }
+
+    /// The host as it stands in a request.
+    fn in_request(&self) -> String {
+        match self.address {
+            Some(IpAddr::V6(address)) => format!("[{address}]"),
+            _ => self.host.clone(),
+        }
     }
 
     fn cluster(&self, trusted_ca: &str) -> Value {
@@ -810,20 +844,25 @@ impl Upstream {
             }}]}]},
         });
         if let (true, Some(members)) = (self.tls, cluster.as_object_mut()) {
+            // A certificate has an address as another kind of name, and TLS announces no address to the server.
+            let (kind, announced) = match self.address {
+                Some(_) => ("IP_ADDRESS", ""),
+                None => ("DNS", &*self.host),
+            };
             members.insert(
                 "transport_socket".to_owned(),
                 json!({
                     "name": "envoy.transport_sockets.tls",
                     "typed_config": {
                         "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
-                        "sni": self.host,
+                        "sni": announced,
                         "common_tls_context": {
                             "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
                             // Without a trusted CA the peer is not verified. Envoy alone does not know
                             // `system_root_certs`.
                             "validation_context": {"trusted_ca": {"filename": trusted_ca},
                                 "match_typed_subject_alt_names": [
-                                    {"san_type": "DNS", "matcher": {"exact": self.host}}
+                                    {"san_type": kind, "matcher": {"exact": self.host}}
                                 ]},
                         },
                     },
@@ -834,10 +873,40 @@ impl Upstream {
     }
 }
 
-fn socket_address(text: &str) -> Option<Value> {
-    let (address, port) = text.rsplit_once(':')?;
-    let port: u16 = port.parse().ok()?;
-    let address = address.trim_start_matches('[').trim_end_matches(']');
-    (!address.is_empty())
-        .then(|| json!({"socket_address": {"address": address, "port_value": port}}))
+fn socket_address(address: SocketAddr) -> Value {
+    json!({"socket_address": {"address": address.ip().to_string(), "port_value": address.port()}})
+}
+
+/// Refuses options that give one address to two listeners: Envoy would not start. On port 0 each gets another.
+fn refuse_one_address<'o>(options: impl Iterator<Item = (&'o str, &'o str)>) -> Result<(), Failed> {
+    let mut taken: Vec<(&str, SocketAddr)> = Vec::new();
+    for (option, text) in options {
+        let Ok(address) = text.parse::<SocketAddr>() else {
+            continue;
+        };
+        let same = taken.iter().find(|(_, other)| *other == address);
+        if let Some((other, _)) = same.filter(|_| address.port() > 0) {
+            return Err(output::print_misused(&format!(
+                "{option} {text}: {other} is this address already; name another port"
+            )));
+        }
+        taken.push((option, address));
+    }
+    Ok(())
+}
+
+/// Whether a text is a name that DNS resolves and that a certificate can have.
+fn is_host_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        (1..=63).contains(&label.len())
+            && label.bytes().all(is_inner)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    // Digits alone would be a mistyped address.
+    let last = text.rsplit('.').next().unwrap_or(text);
+    text.len() <= 253
+        && text.split('.').all(is_label)
+        && !last.bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -597,6 +597,111 @@ fn a_mistake_in_the_options_is_named_before_anything_is_written() {
 }
 
 #[test]
+fn a_name_is_taken_if_kubernetes_takes_it() {
+    let image = format!("r.example.com/agentguard:1@sha256:{DIGEST}");
+    let long = [
+        "a".repeat(63),
+        "a".repeat(64),
+        format!("{0}.{0}.{0}.{0}", "a".repeat(63)),
+    ];
+    let [label, over, overlong] = long.each_ref().map(String::as_str);
+    let dotted = format!("{0}.{0}.{0}", "a".repeat(63));
+    let never = [
+        "", "A", "-a", "a-", "ü", "a_b", "a b", "a/b", "a\"b", "a\nb", "a..b", overlong,
+    ];
+    let yaml = ["yes", "null", "1e3", "0x1f", "1", label];
+    // Values for the chart have neither name nor namespace: those are of the release.
+    for target in ["istio", "envoy-gateway", "k8s"] {
+        let fixed: &[&str] = match target {
+            "k8s" => &[],
+            "envoy-gateway" => &["--kind", "EnvoyPatchPolicy"],
+            _ => &["--selector", "app=x"],
+        };
+        let code = |option: &str, name: &str| {
+            let gateway: &[&str] = match target {
+                "envoy-gateway" if option != "--gateway" => &["--gateway", "g"],
+                _ => &[],
+            };
+            let option = format!("{option}={name}");
+            let ran = build(
+                POLICY,
+                &[&[target, "--image", &image, &option], fixed, gateway].concat(),
+            );
+            if ran.status.success() {
+                // Readers of YAML 1.1 take it for a name too.
+                let text = out(&ran);
+                let bare = |line: &&str| line.ends_with(&format!(": {name}"));
+                let is_word = ["yes", "null", "1e3", "0x1f", "1"].contains(&name);
+                assert!(!is_word || !text.lines().any(|line| bare(&line)), "{text}");
+            } else {
+                assert!(complaint(&ran).contains("AG9012"), "{option}");
+            }
+            ran.status.code()
+        };
+        for name in never {
+            assert_eq!(code("--name", name), Some(2), "{target} {name}");
+            assert_eq!(code("--namespace", name), Some(2), "{target} {name}");
+        }
+        for name in yaml {
+            // A Service has a name that is one of a host.
+            let is_refused = target == "k8s" && name.starts_with(|c: char| c.is_ascii_digit());
+            assert_eq!(
+                code("--name", name),
+                Some(if is_refused { 2 } else { 0 }),
+                "{target} {name}"
+            );
+            assert_eq!(code("--namespace", name), Some(0), "{target} {name}");
+        }
+        for name in [over, "a.b"] {
+            assert_eq!(code("--name", name), Some(2), "{target} {name}");
+        }
+        if target == "envoy-gateway" {
+            for name in [over, "a.b", &dotted] {
+                assert_eq!(code("--gateway", name), Some(0), "{name}");
+            }
+            for name in never {
+                assert_eq!(code("--gateway", name), Some(2), "{name}");
+                assert_eq!(code("--listener", name), Some(2), "{name}");
+            }
+        }
+    }
+    let over = format!("app={over}");
+    let key = format!("{}=x", "k".repeat(64));
+    for (labels, code) in [
+        (&["app=x", "tier=y"][..], 0),
+        (&["app.kubernetes.io/name=X_1.y"], 0),
+        (&["app="], 0),
+        (&["app=yes"], 0),
+        (&["app"], 2),
+        (&["=x"], 2),
+        (&["app=a=b"], 2),
+        (&["app=x y"], 2),
+        (&["app=-x"], 2),
+        (&["app=ü"], 2),
+        (&["app=x\ny"], 2),
+        (&["app=\"x\""], 2),
+        (&["app=*"], 2),
+        (&["a/b/c=x"], 2),
+        (&["/app=x"], 2),
+        (&["a/=x"], 2),
+        (&[&over], 2),
+        (&[&key], 2),
+        // A pod has one of them.
+        (&["app=x", "app=y"], 2),
+    ] {
+        for target in ["istio", "helm"] {
+            let mut options = vec![target, "--image", &image];
+            options.extend(labels.iter().flat_map(|label| ["--selector", *label]));
+            assert_eq!(
+                build(POLICY, &options).status.code(),
+                Some(code),
+                "{options:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_cluster_without_a_mesh_gets_envoy_with_the_policy_in_a_file_that_it_watches() {
     let image = format!("r.io/envoy:1@sha256:{DIGEST}");
     let built = out(&build(

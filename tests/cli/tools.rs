@@ -860,3 +860,134 @@ fn the_reference_s_examples_work_and_name_every_operator() {
         assert!(family || text.contains(word), "{word}");
     }
 }
+
+#[test]
+fn a_whole_configuration_has_only_addresses_and_files_that_envoy_takes() {
+    let built = |option: &str, value: &str| {
+        let option = format!("{option}={value}");
+        run(&[
+            "build",
+            "policies/getting-started.yaml",
+            "--for",
+            "envoy",
+            "--bootstrap",
+            &option,
+        ])
+    };
+    let long = "a".repeat(64);
+    for (option, taken, refused) in [
+        (
+            "--upstream",
+            &[
+                "https://api.openai.com",
+                "HTTPS://Api.example.com:8443/",
+                "http://127.0.0.1:11434",
+                "http://localhost",
+                "http://[::1]:80",
+                "https://[2001:db8::1]",
+                "https://model_server.internal",
+                "https://xn--mnchen-3ya.de",
+            ][..],
+            &[
+                "",
+                "api.openai.com",
+                "ftp://a",
+                "https://",
+                "https://a b",
+                "https://a\"b",
+                "https://a\nb",
+                "https://a,b",
+                "https://a%20b",
+                "https://*.a",
+                "https://-a",
+                "https://a..b",
+                "https://münchen.de",
+                "https://a:0",
+                "https://a:",
+                "https://a:65536",
+                "https://a:b:1",
+                "http://::1",
+                "http://[::1",
+                "http://[a]",
+                "http://[1.2.3.4]",
+                "http://1.2.3.256",
+                "http://1.2.3",
+                "https://user@a",
+                "https://a/v1",
+                &format!("https://{long}"),
+            ][..],
+        ),
+        (
+            "--listen",
+            &["0.0.0.0:10000", "[::]:10000", "127.0.0.1:0"],
+            &[
+                "",
+                "localhost:1",
+                ":1",
+                "a b:1",
+                "1.2.3.4",
+                "::1:80",
+                "1.2.3.4:65536",
+                "/run/envoy",
+                "127.0.0.1:9901",
+            ],
+        ),
+        (
+            "--admin",
+            &["127.0.0.1:1", "[::1]:1"],
+            &["", "localhost:1", "127.0.0.1:10000"],
+        ),
+        (
+            "--health",
+            &["127.0.0.1:9902"],
+            &["", "localhost:1", "127.0.0.1:10000", "127.0.0.1:9901"],
+        ),
+        ("--audit-log", &["audit.jsonl"], &[""]),
+        ("--trusted-ca", &["ca.pem"], &[""]),
+        (
+            "--wasm",
+            &["agentguard.wasm"],
+            &["", "https://a/agentguard.wasm", "oci://a/b"],
+        ),
+        ("--watch", &["policy.json"], &[""]),
+        ("--kill-list", &["kill.json"], &[""]),
+    ] {
+        for value in taken {
+            let ran = built(option, value);
+            assert_eq!(ran.status.code(), Some(0), "{option} {value} {ran:?}");
+        }
+        for value in refused {
+            let ran = built(option, value);
+            let told = String::from_utf8_lossy(&ran.stderr).into_owned();
+            assert_eq!(ran.status.code(), Some(2), "{option} {value} {told}");
+            assert!(ran.stdout.is_empty(), "{option} {value}");
+            assert!(
+                told.starts_with("agentguard: AG9012: ") && told.contains(option),
+                "{told}"
+            );
+        }
+    }
+    // A certificate has an address as an address, and TLS does not announce one.
+    let cluster = |upstream: &str| -> serde_json::Value {
+        let config: serde_json::Value =
+            serde_json::from_slice(&built("--upstream", upstream).stdout).unwrap();
+        let tls = config
+            .pointer("/static_resources/clusters/0/transport_socket/typed_config")
+            .unwrap();
+        let verified =
+            "/common_tls_context/validation_context/match_typed_subject_alt_names/0/san_type";
+        serde_json::json!([tls["sni"], tls.pointer(verified)])
+    };
+    assert_eq!(
+        cluster("https://a.example"),
+        serde_json::json!(["a.example", "DNS"])
+    );
+    assert_eq!(
+        cluster("https://10.0.0.1"),
+        serde_json::json!(["", "IP_ADDRESS"])
+    );
+    assert_eq!(
+        cluster("https://[2001:db8::1]"),
+        serde_json::json!(["", "IP_ADDRESS"])
+    );
+}

@@ -21,6 +21,7 @@ pub(super) fn manifests(
 ) -> Result<String, Failed> {
     let options = &build.mesh;
     options.check_names()?;
+    options.check_service_name()?;
     let image = match options.image("k8s")? {
         Image::Registry(name, Some(digest)) => format!("{name}@sha256:{digest}"),
         Image::Registry(name, None) => name,

@@ -173,29 +173,47 @@ impl MeshOptions {
 
     /// Refuses names that Kubernetes refuses.
     pub(super) fn check_names(&self) -> Result<(), Failed> {
-        let gateway = self.gateway.as_deref();
-        let listeners = self
-            .listener
-            .iter()
-            .map(|name| ("--listener", Some(&**name)));
-        let names = [
-            ("--name", Some(&*self.name)),
-            ("--namespace", Some(&*self.namespace)),
-            ("--proxy-namespace", Some(&*self.proxy_namespace)),
-            ("--gateway", gateway),
-            ("--pull-secret", self.pull_secret.as_deref()),
-            ("--client-ca", self.client_ca.as_deref()),
+        let labels = [
+            ("--name", &*self.name),
+            ("--namespace", &*self.namespace),
+            ("--proxy-namespace", &*self.proxy_namespace),
         ];
-        for (option, name) in names.into_iter().chain(listeners) {
-            if let Some(name) = name
-                && !is_label(name)
-            {
+        for (option, name) in labels {
+            if !is_label(name) {
                 return refuse(&format!(
                     "{option} {name}: lower case letters, digits and `-`, at most 63, as Kubernetes requires"
                 ));
             }
         }
+        // Names of the user's own resources, which may have dots.
+        let named = [
+            ("--gateway", self.gateway.as_deref()),
+            ("--pull-secret", self.pull_secret.as_deref()),
+            ("--client-ca", self.client_ca.as_deref()),
+        ];
+        let named = named
+            .into_iter()
+            .filter_map(|(option, name)| Some((option, name?)));
+        let listeners = self.listener.iter().map(|name| ("--listener", &**name));
+        for (option, name) in named.chain(listeners) {
+            if !is_subdomain(name) {
+                return refuse(&format!(
+                    "{option} {name}: lower case letters, digits, `-` and `.`, at most 253, as Kubernetes requires"
+                ));
+            }
+        }
         Ok(())
+    }
+
+    /// Refuses a name that Kubernetes refuses for a Service, which is one in the names of hosts.
+    pub(super) fn check_service_name(&self) -> Result<(), Failed> {
+        match self.name.starts_with(|c: char| c.is_ascii_digit()) {
+            false => Ok(()),
+            true => refuse(&format!(
+                "--name {}: the Service gets this name, which must begin with a letter",
+                self.name
+            )),
+        }
     }
 
     /// Returns the options as they are written on a command line.
@@ -249,23 +267,57 @@ impl MeshOptions {
     pub(super) fn labels(&self) -> Result<Value, Failed> {
         let mut labels = serde_json::Map::new();
         for label in &self.selector {
-            match label.split_once('=') {
-                Some((key, value)) if !key.is_empty() && !label.contains('*') => {
-                    labels.insert(key.to_owned(), json!(value));
+            let (key, value) = match label.split_once('=') {
+                Some((key, value)) if is_label_key(key) && is_label_value(value) => (key, value),
+                _ => {
+                    return refuse(&format!(
+                        "--selector {label}: write KEY=VALUE as in a pod's labels: letters, digits, `-`, `_` and `.`, at most 63 \
+                         each, without `*`"
+                    ));
                 }
-                _ => return refuse(&format!("--selector {label}: write KEY=VALUE, without `*`")),
+            };
+            if labels.insert(key.to_owned(), json!(value)).is_some() {
+                return refuse(&format!(
+                    "--selector {label}: a pod has one label {key}; leave the other one out"
+                ));
             }
         }
         Ok(Value::Object(labels))
     }
 }
 
+/// Whether a text is the name of a resource that may have dots.
+fn is_subdomain(name: &str) -> bool {
+    name.len() <= 253 && name.split('.').all(is_name_part)
+}
+
+/// Whether a text is the key of a label: `app`, `app.kubernetes.io/name`.
+fn is_label_key(key: &str) -> bool {
+    let (prefix, name) = match key.split_once('/') {
+        Some((prefix, name)) => (Some(prefix), name),
+        None => (None, key),
+    };
+    prefix.is_none_or(is_subdomain) && !name.is_empty() && is_label_value(name)
+}
+
+/// Whether a text is the value of a label.
+fn is_label_value(value: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let is_outer = |c: char| c.is_ascii_alphanumeric();
+    value.is_empty()
+        || (value.len() <= 63
+            && value.bytes().all(is_inner)
+            && value.starts_with(is_outer)
+            && value.ends_with(is_outer))
+}
+
 fn is_label(name: &str) -> bool {
+    name.len() <= 63 && is_name_part(name)
+}
+
+fn is_name_part(name: &str) -> bool {
     let is_inner = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
-    (1..=63).contains(&name.len())
-        && name.bytes().all(is_inner)
-        && !name.starts_with('-')
-        && !name.ends_with('-')
+    !name.is_empty() && name.bytes().all(is_inner) && !name.starts_with('-') && !name.ends_with('-')
 }
 
 /// Refuses a number that a double changes: Istio passes the policy as a Struct, and Kubernetes reads decimals as doubles.
