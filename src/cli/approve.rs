@@ -66,7 +66,7 @@ impl Approve {
             .map_err(|error| output::print_error(&format!("no randomness: {error}")))?;
         let token = approval::mint(&request, &key, now, approval::nonce(&random));
         match json {
-            true => output::verbatim_line(&json!({"id": request.id, "token": token}).to_string()),
+            true => output::json_line(&json!({"id": request.id, "token": token}).to_string()),
             false => output::line(&token),
         }
         Ok(ExitStatus::Clean)

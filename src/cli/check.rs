@@ -24,7 +24,7 @@ impl Check {
         source.warn_of_unprovided();
         let verdict = CheckResult::of(policy, &case);
         if json {
-            output::verbatim_line(&Value::Object(verdict.to_json()).to_string());
+            output::json_line(&Value::Object(verdict.to_json()).to_string());
         } else {
             output::print(&verdict.to_text());
         }

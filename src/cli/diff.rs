@@ -37,7 +37,7 @@ impl Diff {
         let new = Source::open(&self.new)?;
         let difference = compare(old.policy()?, new.policy()?);
         if json {
-            output::verbatim_line(&as_json(&difference).to_string());
+            output::json_line(&as_json(&difference).to_string());
         } else {
             output::print(&as_text(&difference));
         }
@@ -92,7 +92,7 @@ impl Diff {
                     "old": one.verdict.to_json(),
                     "new": other.verdict.to_json(),
                 });
-                output::verbatim_line(&object.to_string());
+                output::json_line(&object.to_string());
             } else {
                 output::line(&format!(
                     "{}: {} → {}",

@@ -93,9 +93,7 @@ impl Explain {
                 .iter()
                 .map(|event| Value::Object(as_json(event)))
                 .collect();
-            output::verbatim_line(
-                &json!({"events": events, "verdict": verdict.to_json()}).to_string(),
-            );
+            output::json_line(&json!({"events": events, "verdict": verdict.to_json()}).to_string());
             return Ok(ExitStatus::Clean);
         }
         for event in &events {
@@ -333,7 +331,7 @@ fn print_code(code: &codes::Code, json: bool, whole: bool) {
             "status": (code.status != 0).then_some(code.status),
             "explanation": code.explain,
         });
-        output::verbatim_line(&object.to_string());
+        output::json_line(&object.to_string());
     } else if whole {
         let status = match code.status {
             0 => String::new(),

@@ -59,7 +59,7 @@ pub(super) fn run(
         };
         let is_same = text_at(&record, "/policy/version") == Some(version.as_str());
         match json {
-            true => output::verbatim_line(&as_json(policy, &record, is_same).to_string()),
+            true => output::json_line(&as_json(policy, &record, is_same).to_string()),
             false => output::print(&as_text(policy, &record, is_same)),
         }
     }

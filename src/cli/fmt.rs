@@ -53,7 +53,7 @@ impl Fmt {
                 outcome = ExitStatus::Found;
             }
             if json {
-                output::verbatim_line(&json!({"file": name, "changes": changes}).to_string());
+                output::json_line(&json!({"file": name, "changes": changes}).to_string());
             } else if self.check && changes {
                 output::line(name);
             }
@@ -71,7 +71,7 @@ impl Fmt {
 fn report(source: &Source, diagnostics: &[Diagnostic], json: bool) {
     for diagnostic in diagnostics {
         match json {
-            true => output::verbatim_line(&render::as_json(source, diagnostic)),
+            true => output::json_line(&render::as_json(source, diagnostic)),
             false => output::verbatim_note(&render::as_text(source, diagnostic)),
         }
     }

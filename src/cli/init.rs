@@ -155,7 +155,7 @@ impl Init {
         }
         if json {
             let names: Vec<&str> = files.iter().map(|file| file.name).collect();
-            output::verbatim_line(&json!({"folder": self.folder, "files": names}).to_string());
+            output::json_line(&json!({"folder": self.folder, "files": names}).to_string());
         } else {
             let readme = self.folder.join("README.md");
             output::line(&format!("Next: {}", readme.display()));

@@ -45,7 +45,7 @@ impl Inspect {
                 output::print_foreign(&format!("{}: {}: {what}", self.file, recorded.id))
             })?;
             if json {
-                output::verbatim_line(&Value::Object(seen).to_string());
+                output::json_line(&Value::Object(seen).to_string());
             } else {
                 output::print(&as_text(&seen));
             }

@@ -87,7 +87,7 @@ impl Keygen {
             if let (true, Some(members)) = (is_new, told.as_object_mut()) {
                 members.insert("key".to_owned(), json!(key));
             }
-            output::verbatim_line(&told.to_string());
+            output::json_line(&told.to_string());
             return Ok(ExitStatus::Clean);
         }
         if is_new {

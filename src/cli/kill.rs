@@ -154,7 +154,7 @@ fn print(file: &str, list: &KillList, json: bool) {
                 json!({"cluster": feed.cluster, "path": feed.path, "authority": feed.authority});
             told.insert("feed".to_owned(), service);
         }
-        output::verbatim_line(&told.to_string());
+        output::json_line(&told.to_string());
         return;
     }
     let stopped = match list.kills.len() {

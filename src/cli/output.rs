@@ -2,7 +2,7 @@
 
 use super::{Failed, audit};
 use crate::diag::codes;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -23,6 +23,20 @@ pub(super) fn print(text: &str) {
 /// Prints a line that a program reads, or that was made visible before: JSON, a part of a file, a rendered diagnostic.
 pub(super) fn verbatim_line(text: &str) {
     verbatim(&format!("{text}\n"));
+}
+
+/// Prints JSON, with a line end. A program reads the same values, whatever is escaped: what a policy, a recorded exchange or a name
+/// of a file brought into them steers no terminal that it is shown on.
+pub(super) fn json_line(json: &str) {
+    verbatim_line(&visible_json(json));
+}
+
+/// Prints a line of an audit trail. Its MAC is over the bytes as they were written, so that only a terminal gets others.
+pub(super) fn recorded_line(line: &str) {
+    match std::io::stdout().is_terminal() {
+        true => json_line(line),
+        false => verbatim_line(line),
+    }
 }
 
 /// Prints what a program reads, byte for byte. What can't be written ends the program: who redirects to a file would take the
@@ -480,6 +494,24 @@ fn visible_but(text: &str, kept: &str) -> String {
     out
 }
 
+/// The same JSON without characters that can't be seen or steer a terminal. They can be nowhere but in its strings, except for
+/// white space.
+pub(super) fn visible_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    let mut units = [0; 2];
+    for c in json.chars() {
+        match is_hidden(c) && !matches!(c, '\n' | '\r' | '\t') {
+            true => {
+                for unit in c.encode_utf16(&mut units) {
+                    out.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+            false => out.push(c),
+        }
+    }
+    out
+}
+
 /// Whether a character can't be seen, or steers a terminal.
 fn is_hidden(c: char) -> bool {
     c.is_control()
@@ -522,6 +554,23 @@ mod tests {
             visible("\u{9b}2J \u{feff}\u{e0041}"),
             "\\u{9b}2J \\u{feff}\\u{e0041}"
         );
+    }
+
+    #[test]
+    fn json_steers_no_terminal_and_has_the_same_values() {
+        let value = serde_json::json!({
+            "a\u{9b}2J": "\u{202e}x\u{feff}\u{e0041}é€\u{26a0}\u{fe0f}\u{1b}\\u202e\n",
+        });
+        for json in [value.to_string(), format!("{value:#}\n")] {
+            let shown = visible_json(&json);
+            assert!(
+                !shown.contains(|c: char| is_hidden(c) && c != '\n'),
+                "{shown}"
+            );
+            assert!(shown.contains("é€\u{26a0}"), "{shown}");
+            let read: serde_json::Value = serde_json::from_str(&shown).unwrap();
+            assert_eq!(read, value);
+        }
     }
 
     #[cfg(unix)]

@@ -211,7 +211,7 @@ impl Replay {
         if !json {
             output::print(&summary.text(self.against.is_some()));
         } else if self.summary {
-            output::verbatim_line(&summary.to_json().to_string());
+            output::json_line(&summary.to_json().to_string());
         }
         Ok(if summary.differing == 0 {
             ExitStatus::Clean
@@ -269,7 +269,7 @@ fn print(line: &ReplayedLine, json: bool) {
             object.insert("was".to_owned(), json!(was));
             object.insert("differs".to_owned(), json!(line.differs()));
         }
-        output::verbatim_line(&Value::Object(object).to_string());
+        output::json_line(&Value::Object(object).to_string());
         return;
     }
     let id = written_id(&line.id);

@@ -81,7 +81,7 @@ impl Scan {
                     .iter()
                     .map(|span| json!([span.start, span.end, span.name]))
                     .collect();
-                output::verbatim_line(&json!({"id": line.id, "spans": spans}).to_string());
+                output::json_line(&json!({"id": line.id, "spans": spans}).to_string());
                 continue;
             }
             for span in spans {

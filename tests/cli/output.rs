@@ -623,8 +623,8 @@ fn nothing_in_a_policy_or_a_recorded_exchange_steers_the_terminal() {
     );
     for format in ["text", "markdown", "html"] {
         let report = run(&["audit", "report", &record, "--format", format]);
-        assert_eq!(report.status.code(), Some(0), "{report:?}");
-        let text = super::out(&report);
+        assert_eq!(report.status.code(), Some(1), "{report:?}");
+        let text = String::from_utf8([report.stdout, report.stderr].concat()).unwrap();
         let found = text.chars().find(|c| HIDDEN.contains(c));
         assert_eq!(found, None, "{format}\n{text:?}");
         assert!(!text.contains("\nFORGED"), "{format}\n{text}");
@@ -640,11 +640,84 @@ fn nothing_in_a_policy_or_a_recorded_exchange_steers_the_terminal() {
         let forged = told.lines().find(|line| line.starts_with("FORGED"));
         assert_eq!(forged, None, "{command:?}\n{told}");
     }
+    // JSON has the same values, and steers no terminal either.
+    for command in [
+        &["validate", &wrong][..],
+        &["check", &policy, "--tool", &tool, "--args", &args],
+        &["explain", &policy, "--tool", &tool, "--args", &args],
+        &["diff", &policy, &other],
+        &["test", &tests],
+        &["validate", "--format", "sarif", &wrong],
+    ] {
+        let is_sarif = command.contains(&"sarif");
+        let option: &[&str] = if is_sarif { &[] } else { &["--json"] };
+        let ran = run(&[command, option].concat());
+        let text = std::str::from_utf8(&ran.stdout).unwrap();
+        let found = text.chars().find(|c| HIDDEN.contains(c));
+        assert_eq!(
+            (found, text.is_empty()),
+            (None, false),
+            "{command:?}\n{text:?}"
+        );
+    }
     let json = run(&["check", &policy, "--tool", &tool, "--args", &args, "--json"]);
     let said = json_lines(&json);
     assert!(
         said[0]["reason"].as_str().unwrap().contains('\u{202e}'),
         "{said:?}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_has_the_policies_that_are_in_it_and_reading_it_ends() {
+    use std::os::unix::fs::symlink;
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let policy = "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: p }\ndefaults: { action: allow }\n";
+    for below in ["sub", ".git", "..2026_11_22"] {
+        fs::create_dir(at(below)).unwrap();
+    }
+    for file in [
+        "a.yaml",
+        "sub/b.yml",
+        ".git/c.yaml",
+        "..2026_11_22/d.yaml",
+        "e.txt",
+    ] {
+        fs::write(at(file), policy).unwrap();
+    }
+    // Links to folders lead back, twice; one of a file is the file. A pipe has no writer, and what a link leads to may be gone.
+    symlink(".", at("here")).unwrap();
+    symlink("..", at("sub/up")).unwrap();
+    symlink("..2026_11_22", at("..data")).unwrap();
+    symlink("..data/d.yaml", at("d.yaml")).unwrap();
+    symlink("nowhere", at("gone.yaml")).unwrap();
+    let pipe = std::process::Command::new("mkfifo")
+        .arg(at("pipe.yaml"))
+        .status();
+    assert!(pipe.unwrap().success());
+    for command in ["validate", "lint"] {
+        let ran = run(&[command, folder.path().to_str().unwrap()]);
+        assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+        let told = super::out(&ran);
+        let named: Vec<&str> = told
+            .lines()
+            .filter_map(|line| line.split(": ").next()?.rsplit('/').next())
+            .collect();
+        assert_eq!(named, ["a.yaml", "d.yaml", "b.yml"], "{told}");
+    }
+    // More than anybody's policies.
+    let many = TempDir::new().unwrap();
+    for number in 0..=100_000 {
+        symlink(".", many.path().join(number.to_string())).unwrap();
+    }
+    let ran = run(&["validate", many.path().to_str().unwrap()]);
+    assert_eq!(ran.status.code(), Some(2));
+    let told = String::from_utf8(ran.stderr).unwrap();
+    assert!(
+        told.contains("AG9010") && told.contains("more than 100000 files"),
+        "{told}"
     );
 }
 

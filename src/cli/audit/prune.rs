@@ -155,7 +155,7 @@ impl Prune {
             deleted = deleted.saturating_add(1);
             let newest = seen.get(*number).and_then(|file| file.newest.as_deref());
             match json {
-                true => output::verbatim_line(
+                true => output::json_line(
                     &json!({"file": name, "newest": newest, "deleted": !self.dry_run}).to_string(),
                 ),
                 false => {

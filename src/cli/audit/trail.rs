@@ -133,7 +133,7 @@ impl Files {
     pub(super) fn print_faults_as_json(&self, report: &Report) {
         for fault in &report.faults {
             let place = fault.place();
-            output::verbatim_line(
+            output::json_line(
                 &json!({
                     "file": place.and_then(|place| self.0.get(place.file)),
                     "line": place.map(|place| place.line), "fault": fault.word(),

@@ -80,7 +80,7 @@ impl Verify {
 }
 
 fn print_summary_as_json(report: &Report) {
-    output::verbatim_line(
+    output::json_line(
         &json!({
             "records": report.records, "not_evaluated": report.not_evaluated,
             "faults": report.faults.len(), "macs_checked": report.authenticated,
