@@ -782,6 +782,7 @@ fn plain(text: &str, in_flow: bool) -> String {
     let is_special = text.is_empty()
         || text.contains(['\n', '#', ':', '\t'])
         || text.contains(is_unseen)
+        || !text.chars().all(is_yaml)
         || text.starts_with(begins)
         || text.ends_with(' ')
         || (in_flow && text.contains([',', '[', ']', '{', '}']));
@@ -792,10 +793,27 @@ fn plain(text: &str, in_flow: bool) -> String {
     }
 }
 
+/// A text in quotes, which JSON and YAML read alike.
 fn quoted(text: &str) -> String {
-    let mut out = Vec::new();
-    quote(text, &mut out);
-    String::from_utf8_lossy(&out).into_owned()
+    let mut json = Vec::new();
+    quote(text, &mut json);
+    let json = String::from_utf8_lossy(&json);
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match is_yaml(c) {
+            true => out.push(c),
+            // All of them are below U+10000.
+            false => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+        }
+    }
+    out
+}
+
+/// Whether every reader of YAML takes a character as it is. Control characters are no YAML, and what YAML 1.1, which Kubernetes and Helm
+/// read, has for line breaks would end a comment, or become a blank.
+fn is_yaml(c: char) -> bool {
+    matches!(c, '\t' | ' '..='~' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..)
+        && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
 }
 
 /// A long text over several lines: folded if it is one line, literal if it is several. Its first line is `>-` or the like.
@@ -805,7 +823,7 @@ fn block_scalar(text: &str, indent: usize) -> String {
         && !text.contains("  ")
         && !text.starts_with(' ')
         && !text.ends_with(' ')
-        && !text.contains('\t');
+        && text.chars().all(|c| is_yaml(c) && c != '\t');
     if foldable {
         let mut out = ">-\n".to_owned();
         let mut line = pad.clone();
@@ -826,7 +844,7 @@ fn block_scalar(text: &str, indent: usize) -> String {
     let literal = text.contains('\n')
         && !text.starts_with([' ', '\n'])
         && text.lines().all(|line| !line.ends_with(' '))
-        && !text.contains(['\r', '\t'])
+        && text.chars().all(|c| c == '\n' || (is_yaml(c) && c != '\t'))
         && !text.ends_with("\n\n");
     if !literal {
         return format!("{}\n", quoted(text));
@@ -1081,6 +1099,8 @@ rules:
             "[ -~]{0,12}".prop_map(|text| NodeValue::String(text.into())),
             "[a-z#:,“”‘’\u{a0}\u{200b}\\[\\]{}\n ]{0,12}"
                 .prop_map(|text| NodeValue::String(text.into())),
+            "[a\u{1}\r\u{1b}\u{7f}\u{85}\u{9b}\u{2028}\u{2029}\u{feff}\u{fffe}\u{202e}\u{1f600} \n]{0,9}"
+                .prop_map(|text| NodeValue::String(text.into())),
             any::<i32>().prop_map(|n| NodeValue::Number(n.to_string().into())),
             any::<bool>().prop_map(NodeValue::Bool),
             Just(NodeValue::Null),
@@ -1114,6 +1134,7 @@ rules:
                 data: NodeValue::Map(vec![Member { key: "root".into(), key_span: 0..0, value: node }]),
             };
             let written = write_yaml(&root);
+            prop_assert!(written.chars().all(|c| c == '\n' || is_yaml(c)), "{:?}", written);
             let again = parse_yaml(&written);
             prop_assert!(again.is_ok(), "{:?}\n{}", again, written);
             let again = again.unwrap();

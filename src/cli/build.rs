@@ -145,6 +145,13 @@ struct Built<'p> {
     keys: Vec<&'p str>,
 }
 
+impl Built<'_> {
+    /// The policy's name for a comment, which a line break in it would end.
+    fn shown_name(&self) -> String {
+        output::visible(self.name)
+    }
+}
+
 /// Warns of agents whose names nothing proves: they are stopped for as long as they say who they are.
 fn warn_of_claimed_agents(list: &KillDocument, policy: &Document) {
     let mut kills = list.list.kills.iter();

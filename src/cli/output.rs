@@ -532,6 +532,7 @@ fn is_hidden(c: char) -> bool {
                 | 0xFEFF
                 | 0xFFA0
                 | 0xFFF9..=0xFFFB
+                | 0xFFFE..=0xFFFF
                 | 0xE0000..=0xE0FFF
         )
 }

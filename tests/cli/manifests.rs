@@ -597,6 +597,72 @@ fn a_mistake_in_the_options_is_named_before_anything_is_written() {
 }
 
 #[test]
+fn whatever_is_in_a_policy_no_reader_of_yaml_takes_it_for_something_else() {
+    // What YAML has not, and what YAML 1.1 takes for a line break: behind one in a comment would be YAML.
+    let hidden =
+        "a\nb\r\u{1}\u{1b}\u{7f}\u{85}\u{9b}\u{2028}\u{2029}\u{feff}\u{fffe}injected: true";
+    let policy = json!({
+        "apiVersion": "agentguard.dev/v1",
+        "kind": "AgentPolicy",
+        "metadata": {"name": hidden},
+        "defaults": {"action": "allow"},
+        "rules": [{"id": "r", "match": {"tool": "t"}, "action": "deny", "reason": hidden}],
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.json");
+    std::fs::write(&file, policy.to_string()).unwrap();
+    let image = format!("r.example.com/agentguard:1@sha256:{DIGEST}");
+    for options in [
+        &["istio", "--selector", "app=x"][..],
+        &["istio", "--selector", "app=x", "--kind", "EnvoyFilter"],
+        &["envoy-gateway", "--gateway", "g"],
+        &[
+            "envoy-gateway",
+            "--gateway",
+            "g",
+            "--kind",
+            "EnvoyPatchPolicy",
+        ],
+        &["k8s"],
+        &["helm", "--selector", "app=x"],
+    ] {
+        let built = build(
+            file.to_str().unwrap(),
+            &[options, &["--image", &image]].concat(),
+        );
+        assert_eq!(built.status.code(), Some(0), "{built:?}");
+        let text = out(&built);
+        let is_yaml = |c: char| {
+            matches!(c, '\n' | ' '..='~' | '\u{a0}'..='\u{fffd}')
+                && !"\u{2028}\u{2029}\u{feff}".contains(c)
+        };
+        assert_eq!(
+            text.chars().find(|c| !is_yaml(*c)),
+            None,
+            "{options:?}\n{text}"
+        );
+        let injected = text
+            .lines()
+            .find(|line| line.trim_start().starts_with("injected"));
+        assert_eq!(injected, None, "{options:?}\n{text}");
+        let documents: Vec<Value> = match options[0] {
+            "helm" => vec![as_value(&text)],
+            _ => documents(&text).into_values().collect(),
+        };
+        // It arrives as it is: in the document, or in the JSON that is a text in it.
+        let whole = serde_json::to_string(&documents).unwrap();
+        let once = json!(hidden).to_string();
+        let once = once.trim_matches('"');
+        let twice = json!(once).to_string();
+        let thrice = json!(twice.trim_matches('"')).to_string();
+        let is_there = [once, twice.trim_matches('"'), thrice.trim_matches('"')]
+            .iter()
+            .any(|text| whole.contains(text));
+        assert!(is_there, "{options:?}\n{whole}");
+    }
+}
+
+#[test]
 fn a_name_is_taken_if_kubernetes_takes_it() {
     let image = format!("r.example.com/agentguard:1@sha256:{DIGEST}");
     let long = [

@@ -113,7 +113,8 @@ pub(super) fn manifests(build: &Build, built: &Built<'_>) -> Result<String, Fail
          \n\
          Then, and after each change: kubectl apply --server-side -f FILE\n\
          {change}",
-        built.name, built.version,
+        built.shown_name(),
+        built.version,
     );
     write(&head, &manifests).or_else(|what| refuse(&what))
 }

@@ -1,7 +1,7 @@
 //! `build --for helm`: the values of the chart in `deploy/helm/agentguard`, which has the manifests of `--for istio`.
 
 use super::istio::{attached, kind};
-use super::manifest::yaml;
+use super::manifest::{comment, yaml};
 use super::mesh::{Context, DEFAULT_NAME, DEFAULT_NAMESPACE, Kind, MeshOptions, refuse};
 use super::{Built, FILTER};
 use crate::cli::Failed;
@@ -37,14 +37,15 @@ pub(super) fn values(built: &Built<'_>, options: &MeshOptions) -> Result<String,
         },
     });
     let values = yaml(&values).or_else(|what| refuse(&what))?;
-    Ok(format!(
-        "# Values of the Helm chart: policy {} {}.\n\
-         # Written by `agentguard build --for helm`: change the policy and build again instead of editing this file.\n\
-         #\n\
-         # Then, and after each change: helm upgrade --install {FILTER} deploy/helm/agentguard --namespace NAMESPACE --values FILE\n\
-         {values}",
-        built.name, built.version,
-    ))
+    let head = comment(&format!(
+        "Values of the Helm chart: policy {} {}.\n\
+         Written by `agentguard build --for helm`: change the policy and build again instead of editing this file.\n\
+         \n\
+         Then, and after each change: helm upgrade --install {FILTER} deploy/helm/agentguard --namespace NAMESPACE --values FILE",
+        built.shown_name(),
+        built.version,
+    ));
+    Ok(head + &values)
 }
 
 fn proxies(options: &MeshOptions) -> Result<Value, Failed> {

@@ -93,7 +93,7 @@ fn head(built: &Built<'_>, options: &MeshOptions) -> Result<String, Failed> {
          A selector that matches no pod is no error for Istio, and nothing is filtered. To see that the filter is in place:\n\
          \n\
          \x20 kubectl exec POD -n {namespace} -c istio-proxy -- pilot-agent request GET config_dump | agentguard doctor -\n",
-        name = built.name,
+        name = built.shown_name(),
         version = built.version,
     ))
 }

@@ -132,7 +132,8 @@ pub(super) fn manifests(
          Written by `agentguard build --for k8s`: change the policy and build again instead of editing this file.\n\
          \n\
          Then, and after each change: kubectl apply --server-side -f FILE",
-        built.name, built.version,
+        built.shown_name(),
+        built.version,
     );
     write(&head, &manifests).or_else(|what| refuse(&what))
 }

@@ -29,7 +29,8 @@ pub(in crate::cli) fn yaml(document: &Value) -> Result<String, String> {
     Ok(write_yaml(&root))
 }
 
-fn comment(text: &str) -> String {
+/// Returns a text as comments, one for each of its lines.
+pub(in crate::cli) fn comment(text: &str) -> String {
     text.lines()
         .map(|line| format!("# {line}").trim_end().to_owned() + "\n")
         .collect()
