@@ -431,6 +431,9 @@ fn doctor_finds_what_makes_the_audit_trail_incomplete() {
     }
 }
 
+/// The codes that are found, and how a configuration comes to them.
+type Case<'c> = (&'c [&'c str], &'c dyn Fn(&mut Value));
+
 #[test]
 fn doctor_examines_every_part_of_a_route_and_every_policy() {
     let parts = |config: &mut Value, second: Value| {
@@ -450,7 +453,7 @@ fn doctor_examines_every_part_of_a_route_and_every_policy() {
             json!({"clusters": [{"name": "upstream", "weight": 1}, second]}),
         );
     };
-    let cases: [(&[&str], &dyn Fn(&mut Value)); 9] = [
+    let cases: [Case<'_>; 9] = [
         (&[], &|config| parts(config, json!({}))),
         (&["AG6009"], &|config| {
             parts(
