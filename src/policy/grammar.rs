@@ -308,8 +308,9 @@ keys! {
         Hosts = "hosts" => "Globs over hosts.", Texts;
         Paths = "paths" => "Globs over paths.", Texts;
         Clusters = "clusters"
-            => "Globs over the names of Envoy's clusters. A request that is routed again, from another cluster to one of these, is \
-            denied (AG2012).", Texts;
+            => "Globs over the names of Envoy's clusters. A request that is routed again, from a cluster that no policy \
+             governs to one of these, is denied (AG2012); from the cluster of one policy to that of another it has \
+             been judged by the first.", Texts;
     }
 
     /// `environment`
