@@ -13,7 +13,7 @@ out=$1; shift
 "$@" </dev/null >"$out" 2>&1 3<&- &
 child=$!
 echo "$child"
-{ read -r _ <&3; [ -z "$SCRATCH" ] || : >"$SCRATCH/orphaned"; kill -KILL "$child"; } 2>/dev/null &
+{ read -r _ <&3; [ -z "$SCRATCH" ] || true >"$SCRATCH/orphaned"; kill -KILL "$child"; } 2>/dev/null &
 watch=$!
 wait "$child"
 status=$?
