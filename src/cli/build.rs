@@ -831,11 +831,15 @@ impl Upstream {
         })
     }
 
-    /// The host as it stands in a request.
+    /// The host as it stands in a request: with its port, unless it is that of the scheme.
     fn in_request(&self) -> String {
-        match self.address {
+        let host = match self.address {
             Some(IpAddr::V6(address)) => format!("[{address}]"),
             _ => self.host.clone(),
+        };
+        match (self.tls, self.port) {
+            (true, 443) | (false, 80) => host,
+            (_, port) => format!("{host}:{port}"),
         }
     }
 

@@ -967,6 +967,19 @@ fn a_whole_configuration_has_only_addresses_and_files_that_envoy_takes() {
             );
         }
     }
+    // What clients send as `Host`.
+    for (upstream, host) in [
+        ("https://a.example", "a.example"),
+        ("https://a.example:443", "a.example"),
+        ("https://a.example:80", "a.example:80"),
+        ("http://ollama:11434", "ollama:11434"),
+        ("http://[::1]", "[::1]"),
+        ("http://[::1]:8080/", "[::1]:8080"),
+    ] {
+        let built = String::from_utf8(built("--upstream", upstream).stdout).unwrap();
+        let rewritten = format!("\"host_rewrite_literal\": \"{host}\"");
+        assert!(built.contains(&rewritten), "{upstream} {built}");
+    }
     // A certificate has an address as an address, and TLS does not announce one.
     let cluster = |upstream: &str| -> serde_json::Value {
         let config: serde_json::Value =
