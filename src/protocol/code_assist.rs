@@ -11,7 +11,8 @@
 use super::anthropic_shapes::add_request_event;
 use super::coverage::{ANSWER_WITH_RESULTS, CONVERSATION, TEXT_ANSWER, TEXTS, shown};
 use super::gemini_shapes::{
-    self, denied_response_body, enveloped, generate_request, generate_stream, remove_from_response,
+    self, contents_are_needed, denied_response_body, enveloped, generate_request, generate_stream,
+    in_envelope, remove_from_response,
 };
 use super::reader::{Origin, Reader, Row, Type};
 use super::stream::StreamReader;
@@ -19,7 +20,6 @@ use super::{
     BodyForm, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Inspected, Protocol,
     RequestContext, ResponseEdit, RouteHead,
 };
-use crate::diag::codes;
 use crate::event::{Author, Part};
 use crate::wire::json::Value;
 use crate::wire::letter_case;
@@ -136,8 +136,7 @@ impl Protocol for CodeAssist {
     }
 
     fn denied_response(&self, denial: &Denial, _: &RequestContext) -> Vec<u8> {
-        let answer = denied_response_body(&denial.message(), (0, 0));
-        [br#"{"response":"#.as_slice(), &answer, b"}"].concat()
+        in_envelope(&denied_response_body(&denial.message(), (0, 0)))
     }
 
     fn remove_from_response(&self, edit: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
@@ -163,8 +162,5 @@ fn conversation(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
         },
     );
     let request = reader.get(root, "request");
-    let contents = request.and_then(|request| reader.get(request, "contents"));
-    if contents.is_none_or(|contents| contents.is_null()) {
-        reader.problem(codes::AG2001, root, "`contents` is missing");
-    }
+    contents_are_needed(reader, request, root);
 }

@@ -6,7 +6,8 @@
 use super::anthropic_shapes::add_request_event;
 use super::coverage::{ANSWER_WITH_RESULTS, CONVERSATION, TEXT_ANSWER, shown};
 use super::gemini_shapes::{
-    denied_response_body, generate_request, generate_stream, remove_from_response, response,
+    contents_are_needed, denied_response_body, generate_request, generate_stream,
+    remove_from_response, response,
 };
 use super::provider_apis::calls_inside;
 use super::reader::{Origin, Reader, Row, Type};
@@ -94,11 +95,8 @@ impl Protocol for GeminiGenerate {
             batch(reader, root, endpoint);
         } else {
             generate_request(reader, root, endpoint);
-            let has_contents = reader
-                .get(root, "contents")
-                .is_some_and(|contents| !contents.is_null());
-            if !has_contents && endpoint.name != CACHE {
-                reader.problem(codes::AG2001, root, "`contents` is missing");
+            if endpoint.name != CACHE {
+                contents_are_needed(reader, Some(root), root);
             }
         }
         add_request_event(reader, root);

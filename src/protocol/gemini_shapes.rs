@@ -10,10 +10,10 @@ mod request;
 mod stream;
 mod tools;
 
-pub(super) use answer::{enveloped, error, response};
+pub(super) use answer::{enveloped, error, in_envelope, response};
 pub(super) use parts::{contents_by, unspoken};
 pub(super) use removal::{denied_response_body, moved, remove_from_response};
-pub(super) use request::generate_request;
+pub(super) use request::{contents_are_needed, generate_request};
 pub(super) use stream::generate_stream;
 pub(super) use tools::tools;
 

@@ -388,8 +388,8 @@ impl Protocol for OpenAiOther {
             return Some(endpoint);
         }
         let endpoint = routes::endpoint(head, ROUTES).or_else(|| {
-            let is_perplexity = provider_of(head.host) == "perplexity";
-            routes::endpoint(head, &[WEB_SEARCH]).filter(|_| is_perplexity)
+            let found = routes::endpoint(head, &[WEB_SEARCH]);
+            found.filter(|_| provider_of(head.host) == "perplexity")
         })?;
         if !matches!(endpoint.name, BATCH_GENERATE | BATCH_EMBED) {
             return Some(endpoint);

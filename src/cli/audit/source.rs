@@ -127,7 +127,6 @@ fn read(
 ) -> Result<Missing, Failed> {
     let mut others = 0_u64;
     let mut missing = Missing::default();
-    let mut timeless = 0_u64;
     let mut has_records = false;
     let is_ended = each_line(files, &mut missing.files, &mut |line| {
         if is_no_exchange(line.bytes) {
@@ -140,8 +139,8 @@ fn read(
             }
             (Reading::Timeless(time), _) => {
                 has_records = true;
-                tell_timeless(&files.name(line.at), &time, timeless);
-                timeless = timeless.saturating_add(1);
+                tell_timeless(&files.name(line.at), &time, missing.timeless);
+                missing.timeless = missing.timeless.saturating_add(1);
                 ControlFlow::Continue(())
             }
             (Reading::Other, _) => {
@@ -157,7 +156,6 @@ fn read(
     if has_records && others > 0 && is_ended.is_continue() {
         note_others(others);
     }
-    missing.timeless = timeless;
     match (has_records, others, missing.files) {
         (false, 0, 0) => note_no_record(),
         (false, 1.., 0) => {

@@ -84,6 +84,11 @@ pub(in crate::protocol) fn enveloped(root: Value<'_>) -> Value<'_> {
     root.get(ENVELOPE).unwrap_or(root)
 }
 
+/// Writes a response as Code Assist does.
+pub(in crate::protocol) fn in_envelope(response: &[u8]) -> Vec<u8> {
+    [br#"{"response":"#.as_slice(), response, b"}"].concat()
+}
+
 fn answered(choice: u32) -> Origin {
     Origin {
         choice,

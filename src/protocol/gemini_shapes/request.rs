@@ -2,6 +2,7 @@
 
 use super::parts::{contents, contents_by};
 use super::{SAFETY, tools};
+use crate::diag::codes;
 use crate::event::{Author, Known, Part};
 use crate::protocol::Endpoint;
 use crate::protocol::reader::{Origin, Reader, Row, Type};
@@ -119,6 +120,18 @@ pub(in crate::protocol) fn generate_request(
             _ => generate_request(reader, value, endpoint),
         },
     );
+}
+
+/// Notes at the body's root that a request says nothing: the server would read something else than we do.
+pub(in crate::protocol) fn contents_are_needed(
+    reader: &mut Reader<'_>,
+    request: Option<Value<'_>>,
+    root: Value<'_>,
+) {
+    let contents = request.and_then(|request| reader.get(request, "contents"));
+    if contents.is_none_or(|contents| contents.is_null()) {
+        reader.problem(codes::AG2001, root, "`contents` is missing");
+    }
 }
 
 /// Reads `generationConfig`.

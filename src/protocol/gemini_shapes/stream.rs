@@ -7,7 +7,7 @@
 //! {"candidates":[{"content":{"parts":[{"functionCall":{"partialArgs":[{"jsonPath":"$.city","stringValue":"Be","willContinue":true}],"willContinue":true}}],"role":"model"}}]}
 //! ```
 
-use super::answer::{CANDIDATE, ENVELOPE, RESPONSE, enveloped};
+use super::answer::{CANDIDATE, ENVELOPE, RESPONSE, in_envelope};
 use super::parts::{CONTENT, one_or_many, read_part, role};
 use super::removal::{denied_frame, is_call, remove_from_response, sign, text_part};
 use crate::event::{Kind, Part, Turn};
@@ -399,7 +399,7 @@ impl ChoiceFormat for Candidates {
     ) -> Result<(), CannotRemove> {
         let body = frame.body().ok_or(CannotRemove)?;
         let denied = removals.denied_calls();
-        let root = enveloped(body.root());
+        let root = Self::SPEC.frame_in(body.root());
         for (number, candidate) in choices(root, "candidates") {
             let state = stream.state(number);
             state.kept = state.kept.saturating_sub(calls_of(candidate).count());
@@ -448,7 +448,7 @@ impl ChoiceFormat for Candidates {
         let numbers = stream.numbers(|_| true);
         let frame = denied_frame(&denial.message(), &numbers, stream.format.as_number);
         let frame = match stream.format.has_envelope {
-            true => [br#"{"response":"#.as_slice(), &frame, b"}"].concat(),
+            true => in_envelope(&frame),
             false => frame,
         };
         vec![SyntheticFrame::new(None, frame)]

@@ -329,8 +329,7 @@ fn conversation_inputs(reader: &mut Reader<'_>, value: Value<'_>) {
     // A sentence and those that it is compared with.
     if value.get("source_sentence").is_some() {
         let user = Origin::of(Author::User, Part::Text);
-        let texts = reader.tree(value);
-        reader.emit_text(value, texts, &user);
+        reader.value(value, Type::Tree(Part::Text), &user);
         return;
     }
     let is_list = value.kind() == json::ValueKind::Array;

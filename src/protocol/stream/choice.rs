@@ -46,6 +46,14 @@ pub(in crate::protocol) struct ChoiceSpec {
     pub error: fn(&Denial) -> SyntheticFrame,
 }
 
+impl ChoiceSpec {
+    /// Returns the frame inside of its envelope; one without an envelope is itself.
+    pub fn frame_in<'v>(&self, root: Value<'v>) -> Value<'v> {
+        let inside = self.envelope.and_then(|name| root.get(name));
+        inside.unwrap_or(root)
+    }
+}
+
 /// Frame whose choices are corrected.
 pub(in crate::protocol) struct CorrectedFrame<'f> {
     /// Whether content of the frame was changed.
@@ -251,8 +259,7 @@ impl<F: ChoiceFormat> StreamReader for ChoiceStream<F> {
             edits: &mut frame.edits,
             changes,
         };
-        let wrapped = F::SPEC.envelope.and_then(|name| root.get(name));
-        let root = wrapped.unwrap_or(root);
+        let root = F::SPEC.frame_in(root);
         match F::SPEC.list {
             Some(list) => {
                 choices(root, list).for_each(|choice| F::correct(self, choice, corrected))

@@ -2,8 +2,8 @@
 
 Usage: provider.py       prints its port, and serves until it is killed
 
-It speaks OpenAI's Responses and Chat, Anthropic's Messages and Gemini's generateContent, in Code Assist's envelope, too, whole and streamed. Its model calls
-the tools of the scenario when a user says "clean up" and they are offered, and answers anything else with a text. Before it does, it checks the
+It speaks OpenAI's Responses and Chat, Anthropic's Messages and Gemini's generateContent, also in Code Assist's envelope, whole and
+streamed. Its model calls the tools of the scenario when a user says "clean up" and they are offered, and answers anything else with a text. Before it does, it checks the
 conversation as the provider would: the texts of its errors are the providers' own. `POST /-/scenario` takes the
 tools to call as a JSON list, each a name or a name and its arguments, and forgets everything; `GET /-/seen` tells the errors that were answered since.
 """
@@ -17,8 +17,6 @@ ARGUMENTS = {"name": "Ada"}
 DONE = "All done."
 # Google's word for a call that no model made: https://ai.google.dev/gemini-api/docs/thought-signatures
 UNSIGNED = {"skip_thought_signature_validator", "context_engineering_is_the_way_to_go"}
-
-
 # What gemini-cli asks of Code Assist beside content.
 ACCOUNT = [
     "loadCodeAssist",
