@@ -171,10 +171,15 @@ impl<'v> Envelope<'v> {
         if reader.direction() == Direction::Response {
             reader.reading.error = Some(code.unwrap_or("error").into());
         }
-        if error.kind() == json::ValueKind::Object {
-            let origin = origin.with_part(Part::Other);
-            reader.rows(error, ERROR, &origin, &mut |_, _, _| {});
-        }
+        read_error_value(reader, error, origin);
+    }
+}
+
+/// Reads the value of an `error`. Only an object is one; anything else stays unknown text.
+pub(super) fn read_error_value(reader: &mut Reader<'_>, error: Value<'_>, origin: &Origin) {
+    if error.kind() == json::ValueKind::Object {
+        let origin = origin.with_part(Part::Other);
+        reader.rows(error, ERROR, &origin, &mut |_, _, _| {});
     }
 }
 

@@ -1,6 +1,7 @@
 //! MCP: every route, both directions, each refusal; and what people have done to get past.
 
 mod stream;
+mod tasks;
 
 use super::*;
 

@@ -8,6 +8,9 @@ use crate::protocol::jsonrpc::{self, Envelope, PendingRpc};
 use crate::protocol::reader::{Emit, Origin, Reader};
 use crate::wire::json::{self, Value};
 
+/// Method of the requests in an error.
+const ELICITATION_REQUEST: &str = "elicitation/create";
+
 /// Reads a body, or an event of a stream. A body that is not a JSON-RPC message (an error page in JSON) is left
 /// unclaimed, and so evaluated as text.
 pub(super) fn read(
@@ -65,6 +68,9 @@ fn message(
     }
     // A lenient client may read one message as both: it is evaluated as both.
     envelope.read_error(reader, &server_origin());
+    if let Some(error) = envelope.error {
+        required_elicitations(reader, error);
+    }
     if let Some(result) = envelope.result {
         self::result(reader, result, context);
     }
@@ -93,14 +99,42 @@ fn server_params(reader: &mut Reader<'_>, params: Value<'_>, method: &Method) {
         &mut |reader, key, value| match key {
             "messages" => content::messages(reader, value, &origin),
             "tools" => reader.array(value, offer),
-            _ => {}
+            _ => outcome(reader, key, value, None),
         },
     );
 }
 
+/// Reads what a task has come to: a result as its request would have had it, an error, or requests of the server.
+fn outcome(reader: &mut Reader<'_>, key: &str, value: Value<'_>, context: Option<&RpcMessage>) {
+    match key {
+        "result" => result(reader, value, context),
+        "error" => {
+            jsonrpc::read_error_value(reader, value, &server_origin());
+            required_elicitations(reader, value);
+        }
+        _ => input_requests(reader, value),
+    }
+}
+
+/// Reports the requests of the server in an error (2025-11-25, "URL Elicitation Required"), which clients treat like
+/// those that stand alone. Their texts are read with the error.
+fn required_elicitations(reader: &mut Reader<'_>, error: Value<'_>) {
+    let asked = error.get("data").and_then(|data| data.get("elicitations"));
+    for params in asked.into_iter().flat_map(|list| list.elements()) {
+        reader.message(
+            params,
+            RpcMessage {
+                method: Some(ELICITATION_REQUEST.into()),
+                params: Some(params.place()),
+                ..RpcMessage::default()
+            },
+        );
+        server_request(reader, params, ELICITATION_REQUEST, None);
+    }
+}
+
 fn result(reader: &mut Reader<'_>, result: Value<'_>, context: Option<&RpcMessage>) {
     let origin = server_origin();
-    let failed = result.get("isError").and_then(|failed| failed.as_bool());
     let mut content = None;
     let mut data = None;
     reader.rows(
@@ -115,7 +149,7 @@ fn result(reader: &mut Reader<'_>, result: Value<'_>, context: Option<&RpcMessag
                 content::resource(reader, contents, &origin);
             }),
             "messages" => content::messages(reader, value, &origin),
-            _ => input_requests(reader, value),
+            _ => outcome(reader, key, value, context),
         },
     );
     if content.is_none() && data.is_none() {
@@ -132,7 +166,7 @@ fn result(reader: &mut Reader<'_>, result: Value<'_>, context: Option<&RpcMessag
     let answered = ToolResponse {
         tool: context.map_or(Known::Unknown, |context| context.tool.clone()),
         args,
-        ok: !failed.unwrap_or(false),
+        ok: content::is_ok(result),
         turn: Turn::Latest,
     };
     // `null` is no content.

@@ -61,11 +61,10 @@ fn block(reader: &mut Reader<'_>, block: Value<'_>, origin: &Origin, called: &mu
         tool_use(reader, block, call);
     } else if kind == "tool_result" {
         let tool = id("toolUseId").and_then(|id| called.answer(&id));
-        let failed = block.get("isError").and_then(|failed| failed.as_bool());
         let result = ToolResponse {
             tool: tool.unwrap_or(Known::Unknown),
             args: Known::Missing,
-            ok: !failed.unwrap_or(false),
+            ok: is_ok(block),
             turn: turn_of_history(reader),
         };
         if let Some(content) = call.content {
@@ -144,8 +143,17 @@ pub(super) fn messages(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origi
 pub(super) struct ToolResponse {
     pub(super) tool: Known<Box<str>>,
     pub(super) args: Known<json::NodeId>,
-    pub(super) ok: bool,
+    pub(super) ok: Known<bool>,
     pub(super) turn: Turn,
+}
+
+/// Returns whether a result reports success. Clients differ in what they take for true: `"true"`, `1`.
+pub(super) fn is_ok(result: Value<'_>) -> Known<bool> {
+    match result.get("isError").map(|failed| failed.kind()) {
+        None | Some(json::ValueKind::Null) => Known::Is(true),
+        Some(json::ValueKind::Bool(failed)) => Known::Is(!failed),
+        Some(_) => Known::Unknown,
+    }
 }
 
 /// Reads the result of a tool, as blocks or as data. Each is reported as a result: a server may send different
@@ -177,7 +185,7 @@ pub(super) fn tool_result(
     event.turn = answered.turn;
     event.tool = answered.tool.clone();
     event.args = answered.args.clone();
-    event.ok = Known::Is(answered.ok);
+    event.ok = answered.ok.clone();
     event.texts = start..reader.text_count();
     if is_data {
         event.result = reader.structured_result(value);

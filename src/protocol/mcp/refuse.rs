@@ -164,13 +164,18 @@ fn correct_copies(
     edits: &mut Edits,
 ) -> Result<(), CannotRemove> {
     for group in removals.edited.chunk_by(|a, b| a.choice == b.choice) {
-        let result = group
+        let message = group
             .first()
             .and_then(|edited| usize::try_from(edited.choice).ok())
-            .and_then(|choice| messages.get(choice)?.get("result"));
-        let Some(result) = result.filter(|result| result.get("structuredContent").is_some()) else {
+            .and_then(|choice| messages.get(choice));
+        let results: Vec<Value<'_>> = message
+            .into_iter()
+            .flat_map(|message| results_in(*message))
+            .filter(|result| result.get("structuredContent").is_some())
+            .collect();
+        if results.is_empty() {
             continue;
-        };
+        }
         let mut copies: Vec<(String, &str)> = Vec::new();
         for edited in group {
             let Some(text) = json.value(edited.at).and_then(|value| value.text()) else {
@@ -187,20 +192,38 @@ fn correct_copies(
                 }
             }
         }
-        for holder in ["content", "structuredContent"] {
-            for node in result
-                .get(holder)
-                .into_iter()
-                .flat_map(|holder| holder.descendants())
-                .filter(|node| !node.is_key)
-            {
-                for (found, with) in &copies {
-                    replace_all(node.value, found, with, edits);
-                }
+        let holders = results.iter().flat_map(|result| {
+            ["content", "structuredContent"]
+                .iter()
+                .filter_map(|key| result.get(key))
+        });
+        for node in holders
+            .flat_map(|holder| holder.descendants())
+            .filter(|node| !node.is_key)
+        {
+            for (found, with) in &copies {
+                replace_all(node.value, found, with, edits);
             }
         }
     }
     Ok(())
+}
+
+/// Returns the results of tools in a message: its own, and those of the tasks in it.
+fn results_in(message: Value<'_>) -> impl Iterator<Item = Value<'_>> {
+    let result = message.get("result");
+    let listed = result.and_then(|result| result.get("tasks"));
+    let tasks = [
+        result,
+        result.and_then(|result| result.get("task")),
+        message.get("params"),
+    ];
+    let of_tasks = tasks
+        .into_iter()
+        .flatten()
+        .chain(listed.into_iter().flat_map(|list| list.elements()))
+        .filter_map(|task| task.get("result"));
+    result.into_iter().chain(of_tasks)
 }
 
 /// Replaces a text everywhere in a string, both as it is and as JSON inside the string escapes it.

@@ -100,6 +100,7 @@ fn message(
         return None;
     };
     report_form(reader, message, known, envelope.id.is_some());
+    report_task_of_a2a(reader, known, params);
     match params {
         Some(params) => read_params(reader, params, known),
         None if known.name == "tools/call" => {
@@ -119,6 +120,19 @@ fn report_form(reader: &mut Reader<'_>, message: Value<'_>, method: &Method, has
             "this method is a request, and a request has an id"
         };
         reader.problem(codes::AG2001, message, what);
+    }
+}
+
+/// Reports a task that is named as both protocols name one, which know the same methods: an agent would act on a task
+/// of A2A that was evaluated as one of MCP.
+fn report_task_of_a2a(reader: &mut Reader<'_>, method: &Method, params: Option<Value<'_>>) {
+    let id = params.and_then(|params| params.get("id"));
+    if let Some(id) = id.filter(|_| crate::protocol::a2a::knows(method.name)) {
+        reader.problem(
+            codes::AG2012,
+            id,
+            "a task of A2A has an `id` and one of MCP a `taskId`: this could be both",
+        );
     }
 }
 
@@ -216,14 +230,34 @@ fn tool_call(
 
 /// Reads the result of a client: a person's input, a model's response, its roots.
 fn client_result(reader: &mut Reader<'_>, result: Value<'_>) {
-    let spoken = result.get("role").is_some();
+    let spoken = is_sampled(result);
     let origin = Origin::of(Author::Assistant, Part::Text);
-    reader.rows(result, CLIENT_RESULT, &origin, &mut |reader, _, content| {
-        if spoken {
-            blocks(reader, content, &origin, &mut Calls::default());
-        } else {
-            let texts = reader.tree(content);
-            reader.emit_text(content, texts, &Origin::of(Author::User, Part::Other));
-        }
-    });
+    reader.rows(
+        result,
+        CLIENT_RESULT,
+        &origin,
+        &mut |reader, key, content| match key {
+            "content" if spoken => blocks(reader, content, &origin, &mut Calls::default()),
+            "content" => {
+                let texts = reader.tree(content);
+                reader.emit_text(content, texts, &Origin::of(Author::User, Part::Other));
+            }
+            // Only tasks of a server contain an outcome: it stays unknown text.
+            _ => {}
+        },
+    );
+}
+
+/// Returns whether a server could take a result for the answer of a model. Servers differ in which members they require
+/// of it, and a call runs on the server.
+fn is_sampled(result: Value<'_>) -> bool {
+    let content = result.get("content");
+    let is_block = |block: Value<'_>| match block.get("type") {
+        Some(kind) => result.get("action").is_none() || kind.is_text("tool_use"),
+        None => false,
+    };
+    ["role", "model", "stopReason"]
+        .iter()
+        .any(|key| result.get(key).is_some())
+        || content.is_some_and(|content| is_block(content) || content.elements().any(is_block))
 }

@@ -105,6 +105,8 @@ const METHODS: &[Method] = &[
     plumbing("notifications/resources/updated", UPDATED),
     plumbing("notifications/elicitation/complete", ELICITED),
     plumbing("notifications/tasks/status", TASK),
+    // The extension of 2026-07-28 has a shorter name for it.
+    plumbing("notifications/tasks", TASK),
     plumbing("notifications/subscriptions/acknowledged", LISTEN),
 ];
 
@@ -136,6 +138,10 @@ const META: Type = Type::Object(&[
     (
         "io.modelcontextprotocol/related-task",
         Type::Object(&[("taskId", Type::PeerId)]),
+    ),
+    (
+        "io.modelcontextprotocol/relatedTaskIds",
+        Type::List(&Type::PeerId),
     ),
     (APPROVAL_KEY, Type::Id),
     ("traceparent", Type::PeerId),
@@ -283,6 +289,7 @@ const UPDATED: &[Row] = &[("uri", Type::Reference), ("_meta", META)];
 const ELICITED: &[Row] = &[("elicitationId", Type::PeerId), ("_meta", META)];
 
 const STATES: &str = "working|input_required|completed|failed|cancelled";
+/// Task. Since 2026-07-28 it contains the outcome of the request that it continues, or the input that it waits for.
 const TASK: &[Row] = &[
     ("taskId", Type::PeerId),
     ("status", Type::Word(STATES)),
@@ -290,11 +297,17 @@ const TASK: &[Row] = &[
     ("createdAt", Type::PeerId),
     ("lastUpdatedAt", Type::PeerId),
     ("ttl", Type::Number),
+    ("ttlMs", Type::Number),
     ("pollInterval", Type::Number),
+    ("pollIntervalMs", Type::Number),
+    ("result", Type::Custom),
+    ("error", Type::Custom),
+    ("inputRequests", Type::Custom),
+    ("requestState", Type::Opaque),
     ("_meta", META),
 ];
 
-/// Members of a client's result for a request of the server: elicitation, sampling, `roots/list`.
+/// Members of a client's result for a request of the server: elicitation, sampling, `roots/list`, tasks.
 pub(super) const CLIENT_RESULT: &[Row] = &[
     ("action", Type::Word("accept|decline|cancel")),
     ("content", Type::Custom),
@@ -310,6 +323,15 @@ pub(super) const CLIENT_RESULT: &[Row] = &[
         ])),
     ),
     ("task", Type::Object(TASK)),
+    ("tasks", Type::List(&Type::Object(TASK))),
+    ("nextCursor", Type::PeerId),
+    ("taskId", Type::PeerId),
+    ("status", Type::Word(STATES)),
+    ("statusMessage", Type::Text(Part::Other)),
+    ("createdAt", Type::PeerId),
+    ("lastUpdatedAt", Type::PeerId),
+    ("ttl", Type::Number),
+    ("pollInterval", Type::Number),
     ("_meta", META),
 ];
 
@@ -353,6 +375,9 @@ pub(super) const RESULT: &[Row] = &[
     ("lastUpdatedAt", Type::PeerId),
     ("ttl", Type::Number),
     ("pollInterval", Type::Number),
+    ("pollIntervalMs", Type::Number),
+    ("result", Type::Custom),
+    ("error", Type::Custom),
     ("inputRequests", Type::Custom),
     ("requestState", Type::Opaque),
 ];
