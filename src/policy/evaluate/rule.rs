@@ -67,6 +67,8 @@ impl CompiledCheck {
                 names.any(|name| name.contains('/'))
             }
             Operator::Glob { exact, .. } => exact.iter().any(|glob| glob.asks_for('/')),
+            // A joined name ends as the tool's own does.
+            Operator::Affix(affix) if affix.is_at_start() => affix.asks_for('/'),
             _ => return None,
         };
         is_asked.then_some(JoinedNames { qualified })

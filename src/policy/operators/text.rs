@@ -31,6 +31,18 @@ struct Needle {
 }
 
 impl Affix {
+    /// Whether one of the texts that it looks for contains this character.
+    pub(crate) fn asks_for(&self, character: char) -> bool {
+        self.needles
+            .iter()
+            .any(|needle| needle.exact.contains(character))
+    }
+
+    /// Whether it is about the beginning of a text.
+    pub(crate) fn is_at_start(&self) -> bool {
+        !self.at_end
+    }
+
     pub(crate) fn new(needles: &[Box<str>], at_end: bool) -> Affix {
         Affix {
             needles: needles
