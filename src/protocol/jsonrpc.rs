@@ -4,11 +4,11 @@ use super::json_edit::ObjectWriter;
 use super::reader::{Origin, Reader, Row, Type, is_case_variant};
 use super::refusal::Denial;
 use super::{DenialReply, RequestContext, RouteHead, provider_of};
+use crate::detect::fold_name;
 use crate::diag::codes;
 use crate::event::{Author, Class, Direction, Part, RpcMessage, Turn};
 use crate::wire::http::{ContentType, MediaType};
 use crate::wire::json::{self, JsonBody, Limits, Value};
-use crate::wire::letter_case;
 use crate::wire::sorted_map::SortedMap;
 use crate::wire::span::index;
 use std::borrow::Cow;
@@ -74,10 +74,11 @@ pub(super) fn first_message(body: Value<'_>) -> Option<Value<'_>> {
     body.elements().find(|element| is_message(*element))
 }
 
-/// Returns a method as a lenient server may read it.
+/// Returns a method as a lenient server may read it: without case, width, look-alike letters and characters that are not
+/// shown, and without spaces or slashes around it.
 pub(super) fn folded(method: &str) -> String {
-    let bare = method.trim_matches(|c: char| c.is_whitespace() || c.is_control());
-    letter_case::ascii_lower(bare)
+    let is_around = |c: char| c.is_whitespace() || c.is_control() || c == '/';
+    fold_name(method).trim_matches(is_around).to_owned()
 }
 
 /// Members of a message.

@@ -250,6 +250,8 @@ fn the_envelope_is_read_strictly_and_there_are_no_batches() {
         good.replace("\"id\":1", "\"id\":null"),
         good.replace("message/send", "Message/Send"),
         good.replace("message/send", " message/send"),
+        good.replace("message/send", "/message/send"),
+        good.replace("message/send", "message/s\u{435}nd"),
         good.replace("\"2.0\"", "\"1.0\""),
         good.replace("\"params\"", "\"Params\""),
         good.replace("\"parts\"", "\"Parts\""),

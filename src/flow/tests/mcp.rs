@@ -468,6 +468,10 @@ fn the_envelope_is_read_strictly() {
         (good.replace("tools/call", "tools/call "), "AG2002"),
         (good.replace("tools/call", "\\ttools/call"), "AG2002"),
         (good.replace("tools/call", "\\u0000tools/call"), "AG2002"),
+        (good.replace("tools/call", "/tools/call/"), "AG2002"),
+        (good.replace("tools/call", "tools/\u{200b}call"), "AG2002"),
+        (good.replace("tools/call", "t\u{43e}ols/call"), "AG2002"),
+        (good.replace("tools/call", "\u{ff54}ools/call"), "AG2002"),
         (good.replace("\"method\"", "\"Method\""), "AG2002"),
         (good.replace("\"method\"", "\"m\\u0065thod\""), "AG2002"),
         (
