@@ -58,6 +58,13 @@ const METADATA: [&str; 3] = [
     "openid-configuration",
 ];
 
+/// Endpoint of the documents that describe servers to clients before they connect: the card of one server, and the
+/// catalog of a domain.
+const SERVER_CARD: &str = "server.card";
+/// Names under `/.well-known/`, and those in its folder `mcp`.
+const CARDS: [&str; 2] = ["mcp.json", "ai-catalog.json"];
+const CARDS_IN_FOLDER: [&str; 3] = ["catalog.json", "server-card.json", "server-card"];
+
 /// Events of a stream, which contains any message of a server, whatever the request.
 const MESSAGES: Inspected = Inspected::As(&[
     Kind::Request,
@@ -136,6 +143,14 @@ static FORMAT: Format = Format {
             stream: MESSAGES,
         },
         CoverageRow {
+            route: shown(
+                "`GET …/.well-known/mcp/catalog.json`, `…/mcp/server-card.json`, `…/mcp.json`, `…/ai-catalog.json`, `GET …/mcp/server-card`",
+            ),
+            request: Inspected::As(&[Kind::Request]),
+            answer: Inspected::As(&[Kind::Response, Kind::ToolOffer]),
+            stream: MESSAGES,
+        },
+        CoverageRow {
             route: shown("`DELETE …/mcp` (end of a session)"),
             request: Inspected::As(&[Kind::Request]),
             answer: Inspected::As(&[Kind::Response]),
@@ -169,16 +184,15 @@ impl Protocol for Mcp {
             .map(|last| letter_case::ascii_lower(last));
         let ends = |word: &str| last.as_deref() == Some(word);
         let takes_stream = accepts_stream(head);
+        if let Some(description) = description(head) {
+            return Some(description);
+        }
         match head.method {
             "POST" if has_header => Some(posted(head)),
             // A header alone does not make any `DELETE` the end of a session.
             "DELETE" if ends("mcp") && head.header(SESSION).is_some() => {
                 Some(without_body(SESSION_END, head))
             }
-            "GET" if is_metadata(head) => Some(Endpoint {
-                gate: DefaultGate::Origin,
-                ..without_body(AUTHORIZATION, head)
-            }),
             "GET" if ends("sse") || ends("mcp") => Some(stream(head)),
             "GET" if takes_stream && (has_header || passes(head, "mcp")) => Some(stream(head)),
             _ => None,
@@ -196,7 +210,7 @@ impl Protocol for Mcp {
     fn assume(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         match head.method {
             "POST" => Some(posted(head)),
-            "GET" => Some(stream(head)),
+            "GET" => Some(description(head).unwrap_or_else(|| stream(head))),
             "DELETE" => Some(without_body(SESSION_END, head)),
             _ => None,
         }
@@ -251,12 +265,14 @@ impl Protocol for Mcp {
 
 /// Returns whether the client accepts a stream. Clients of MCP send this with every request.
 pub(super) fn accepts_stream(head: &RouteHead<'_>) -> bool {
+    accepts(head, "text/event-stream")
+}
+
+fn accepts(head: &RouteHead<'_>, media: &str) -> bool {
     head.headers
         .iter()
         .filter(|(name, _)| *name == b"accept")
-        .any(|(_, value)| {
-            letter_case::ascii_lower(&String::from_utf8_lossy(value)).contains("text/event-stream")
-        })
+        .any(|(_, value)| letter_case::ascii_lower(&String::from_utf8_lossy(value)).contains(media))
 }
 
 fn passes(head: &RouteHead<'_>, segment: &str) -> bool {
@@ -273,6 +289,33 @@ fn is_metadata(head: &RouteHead<'_>) -> bool {
         && segments
             .next()
             .is_some_and(|name| METADATA.contains(&name.as_str()))
+}
+
+/// Returns the endpoint of a document about a server, which clients read before they have a session.
+fn description(head: &RouteHead<'_>) -> Option<Endpoint> {
+    let name = match head.method {
+        "GET" if is_metadata(head) => AUTHORIZATION,
+        "GET" if is_server_card(head) => SERVER_CARD,
+        _ => return None,
+    };
+    Some(Endpoint {
+        gate: DefaultGate::Origin,
+        ..without_body(name, head)
+    })
+}
+
+/// Returns whether a path is that of a card or of a catalog: well-known, or the card's place behind the address of its
+/// server. There other services may have documents of this name, unless the client asks for a card.
+fn is_server_card(head: &RouteHead<'_>) -> bool {
+    let mut segments = head.path.segments.iter().map(String::as_str).rev();
+    let (last, before) = (segments.next().unwrap_or_default(), segments.next());
+    match before {
+        Some(".well-known") => CARDS.contains(&last),
+        Some("mcp") if segments.next() == Some(".well-known") => CARDS_IN_FOLDER.contains(&last),
+        _ => {
+            last == "server-card" && (passes(head, "mcp") || accepts(head, "mcp-server-card+json"))
+        }
+    }
 }
 
 fn own_headers(head: &RouteHead<'_>) -> Vec<(Box<str>, Box<[u8]>)> {

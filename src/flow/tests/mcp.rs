@@ -1988,3 +1988,89 @@ rules:
         passes(&guard, &get, missing);
     }
 }
+
+#[test]
+fn a_client_reads_what_a_server_says_of_itself_before_it_connects() {
+    let guard = guard(
+        "defaults: { action: allow }
+rules:
+  - { id: words, match: { event: response }, when: { text: { contains: forbidden } }, action: deny }
+  - { id: mail, match: { event: response }, when: { text: { detects: email } }, action: redact }
+  - { id: hidden, match: { event: tool_offer, tool: shell }, action: deny }
+",
+    );
+    let card = |title: &str| {
+        json!({"$schema": "https://static.example/server-card.schema.json", "name": "example/weather", "version": "1.2.0",
+            "title": title, "remotes": [{"type": "streamable-http", "url": "https://tools.example/mcp"}]})
+    };
+    let get = |path: &str, accept: &str| {
+        with_headers(
+            &[
+                (":method", "GET"),
+                (":path", path),
+                ("content-type", ""),
+                ("accept", accept),
+                ("mcp-session-id", ""),
+                ("mcp-protocol-version", ""),
+            ],
+            b"",
+        )
+    };
+    let wanted = "application/mcp-server-card+json";
+    for (path, accept) in [
+        ("/mcp/server-card", ""),
+        ("/mcp/server-card", wanted),
+        ("/weather/server-card", wanted),
+        ("/.well-known/mcp/catalog.json", "*/*"),
+        ("/.well-known/mcp/server-card.json", "*/*"),
+        ("/tenant/.well-known/mcp.json", "*/*"),
+        ("/.well-known/ai-catalog.json", "*/*"),
+    ] {
+        let get = get(path, accept);
+        let told = |title: &str| {
+            HttpMessage::new(
+                &[(":status", "200"), ("content-type", wanted)],
+                card(title).to_string().as_bytes(),
+            )
+        };
+        let record = passes(&guard, &get, told("Weather"));
+        assert_eq!(record["endpoint"], "server.card", "{path}");
+        assert_eq!(record["coverage"]["level"], "full", "{path}");
+        let seen = exchange(&guard, &get, told("forbidden"));
+        assert!(!client_text(&seen).contains("forbidden"), "{path}");
+        let seen = exchange(&guard, &get, told("ask ada@example.com"));
+        assert_eq!(client_json(&seen), card("ask [EMAIL]"), "{path}");
+        let mut listing = card("Weather");
+        listing["tools"] = json!([{"name": "shell"}, {"name": "find"}]);
+        let seen = exchange(&guard, &get, answers(&listing));
+        assert_eq!(
+            client_json(&seen)["tools"],
+            json!([{"name": "find"}]),
+            "{path}"
+        );
+    }
+    // Other services have documents of this name.
+    for (path, accept) in [
+        ("/racks/server-card", "*/*"),
+        ("/.well-known/mcp/secrets.json", "*/*"),
+        ("/.well-known/other.json", "*/*"),
+        ("/mcp/server-card.json", "*/*"),
+    ] {
+        assert_eq!(refused(&guard, &get(path, accept)).0, 400, "{path}");
+    }
+    // Under a default of deny it can be read where something may be asked of the server.
+    let only = self::guard(ONLY_GITHUB);
+    for path in [
+        "/mcp/github/server-card",
+        "/mcp/github/.well-known/oauth-protected-resource",
+    ] {
+        passes(&only, &get(path, wanted), answers(&card("x")));
+    }
+    let elsewhere = self::guard(
+        "defaults: { action: deny }
+rules:
+  - { id: a, match: { event: request, host: other.example }, action: allow }
+",
+    );
+    assert_ne!(refused(&elsewhere, &get("/mcp/server-card", wanted)).0, 200);
+}

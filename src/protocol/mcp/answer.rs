@@ -1,7 +1,8 @@
 //! MCP messages of a server in one piece: answers, batches of them, and its own requests inside results.
 
+use super::SERVER_CARD;
 use super::content::{self, ToolResponse};
-use super::tables::{INPUT_REQUEST, Method, RESULT, TOOL, named};
+use super::tables::{CARD, INPUT_REQUEST, Method, RESULT, TOOL, named};
 use crate::event::{DefaultGate, Event, Kind, Known, Part, RpcMessage, Turn};
 use crate::protocol::RequestContext;
 use crate::protocol::jsonrpc::{self, Envelope, PendingRpc};
@@ -19,6 +20,10 @@ pub(super) fn read(
     context: &RequestContext,
     waiting: &PendingRpc,
 ) {
+    if context.endpoint.name == SERVER_CARD {
+        card(reader, root);
+        return;
+    }
     if root.kind() == json::ValueKind::Array {
         reader.claim(root);
         for element in root.elements() {
@@ -27,6 +32,13 @@ pub(super) fn read(
     } else {
         message(reader, root, context, waiting);
     }
+}
+
+/// Reads a server's description of itself. Older ones list its tools: they are definitions like those of a session.
+fn card(reader: &mut Reader<'_>, card: Value<'_>) {
+    reader.rows(card, CARD, &server_origin(), &mut |reader, _, tools| {
+        reader.array(tools, offer);
+    });
 }
 
 fn server_origin() -> Origin {

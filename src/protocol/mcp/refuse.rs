@@ -139,6 +139,8 @@ fn leave_out(
         let lists = result
             .into_iter()
             .chain(message.get("params"))
+            // A server's card is no message.
+            .chain([*message])
             .chain(inside.filter_map(|request| request.get("params")))
             .filter_map(|holder| holder.get("tools"));
         for list in lists {

@@ -411,6 +411,32 @@ const ANNOTATIONS: Type = Type::Object(&[
     ("lastModified", Type::PeerId),
 ]);
 
+/// Members of a server's card or of a domain's catalog. Older cards list tools.
+pub(super) const CARD: &[Row] = &[
+    ("tools", Type::Custom),
+    ("$schema", Type::Reference),
+    ("name", Type::Text(Part::Definition)),
+    ("title", Type::Text(Part::Definition)),
+    ("description", Type::Text(Part::Definition)),
+    ("version", Type::PeerId),
+    ("websiteUrl", Type::Reference),
+    ("repository", Type::Tree(Part::Definition)),
+    ("icons", ICONS),
+    ("remotes", Type::Tree(Part::Definition)),
+    ("specVersion", Type::PeerId),
+    ("host", Type::Tree(Part::Definition)),
+    ("entries", Type::Tree(Part::Definition)),
+    ("serverInfo", Type::Object(IMPLEMENTATION)),
+    ("protocolVersion", Type::PeerId),
+    ("supportedVersions", Type::List(&Type::PeerId)),
+    ("capabilities", Type::Switches(CAPABILITIES)),
+    ("transport", Type::Tree(Part::Definition)),
+    ("instructions", Type::Text(Part::Other)),
+    ("resources", Type::Tree(Part::Definition)),
+    ("prompts", Type::Tree(Part::Definition)),
+    ("_meta", META),
+];
+
 /// Members of a tool in `tools/list` and in sampling.
 pub(super) const TOOL: &[Row] = &[
     ("name", Type::Custom),
