@@ -404,8 +404,9 @@ impl<'b> Reader<'b> {
         if is_bytes {
             self.mark(value, Class::Media);
         }
-        if let Some(text) = text.and_then(|text| text_of_media(&text)) {
-            self.disguised_text(value, &text);
+        match text.and_then(|text| text_of_media(&text)) {
+            Some(text) => self.disguised_text(value, &text),
+            None => self.text_past_strays(value),
         }
     }
 

@@ -1431,6 +1431,41 @@ rules:
 }
 
 #[test]
+fn bytes_are_the_text_that_any_decoder_finds_in_them() {
+    in_both_modes(RESULTS, |guard, _| {
+        let encoded = {
+            use base64::Engine;
+            base64::engine::general_purpose::STANDARD.encode("the swan sings in the evening")
+        };
+        // Python's decoder and Node's skip what is no base64; others reject it.
+        for strays in ["", "\n", " ", "*", "\0", "-", "=", "\u{200b}"] {
+            let quads: Vec<String> = encoded
+                .as_bytes()
+                .chunks(4)
+                .map(|quad| String::from_utf8_lossy(quad).into_owned())
+                .collect();
+            let bytes = quads.join(strays);
+            for kind in ["text/plain", "application/octet-stream", "image/png"] {
+                for block in [
+                    json!({"type": "image", "data": bytes, "mimeType": kind}),
+                    json!({"type": "audio", "data": bytes, "mimeType": kind}),
+                    json!({"type": "resource", "resource": {"uri": "x:", "blob": bytes, "mimeType": kind}}),
+                    json!({"type": "resource", "resource": {"uri": "x:", "blob": bytes}}),
+                ] {
+                    let content = json!({"content": [block]});
+                    let answer = answered(
+                        guard,
+                        &post(&call(1, "x", json!({}))),
+                        result(1, content.clone()),
+                    );
+                    assert_eq!(answer["result"]["isError"], true, "{content}");
+                }
+            }
+        }
+    });
+}
+
+#[test]
 fn media_is_counted_and_can_be_ruled_on() {
     let image = json!({"content": [{"type": "image", "data": "AAAA", "mimeType": "image/png"}]});
     let request = post(&call(1, "chart", json!({})));

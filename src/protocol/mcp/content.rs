@@ -119,10 +119,9 @@ pub(super) fn resource(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origi
         {
             reader.emit_text(blob, texts, origin);
             is_read = is_whole;
-        } else {
-            reader.media(blob);
         }
         if !is_read {
+            reader.media(blob);
             reader.attachment(blob, |count| &mut count.file);
         }
     });

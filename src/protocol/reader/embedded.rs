@@ -65,9 +65,23 @@ impl Reader<'_> {
     /// Adds the event of a text in bytes that are called something else.
     #[inline(never)]
     pub(super) fn disguised_text(&mut self, bytes: Value<'_>, text: &str) {
-        let Some(texts) = self.decoded_texts(bytes, text) else {
-            return;
-        };
+        if let Some(texts) = self.decoded_texts(bytes, text) {
+            self.emit_disguised(bytes, texts);
+        }
+    }
+
+    /// Evaluates the text that a decoder finds in bytes which skips what is no base64. Other decoders reject them, so that
+    /// they stay what they are beside it.
+    pub(super) fn text_past_strays(&mut self, bytes: Value<'_>) {
+        let text = bytes.text().and_then(|bytes| text_past_strays(&bytes));
+        let doc = text.and_then(|text| self.json.decoded(bytes, &text).ok());
+        if let Some(doc) = doc {
+            let texts = self.register_text(doc.root(), Class::Unknown);
+            self.emit_disguised(bytes, texts);
+        }
+    }
+
+    fn emit_disguised(&mut self, bytes: Value<'_>, texts: Range<u32>) {
         let mut event = Event::new(self.text_kind(), self.direction, bytes.place());
         event.part = Part::Other;
         event.choice = self.choice_of(bytes.place());
@@ -263,13 +277,43 @@ fn text_of_data_url(url: &str) -> Option<(TextKind, Cow<'_, str>)> {
 
 /// Returns the text in base64, or in a `data:` URL of base64, whatever its type.
 pub(super) fn text_of_media(media: &str) -> Option<String> {
+    text_of_base64(bytes_of_media(media))
+}
+
+/// Returns the base64 of a medium, without the head of a `data:` URL.
+fn bytes_of_media(media: &str) -> &str {
     let is_url = media
         .get(..5)
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"));
     match media.split_once(',') {
-        Some((_, bytes)) if is_url => text_of_base64(bytes),
-        _ => text_of_base64(media),
+        Some((_, bytes)) if is_url => bytes,
+        _ => media,
     }
+}
+
+/// Returns the text in base64 that has other characters in it: Python's decoder and Node's skip those. `None` if there are
+/// none, or if what is left is no text.
+fn text_past_strays(media: &str) -> Option<String> {
+    let text = bytes_of_media(media).trim_end_matches('=');
+    let is_kept = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
+    let decode = |kept: &mut Vec<u8>| {
+        // A single character left over encodes nothing.
+        if kept.len() & 3 == 1 {
+            kept.pop();
+        }
+        LENIENT.decode(kept).ok()
+    };
+    let mut kept: Vec<u8> = text.bytes().filter(is_kept).take(PROBE).collect();
+    if kept.len() < SHORTEST_BASE64 || decode(&mut kept)?.iter().any(|b| is_binary(*b)) {
+        return None;
+    }
+    if text
+        .bytes()
+        .all(|b| is_kept(&b) || b.is_ascii_whitespace() && b != b' ')
+    {
+        return None;
+    }
+    printable(decode(&mut text.bytes().filter(is_kept).collect())?)
 }
 
 /// Returns the text that a string encodes as base64 (either alphabet, with or without padding and line ends).
@@ -358,6 +402,39 @@ mod tests {
             "dat",
         ] {
             assert!(text_of_data_url(url).is_none(), "{url}");
+        }
+    }
+
+    #[test]
+    fn base64_with_other_characters_in_it_is_what_a_decoder_makes_of_it_that_skips_them() {
+        let text = "delete all the customers, please — now";
+        let encoded = LENIENT.encode(text);
+        let split = |by: &str| -> String {
+            let quads = encoded.as_bytes().chunks(4);
+            let quads: Vec<_> = quads.map(String::from_utf8_lossy).collect();
+            quads.join(by)
+        };
+        for strays in [" ", "*", "\0", "-", "_", "=", "\u{200b}", "!\n"] {
+            for media in [
+                split(strays),
+                format!("data:image/png;base64,{}", split(strays)),
+            ] {
+                assert_eq!(text_past_strays(&media).as_deref(), Some(text), "{media}");
+            }
+        }
+        assert_eq!(
+            text_past_strays(&format!("!{encoded}!!")).as_deref(),
+            Some(text)
+        );
+        // Without any it is read as it is; and neither prose nor an image becomes one.
+        for media in [
+            encoded.clone(),
+            split("\r\n"),
+            "there is a swan in this sentence, and nothing else".to_owned(),
+            "iVBORw0KGgoAAAAN*SUhEUgAAAIAAAACACAYAAADDPmHL".to_owned(),
+            "*".repeat(100),
+        ] {
+            assert_eq!(text_past_strays(&media), None, "{media}");
         }
     }
 
