@@ -115,13 +115,14 @@ impl A2aStream {
         }
     }
 
-    /// An artifact of a task: all of it, and perhaps once more.
+    /// An artifact of a task: all of it so far, and perhaps once more. Later chunks continue it: a client that subscribes
+    /// again gets the task first.
     fn whole(&mut self, chunks: &mut ArtifactChunks, artifact: Value<'_>) {
         let (texts, is_new) = self.texts_of(artifact);
         chunks.before.extend([key(texts.kept), key(texts.shown)]);
         texts.kept = texts.shown;
         let channel = key(texts.shown);
-        chunks.after.push(channel);
+        chunks.last.push(channel);
         chunks.add(artifact, channel, !is_new);
     }
 }
@@ -139,10 +140,8 @@ struct ArtifactChunks {
     before: Vec<TextKey>,
     /// Texts that begin anew for some clients, and go on for others.
     replaced: Vec<TextKey>,
-    /// Texts whose last chunk this is.
+    /// Texts whose last chunk this is, or that are complete so far.
     last: Vec<TextKey>,
-    /// Texts that are complete.
-    after: Vec<TextKey>,
 }
 
 impl ArtifactChunks {
@@ -223,9 +222,6 @@ impl StreamReader for A2aStream {
         reader.piece(Delta::TextRest(key(SAID)));
         for channel in chunks.last {
             reader.piece(Delta::TextRest(channel));
-        }
-        for channel in chunks.after {
-            reader.piece(Delta::TextEnd(channel));
         }
         if is_idle {
             reader.piece(Delta::End(None));

@@ -127,8 +127,10 @@ pub(super) fn resource(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origi
     });
 }
 
-/// Reads messages of a prompt or of a sampling. Authors are distinguished only in requests.
+/// Reads messages of a prompt or of a sampling. Authors are distinguished only in requests. A model reads the texts one after
+/// the other.
 pub(super) fn messages(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
+    let origin = &origin.with_part(Part::Text);
     let mut called = Calls::default();
     reader.array(value, |reader, message| {
         reader.rows(message, SPOKEN, origin, &mut |reader, _, content| {

@@ -98,6 +98,7 @@ fn texts(messages: &[Value]) -> Vec<String> {
         let parts = [
             &message["artifactUpdate"]["artifact"]["parts"],
             &message["statusUpdate"]["status"]["message"]["parts"],
+            &message["task"]["artifacts"][0]["parts"],
         ];
         let text = parts.iter().find_map(|parts| parts[0]["text"].as_str());
         text.unwrap_or_default().to_owned()
@@ -113,6 +114,10 @@ fn what_a_client_joins_is_one_text_and_what_it_replaces_is_another() {
     let working = |text: &str| state("TASK_STATE_WORKING", text);
     let anew = |text: &str| chunk("a", text, false, false);
     let more = |text: &str| chunk("a", text, true, false);
+    let snapshot = |text: &str| {
+        json!({"task": {"id": "t", "contextId": "c", "status": {"state": "TASK_STATE_WORKING"},
+            "artifacts": [{"artifactId": "a", "parts": [{"text": text}]}]}})
+    };
     let cases: &[(&str, Vec<Value>, &[&str])] = &[
         (
             "chunks without append",
@@ -152,6 +157,20 @@ fn what_a_client_joins_is_one_text_and_what_it_replaces_is_another() {
                 more("!"),
             ],
             &["to 4111 1111", "to [CREDIT_CARD]", "!"],
+        ),
+        (
+            "chunks that continue the artifact of a task",
+            vec![snapshot("pay 4111 11"), more("11 1111 1111 now")],
+            &["pay 4111 11", "[CREDIT_CARD] now"],
+        ),
+        (
+            "and of a task that is sent once more",
+            vec![
+                anew("pay"),
+                snapshot("pay 4111 11"),
+                more("11 1111 1111 now"),
+            ],
+            &["pay", "pay 4111 11", "[CREDIT_CARD] now"],
         ),
         (
             "other artifacts are other texts",
