@@ -37,6 +37,10 @@ const TASKS: &str = "tasks.list";
 const CANCEL: &str = "tasks.cancel";
 const SUBSCRIBE: &str = "tasks.subscribe";
 const PUSH: &str = "tasks.push";
+/// Push notification, which an agent posts to the address that its client has chosen: the state of a task, or an update.
+const NOTIFICATION: &str = "tasks.notification";
+/// Header with the token that the client has chosen for it.
+const NOTIFICATION_TOKEN: &str = "x-a2a-notification-token";
 /// A JSON-RPC message whose method is not known.
 const MESSAGE: &str = "message";
 
@@ -108,6 +112,12 @@ static FORMAT: Format = Format {
             answer: Inspected::As(&[Kind::Response]),
             stream: Inspected::As(&[Kind::Response]),
         },
+        CoverageRow {
+            route: shown("`POST` any path, a push notification"),
+            request: Inspected::As(&[Kind::Request, Kind::Message]),
+            answer: Inspected::As(&[Kind::Response]),
+            stream: Inspected::As(&[Kind::Response]),
+        },
     ],
 };
 
@@ -148,7 +158,12 @@ impl Protocol for A2a {
 
     /// Both protocols know `tasks/get` and `tasks/cancel`. A task of MCP is named by `taskId`, one of A2A by `id`.
     fn endpoint_by_body(&self, head: &RouteHead<'_>, body: Value<'_>) -> Option<Endpoint> {
-        let message = first_message(body).filter(|_| head.method == "POST")?;
+        if head.method != "POST" {
+            return None;
+        }
+        let Some(message) = first_message(body) else {
+            return (notifies(head) && read::is_notification(body)).then(|| posted(head));
+        };
         let method = message.get("method").and_then(|method| method.text())?;
         let is_ours = match (knows(&method), super::mcp::knows(&method)) {
             (true, false) => true,
@@ -250,6 +265,14 @@ fn by_path(head: &RouteHead<'_>) -> Option<Endpoint> {
         }
         _ => None,
     }
+}
+
+/// Returns whether a request to any path says that it is of this protocol, as agents say that notify a client.
+fn notifies(head: &RouteHead<'_>) -> bool {
+    let media = head.header("content-type").unwrap_or_default();
+    head.header(VERSION).is_some()
+        || head.header(NOTIFICATION_TOKEN).is_some()
+        || letter_case::ascii_lower(&String::from_utf8_lossy(media)).contains("a2a+json")
 }
 
 fn own_headers(head: &RouteHead<'_>) -> Vec<(Box<str>, Box<[u8]>)> {

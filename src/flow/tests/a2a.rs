@@ -504,3 +504,121 @@ rules:
         );
     }
 }
+
+#[test]
+fn what_an_agent_posts_to_its_client_is_evaluated_as_the_agent_s_words() {
+    let policy = "defaults: { action: allow }
+rules:
+  - { id: swan, match: { event: message, from: assistant }, when: { text: { contains: a swan } }, action: deny }
+  - { id: goose, match: { event: message, from: user }, when: { text: { contains: a goose } }, action: deny }
+  - { id: cards, match: { event: message }, when: { text: { detects: credit_card } }, action: redact }
+";
+    let update = |text: &str| {
+        json!({"statusUpdate": {"taskId": "t", "contextId": "c", "status": {"state": "TASK_STATE_WORKING",
+            "message": {"messageId": "n", "role": "ROLE_AGENT", "parts": [{"text": text}]}}}})
+    };
+    let artifact = |text: &str| {
+        json!({"kind": "artifact-update", "taskId": "t", "contextId": "c", "artifact": {"artifactId": "a",
+            "parts": [{"kind": "text", "text": text}]}})
+    };
+    let reply = |text: &str| json!({"kind": "message", "messageId": "n", "role": "agent", "parts": [{"kind": "text", "text": text}]});
+    let all = |text: &str| {
+        [
+            task(text),
+            json!({"task": task(text)}),
+            update(text),
+            artifact(text),
+            json!({"artifactUpdate": artifact(text)}),
+            reply(text),
+            json!({"message": reply(text)}),
+        ]
+    };
+    let token = ("x-a2a-notification-token", "s3cret");
+    let posted = |headers: &[(&str, &str)], body: &Value| {
+        sent("POST", "/hooks/7", headers, body.to_string().as_bytes())
+    };
+    let taken = || HttpMessage::new(&[(":status", "200"), ("content-type", "text/plain")], b"ok");
+    in_both_modes(policy, |guard, _| {
+        for headers in [
+            &[token][..],
+            &[("a2a-version", "1.0")],
+            &[("content-type", "application/a2a+json")],
+        ] {
+            for body in all("4 words are here") {
+                let request = posted(headers, &body);
+                let seen = exchange(guard, &request, taken());
+                assert!(seen.upstream_complete, "{body}");
+                assert_eq!(seen.upstream.clone().unwrap().body(), request.body());
+                assert_eq!(seen.client.body(), b"ok");
+                let record = record(&seen);
+                assert_eq!(
+                    (&record["protocol"], &record["endpoint"]),
+                    (&json!("a2a"), &json!("tasks.notification"))
+                );
+                assert_eq!(record["coverage"]["level"], "full", "{body}");
+            }
+        }
+        for body in all("a SWAN") {
+            let seen = exchange(guard, &posted(&[token], &body), taken());
+            assert!(!seen.upstream_complete, "{body}");
+            assert_eq!(seen.client.status(), Some(400));
+            assert_eq!(client_json(&seen)["error"]["status"], "INVALID_ARGUMENT");
+        }
+        for body in all("4111 1111 1111 1111") {
+            let seen = exchange(guard, &posted(&[token], &body), taken());
+            assert_eq!(
+                String::from_utf8(seen.upstream.unwrap().body()).unwrap(),
+                body.to_string()
+                    .replace("4111 1111 1111 1111", "[CREDIT_CARD]")
+            );
+        }
+        // The history repeats what the client has said itself.
+        let mut body = task("x");
+        body["history"] = json!([said("a goose")]);
+        assert!(!exchange(guard, &posted(&[token], &body), taken()).upstream_complete);
+    });
+    // The policy may name the place; elsewhere a body alone does not make a notification, nor a header any body.
+    let named = guard(
+        "defaults: { action: allow }
+protocols:
+  - { paths: [/hooks], protocol: a2a }
+",
+    );
+    assert!(exchange(&named, &posted(&[], &task("x")), taken()).upstream_complete);
+    let plain = guard(ALLOW);
+    for (headers, body) in [
+        (&[][..], task("x")),
+        (&[token], json!({"delete": "all"})),
+        (&[token], json!({"task": "x"})),
+        (&[token], json!([task("x")])),
+    ] {
+        let seen = exchange(&plain, &posted(headers, &body), taken());
+        assert_eq!(seen.client.status(), Some(400), "{body}");
+    }
+    // A call in its place is one of MCP.
+    let stop = guard(
+        "defaults: { action: allow }
+rules:
+  - { id: never, match: { tool: x }, action: deny }
+",
+    );
+    let mut call =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "x"}});
+    call["task"] = task("x");
+    assert!(!exchange(&stop, &posted(&[token], &call), taken()).upstream_complete);
+    // Under a default of deny it needs an `allow` like every request.
+    let open = guard(
+        "defaults: { action: deny }
+rules:
+  - { id: hook, match: { event: request, protocol: a2a, path: /hooks/7 }, action: allow }
+",
+    );
+    assert!(exchange(&open, &posted(&[token], &task("x")), taken()).upstream_complete);
+    let closed = guard(
+        "defaults: { action: deny }
+rules:
+  - { id: hook, match: { event: request, protocol: a2a, path: /other }, action: allow }
+",
+    );
+    assert!(!exchange(&closed, &posted(&[token], &task("x")), taken()).upstream_complete);
+}

@@ -1,7 +1,7 @@
 //! Reader of the messages between agents.
 
 use super::tables::{ERROR, MESSAGE, PARAMS, PART, RESULT};
-use super::{CARD, STREAM, SUBSCRIBE, endpoint_of, named_like};
+use super::{CARD, NOTIFICATION, STREAM, SUBSCRIBE, endpoint_of, named_like};
 use crate::diag::codes;
 use crate::event::{Author, DefaultGate, Direction, Event, Kind, Known, Part, RpcMessage, Turn};
 use crate::protocol::jsonrpc::{self, Envelope, PendingRpc, is_message};
@@ -17,6 +17,14 @@ pub(super) fn request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpo
         let event = Event::new(Kind::Request, reader.direction(), root.place());
         reader.reading.add(event);
         params(reader, root);
+        return;
+    }
+    if is_notification(root) {
+        reader.reading.endpoint = Some(NOTIFICATION);
+        reader.reading.params = Some(root.place());
+        let event = Event::new(Kind::Request, reader.direction(), root.place());
+        reader.reading.add(event);
+        task_or_message(reader, root, &Continued::default());
         return;
     }
     // There are no batches, and no answers of clients: any other message has an invalid envelope.
@@ -40,6 +48,27 @@ pub(super) fn request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpo
         (Some(_), None) => {}
         (None, _) => unknown(reader, root, method),
     }
+}
+
+/// Returns whether a body is what an agent posts to its client: a task, an update of one or a message, bare (0.3) or under
+/// its name (1.0).
+pub(super) fn is_notification(root: Value<'_>) -> bool {
+    let has =
+        |key: &str, kind: json::ValueKind| root.get(key).is_some_and(|value| value.kind() == kind);
+    let is_named = [
+        "task",
+        "message",
+        "statusUpdate",
+        "status_update",
+        "artifactUpdate",
+        "artifact_update",
+    ]
+    .iter()
+    .any(|key| has(key, json::ValueKind::Object));
+    let is_bare = has("status", json::ValueKind::Object)
+        || has("artifact", json::ValueKind::Object)
+        || has("parts", json::ValueKind::Array);
+    (is_named || is_bare) && !is_message(root)
 }
 
 fn unknown(reader: &mut Reader<'_>, root: Value<'_>, method: &str) {
@@ -178,7 +207,7 @@ pub(super) fn answer(
         ..question.cloned().unwrap_or_default()
     };
     reader.message(root, rpc);
-    let origin = said();
+    let origin = said(reader);
     envelope.read_error(reader, &origin);
     if let Some(result) = envelope.result {
         self::result(reader, result, context, continued);
@@ -200,14 +229,14 @@ fn rest_answer(
     };
     let status = error.get("status").and_then(|status| status.text());
     reader.reading.error = Some(status.as_deref().unwrap_or("error").into());
-    let origin = said();
+    let origin = said(reader);
     reader.object(root, &["error"], |reader, _, error| {
         reader.rows(error, ERROR, &origin, &mut |_, _, _| {});
     });
 }
 
-fn said() -> Origin {
-    Origin::new(Known::Missing, Part::Text, Turn::Latest)
+fn said(reader: &Reader<'_>) -> Origin {
+    jsonrpc::origin(reader, Author::Assistant, Part::Text)
 }
 
 fn result(
@@ -233,7 +262,12 @@ fn result(
         // Answers to other methods are unknown.
         _ => return,
     }
-    let origin = said();
+    task_or_message(reader, value, continued);
+}
+
+/// Reads what an agent sends: in a response, or in a request to its client.
+fn task_or_message(reader: &mut Reader<'_>, value: Value<'_>, continued: &Continued<'_>) {
+    let origin = said(reader);
     reader.rows(
         value,
         RESULT,
@@ -265,5 +299,5 @@ fn card(reader: &mut Reader<'_>, value: Value<'_>) {
         return;
     }
     let texts = reader.tree(value);
-    reader.emit_text(value, texts, &said().with_part(Part::Definition));
+    reader.emit_text(value, texts, &said(reader).with_part(Part::Definition));
 }
