@@ -2137,3 +2137,50 @@ rules:
     );
     assert_ne!(refused(&elsewhere, &get("/mcp/server-card", wanted)).0, 200);
 }
+
+#[test]
+fn a_resource_is_compared_with_folders_by_the_path_of_its_file() {
+    let deny = guard(
+        "defaults: { action: allow }
+rules:
+  - { id: etc, match: { event: request, method: resources/read }, when: { uri: { path_within: [/etc] } }, action: deny }
+",
+    );
+    let allow = guard(
+        "defaults: { action: deny }
+rules:
+  - { id: srv, match: { event: request, method: resources/read }, when: { uri: { path_within: [/srv] } }, action: allow }
+",
+    );
+    let passes_both = |uri: &str| {
+        let asked = post(&request(1, "resources/read", json!({"uri": uri})));
+        [&deny, &allow].map(|guard| exchange(guard, &asked, result(1, json!({}))).upstream_complete)
+    };
+    for uri in [
+        "file:///srv/x",
+        "file:/srv/x",
+        "FILE://localhost/srv/a%20b",
+        "file:///etc/../srv/x",
+        "/srv/x",
+    ] {
+        assert_eq!(passes_both(uri), [true, true], "{uri}");
+    }
+    for uri in [
+        "file:///etc/passwd",
+        "file:/etc/passwd",
+        "file://localhost/etc/passwd",
+        "file:///srv/../etc/passwd",
+        "file:///srv/%2e%2e/etc/passwd",
+        "file:///%65tc/passwd",
+        "/etc/passwd",
+        // Where these lead to is up to whoever reads them.
+        "file:////etc/passwd",
+        "file://server/srv/x",
+        "file:///srv/x?/../../etc",
+        "file:///proc/self/root/etc/passwd",
+        "docs://srv/x",
+    ] {
+        assert_eq!(passes_both(uri), [false, false], "{uri}");
+    }
+    assert_eq!(passes_both("file:///home/x"), [true, false]);
+}

@@ -16,7 +16,7 @@ use crate::policy::evaluate::value::{
 use crate::policy::field::{Field, FieldType};
 use crate::policy::glob::GlobReading;
 use crate::policy::operators::{
-    Commands, Overlap, Polarity, TestResult, address_count, character_count, seen,
+    Commands, Overlap, Polarity, TestResult, address_count, character_count, path_of_file_uri, seen,
 };
 use crate::policy::rule::IfMissing;
 use crate::policy::scalar::{Scalar, TextValue};
@@ -282,6 +282,10 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
             Field::Tool => {
                 let joined = check.joined(operator, side);
                 tool_names(self.event, self.context.facts, side, joined, &mut evaluate)
+            }
+            Field::Uri if matches!(operator, Operator::Folders(_)) => {
+                let mut evaluate = |scalar| evaluate(path_in_uri(scalar));
+                self.values(field, reading, arrays, &mut evaluate)
             }
             // What denies a model denies it however it is spelt. That a spelling is none of some names says nothing.
             Field::Model if side == Polarity::Restricting && !check.verb.is_negative() => {
@@ -676,4 +680,14 @@ impl ElementCounts {
             TestResult::Unreadable => self.unreadable = self.unreadable.saturating_add(1),
         }
     }
+}
+
+/// The path of a `file:` URI, if it has one that all clients read alike.
+fn path_in_uri(scalar: Scalar<'_>) -> Scalar<'_> {
+    if let Scalar::Text(uri) = &scalar
+        && let Some(path) = path_of_file_uri(&uri.text())
+    {
+        return Scalar::text(path.to_owned());
+    }
+    scalar
 }

@@ -36,7 +36,7 @@ pub(crate) use equality::{Equality, Literal};
 pub use families::{OPERATORS, OperatorFamily};
 pub(crate) use measure::{address_count, character_count};
 pub(crate) use overlap::{Overlap, RUNS, USUAL_RUN};
-pub(crate) use path::Folders;
+pub(crate) use path::{Folders, path_of_file_uri};
 #[cfg(not(target_arch = "wasm32"))]
 pub use reference::Reference;
 #[cfg(all(feature = "command", not(target_arch = "wasm32")))]

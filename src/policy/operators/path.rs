@@ -330,6 +330,28 @@ fn is_url(text: &str) -> bool {
     fits && (rest.starts_with(['/', '\\']) || scheme.eq_ignore_ascii_case("file"))
 }
 
+/// Returns the path of a `file:` URI of this host, whose escapes are those of a path. `None` for any other URI, and for one
+/// that clients read in several ways. For fields that contain a URI: a tool's argument may be a path of this name.
+pub(crate) fn path_of_file_uri(uri: &str) -> Option<&str> {
+    let scheme = uri.get(..5)?;
+    let rest = uri
+        .get(5..)
+        .filter(|_| scheme.eq_ignore_ascii_case("file:"))?;
+    let path = match rest.strip_prefix("//") {
+        Some(rest) => match rest.get(..9) {
+            Some(host) if host.eq_ignore_ascii_case("localhost") => rest.get(9..)?,
+            _ => rest,
+        },
+        None => rest,
+    };
+    let is_plain = path.starts_with('/')
+        && !path.starts_with("//")
+        && !path.contains(|c: char| matches!(c, '?' | '#' | '\\') || c.is_control());
+    let below = path.get(1..)?;
+    let is_drive = matches!(below.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic());
+    is_plain.then_some(if is_drive { below } else { path })
+}
+
 /// `$HOME`, `${HOME}`, `%TEMP%`: a shell or a program may put anything there.
 fn begins_with_variable(text: &str) -> bool {
     let after = text.trim_start().strip_prefix('%');
@@ -562,6 +584,38 @@ mod tests {
                     .contains(&TestResult::Unreadable),
                 "{path:?}: {why}"
             );
+        }
+    }
+
+    #[test]
+    fn a_file_uri_of_this_host_has_a_path() {
+        for (uri, path) in [
+            ("file:///data/x", "/data/x"),
+            ("FILE:///data/x", "/data/x"),
+            ("file:/data/x", "/data/x"),
+            ("file://localhost/data/x", "/data/x"),
+            ("file:///data/../x", "/data/../x"),
+            ("file:///d%61ta/x", "/d%61ta/x"),
+            ("file:///C:/data/x", "C:/data/x"),
+        ] {
+            assert_eq!(path_of_file_uri(uri), Some(path), "{uri}");
+        }
+        for uri in [
+            "file://server/data/x",
+            "file:////server/data",
+            "file:data/x",
+            "file://localhost.evil/data",
+            "file:///data/x?y",
+            "file:///data/x#y",
+            "file:///data\\x",
+            "file:///data/\nx",
+            " file:///data/x",
+            "file:",
+            "https://host/data/x",
+            "/data/x",
+            "",
+        ] {
+            assert_eq!(path_of_file_uri(uri), None, "{uri}");
         }
     }
 
