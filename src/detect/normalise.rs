@@ -840,7 +840,10 @@ pub fn fold_name(name: &str) -> Cow<'_, str> {
             // Full case folding (CaseFolding.txt, status F) where lower case alone would keep two spellings apart.
             CharReading::Same if c == 'ß' || c == 'ẞ' => folded.push_str("ss"),
             CharReading::Same if c == 'ς' => folded.push('σ'),
-            CharReading::Same => folded.extend(letter_case::lower_of(c)),
+            CharReading::Same => match look_alike_of_case(c) {
+                Some(ascii) => folded.push(char::from(ascii.to_ascii_lowercase())),
+                None => folded.extend(letter_case::lower_of(c)),
+            },
             CharReading::Ascii(ascii) | CharReading::Tag(ascii) | CharReading::Flag(ascii) => {
                 folded.push(char::from(ascii.to_ascii_lowercase()))
             }
@@ -851,6 +854,23 @@ pub fn fold_name(name: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(folded)
+}
+
+/// Returns the letter that a letter looks like in its other case: `к` is `К`, and so `k`. Without it, a name in capitals would
+/// be another one than in small letters.
+fn look_alike_of_case(c: char) -> Option<u8> {
+    let (mut upper, mut lower) = (letter_case::upper_of(c), letter_case::lower_of(c));
+    let cases = [
+        upper.next().filter(|_| upper.next().is_none()),
+        lower.next().filter(|_| lower.next().is_none()),
+    ];
+    cases
+        .into_iter()
+        .flatten()
+        .find_map(|cased| match read(cased) {
+            CharReading::Ascii(ascii) => Some(ascii),
+            _ => None,
+        })
 }
 
 /// Whether a name has nothing but visible ASCII without capitals, and spaces. Eight bytes are looked at together, the last ones

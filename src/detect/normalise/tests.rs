@@ -300,6 +300,21 @@ fn names_are_compared_without_case_width_and_look_alikes() {
 }
 
 #[test]
+fn a_name_in_capitals_is_the_name_in_small_letters() {
+    for (small, capitals) in [
+        ("карта", "КАРТА"),
+        ("кіll_all", "КІLL_ALL"),
+        ("τακτικη", "ΤΑΚΤΙΚΗ"),
+        ("щит", "ЩИТ"),
+        ("straße", "STRASSE"),
+        ("ԁelete", "ԀELETE"),
+    ] {
+        assert_eq!(fold_name(small), fold_name(capitals), "{capitals}");
+    }
+    assert_eq!(fold_name("кіll_all"), "kill_all");
+}
+
+#[test]
 fn every_character_of_the_block_has_a_reading_that_is_ascii_or_itself() {
     for code in 0..0x11_0000u32 {
         let Some(c) = char::from_u32(code) else {
