@@ -116,7 +116,8 @@ const ROLES: &str = "user|assistant";
 /// Keys of capabilities.
 const CAPABILITIES: &str = "experimental|extensions|roots|sampling|elicitation|tasks|tools|prompts|\
      resources|logging|completions|context|form|url|list|cancel|requests|create|\
-     createMessage|call|subscribe|listChanged";
+     createMessage|call|subscribe|listChanged|io.modelcontextprotocol/tasks|io.modelcontextprotocol/ui|\
+     mimeTypes|text/html;profile=mcp-app";
 
 const META: Type = Type::Object(&[
     ("progressToken", Type::PeerId),
@@ -144,8 +145,13 @@ const META: Type = Type::Object(&[
         Type::List(&Type::PeerId),
     ),
     (APPROVAL_KEY, Type::Id),
+    (
+        "io.modelcontextprotocol/model-immediate-response",
+        Type::Text(Part::Other),
+    ),
     ("traceparent", Type::PeerId),
     ("tracestate", Type::PeerId),
+    ("baggage", Type::Text(Part::Other)),
 ]);
 
 const ONLY_META: &[Row] = &[("_meta", META)];

@@ -276,3 +276,35 @@ rules:
         }
     }
 }
+
+#[test]
+fn what_every_request_says_of_its_client_is_no_text_of_an_unknown_author() {
+    let guard = guard(
+        "defaults: { action: allow }
+rules:
+  - { id: unknown, match: { event: message, from: user }, when: { text: { length_greater_than: 0 } }, action: deny }
+  - { id: mail, match: { event: [message, response] }, when: { text: { detects: email } }, action: redact }
+",
+    );
+    let mut message = modern_call("x", json!({"to": "ada@example.com"}));
+    message["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({"elicitation": {"form": {}, "url": {}},
+        "sampling": {"tools": {}}, "extensions": {"io.modelcontextprotocol/tasks": {},
+        "io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}}});
+    message["params"]["_meta"]["baggage"] = json!("user=ada@example.com");
+    let working = json!({"task": {"taskId": "t", "status": "working"},
+        "_meta": {"io.modelcontextprotocol/model-immediate-response": "Mail to ada@example.com is on its way."}});
+    let seen = exchange(&guard, &modern(&message, &[]), result(1, working.clone()));
+    let upstream = String::from_utf8(seen.upstream.clone().unwrap().body()).unwrap();
+    assert_eq!(
+        upstream,
+        message.to_string().replace("ada@example.com", "[EMAIL]")
+    );
+    assert_eq!(
+        client_json(&seen)["result"].to_string(),
+        working.to_string().replace("ada@example.com", "[EMAIL]")
+    );
+    // What no one has defined may be anyone's words.
+    message["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"]["extensions"]["vendor/x"] =
+        json!({"say": "anything"});
+    assert_eq!(refused(&guard, &modern(&message, &[])).0, 200);
+}
