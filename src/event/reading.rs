@@ -198,6 +198,30 @@ pub struct RpcMessage {
     pub as_task: bool,
 }
 
+impl RpcMessage {
+    /// Returns the response to this message, without what only the request has.
+    pub fn answer(&self) -> RpcMessage {
+        RpcMessage {
+            method: self.method.clone(),
+            is_answer: true,
+            tool: self.tool.clone(),
+            uri: self.uri.clone(),
+            typed_result: self.typed_result,
+            as_task: self.as_task,
+            ..RpcMessage::default()
+        }
+    }
+
+    /// Returns the response to an unknown message.
+    pub fn unknown_answer() -> RpcMessage {
+        RpcMessage {
+            is_answer: true,
+            tool: Known::Unknown,
+            ..RpcMessage::default()
+        }
+    }
+}
+
 /// How a conversation continues after a call is removed from the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pending {

@@ -39,6 +39,7 @@ use crate::wire::json::{
     self, JsonBody, JsonText, Limits, NodeId, ScanError, ScanErrorKind, Value,
 };
 use crate::wire::letter_case;
+use crate::wire::sorted_map::SortedMap;
 use crate::wire::span::{index, offset};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -96,6 +97,8 @@ pub struct Reader<'b> {
     pub proto_json: bool,
     /// JSON-RPC messages, in the order of the nodes.
     messages: Vec<Section>,
+    /// Arguments of the calls that results answer, by the numbers of the requests.
+    arguments: SortedMap<u32, Known<NodeId>>,
     /// Positions of names that are long enough to be inspected. They are not texts of any event.
     names: Vec<NodeId>,
 }
@@ -196,6 +199,7 @@ impl<'b> Reader<'b> {
             frame: FrameReading::default(),
             result_args: bounds.result_args,
             messages: Vec::new(),
+            arguments: SortedMap::new(),
             names: Vec::new(),
             claimed: vec![false; index(nodes)],
             sealed: false,

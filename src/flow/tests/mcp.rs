@@ -1400,6 +1400,26 @@ fn a_result_is_judged_with_its_tool_its_arguments_its_data_and_its_success() {
 }
 
 #[test]
+fn however_many_results_answer_a_call_its_arguments_are_kept_once() {
+    let guard = guard(RESULTS);
+    let path = format!("/srv/{}", "a".repeat(100_000));
+    let asked = |tool: &str, path: &str| post_old(&json!([call(1, tool, json!({"path": path}))]));
+    let told =
+        json!({"jsonrpc": "2.0", "id": 1, "result": {"content": [{"type": "text", "text": "x"}]}});
+    let body = Value::from(vec![told; 2_000]);
+    let seen = exchange(&guard, &asked("x", &path), answers(&body));
+    assert!(seen.client.body() == answers(&body).body());
+    let answer = answered(&guard, &asked("read_file", "/etc/passwd"), answers(&body));
+    let denied = answer.as_array().unwrap().iter();
+    assert_eq!(
+        denied
+            .filter(|one| one["result"]["isError"] == true)
+            .count(),
+        2_000
+    );
+}
+
+#[test]
 fn every_copy_of_a_finding_is_edited() {
     in_both_modes(RESULTS, |guard, _| {
         let data = json!({"rows": [{"card": "4111 1111 1111 1111", "note": "\"x\"\n"}], "n": 1});

@@ -8,6 +8,7 @@ use crate::protocol::RequestContext;
 use crate::protocol::jsonrpc::{self, Envelope, PendingRpc};
 use crate::protocol::reader::{Emit, Origin, Reader};
 use crate::wire::json::{self, Value};
+use crate::wire::span::index;
 
 /// Method of the requests in an error.
 const ELICITATION_REQUEST: &str = "elicitation/create";
@@ -62,16 +63,17 @@ fn message(
         return;
     }
     let envelope = Envelope::read(reader, message);
-    let context = waiting.request(context, envelope.id);
+    let question = waiting.number(envelope.id).and_then(|number| {
+        let message = context.rpc.get(index(number))?;
+        Some(Question { number, message })
+    });
     let rpc = match envelope.method {
         Some(_) => envelope.message(),
         None => RpcMessage {
             id: envelope.id.map(|id| id.raw().into()),
-            is_answer: true,
-            tool: context.map_or(Known::Unknown, |context| context.tool.clone()),
-            params: None,
-            args: None,
-            ..context.cloned().unwrap_or_default()
+            ..question.map_or_else(RpcMessage::unknown_answer, |question| {
+                question.message.answer()
+            })
         },
     };
     reader.message(message, rpc);
@@ -84,8 +86,15 @@ fn message(
         required_elicitations(reader, error);
     }
     if let Some(result) = envelope.result {
-        self::result(reader, result, context);
+        self::result(reader, result, question);
     }
+}
+
+/// Request that a result answers, with its number among those of the client.
+#[derive(Clone, Copy)]
+struct Question<'c> {
+    number: u32,
+    message: &'c RpcMessage,
 }
 
 /// Reads a request or notification of the server. It may be in a batch, in a stream, or in a result that asks for
@@ -117,9 +126,9 @@ fn server_params(reader: &mut Reader<'_>, params: Value<'_>, method: &Method) {
 }
 
 /// Reads what a task has come to: a result as its request would have had it, an error, or requests of the server.
-fn outcome(reader: &mut Reader<'_>, key: &str, value: Value<'_>, context: Option<&RpcMessage>) {
+fn outcome(reader: &mut Reader<'_>, key: &str, value: Value<'_>, question: Option<Question<'_>>) {
     match key {
-        "result" => result(reader, value, context),
+        "result" => result(reader, value, question),
         "error" => {
             jsonrpc::read_error_value(reader, value, &server_origin());
             required_elicitations(reader, value);
@@ -145,7 +154,7 @@ fn required_elicitations(reader: &mut Reader<'_>, error: Value<'_>) {
     }
 }
 
-fn result(reader: &mut Reader<'_>, result: Value<'_>, context: Option<&RpcMessage>) {
+fn result(reader: &mut Reader<'_>, result: Value<'_>, question: Option<Question<'_>>) {
     let origin = server_origin();
     let mut content = None;
     let mut data = None;
@@ -161,22 +170,22 @@ fn result(reader: &mut Reader<'_>, result: Value<'_>, context: Option<&RpcMessag
                 content::resource(reader, contents, &origin);
             }),
             "messages" => content::messages(reader, value, &origin),
-            _ => outcome(reader, key, value, context),
+            _ => outcome(reader, key, value, question),
         },
     );
     if content.is_none() && data.is_none() {
         return;
     }
-    let args = match context.and_then(|context| context.args.clone()) {
-        Some(args) => reader
-            .json
-            .attach(args.into())
-            .map_or(Known::Unknown, |doc| Known::Is(doc.root().place())),
-        None if context.is_some_and(|context| context.tool != Known::Unknown) => Known::Missing,
+    let tool = question.map_or(Known::Unknown, |question| question.message.tool.clone());
+    let asked =
+        question.and_then(|question| Some((question.number, question.message.args.as_ref()?)));
+    let args = match asked {
+        Some((number, args)) => reader.arguments_of(number, args),
+        None if tool != Known::Unknown => Known::Missing,
         None => Known::Unknown,
     };
     let answered = ToolResponse {
-        tool: context.map_or(Known::Unknown, |context| context.tool.clone()),
+        tool,
         args,
         ok: content::is_ok(result),
         turn: Turn::Latest,

@@ -1,8 +1,8 @@
 //! JSON-RPC messages of a body: each event in one refers to it.
 
 use super::Reader;
-use crate::event::RpcMessage;
-use crate::wire::json::Value;
+use crate::event::{Known, RpcMessage};
+use crate::wire::json::{NodeId, Value};
 use crate::wire::span::offset;
 use std::ops::Range;
 
@@ -38,6 +38,18 @@ impl Reader<'_> {
             choice,
         });
         self.reading.rpc.push(message);
+    }
+
+    /// Returns the arguments of the call that is the request with this number. They are attached to the body once, however many
+    /// results say that they answer it.
+    pub fn arguments_of(&mut self, number: u32, arguments: &[u8]) -> Known<NodeId> {
+        if let Some(known) = self.arguments.get(&number) {
+            return known.clone();
+        }
+        let attached = self.json.attach(arguments.to_vec());
+        let place = attached.map_or(Known::Unknown, |doc| Known::Is(doc.root().place()));
+        self.arguments.insert(number, place.clone());
+        place
     }
 
     /// Returns the innermost message that contains a node.
