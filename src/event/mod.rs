@@ -240,6 +240,12 @@ impl Text {
     pub fn is_editable(&self) -> bool {
         self.class == Class::Text && self.form == Form::String
     }
+
+    /// Whether the names inside it are context words if it is JSON. A text of a response may also come in pieces: then it
+    /// can't be read as data.
+    pub fn may_be_data(&self, direction: Direction) -> bool {
+        self.is_data || direction == Direction::Request && self.is_editable()
+    }
 }
 
 /// An event of an exchange. The kind determines which fields are set.

@@ -79,8 +79,94 @@ fn ending(name: Value<'_>) -> Option<Cow<'_, str>> {
     }
 }
 
+/// Words in small letters that names are compared with, with what all of them share: nearly every name has another first letter
+/// or another length.
+pub(crate) struct Words {
+    pub(crate) all: &'static [&'static str],
+    /// The lowest five bits of each first letter, in either case.
+    firsts: u32,
+    /// Lengths of up to 63 bytes.
+    lengths: u64,
+}
+
+impl Words {
+    const fn new(all: &'static [&'static str]) -> Words {
+        let mut words = Words {
+            all,
+            firsts: 0,
+            lengths: 0,
+        };
+        let mut rest = all;
+        while let [word, others @ ..] = rest {
+            if let [first, ..] = word.as_bytes() {
+                words.firsts |= Words::first(*first);
+            }
+            words.lengths |= 1 << word.len();
+            rest = others;
+        }
+        words
+    }
+
+    const fn first(letter: u8) -> u32 {
+        1u32.wrapping_shl((letter & 0x1F) as u32)
+    }
+
+    /// Whether a word may begin with this letter.
+    fn may_begin(&self, letter: u8) -> bool {
+        self.firsts & Words::first(letter) != 0
+    }
+
+    /// The number of the word that a key is.
+    #[inline(never)]
+    fn rank(&self, key: Value<'_>) -> Option<usize> {
+        let key = key.raw_content();
+        let [first, ..] = key else { return None };
+        let length = u32::try_from(key.len()).ok()?;
+        if !self.may_begin(*first)
+            || self
+                .lengths
+                .checked_shr(length)
+                .is_none_or(|rest| rest & 1 == 0)
+        {
+            return None;
+        }
+        let first = first | 0x20;
+        self.all.iter().position(|word| {
+            word.len() == key.len()
+                && word.as_bytes().first() == Some(&first)
+                && key.eq_ignore_ascii_case(word.as_bytes())
+        })
+    }
+
+    fn holds(&self, key: Value<'_>) -> bool {
+        self.rank(key).is_some()
+    }
+
+    /// Whether a name contains one of the words, ignoring case. Nothing longer than a name is looked through: each list in a
+    /// list asks about the name around it.
+    #[inline(never)]
+    fn part_of(&self, name: Value<'_>) -> bool {
+        let name = name.raw_content();
+        if name.len() > MAX_NAME_BYTES {
+            return false;
+        }
+        work::spend(name.len().saturating_mul(self.all.len()));
+        (0..name.len()).any(|at| {
+            let rest = name.get(at..).unwrap_or_default();
+            rest.first().is_some_and(|byte| self.may_begin(*byte))
+                && self.all.iter().any(|word| {
+                    let first = rest.first().map(|byte| byte | 0x20);
+                    word.as_bytes().first() == first.as_ref()
+                        && rest
+                            .get(..word.len())
+                            .is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+                })
+        })
+    }
+}
+
 /// Members that name the value beside them. Of several, the first in this list counts.
-pub(crate) const NAME_MEMBERS: [&str; 16] = [
+pub(crate) static NAME_MEMBERS: Words = Words::new(&[
     "label",
     "title",
     "question",
@@ -97,13 +183,13 @@ pub(crate) const NAME_MEMBERS: [&str; 16] = [
     "id",
     "type",
     "system",
-];
+]);
 
 /// Index of the first weak member name. Weak names give way to the name of the object around them.
 const FIRST_WEAK_MEMBER: usize = 12;
 
 /// Members that hold the value of a pair, or the single value of the object around them.
-const VALUE_MEMBERS: [&str; 19] = [
+static VALUE_MEMBERS: Words = Words::new(&[
     "value",
     "values",
     "val",
@@ -123,17 +209,17 @@ const VALUE_MEMBERS: [&str; 19] = [
     "rich_text",
     "#text",
     "$t",
-];
+]);
 
 /// Weak names, which need the name of the object around them.
-const WEAK_NAMES: [&str; 3] = ["number", "no", "num"];
+static WEAK_NAMES: Words = Words::new(&["number", "no", "num"]);
 
 /// Parts of the names of members that list the columns of a table.
-const COLUMN_WORDS: [&str; 9] = [
+static COLUMN_WORDS: Words = Words::new(&[
     "column", "field", "header", "schema", "cols", "names", "titles", "rowtype", "meta",
-];
+]);
 /// Parts of the names of members that list the rows of a table.
-const ROW_WORDS: [&str; 6] = ["row", "value", "data", "cell", "record", "table"];
+static ROW_WORDS: Words = Words::new(&["row", "value", "data", "cell", "record", "table"]);
 
 /// Maximum bytes of a name.
 const MAX_NAME_BYTES: usize = 80;
@@ -252,7 +338,7 @@ impl<'v> WalkedContainer<'v> {
         let mut array = WalkedContainer::new(value, name, outer, first);
         array.is_array = true;
         array.is_below = true;
-        let holds_rows = name.nearest.is_none_or(|name| has_part(name, &ROW_WORDS));
+        let holds_rows = name.nearest.is_none_or(|name| ROW_WORDS.part_of(name));
         let is_inside = outer.is_some_and(|outer| outer.is_below) || holds_rows;
         let count = value.elements().count();
         if count == array.columns.len() && count > 0 && is_inside {
@@ -288,7 +374,7 @@ impl<'v> WalkedContainer<'v> {
     #[inline(never)]
     fn name_under(&mut self, key: Value<'v>) -> NodeName<'v> {
         let over = self.name.nearest;
-        if is_one_of(key, &VALUE_MEMBERS) {
+        if VALUE_MEMBERS.holds(key) {
             let object = self.value;
             let told = *self.told.get_or_insert_with(|| name_member(object, 1));
             return match (told, over) {
@@ -303,7 +389,7 @@ impl<'v> WalkedContainer<'v> {
         let is_number = || key.raw_content().iter().all(u8::is_ascii_digit);
         match over {
             Some(_) if is_number() => self.name,
-            Some(_) if is_one_of(key, &WEAK_NAMES) => NodeName::from_member(key, over),
+            Some(_) if WEAK_NAMES.holds(key) => NodeName::from_member(key, over),
             _ => NodeName::own(key),
         }
     }
@@ -328,7 +414,7 @@ fn name_member(object: Value<'_>, levels: usize) -> NameMember<'_> {
     let mut best: NameMember<'_> = None;
     for (key, value) in object.members().take(MAX_SEARCHED_MEMBERS) {
         work::spend(NAMED);
-        let Some(place) = rank(key, &NAME_MEMBERS) else {
+        let Some(place) = NAME_MEMBERS.rank(key) else {
             continue;
         };
         let named = match levels.checked_sub(1) {
@@ -351,8 +437,7 @@ fn may_list_columns(root: Value<'_>) -> bool {
     let mut key = None;
     root.descendants().any(|node| {
         let before = std::mem::replace(&mut key, node.is_key.then_some(node.value));
-        node.value.kind() == ValueKind::Array
-            && before.is_some_and(|key| has_part(key, &COLUMN_WORDS))
+        node.value.kind() == ValueKind::Array && before.is_some_and(|key| COLUMN_WORDS.part_of(key))
     })
 }
 
@@ -361,7 +446,7 @@ fn may_list_columns(root: Value<'_>) -> bool {
 fn list_columns<'v>(object: Value<'v>, levels: usize, columns: &mut Vec<Value<'v>>) -> bool {
     let first = columns.len();
     for (key, list) in object.members().take(MAX_SEARCHED_MEMBERS) {
-        if list.kind() != ValueKind::Array || !has_part(key, &COLUMN_WORDS) {
+        if list.kind() != ValueKind::Array || !COLUMN_WORDS.part_of(key) {
             continue;
         }
         for column in list.elements().take(MAX_COLUMNS) {
@@ -391,52 +476,6 @@ fn list_columns<'v>(object: Value<'v>, levels: usize, columns: &mut Vec<Value<'v
 #[inline(never)]
 fn is_name(value: Value<'_>) -> bool {
     value.kind() == ValueKind::String && (1..=MAX_NAME_BYTES).contains(&value.raw_content().len())
-}
-
-#[inline(never)]
-fn rank(key: Value<'_>, words: &[&str]) -> Option<usize> {
-    let key = key.raw_content();
-    let [first, ..] = key else { return None };
-    let first = first | 0x20;
-    words.iter().position(|word| {
-        word.len() == key.len()
-            && word.as_bytes().first() == Some(&first)
-            && key.eq_ignore_ascii_case(word.as_bytes())
-    })
-}
-
-fn is_one_of(key: Value<'_>, words: &[&str]) -> bool {
-    rank(key, words).is_some()
-}
-
-/// Whether a name contains one of the words, ignoring case. Nothing longer than a name is looked through: each list in a
-/// list asks about the name around it.
-#[inline(never)]
-fn has_part(name: Value<'_>, words: &[&str]) -> bool {
-    let name = name.raw_content();
-    if name.len() > MAX_NAME_BYTES {
-        return false;
-    }
-    work::spend(name.len().saturating_mul(words.len()));
-    let bit = |letter: u8| 1u32.wrapping_shl(u32::from(letter));
-    let first = |word: &&str| word.as_bytes().first().copied();
-    // Which letters a word begins with, in either case: nearly every place of a name has another.
-    let firsts = words
-        .iter()
-        .filter_map(first)
-        .fold(0, |bits, letter| bits | bit(letter & 0x1F));
-    (0..name.len()).any(|at| {
-        let rest = name.get(at..).unwrap_or_default();
-        rest.first()
-            .is_some_and(|byte| firsts & bit(byte & 0x1F) != 0)
-            && words.iter().any(|word| {
-                let first = rest.first().map(|byte| byte | 0x20);
-                word.as_bytes().first() == first.as_ref()
-                    && rest
-                        .get(..word.len())
-                        .is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes()))
-            })
-    })
 }
 
 #[cfg(test)]

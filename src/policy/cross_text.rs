@@ -35,7 +35,7 @@ struct JoinedSegment {
     start: usize,
 }
 
-/// Everything in a body that is split over texts, by the number of the text.
+/// Everything in a body that is split over texts.
 pub(crate) fn find(
     reading: &Reading,
     json: &JsonBody<'_>,
@@ -71,15 +71,7 @@ pub(crate) fn find(
         }
     }
     join(&run, reading, json, matcher, wants, scratch, &mut found);
-    sort::sort_by_key(&mut found, |part| part.text);
     found
-}
-
-/// Those parts of one text.
-pub(crate) fn of_text(number: u32, found: &[CrossTextMatch]) -> &[CrossTextMatch] {
-    let from = found.partition_point(|part| part.text < number);
-    let to = found.partition_point(|part| part.text <= number);
-    found.get(from..to).unwrap_or_default()
 }
 
 fn goes_on(last: &Event, next: &Event) -> bool {

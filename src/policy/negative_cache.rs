@@ -6,12 +6,26 @@
 
 use super::text_hash::TextHash;
 use super::text_scan::MatchKinds;
+use crate::event::{Direction, Form, Text};
+use crate::wire::json::JsonBody;
 
 /// Bytes of a slot without its steps: with them it is a line of the processor's cache.
 const BYTES: usize = 60;
 
 /// Flags and lengths.
 const HEAD: usize = 3;
+
+/// Bytes of a text's hash with its length.
+const HASH: usize = 24;
+
+/// Bytes by which it is told what a text is in the bytes that several texts share.
+const VALUE: usize = 16;
+
+/// Bytes that lie between one text and the next, at most on average. So no byte is hashed much more often than it is scanned.
+const AROUND_TEXT: usize = 64;
+
+/// Flag of several texts: no text alone has it.
+const TOGETHER: u8 = 0x80;
 
 /// As many as the tools and turns of some dozens of conversations have different texts: 128 KiB.
 const SLOTS: usize = 2048;
@@ -29,7 +43,8 @@ struct Slot {
     steps: u32,
 }
 
-/// A text or its hash, the name that it stands under, and how it was scanned: the flags, their lengths, both of them, zeros.
+/// A text or its hash, the name that it stands under, and how it was scanned: the flags, their lengths, both of them, zeros. Or
+/// several texts that lie together: the flags, no lengths, the hash of the bytes and that of what the texts are in them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CachedMiss([u8; BYTES]);
 
@@ -82,16 +97,9 @@ impl CachedMiss {
             }
             _ => text.as_bytes(),
         };
-        let flags = [
-            true,
-            is_long,
-            key.is_some(),
-            is_data,
-            wants.literals,
-            wants.patterns,
-            wants.detectors,
-        ];
-        let flags = flags.iter().fold(0, |all, flag| all << 1 | u8::from(*flag));
+        let flags = [true, is_long, key.is_some(), is_data];
+        let flags =
+            flags.iter().fold(0, |all, flag| all << 1 | u8::from(*flag)) << 3 | wants.flags();
         let mut slot = [0; BYTES];
         let (head, rest) = slot.split_first_chunk_mut::<HEAD>()?;
         *head = [
@@ -102,6 +110,58 @@ impl CachedMiss {
         let (place, rest) = rest.split_at_mut_checked(bytes.len())?;
         place.copy_from_slice(bytes);
         rest.get_mut(..name.len())?.copy_from_slice(name.as_bytes());
+        Some(Self(slot))
+    }
+
+    /// Several texts by the bytes in which they and their names lie, and by which values in there they are. `None`: they are
+    /// not in one document, or much else lies between them.
+    pub(crate) fn of_texts(
+        texts: &[Text],
+        json: &JsonBody<'_>,
+        direction: Direction,
+        wants: MatchKinds,
+        hash: &TextHash,
+        values: &mut Vec<u8>,
+    ) -> Option<Self> {
+        let doc = json.doc(texts.first()?.place.doc)?;
+        let places = |text: &Text| [Some(text.place), text.key, text.over];
+        let first = texts.iter().flat_map(places).flatten().min()?;
+        let mut bytes = doc.value(first.node).span();
+        let mut expected = 0usize;
+        values.clear();
+        values.reserve(texts.len().saturating_mul(VALUE));
+        for text in texts {
+            for place in places(text) {
+                let at = match place {
+                    Some(place) if place.doc == first.doc => {
+                        let end = doc.value(place.node).span().end;
+                        bytes.end = bytes.end.max(end);
+                        place.node.wrapping_sub(first.node)
+                    }
+                    Some(_) => return None,
+                    None => u32::MAX,
+                };
+                values.extend_from_slice(&at.to_le_bytes());
+            }
+            let is_number = text.form == Form::Number;
+            values.extend([
+                u8::from(text.may_be_data(direction)),
+                u8::from(is_number),
+                0,
+                0,
+            ]);
+            let length = doc.value(text.place.node).raw_content().len();
+            expected = expected.saturating_add(length).saturating_add(AROUND_TEXT);
+        }
+        if bytes.len() > expected {
+            return None;
+        }
+        let mut slot = [0; BYTES];
+        let (head, rest) = slot.split_first_chunk_mut::<HEAD>()?;
+        head[0] = TOGETHER | wants.flags();
+        for (to, from) in rest.chunks_mut(HASH).zip([bytes.of(doc.bytes()), values]) {
+            to.get_mut(..HASH)?.copy_from_slice(&hash.of(from));
+        }
         Some(Self(slot))
     }
 

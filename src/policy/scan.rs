@@ -3,13 +3,13 @@
 use super::embedded_data::EmbeddedData;
 use super::negative_cache::{CachedMiss, NegativeCache};
 use super::text_hash::TextHash;
-use super::text_scan::{CrossTextMatch, MatchKinds, TextScan};
+use super::text_scan::{KeptScan, MatchKinds, TextScan};
 use crate::detect::literals::Literals;
 use crate::detect::normalise::Tags;
 use crate::detect::pattern::PatternSet;
 use crate::detect::{Input, NormalisedText, Scanner, pattern};
-use crate::event::{NodeName, each_named};
-use crate::wire::json::{NodeId, Value};
+use crate::event::{Direction, NodeName, Text, each_named};
+use crate::wire::json::{JsonBody, NodeId, Value};
 use crate::wire::{sort, work};
 use std::ops::Range;
 
@@ -30,6 +30,8 @@ pub struct ScanScratch {
     blanks: NegativeCache,
     /// How long texts are known again; without it they are scanned each time.
     hash: Option<TextHash>,
+    /// What several texts are in the bytes that they share.
+    values: Vec<u8>,
 }
 
 impl ScanScratch {
@@ -39,6 +41,32 @@ impl ScanScratch {
             hash: Some(TextHash::new(secret)),
             ..ScanScratch::default()
         }
+    }
+
+    /// By what several texts are known again together, if they can be.
+    pub(crate) fn cached_miss(
+        &mut self,
+        texts: &[Text],
+        json: &JsonBody<'_>,
+        direction: Direction,
+        wants: MatchKinds,
+    ) -> Option<CachedMiss> {
+        let hash = self.hash.as_ref()?;
+        CachedMiss::of_texts(texts, json, direction, wants, hash, &mut self.values)
+    }
+
+    /// Whether it is known that nothing stands in some text. Then the steps are spent that its scan took.
+    pub(crate) fn spends_again(&self, miss: &CachedMiss) -> bool {
+        let steps = self.blanks.steps_of(miss);
+        if let Some(steps) = steps {
+            work::spend(usize::try_from(steps).unwrap_or(usize::MAX));
+        }
+        steps.is_some()
+    }
+
+    /// Keeps that nothing stands in some text, and how many steps its scan took.
+    pub(crate) fn keep(&mut self, miss: CachedMiss, steps: u64) {
+        self.blanks.keep(miss, steps);
     }
 }
 
@@ -55,15 +83,13 @@ impl Matcher {
         scratch: &mut ScanScratch,
         scan: &mut TextScan,
     ) {
-        scan.looked.join(wants);
         if work::is_exhausted() {
             scan.incomplete = true;
             return;
         }
         let may_be_data = is_data && wants.detectors;
         let blank = CachedMiss::new(text, key, may_be_data, wants, scratch.hash.as_ref());
-        if let Some(steps) = blank.and_then(|blank| scratch.blanks.steps_of(&blank)) {
-            work::spend(usize::try_from(steps).unwrap_or(usize::MAX));
+        if blank.is_some_and(|blank| scratch.spends_again(&blank)) {
             scan.incomplete |= work::is_exhausted();
             return;
         }
@@ -78,8 +104,7 @@ impl Matcher {
             && scan.found() == known
             && !scan.incomplete
         {
-            let steps = left.saturating_sub(work::remaining());
-            scratch.blanks.keep(blank, steps);
+            scratch.keep(blank, left.saturating_sub(work::remaining()));
         }
     }
 
@@ -199,9 +224,8 @@ pub(crate) type NamePlaces = [Option<NodeId>; 2];
 /// The scans of one body's texts, made when the first rule asks.
 #[derive(Debug, Default)]
 pub struct Scans {
-    pub(crate) list: Vec<Option<TextScan>>,
-    /// What goes over several texts; absent until somebody asks.
-    pub(crate) splits: Option<Vec<CrossTextMatch>>,
+    /// Those of the body's texts, with what goes over several of them; as long as their list once the first is asked for.
+    pub(crate) list: Vec<KeptScan>,
     /// What values go by that are asked about as values, by document; made when the first is asked about.
     pub(crate) names: Vec<(u16, Vec<(NodeId, NamePlaces)>)>,
     /// What stands in the lists of the call or result that was asked about last.
@@ -218,7 +242,7 @@ pub(crate) struct ListScans {
     /// Its lists, ascending.
     pub(crate) places: Vec<NodeId>,
     /// The scans of the first of them that were asked for.
-    scans: Vec<Option<TextScan>>,
+    scans: Vec<KeptScan>,
 }
 
 /// Lists of one call or result whose scans are kept. Further ones are scanned each time.
@@ -237,13 +261,14 @@ impl ListScans {
     }
 
     /// Where the scan of a list is kept.
-    pub(crate) fn slot(&mut self, list: NodeId) -> Option<&mut Option<TextScan>> {
+    pub(crate) fn slot(&mut self, list: NodeId) -> Option<&mut KeptScan> {
         let at = self.places.binary_search(&list).ok()?;
         if at >= MAX_KEPT_LISTS {
             return None;
         }
         if self.scans.len() <= at {
-            self.scans.resize(at.saturating_add(1), None);
+            self.scans
+                .resize_with(at.saturating_add(1), KeptScan::default);
         }
         self.scans.get_mut(at)
     }

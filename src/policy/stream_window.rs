@@ -1,7 +1,7 @@
 //! A text that arrives in pieces. What no rule, pattern or detector could still match is settled and can leave; the rest is
 //! held back. Whole texts and texts in pieces have the same findings.
 
-use super::text_scan::{MatchKinds, TextScan, TextSpans};
+use super::text_scan::{KeptScan, MatchKinds, TextScan, TextSpans};
 use crate::detect::normalise::stable_len;
 use crate::detect::scan::{LOOK_BEHIND, Tables};
 use crate::detect::{Ending, Finding, Input};
@@ -63,14 +63,14 @@ pub struct Settled {
     /// The part.
     pub text: String,
     /// What stands in it, counted from its beginning.
-    scan: TextScan,
+    scan: KeptScan,
 }
 
 impl Settled {
     /// What was found, for whoever evaluates a body whose only text is this part.
     pub fn scans(&mut self) -> Scans {
         Scans {
-            list: vec![Some(std::mem::take(&mut self.scan))],
+            list: vec![std::mem::take(&mut self.scan)],
             ..Scans::default()
         }
     }
@@ -156,11 +156,13 @@ impl HoldbackBuffer {
             start: self.base.saturating_add(start),
             characters: self.characters,
             text: part.to_owned(),
-            scan: TextScan {
-                looked: wants,
-                spans: Some(Box::new(found.spans)),
-                ..found.scan
-            },
+            scan: KeptScan::new(
+                wants,
+                TextScan {
+                    spans: Some(Box::new(found.spans)),
+                    ..found.scan
+                },
+            ),
         });
         self.characters = self.characters.saturating_add(count(part));
         let held = self.held();

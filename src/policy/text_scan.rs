@@ -44,6 +44,12 @@ impl MatchKinds {
         }
     }
 
+    /// One bit for each, from the lowest on.
+    pub(crate) fn flags(self) -> u8 {
+        let kinds = [self.literals, self.patterns, self.detectors];
+        kinds.iter().fold(0, |all, kind| all << 1 | u8::from(*kind))
+    }
+
     pub(crate) fn without(self, other: MatchKinds) -> MatchKinds {
         MatchKinds {
             literals: self.literals && !other.literals,
@@ -53,11 +59,61 @@ impl MatchKinds {
     }
 }
 
+/// What is known of one text. Most texts hold nothing that any rule looks for, and a body may have thousands: such a text
+/// takes no memory but this.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeptScan {
+    /// What was looked for so far.
+    pub(crate) looked: MatchKinds,
+    found: Option<Box<TextScan>>,
+}
+
+static BLANK: TextScan = TextScan {
+    literals: Vec::new(),
+    exact: Vec::new(),
+    patterns: Vec::new(),
+    findings: Vec::new(),
+    splits: Vec::new(),
+    incomplete: false,
+    spans: None,
+};
+
+impl KeptScan {
+    /// A scan that is complete for what was looked for.
+    pub(crate) fn new(looked: MatchKinds, found: TextScan) -> KeptScan {
+        KeptScan {
+            looked,
+            found: Some(Box::new(found)),
+        }
+    }
+
+    /// What was found so far.
+    pub(crate) fn scan(&self) -> &TextScan {
+        self.found.as_deref().unwrap_or(&BLANK)
+    }
+
+    /// Whether nothing was found by what was looked for, and nothing was left out.
+    pub(crate) fn holds_nothing(&self) -> bool {
+        self.found.is_none()
+    }
+
+    /// Looks for more.
+    pub(crate) fn extend(&mut self, more: MatchKinds, look: impl FnOnce(&mut TextScan)) {
+        self.looked.join(more);
+        if let Some(found) = &mut self.found {
+            return look(found);
+        }
+        let mut found = TextScan::default();
+        look(&mut found);
+        if !found.is_blank() || found.incomplete {
+            self.found = Some(Box::new(found));
+        }
+    }
+}
+
 /// What was found in one text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TextScan {
-    /// What was looked for so far.
-    pub(crate) looked: MatchKinds,
     /// Literals that stand in the text as written or as it is read, ascending.
     pub(crate) literals: Vec<u32>,
     /// Of these, those that stand there exactly as written.

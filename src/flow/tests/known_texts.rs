@@ -80,3 +80,155 @@ fn what_costs_too_much_is_denied_again_when_a_part_of_it_is_known() {
         assert_eq!(record(&seen)["code"], "AG2015");
     }
 }
+
+/// Chat request that offers one tool with this schema.
+fn offering(schema: &Value) -> HttpMessage {
+    let mut body: Value = serde_json::from_slice(&chat(&["Find it."])).unwrap();
+    body["tools"] = json!([{"type": "function", "function": {
+        "name": "search", "description": prose(300), "parameters": schema,
+    }}]);
+    chat_request(body.to_string().as_bytes())
+}
+
+/// What a tool's schema, a call's arguments and a tool's result are made of: names and values of which some together are
+/// findings.
+fn any_data() -> impl Strategy<Value = Value> {
+    let name = prop::sample::select(vec![
+        "type", "password", "ssn", "name", "value", "columns", "rows", "number", "account", "text",
+    ]);
+    let text = prop::sample::select(vec![
+        "string",
+        "hunter2-Kx9",
+        "536-22-8726",
+        "4111 1111 1111 1111",
+        "password",
+        "project",
+        "basilisk",
+        "Project Basilisk",
+        "The order has not left the warehouse yet; nobody knows why it should.",
+    ]);
+    let leaf = prop_oneof![
+        4 => text.prop_map(Value::from),
+        1 => Just(json!(4_111_111_111_111_111_u64)),
+        1 => Just(json!(7)),
+        1 => Just(Value::Null),
+    ];
+    leaf.prop_recursive(3, 12, 4, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((name.clone(), inner), 0..4).prop_map(|members| members
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect::<serde_json::Map<_, _>>()
+                .into()),
+        ]
+    })
+}
+
+/// The same data as a schema, as arguments, as a result, and as JSON in a text.
+fn in_all_places(data: &Value) -> Vec<HttpMessage> {
+    let asked = |messages: Value| {
+        let body = json!({"model": "gpt-4o", "messages": messages});
+        chat_request(body.to_string().as_bytes())
+    };
+    let called = |arguments: &Value| {
+        json!([
+            {"role": "user", "content": "Find it."},
+            {"role": "assistant", "content": null, "tool_calls": [
+                {"id": "call_1", "type": "function", "function": {"name": "search", "arguments": arguments.to_string()}},
+            ]},
+            {"role": "tool", "tool_call_id": "call_1", "content": "done"},
+        ])
+    };
+    let parts = json!([{"role": "user", "content": [
+        {"type": "text", "text": data.to_string()}, {"type": "text", "text": "and"}, {"type": "text", "text": "so on"},
+    ]}]);
+    vec![
+        offering(data),
+        offering(&json!({"type": "object", "properties": {"more": data}})),
+        asked(called(data)),
+        asked(called(&json!({"query": data, "and": "so on"}))),
+        asked(parts),
+    ]
+}
+
+/// What comes of a request: the body that goes on, and the record without what each record has of its own.
+fn outcome(guard: &Rc<Guard>, request: &HttpMessage) -> (Option<Vec<u8>>, Value) {
+    let seen = run(guard, request, |_| hello(), NOW);
+    let mut record = record(&seen);
+    for own in ["id", "chain"] {
+        record.as_object_mut().unwrap().remove(own);
+    }
+    (seen.upstream.map(|sent| sent.body()), record)
+}
+
+proptest! {
+    // Each request alone needs a policy of its own, which takes a while to load.
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    /// What was read before changes nothing of what is found, whatever stood where.
+    #[test]
+    fn a_body_is_decided_alike_whatever_came_before_it(all in prop::collection::vec(any_data(), 1..3)) {
+        let requests: Vec<HttpMessage> = all.iter().flat_map(in_all_places).collect();
+        let alone: Vec<_> = requests.iter().map(|request| outcome(&guard(POLICY), request)).collect();
+        let known = guard(POLICY);
+        for _ in 0..3 {
+            for (request, alone) in requests.iter().zip(&alone) {
+                prop_assert_eq!(&outcome(&known, request), alone);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_tool_that_is_known_and_has_one_more_thing_in_it_is_looked_at_again() {
+    let guard = guard(POLICY);
+    let schema = |value: &str, key: &str| {
+        json!({"type": "object", "properties": {
+            "first": {"type": "string", "description": "What is looked for."},
+            "second": {"type": "string", key: value, "enum": ["a", "b"]},
+        }})
+    };
+    let found = |schema: &Value| {
+        let seen = run(&guard, &offering(schema), |_| hello(), NOW);
+        let findings = &record(&seen)["findings"];
+        let names = findings
+            .as_object()
+            .into_iter()
+            .flat_map(|found| found.keys());
+        names.cloned().collect::<Vec<_>>().join(" ")
+    };
+    let clean = schema("hunter2-Kx9", "default");
+    for _ in 0..3 {
+        assert_eq!(found(&clean), "");
+    }
+    let named = schema("hunter2-Kx9", "password");
+    assert_eq!(found(&named), "generic_api_key password");
+    assert_eq!(found(&schema("536-22-8726", "default")), "us_ssn");
+    assert_eq!(found(&clean), "");
+}
+
+#[test]
+fn tools_that_cost_too_much_together_are_denied_again_when_each_is_known() {
+    let guard = guard(MATCHES);
+    let text = letters(40_000);
+    let (first, second) = text.split_at(20_000);
+    let offering = |texts: &[&str]| {
+        let mut body: Value = serde_json::from_slice(&chat(&["Find it."])).unwrap();
+        let tools = texts.iter().zip(["a", "b"]).map(|(text, name)| {
+            json!({"type": "function", "function": {
+                "name": name, "description": text, "parameters": {"type": "object", "title": "Any"},
+            }})
+        });
+        body["tools"] = tools.collect();
+        chat_request(body.to_string().as_bytes())
+    };
+    for _ in 0..2 {
+        for text in [first, second] {
+            let seen = run(&guard, &offering(&[text]), |_| hello(), NOW);
+            assert_eq!(record(&seen)["decision"], "allow");
+        }
+        let seen = run(&guard, &offering(&[first, second]), |_| hello(), NOW);
+        assert_eq!(record(&seen)["code"], "AG2015");
+    }
+}

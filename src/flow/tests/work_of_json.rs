@@ -179,7 +179,7 @@ fn fillers(len: usize) -> Vec<(&'static str, Value)> {
             object(3, |_| ("é".repeat(len / 4), list(len / 2, |_| json!("a")))),
         ),
         ("names and values", {
-            let names = crate::event::NAME_MEMBERS;
+            let names = crate::event::NAME_MEMBERS.all;
             object(len, |n| match names.get(n) {
                 Some(name) => (
                     (*name).to_owned(),

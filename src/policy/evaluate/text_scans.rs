@@ -5,13 +5,18 @@ use crate::event::{Class, Direction, Event, Form, Kind, Known, NodeName, Text};
 use crate::policy::context::Context;
 use crate::policy::evaluate::path_readings;
 use crate::policy::evaluate::value::line;
+use crate::policy::negative_cache::CachedMiss;
 use crate::policy::scalar::TextValue;
 use crate::policy::scan::Scans;
-use crate::policy::text_scan::{CrossTextMatch, MatchKinds, TextScan};
+use crate::policy::text_scan::{CrossTextMatch, KeptScan, MatchKinds, TextScan};
 use crate::policy::{cross_text, embedded_data};
 use crate::wire::json::{NodeId, Value};
 use crate::wire::sorted_map::SortedMap;
 use crate::wire::span::index;
+use crate::wire::work;
+
+/// Texts that are known again together. One or two are known again faster by themselves.
+const FEWEST_TEXTS: usize = 3;
 
 /// Shorter identifiers hold neither an unmistakable secret nor the number of a card.
 const SHORTEST_NAME: usize = 13;
@@ -87,7 +92,7 @@ impl<'a> Context<'a> {
         asked: MatchKinds,
         use_scan: impl FnOnce(&TextScan) -> T,
     ) -> T {
-        let mut own = TextScan::default();
+        let mut own = KeptScan::default();
         let mut scans = self.scans.borrow_mut();
         use_scan(self.scanned(direction, text, asked, &mut scans, &mut own))
     }
@@ -99,14 +104,11 @@ impl<'a> Context<'a> {
         text: &TextValue<'a>,
         asked: MatchKinds,
         scans: &'s mut Scans,
-        own: &'s mut TextScan,
+        own: &'s mut KeptScan,
     ) -> &'s TextScan {
-        let mut wants = self.policy.needs.wants(direction);
-        wants.detectors &= !scans.skips_detectors;
-        let all = wants;
         // No detector looks at a list as one text: it sees its values.
         let is_line = text.is_line();
-        let wants = wants.and(MatchKinds {
+        let wants = self.wants(direction, scans).and(MatchKinds {
             detectors: !is_line,
             ..asked
         });
@@ -120,27 +122,13 @@ impl<'a> Context<'a> {
         let slot = match (text.value, text.number) {
             (Some(list), _) if is_line => scans.lists.slot(list.place()),
             (_, Some(number)) => {
-                let place = index(number);
-                if scans.list.len() <= place {
-                    let all = self.reading.texts.len();
-                    scans.list.reserve(all.saturating_sub(scans.list.len()));
-                    scans.list.resize(place.saturating_add(1), None);
-                }
-                let slot = scans.list.get_mut(place);
-                if let Some(slot @ None) = slot {
-                    let splits = scans.splits.get_or_insert_with(|| self.splits(all));
-                    *slot = Some(TextScan {
-                        splits: cross_text::of_text(number, splits).to_vec(),
-                        ..TextScan::default()
-                    });
-                }
-                scans.list.get_mut(place)
+                self.begin_scans(direction, scans);
+                scans.list.get_mut(index(number))
             }
             _ => None,
         };
-        let slot = slot.map(|slot| slot.get_or_insert_with(TextScan::default));
-        let scan = slot.unwrap_or(own);
-        let missing = wants.without(scan.looked);
+        let kept = slot.unwrap_or(own);
+        let missing = wants.without(kept.looked);
         if missing != MatchKinds::default() {
             let [nearest, over] = name.map(|place| self.json.value(place?));
             let name = NodeName {
@@ -149,21 +137,42 @@ impl<'a> Context<'a> {
                 is_own: false,
             };
             let key = name.words();
-            // A text of a response may also come in pieces: then it can't be read as data.
-            let is_data = info.is_some_and(|info| {
-                info.is_data || direction == Direction::Request && info.is_editable()
-            });
+            let is_data = info.is_some_and(|info| info.may_be_data(direction));
             let (key, scratch) = (key.as_deref(), &mut *self.scratch.borrow_mut());
             let matcher = &self.policy.matcher;
-            matcher.scan(&text.text(), key, is_data, missing, scratch, scan);
-            if missing.detectors
-                && text.form == Form::Number
-                && let Some(whole) = text.value.and_then(embedded_data::whole)
-            {
-                matcher.scan(&whole, key, false, MatchKinds::DETECTORS, scratch, scan);
+            kept.extend(missing, |scan| {
+                matcher.scan(&text.text(), key, is_data, missing, scratch, scan);
+                if missing.detectors
+                    && text.form == Form::Number
+                    && let Some(whole) = text.value.and_then(embedded_data::whole)
+                {
+                    matcher.scan(&whole, key, false, MatchKinds::DETECTORS, scratch, scan);
+                }
+            });
+        }
+        kept.scan()
+    }
+
+    /// What is looked for in the texts of one half of the exchange.
+    fn wants(&self, direction: Direction, scans: &Scans) -> MatchKinds {
+        let mut wants = self.policy.needs.wants(direction);
+        wants.detectors &= !scans.skips_detectors;
+        wants
+    }
+
+    /// Makes room for the scans of all texts of the body, with what goes over several of them.
+    #[inline(never)]
+    fn begin_scans(&self, direction: Direction, scans: &mut Scans) {
+        if !scans.list.is_empty() {
+            return;
+        }
+        let all = self.reading.texts.len();
+        scans.list.resize_with(all, KeptScan::default);
+        for split in self.splits(self.wants(direction, scans)) {
+            if let Some(kept) = scans.list.get_mut(index(split.text)) {
+                kept.extend(MatchKinds::default(), |scan| scan.splits.push(split));
             }
         }
-        scan
     }
 
     /// What goes over several texts of the body.
@@ -183,12 +192,74 @@ impl<'a> Context<'a> {
 
     /// Whether anything of what is asked stands in an event's texts, or in one of its lists as one text.
     pub(super) fn has_hit(&self, event: &Event, asked: MatchKinds) -> bool {
-        event
+        self.has_hit_in_texts(event, asked)
+            || self.has_lists(event) && self.has_hit_in_lists(event, asked)
+    }
+
+    /// The same of its texts. The texts of one event, mostly the description and the schema of a tool, are known again together:
+    /// an agent sends all of its tools with every request.
+    fn has_hit_in_texts(&self, event: &Event, asked: MatchKinds) -> bool {
+        let miss = self.cached_miss(event, asked);
+        if let Some((miss, wants)) = &miss
+            && self.scratch.borrow().spends_again(miss)
+        {
+            self.each_kept(event, &mut |kept| {
+                kept.extend(*wants, |scan| scan.incomplete = work::is_exhausted());
+            });
+            return false;
+        }
+        let left = work::remaining();
+        let is_hit = event
             .texts
             .clone()
             .filter_map(|number| self.text(number))
-            .any(|text| self.with_scan(event.direction, &text, asked, |scan| !scan.is_blank()))
-            || self.has_lists(event) && self.has_hit_in_lists(event, asked)
+            .any(|text| self.with_scan(event.direction, &text, asked, |scan| !scan.is_blank()));
+        if let (Some((miss, _)), false) = (miss, is_hit) {
+            let mut holds_nothing = true;
+            self.each_kept(event, &mut |kept| holds_nothing &= kept.holds_nothing());
+            if holds_nothing {
+                let steps = left.saturating_sub(work::remaining());
+                self.scratch.borrow_mut().keep(miss, steps);
+            }
+        }
+        is_hit
+    }
+
+    /// What an event's texts are known by if nothing stands in them, and what is looked for in them. `None`: they are looked at
+    /// one by one, since there are too few, or they were asked about before, or they and their names lie far apart.
+    #[inline(never)]
+    fn cached_miss(&self, event: &Event, asked: MatchKinds) -> Option<(CachedMiss, MatchKinds)> {
+        let texts = self
+            .reading
+            .texts
+            .get(index(event.texts.start)..index(event.texts.end))?;
+        if texts.len() < FEWEST_TEXTS {
+            return None;
+        }
+        let scans = &mut *self.scans.borrow_mut();
+        let wants = self.wants(event.direction, scans).and(MatchKinds {
+            detectors: true,
+            ..asked
+        });
+        self.begin_scans(event.direction, scans);
+        let kept = scans
+            .list
+            .get(index(event.texts.start)..index(event.texts.end))?;
+        let is_fresh =
+            |kept: &KeptScan| kept.holds_nothing() && kept.looked == MatchKinds::default();
+        if !kept.iter().all(is_fresh) {
+            return None;
+        }
+        let scratch = &mut *self.scratch.borrow_mut();
+        let miss = scratch.cached_miss(texts, self.json, event.direction, wants)?;
+        Some((miss, wants))
+    }
+
+    /// Calls `visit` with what is kept of each text of an event.
+    fn each_kept(&self, event: &Event, visit: &mut dyn FnMut(&mut KeptScan)) {
+        let list = &mut self.scans.borrow_mut().list;
+        let kept = list.get_mut(index(event.texts.start)..index(event.texts.end));
+        kept.unwrap_or_default().iter_mut().for_each(visit);
     }
 
     #[inline(never)]
@@ -245,7 +316,8 @@ impl<'a> Context<'a> {
     pub fn finding_counts(&self) -> SortedMap<Box<str>, u64> {
         let mut counts: SortedMap<Box<str>, u64> = SortedMap::new();
         let scans = self.scans.borrow();
-        let findings = scans.list.iter().flatten().flat_map(|scan| {
+        let asked = scans.list.iter().filter(|kept| kept.looked.detectors);
+        let findings = asked.map(KeptScan::scan).flat_map(|scan| {
             let splits = scan.splits.iter().filter(|split| split.is_first);
             scan.findings
                 .iter()

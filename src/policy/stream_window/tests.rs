@@ -77,7 +77,7 @@ fn found(policy: &Policy, pieces: &[&str]) -> (All, usize) {
             assert!(
                 settled.start >= before && settled.start + settled.text.len() <= window.settled()
             );
-            all_of(&settled.scan, settled.start, &mut all);
+            all_of(settled.scan.scan(), settled.start, &mut all);
         }
         most = most.max(window.length() - window.settled());
     }
