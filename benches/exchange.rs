@@ -340,7 +340,8 @@ fn records() {
     }
 }
 
-/// Measures and prints; the program for V8 calls it, too. `records`, `ends`, `streams` or the size of a body as an argument measures that alone;
+/// Measures and prints; the program for V8 calls it, too. `records`, `ends`, `streams`, `24 tools`, `40 turns` or the size of a body as an argument
+/// measures that alone;
 /// `marked` is for native.py.
 pub fn main() {
     let only = std::env::args().nth(1).filter(|word| word != "--bench");
@@ -368,6 +369,16 @@ pub fn main() {
             "{rules:>4} rules, loaded in {:.2} ms",
             loaded.as_secs_f64() * 1e3
         );
+        let agents = [
+            ("24 tools", workload::question_with_tools(24)),
+            ("40 turns", workload::question_after_turns(40)),
+        ];
+        for (name, question) in agents.iter().filter(|(name, _)| is_asked(name)) {
+            let best = best(20, &mut || {
+                exchange(&guard, question, RESPONSE, &[&answer]);
+            });
+            println!("{name:>18} {:>10.1} µs", best.as_secs_f64() * 1e6);
+        }
         for size in [1 << 10, 4 << 10, 64 << 10, 1 << 20] {
             if only.as_ref().is_some_and(|only| *only != size.to_string()) {
                 continue;

@@ -112,6 +112,14 @@ pub fn exchanges() -> Vec<Exchange> {
         },
         clean("64 KB, 100 rules", 100, 64 * KIB),
         Exchange {
+            question: workload::question_with_tools(24),
+            ..four("24 tools, 100 rules")
+        },
+        Exchange {
+            question: workload::question_after_turns(40),
+            ..four("40 turns, 100 rules")
+        },
+        Exchange {
             // A frame's last words wait for the next one's.
             outcome: "rewritten",
             question: streamed(KIB),

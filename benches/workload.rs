@@ -171,6 +171,50 @@ pub fn question(size: usize) -> Vec<u8> {
     body(&prose(rest)).into_bytes()
 }
 
+/// Returns the question with so many tools, each described as coding agents describe theirs: in all some 1 KB for each.
+pub fn question_with_tools(count: usize) -> Vec<u8> {
+    let text = |about: &str| json!({"type": "string", "description": about});
+    let tool = |number: usize| {
+        json!({"type": "function", "function": {
+            "name": format!("tool_{number}"),
+            "description": prose(280),
+            "strict": true,
+            "parameters": {"type": "object", "additionalProperties": false, "properties": {
+                "path": text("The absolute path of the file that is read or written."),
+                "pattern": text("What is looked for, as a regular expression."),
+                "mode": {"type": "string", "enum": ["content", "names", "count"], "description": "What is given back."},
+                "limit": {"type": "integer", "minimum": 1, "maximum": 2000, "description": "Most lines of the output."},
+                "edits": {"type": "array", "minItems": 1, "items": {"type": "object", "properties": {
+                    "old": text("The text that is replaced; it stands there once."),
+                    "new": text("The text that takes its place."),
+                }, "required": ["old", "new"]}},
+            }, "required": ["path", "pattern"]},
+        }})
+    };
+    let mut body: Value = serde_json::from_slice(&question(2 << 10)).unwrap_or_default();
+    body["tools"] = (0..count).map(tool).collect();
+    body.to_string().into_bytes()
+}
+
+/// Returns the question after so many turns, each a call and its result of some 0.5 KB.
+pub fn question_after_turns(count: usize) -> Vec<u8> {
+    let turn = |number: usize| {
+        let call = format!("call_{number}");
+        let args = json!({"path": format!("/srv/app/src/part_{number}.rs"), "offset": number * 100, "limit": 200});
+        [
+            json!({"role": "assistant", "content": "I will look at the next part.", "tool_calls": [
+                {"id": call, "type": "function", "function": {"name": "get_customer", "arguments": args.to_string()}},
+            ]}),
+            json!({"role": "tool", "tool_call_id": call, "content": prose(500)}),
+        ]
+    };
+    let mut body: Value = serde_json::from_slice(&question(2 << 10)).unwrap_or_default();
+    if let Some(messages) = body["messages"].as_array_mut() {
+        messages.splice(2..2, (0..count).flat_map(turn));
+    }
+    body.to_string().into_bytes()
+}
+
 /// A word that stands in the texts of the question and of the answer. With another one in its place nobody has seen them before.
 pub const NEW_WORD: &str = "order";
 

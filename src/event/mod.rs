@@ -4,6 +4,7 @@ mod custom_format;
 mod facts;
 mod history;
 mod model_names;
+mod name_cache;
 mod names;
 mod naming;
 mod reading;

@@ -4,6 +4,7 @@
 //! `{"columns": ["id", "ssn"], "rows": [[1, "…"]]}`, `[["id", "ssn"], [1, "…"]]`, `{"name": "SSN", "value": "…"}`,
 //! `{"ssn": {"value": "…"}}`, `{"passport": {"number": "…"}}`. One walk derives all names from the structure.
 
+use super::name_cache::{self, Known, KnownName};
 use crate::wire::json::{Value, ValueKind, decode};
 use crate::wire::work;
 use std::borrow::Cow;
@@ -262,6 +263,31 @@ struct WalkedContainer<'v> {
 
 /// Calls `visit` with a value and with all values and keys inside it, in the order of the bytes.
 pub fn each_named<'v>(root: Value<'v>, visit: &mut dyn FnMut(NamedNode<'v>)) {
+    let known = match name_cache::look_up(root) {
+        Known::Names(known) => known,
+        Known::Again => {
+            let mut names = Vec::new();
+            let ((), steps) = work::count(|| {
+                walk(root, &mut |named| {
+                    names.extend(KnownName::of(named.name, root));
+                });
+            });
+            name_cache::keep(root, names, steps)
+        }
+        Known::Nothing => return walk(root, visit),
+    };
+    work::spend(usize::try_from(known.steps).unwrap_or(usize::MAX));
+    for (node, name) in root.descendants().zip(known.names()) {
+        visit(NamedNode {
+            value: node.value,
+            is_key: node.is_key,
+            name: name.in_data(root),
+        });
+    }
+}
+
+/// Derives the names from the structure.
+pub(super) fn walk<'v>(root: Value<'v>, visit: &mut dyn FnMut(NamedNode<'v>)) {
     let mut columns: Vec<Value<'v>> = Vec::new();
     let mut around: Vec<WalkedContainer<'v>> = Vec::new();
     let lists_columns = may_list_columns(root);

@@ -172,10 +172,7 @@ impl Flow {
         force: Enforcement,
     ) -> HalfDecision {
         self.exchange.read(direction, Coverage::Full);
-        let texts = reading.texts.iter();
-        let size = texts
-            .filter_map(|text| Some(json.value(text.place)?.span().range().len()))
-            .fold(0usize, usize::saturating_add);
+        let size = json.length(reading.texts.iter().map(|text| text.place));
         self.count_text(direction, size);
         let excess = (size > 0 && self.has_too_much_text()).then(|| Problem {
             code: codes::AG2004,
@@ -756,22 +753,26 @@ fn secret_identifier_events(
         Class::Id => context.policy.finds_secrets(),
         class => class == Class::Name,
     };
-    if !asks || !reading.texts.iter().any(is_asked) {
+    if !asks {
+        return Vec::new();
+    }
+    let texts = (0u32..).zip(&reading.texts);
+    let asked: Vec<(u32, &Text)> = texts.filter(|(_, text)| is_asked(text)).collect();
+    if asked.is_empty() {
         return Vec::new();
     }
     let mut is_covered = vec![false; reading.texts.len()];
-    for number in reading.events.iter().flat_map(|event| event.texts.clone()) {
-        if let Some(covered) = is_covered.get_mut(index(number)) {
-            *covered = true;
+    for event in &reading.events {
+        let texts = index(event.texts.start)..index(event.texts.end);
+        if let Some(covered) = is_covered.get_mut(texts) {
+            covered.fill(true);
         }
     }
-    (0u32..)
-        .zip(&reading.texts)
-        .zip(is_covered)
-        .filter(|((_, text), covered)| {
-            is_asked(text) && !covered && context.is_unmistakable(direction, text)
-        })
-        .map(|((number, text), _)| {
+    let is_covered = |number: u32| is_covered.get(index(number)).copied().unwrap_or(false);
+    asked
+        .into_iter()
+        .filter(|(number, text)| !is_covered(*number) && context.is_unmistakable(direction, text))
+        .map(|(number, text)| {
             let mut event = Event::new(Kind::Message, direction, text.place);
             event.texts = number..number.saturating_add(1);
             event.part = match text.class {

@@ -7,7 +7,8 @@
 use super::text_hash::TextHash;
 use super::text_scan::MatchKinds;
 use crate::event::{Direction, Form, Text};
-use crate::wire::json::JsonBody;
+use crate::wire::json::{JsonBody, NodeId};
+use crate::wire::span::Span;
 
 /// Bytes of a slot without its steps: with them it is a line of the processor's cache.
 const BYTES: usize = 60;
@@ -18,11 +19,9 @@ const HEAD: usize = 3;
 /// Bytes of a text's hash with its length.
 const HASH: usize = 24;
 
-/// Bytes by which it is told what a text is in the bytes that several texts share.
-const VALUE: usize = 16;
-
-/// Bytes that lie between one text and the next, at most on average. So no byte is hashed much more often than it is scanned.
-const AROUND_TEXT: usize = 64;
+/// Values and keys among which several texts may lie, a number of 20 bits; and the bit behind it, which tells that there is one.
+const VALUES: u32 = 1 << 20;
+const IS_NAMED: u64 = 1 << 20;
 
 /// Flag of several texts: no text alone has it.
 const TOGETHER: u8 = 0x80;
@@ -114,53 +113,56 @@ impl CachedMiss {
     }
 
     /// Several texts by the bytes in which they and their names lie, and by which values in there they are. `None`: they are
-    /// not in one document, or much else lies between them.
+    /// not in one document, or further apart than `most` bytes, from which the bytes are taken off.
     pub(crate) fn of_texts(
         texts: &[Text],
         json: &JsonBody<'_>,
         direction: Direction,
         wants: MatchKinds,
         hash: &TextHash,
-        values: &mut Vec<u8>,
+        values: &mut Vec<[u8; 8]>,
+        most: &mut usize,
     ) -> Option<Self> {
-        let doc = json.doc(texts.first()?.place.doc)?;
-        let places = |text: &Text| [Some(text.place), text.key, text.over];
-        let first = texts.iter().flat_map(places).flatten().min()?;
-        let mut bytes = doc.value(first.node).span();
-        let mut expected = 0usize;
+        let reference = texts.first()?.place;
+        let (mut first, mut last) = (reference.node, reference.node);
+        let mut is_one_document = true;
+        let mut at = |place: NodeId| {
+            is_one_document &= place.doc == reference.doc;
+            first = first.min(place.node);
+            last = last.max(place.node);
+            u64::from(place.node.wrapping_sub(reference.node) & (VALUES - 1))
+        };
         values.clear();
-        values.reserve(texts.len().saturating_mul(VALUE));
-        for text in texts {
-            for place in places(text) {
-                let at = match place {
-                    Some(place) if place.doc == first.doc => {
-                        let end = doc.value(place.node).span().end;
-                        bytes.end = bytes.end.max(end);
-                        place.node.wrapping_sub(first.node)
-                    }
-                    Some(_) => return None,
-                    None => u32::MAX,
-                };
-                values.extend_from_slice(&at.to_le_bytes());
+        values.extend(texts.iter().map(|text| {
+            let mut value = at(text.place);
+            if let Some(key) = text.key {
+                value |= IS_NAMED << 20 | at(key) << 20;
             }
-            let is_number = text.form == Form::Number;
-            values.extend([
-                u8::from(text.may_be_data(direction)),
-                u8::from(is_number),
-                0,
-                0,
-            ]);
-            let length = doc.value(text.place.node).raw_content().len();
-            expected = expected.saturating_add(length).saturating_add(AROUND_TEXT);
-        }
-        if bytes.len() > expected {
+            if let Some(over) = text.over {
+                value |= IS_NAMED << 41 | at(over) << 41;
+            }
+            value |= u64::from(text.form == Form::Number) << 62;
+            value |= u64::from(text.may_be_data(direction)) << 63;
+            value.to_le_bytes()
+        }));
+        if !is_one_document || last.checked_sub(first)? >= VALUES {
             return None;
         }
+        let doc = json.doc(reference.doc)?;
+        let bytes = Span {
+            start: doc.value(first).span().start,
+            end: doc.value(last).span().end,
+        };
+        *most = most.checked_sub(bytes.len())?;
         let mut slot = [0; BYTES];
         let (head, rest) = slot.split_first_chunk_mut::<HEAD>()?;
         head[0] = TOGETHER | wants.flags();
-        for (to, from) in rest.chunks_mut(HASH).zip([bytes.of(doc.bytes()), values]) {
-            to.get_mut(..HASH)?.copy_from_slice(&hash.of(from));
+        let hashes = [
+            hash.of(bytes.of(doc.bytes())),
+            hash.of(values.as_flattened()),
+        ];
+        for (to, from) in rest.chunks_mut(HASH).zip(hashes) {
+            to.get_mut(..HASH)?.copy_from_slice(&from);
         }
         Some(Self(slot))
     }

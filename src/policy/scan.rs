@@ -31,7 +31,7 @@ pub struct ScanScratch {
     /// How long texts are known again; without it they are scanned each time.
     hash: Option<TextHash>,
     /// What several texts are in the bytes that they share.
-    values: Vec<u8>,
+    values: Vec<[u8; 8]>,
 }
 
 impl ScanScratch {
@@ -50,9 +50,10 @@ impl ScanScratch {
         json: &JsonBody<'_>,
         direction: Direction,
         wants: MatchKinds,
+        most: &mut usize,
     ) -> Option<CachedMiss> {
         let hash = self.hash.as_ref()?;
-        CachedMiss::of_texts(texts, json, direction, wants, hash, &mut self.values)
+        CachedMiss::of_texts(texts, json, direction, wants, hash, &mut self.values, most)
     }
 
     /// Whether it is known that nothing stands in some text. Then the steps are spent that its scan took.
@@ -226,6 +227,8 @@ pub(crate) type NamePlaces = [Option<NodeId>; 2];
 pub struct Scans {
     /// Those of the body's texts, with what goes over several of them; as long as their list once the first is asked for.
     pub(crate) list: Vec<KeptScan>,
+    /// Bytes of the body that may still be hashed for several texts together: each byte a few times, however the texts lie.
+    pub(crate) may_hash: usize,
     /// What values go by that are asked about as values, by document; made when the first is asked about.
     pub(crate) names: Vec<(u16, Vec<(NodeId, NamePlaces)>)>,
     /// What stands in the lists of the call or result that was asked about last.

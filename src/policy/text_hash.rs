@@ -1,6 +1,6 @@
 //! Keyed hash by which long texts are known again.
 //!
-//! Blocks of 1 KiB are hashed by NH of UMAC (RFC 4418, 5.2), twice with keys that are 16 bytes apart: whoever doesn't know the
+//! Blocks of 2 KiB are hashed by NH of UMAC (RFC 4418, 5.2), twice with keys that are 16 bytes apart: whoever doesn't know the
 //! key finds two texts of one hash with a probability of 2⁻⁶⁴. NH is sums of products of 32 bits, made by vectors. The hashes
 //! of several blocks are put together by SHA-256.
 
@@ -8,7 +8,7 @@ use crate::wire::simd;
 use sha2::{Digest, Sha256};
 
 /// Bytes of a block.
-const BLOCK: usize = 1024;
+const BLOCK: usize = 2048;
 /// Parts of the key: the second hash starts one of them later.
 const KEY: usize = BLOCK / 16 + 1;
 

@@ -44,18 +44,18 @@ impl MatchKinds {
         }
     }
 
-    /// One bit for each, from the lowest on.
-    pub(crate) fn flags(self) -> u8 {
-        let kinds = [self.literals, self.patterns, self.detectors];
-        kinds.iter().fold(0, |all, kind| all << 1 | u8::from(*kind))
+    /// The kinds of these bits.
+    fn of_flags(flags: u8) -> MatchKinds {
+        MatchKinds {
+            literals: flags & 1 != 0,
+            patterns: flags & 2 != 0,
+            detectors: flags & 4 != 0,
+        }
     }
 
-    pub(crate) fn without(self, other: MatchKinds) -> MatchKinds {
-        MatchKinds {
-            literals: self.literals && !other.literals,
-            patterns: self.patterns && !other.patterns,
-            detectors: self.detectors && !other.detectors,
-        }
+    /// One bit for each.
+    pub(crate) fn flags(self) -> u8 {
+        u8::from(self.literals) | u8::from(self.patterns) << 1 | u8::from(self.detectors) << 2
     }
 }
 
@@ -63,8 +63,8 @@ impl MatchKinds {
 /// takes no memory but this.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KeptScan {
-    /// What was looked for so far.
-    pub(crate) looked: MatchKinds,
+    /// What was looked for so far, as [`MatchKinds::flags`].
+    looked: u8,
     found: Option<Box<TextScan>>,
 }
 
@@ -82,9 +82,24 @@ impl KeptScan {
     /// A scan that is complete for what was looked for.
     pub(crate) fn new(looked: MatchKinds, found: TextScan) -> KeptScan {
         KeptScan {
-            looked,
+            looked: looked.flags(),
             found: Some(Box::new(found)),
         }
+    }
+
+    /// What of this was not looked for yet.
+    pub(crate) fn missing(&self, wants: MatchKinds) -> MatchKinds {
+        MatchKinds::of_flags(wants.flags() & !self.looked)
+    }
+
+    /// Whether detectors looked.
+    pub(crate) fn is_detected(&self) -> bool {
+        self.looked & MatchKinds::DETECTORS.flags() != 0
+    }
+
+    /// Whether nothing was looked for yet, and nothing is known.
+    pub(crate) fn is_new(&self) -> bool {
+        self.looked == 0 && self.found.is_none()
     }
 
     /// What was found so far.
@@ -97,9 +112,17 @@ impl KeptScan {
         self.found.is_none()
     }
 
+    /// Notes that nothing stands in the text, as far as it was looked at.
+    pub(crate) fn blank(&mut self, looked: MatchKinds, incomplete: bool) {
+        self.looked |= looked.flags();
+        if incomplete {
+            self.extend(looked, |scan| scan.incomplete = true);
+        }
+    }
+
     /// Looks for more.
     pub(crate) fn extend(&mut self, more: MatchKinds, look: impl FnOnce(&mut TextScan)) {
-        self.looked.join(more);
+        self.looked |= more.flags();
         if let Some(found) = &mut self.found {
             return look(found);
         }

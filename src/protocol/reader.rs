@@ -481,37 +481,49 @@ impl<'b> Reader<'b> {
 
     #[inline(never)]
     fn register(&mut self, place: NodeId, class: Class, form: Form, key: Option<NodeId>) -> u32 {
-        let number = self.text_count();
-        // Decoded text, and the replacement of a body that is not JSON, cannot be mapped back to the bytes.
-        let class = match class {
-            Class::Text if self.sealed => Class::Sealed,
-            Class::Text if !self.json.is_editable(place) => Class::Unknown,
-            class => class,
-        };
-        if class == Class::Sealed {
-            self.reading.sealed.insert(place);
-        }
-        self.reading.texts.push(Text {
+        let class = self.class_at(place, class);
+        self.add_text(Text {
             place,
             class,
             form,
             key,
             over: None,
             is_data: false,
-        });
+        })
+    }
+
+    /// The class of a text that stands here. It is the same for all texts of a document.
+    fn class_at(&self, place: NodeId, class: Class) -> Class {
+        match class {
+            Class::Text if self.sealed => Class::Sealed,
+            // Decoded text, and the replacement of a body that is not JSON, cannot be mapped back to the bytes.
+            Class::Text if !self.json.is_editable(place) => Class::Unknown,
+            class => class,
+        }
+    }
+
+    #[inline(always)]
+    fn add_text(&mut self, text: Text) -> u32 {
+        let number = self.text_count();
+        if text.class == Class::Sealed {
+            self.reading.sealed.insert(text.place);
+        }
+        self.reading.texts.push(text);
         number
     }
 
-    /// Registers a value in data, with its names.
+    /// Registers a value in data, with its names. `class` is that of its place.
     #[inline(never)]
     fn register_named(&mut self, named: NamedNode<'_>, class: Class, form: Form) -> u32 {
         let NodeName { nearest, over, .. } = named.name;
-        let [key, over] = [nearest, over].map(|name| name.map(Value::place));
-        let number = self.register(named.value.place(), class, form, key);
-        if let Some(text) = self.reading.texts.last_mut() {
-            text.over = over;
-        }
-        number
+        self.add_text(Text {
+            place: named.value.place(),
+            class,
+            form,
+            key: nearest.map(Value::place),
+            over: over.map(Value::place),
+            is_data: false,
+        })
     }
 
     /// Registers one text and adds its event.
@@ -578,10 +590,18 @@ impl<'b> Reader<'b> {
     #[inline(never)]
     pub fn tree(&mut self, value: Value<'_>) -> Range<u32> {
         let start = self.text_count();
+        let place = value.place();
+        let class = self.class_at(place, Class::Text);
+        if place.doc == self.current
+            && let Some(claimed) = self
+                .claimed
+                .get_mut(index(place.node)..index(value.end_node()))
+        {
+            claimed.fill(true);
+        }
         each_named(value, &mut |named| {
-            self.claim(named.value);
             if let Some(form) = form_to_open(named.is_key, named.value) {
-                self.register_named(named, Class::Text, form);
+                self.register_named(named, class, form);
             }
         });
         start..self.text_count()

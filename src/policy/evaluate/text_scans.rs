@@ -18,6 +18,9 @@ use crate::wire::work;
 /// Texts that are known again together. One or two are known again faster by themselves.
 const FEWEST_TEXTS: usize = 3;
 
+/// How often a byte of a body may be hashed together with others, on average.
+const HASHED_AT_MOST: usize = 4;
+
 /// Shorter identifiers hold neither an unmistakable secret nor the number of a card.
 const SHORTEST_NAME: usize = 13;
 
@@ -128,7 +131,7 @@ impl<'a> Context<'a> {
             _ => None,
         };
         let kept = slot.unwrap_or(own);
-        let missing = wants.without(kept.looked);
+        let missing = kept.missing(wants);
         if missing != MatchKinds::default() {
             let [nearest, over] = name.map(|place| self.json.value(place?));
             let name = NodeName {
@@ -168,6 +171,8 @@ impl<'a> Context<'a> {
         }
         let all = self.reading.texts.len();
         scans.list.resize_with(all, KeptScan::default);
+        let size = self.json.body().map_or(0, |body| body.bytes().len());
+        scans.may_hash = size.saturating_mul(HASHED_AT_MOST);
         for split in self.splits(self.wants(direction, scans)) {
             if let Some(kept) = scans.list.get_mut(index(split.text)) {
                 kept.extend(MatchKinds::default(), |scan| scan.splits.push(split));
@@ -203,9 +208,8 @@ impl<'a> Context<'a> {
         if let Some((miss, wants)) = &miss
             && self.scratch.borrow().spends_again(miss)
         {
-            self.each_kept(event, &mut |kept| {
-                kept.extend(*wants, |scan| scan.incomplete = work::is_exhausted());
-            });
+            let incomplete = work::is_exhausted();
+            self.each_kept(event, |kept| kept.blank(*wants, incomplete));
             return false;
         }
         let left = work::remaining();
@@ -216,7 +220,7 @@ impl<'a> Context<'a> {
             .any(|text| self.with_scan(event.direction, &text, asked, |scan| !scan.is_blank()));
         if let (Some((miss, _)), false) = (miss, is_hit) {
             let mut holds_nothing = true;
-            self.each_kept(event, &mut |kept| holds_nothing &= kept.holds_nothing());
+            self.each_kept(event, |kept| holds_nothing &= kept.holds_nothing());
             if holds_nothing {
                 let steps = left.saturating_sub(work::remaining());
                 self.scratch.borrow_mut().keep(miss, steps);
@@ -245,18 +249,22 @@ impl<'a> Context<'a> {
         let kept = scans
             .list
             .get(index(event.texts.start)..index(event.texts.end))?;
-        let is_fresh =
-            |kept: &KeptScan| kept.holds_nothing() && kept.looked == MatchKinds::default();
-        if !kept.iter().all(is_fresh) {
+        if !kept.iter().all(KeptScan::is_new) {
             return None;
         }
         let scratch = &mut *self.scratch.borrow_mut();
-        let miss = scratch.cached_miss(texts, self.json, event.direction, wants)?;
+        let miss = scratch.cached_miss(
+            texts,
+            self.json,
+            event.direction,
+            wants,
+            &mut scans.may_hash,
+        )?;
         Some((miss, wants))
     }
 
     /// Calls `visit` with what is kept of each text of an event.
-    fn each_kept(&self, event: &Event, visit: &mut dyn FnMut(&mut KeptScan)) {
+    fn each_kept(&self, event: &Event, visit: impl FnMut(&mut KeptScan)) {
         let list = &mut self.scans.borrow_mut().list;
         let kept = list.get_mut(index(event.texts.start)..index(event.texts.end));
         kept.unwrap_or_default().iter_mut().for_each(visit);
@@ -316,8 +324,9 @@ impl<'a> Context<'a> {
     pub fn finding_counts(&self) -> SortedMap<Box<str>, u64> {
         let mut counts: SortedMap<Box<str>, u64> = SortedMap::new();
         let scans = self.scans.borrow();
-        let asked = scans.list.iter().filter(|kept| kept.looked.detectors);
-        let findings = asked.map(KeptScan::scan).flat_map(|scan| {
+        let asked = |kept: &&KeptScan| !kept.holds_nothing() && kept.is_detected();
+        let scans = scans.list.iter().filter(asked).map(KeptScan::scan);
+        let findings = scans.flat_map(|scan| {
             let splits = scan.splits.iter().filter(|split| split.is_first);
             scan.findings
                 .iter()

@@ -144,11 +144,12 @@ impl Reader<'_> {
             if (text.contains('\\') || has_encoding(text))
                 && let Ok(doc) = self.json.open(value)
             {
+                let class = self.class_at(doc.root().place(), Class::Text);
                 each_named(doc.root(), &mut |named| {
                     let form = form_to_open(named.is_key, named.value);
                     if let Some(form @ (Form::String | Form::Key)) = form {
                         if named.value.has_escapes() {
-                            let number = self.register_named(named, Class::Text, form);
+                            let number = self.register_named(named, class, form);
                             if let Some(text) = self.reading.texts.get_mut(index(number)) {
                                 text.is_data = form == Form::String;
                             }

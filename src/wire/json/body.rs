@@ -147,6 +147,19 @@ impl<'b> JsonBody<'b> {
         }
     }
 
+    /// Returns the length of the values at some locations, in bytes; of strings, with their quotes.
+    pub fn length(&self, places: impl Iterator<Item = NodeId>) -> usize {
+        // Nearly all are in the body itself.
+        let body = self.doc(0);
+        places.fold(0usize, |all, place| {
+            let doc = match place.doc {
+                0 => body,
+                other => self.doc(other),
+            };
+            all.saturating_add(doc.map_or(0, |doc| doc.length(place.node)))
+        })
+    }
+
     /// Returns the value at a location.
     pub fn value(&self, place: NodeId) -> Option<Value<'_>> {
         self.doc(place.doc).map(|doc| doc.value(place.node))

@@ -1,0 +1,299 @@
+//! Names of the values of data that has come before. An agent sends the schemas of its tools, and the arguments and results of
+//! earlier calls, with every request: what their values go by is found once.
+//!
+//! Data is known by its bytes, all of which are compared: nothing is taken for anything else.
+
+use super::naming::NodeName;
+use crate::wire::json::Value;
+use crate::wire::span::{index, offset};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// Bytes of data that is kept at most, and its values and keys. More is named each time: it seldom comes again.
+const MAX_BYTES: usize = 16 << 10;
+const MAX_NODES: usize = 2_048;
+
+/// As many as the tools and calls of some conversations.
+const SLOTS: usize = 512;
+
+/// Bytes of all that is kept. Beyond it everything is forgotten.
+const CAPACITY: usize = 1 << 20;
+
+/// No name.
+const NONE: u16 = u16::MAX;
+
+thread_local! {
+    static CACHE: RefCell<NameCache> = RefCell::default();
+}
+
+/// Data with the names of its values. What falls into the slot of another takes its place.
+#[derive(Default)]
+struct NameCache {
+    slots: Vec<Slot>,
+    /// Bytes of all that is kept.
+    held: usize,
+}
+
+#[derive(Clone, Default)]
+struct Slot {
+    /// Fingerprint of what came last. Only what comes a second time is kept.
+    fingerprint: u64,
+    known: Option<Rc<KnownNames>>,
+}
+
+/// The names of one value and of all that it holds, in the order of the bytes.
+pub(super) struct KnownNames {
+    bytes: Box<[u8]>,
+    names: Box<[KnownName]>,
+    /// Steps that it took to find them.
+    pub(super) steps: u64,
+}
+
+/// The name of a value by the places of its parts, counted from the outermost value on.
+#[derive(Clone, Copy)]
+pub(super) struct KnownName {
+    nearest: u16,
+    over: u16,
+    is_own: bool,
+}
+
+impl KnownName {
+    /// Notes a name. `None`: it stands elsewhere than in `root`, or further behind it than [`MAX_NODES`].
+    pub(super) fn of(name: NodeName<'_>, root: Value<'_>) -> Option<KnownName> {
+        let place = |part: Option<Value<'_>>| match part {
+            Some(part) => {
+                let at = part.place().node.checked_sub(root.place().node)?;
+                u16::try_from(at).ok().filter(|at| *at != NONE)
+            }
+            None => Some(NONE),
+        };
+        Some(KnownName {
+            nearest: place(name.nearest)?,
+            over: place(name.over)?,
+            is_own: name.is_own,
+        })
+    }
+
+    /// The same name in data of the same bytes.
+    pub(super) fn in_data(self, root: Value<'_>) -> NodeName<'_> {
+        let part = |at: u16| {
+            let node = root.place().node.saturating_add(u32::from(at));
+            (at != NONE).then(|| root.doc().value(node))
+        };
+        NodeName {
+            nearest: part(self.nearest),
+            over: part(self.over),
+            is_own: self.is_own,
+        }
+    }
+}
+
+impl KnownNames {
+    /// The names, one for each value and key.
+    pub(super) fn names(&self) -> &[KnownName] {
+        &self.names
+    }
+}
+
+/// What is known of a value.
+pub(super) enum Known {
+    /// It has come before, and these are the names.
+    Names(Rc<KnownNames>),
+    /// It came the last time that anything fell into its slot: its names are worth keeping.
+    Again,
+    /// Nothing, or it is too large to be kept.
+    Nothing,
+}
+
+/// Looks a value up. A value that is not known counts as seen from here on.
+pub(super) fn look_up(root: Value<'_>) -> Known {
+    let bytes = root.raw();
+    let nodes = index(root.end_node().saturating_sub(root.place().node));
+    if bytes.len() > MAX_BYTES || nodes > MAX_NODES {
+        return Known::Nothing;
+    }
+    CACHE.with_borrow_mut(|cache| {
+        let fingerprint = fingerprint(bytes);
+        let Some(slot) = cache.slot(fingerprint) else {
+            return Known::Nothing;
+        };
+        match &slot.known {
+            Some(known) if *known.bytes == *bytes => Known::Names(Rc::clone(known)),
+            _ if slot.fingerprint == fingerprint => Known::Again,
+            _ => {
+                slot.fingerprint = fingerprint;
+                Known::Nothing
+            }
+        }
+    })
+}
+
+/// Keeps the names of a value, one for each value and key in it.
+pub(super) fn keep(root: Value<'_>, names: Vec<KnownName>, steps: u64) -> Rc<KnownNames> {
+    let bytes = root.raw();
+    let size = |known: &KnownNames| {
+        let names = size_of_val(&*known.names);
+        known.bytes.len().saturating_add(names)
+    };
+    let known = Rc::new(KnownNames {
+        bytes: bytes.into(),
+        names: names.into(),
+        steps,
+    });
+    CACHE.with_borrow_mut(|cache| {
+        let more = size(&known);
+        if cache.held.saturating_add(more) > CAPACITY {
+            *cache = NameCache::default();
+        }
+        let fingerprint = fingerprint(bytes);
+        let Some(slot) = cache.slot(fingerprint) else {
+            return;
+        };
+        slot.fingerprint = fingerprint;
+        let before = slot.known.replace(Rc::clone(&known));
+        let less = before.map_or(0, |before| size(&before));
+        cache.held = cache.held.saturating_add(more).saturating_sub(less);
+    });
+    known
+}
+
+impl NameCache {
+    fn slot(&mut self, fingerprint: u64) -> Option<&mut Slot> {
+        if self.slots.is_empty() {
+            self.slots.resize(SLOTS, Slot::default());
+        }
+        let at = usize::try_from(fingerprint >> 32).ok()?;
+        self.slots.get_mut(at.checked_rem(SLOTS)?)
+    }
+}
+
+/// Places of data that are read to tell it from other data.
+const SAMPLES: usize = 8;
+
+/// Number that data which came before has again, and other data seldom.
+fn fingerprint(bytes: &[u8]) -> u64 {
+    let apart = bytes.len().wrapping_div(SAMPLES).max(1);
+    let starts = bytes.chunks(apart).take(SAMPLES);
+    let samples = starts.filter_map(|sample| sample.first_chunk::<8>());
+    let last = bytes.last_chunk::<8>();
+    let length = u64::from(offset(bytes.len()));
+    samples.chain(last).fold(length, |hash, sample| {
+        // Knuth's multiplier, 2⁶⁴ divided by the golden ratio.
+        (hash.rotate_left(5) ^ u64::from_le_bytes(*sample)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::NamedNode;
+    use crate::event::naming::{each_named, walk};
+    use crate::wire::json::{JsonBody, Limits};
+    use crate::wire::work;
+    use proptest::prelude::*;
+
+    /// The names in a value, as they are visited, with the steps that this takes. `at`: the member before which the value stands.
+    fn names_by(
+        json: &str,
+        at: &str,
+        each: for<'v> fn(Value<'v>, &mut dyn FnMut(NamedNode<'v>)),
+    ) -> (Vec<String>, u64) {
+        let body = format!(r#"{{"{at}":1,"data":{json}}}"#);
+        let body = JsonBody::scan(body.as_bytes(), Limits { max_depth: 32 }, 0).unwrap();
+        let body = body.body().unwrap();
+        let root = body.root().get("data").unwrap();
+        let mut names = Vec::new();
+        let ((), steps) = work::count(|| {
+            each(root, &mut |named| {
+                let start = root.span().start;
+                let place = |part: Value<'_>| (part.span().start - start, part.raw().to_vec());
+                let NodeName {
+                    nearest,
+                    over,
+                    is_own,
+                } = named.name;
+                let parts = [Some(named.value), nearest, over].map(|part| part.map(place));
+                names.push(format!("{parts:?} {} {is_own}", named.is_key));
+            });
+        });
+        (names, steps)
+    }
+
+    fn any_data() -> impl Strategy<Value = String> {
+        let word =
+            || prop::sample::select(vec!["ssn", "name", "value", "columns", "rows", "number"]);
+        let leaf = prop_oneof![
+            word().prop_map(|word| format!("\"{word}\"")),
+            Just("7".to_owned()),
+            "[a-z ]{0,60}".prop_map(|text| format!("\"{text}\"")),
+        ];
+        leaf.prop_recursive(4, 24, 4, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4)
+                    .prop_map(|all| format!("[{}]", all.join(","))),
+                prop::collection::btree_map(word(), inner, 0..4).prop_map(|members| {
+                    let members = members
+                        .iter()
+                        .map(|(name, value)| format!("\"{name}\":{value}"));
+                    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn names_that_are_kept_are_those_that_were_found(all in prop::collection::vec(any_data(), 1..6)) {
+            for place in ["a", "another", "a", "b"] {
+                for json in &all {
+                    prop_assert_eq!(names_by(json, place, each_named), names_by(json, place, walk));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn data_is_kept_when_it_comes_again() {
+        let json = r#"{"type":"object","properties":{"path":{"type":"string"}}}"#;
+        let body = JsonBody::scan(json.as_bytes(), Limits { max_depth: 32 }, 0).unwrap();
+        let text = body.body().unwrap();
+        let root = text.root();
+        assert!(matches!(look_up(root), Known::Nothing));
+        assert!(matches!(look_up(root), Known::Again));
+        each_named(root, &mut |_| {});
+        assert!(matches!(look_up(root), Known::Names(_)));
+    }
+
+    #[test]
+    fn what_is_large_and_more_than_a_mebibyte_is_not_kept() {
+        let large = format!("\"{}\"", "a".repeat(MAX_BYTES));
+        let many = format!("[{}1]", "1,".repeat(MAX_NODES));
+        for json in [large, many] {
+            let body = JsonBody::scan(json.as_bytes(), Limits { max_depth: 32 }, 0).unwrap();
+            let text = body.body().unwrap();
+            let root = text.root();
+            for _ in 0..3 {
+                assert!(matches!(look_up(root), Known::Nothing));
+            }
+        }
+        for number in 0..2_000 {
+            let json = format!("\"{number} {}\"", "a".repeat(MAX_BYTES - 10));
+            let body = JsonBody::scan(json.as_bytes(), Limits { max_depth: 32 }, 0).unwrap();
+            let text = body.body().unwrap();
+            let root = text.root();
+            for _ in 0..2 {
+                each_named(root, &mut |_| {});
+            }
+            CACHE.with_borrow(|cache| {
+                let held: usize = cache
+                    .slots
+                    .iter()
+                    .filter_map(|slot| slot.known.as_ref())
+                    .map(|known| known.bytes.len() + size_of_val(&*known.names))
+                    .sum();
+                assert_eq!(held, cache.held, "{number}");
+                assert!(held <= CAPACITY, "{number}");
+            });
+        }
+    }
+}
