@@ -24,6 +24,7 @@ pub use reading::{
 pub use redaction::{Redaction, Replacement};
 
 use crate::wire::json::NodeId;
+use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
 
 /// Defines an enum with its words in policies and audit events, and the conversion in both directions.
@@ -82,6 +83,30 @@ words! {
         Response = "response",
         /// Content that could not be inspected, or is opaque.
         Uninspectable = "uninspectable",
+    }
+}
+
+/// How many events of each kind there were.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EventCounts([u64; Kind::ALL.len()]);
+
+impl EventCounts {
+    /// Counts one more.
+    pub fn add(&mut self, kind: Kind) {
+        if let Some((_, count)) = self.each().find(|(known, _)| *known == kind) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    fn each(&mut self) -> impl Iterator<Item = (Kind, &mut u64)> {
+        Kind::ALL.iter().copied().zip(&mut self.0)
+    }
+
+    /// The counts of kinds that there were, by their words.
+    pub fn by_word(&self) -> SortedMap<&'static str, u64> {
+        let counts = Kind::ALL.iter().zip(self.0);
+        let counts = counts.filter(|(_, count)| *count > 0);
+        counts.map(|(kind, count)| (kind.word(), count)).collect()
     }
 }
 

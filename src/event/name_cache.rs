@@ -173,8 +173,8 @@ const SAMPLES: usize = 8;
 /// Number that data which came before has again, and other data seldom.
 fn fingerprint(bytes: &[u8]) -> u64 {
     let apart = bytes.len().wrapping_div(SAMPLES).max(1);
-    let starts = bytes.chunks(apart).take(SAMPLES);
-    let samples = starts.filter_map(|sample| sample.first_chunk::<8>());
+    let starts = (0..bytes.len()).step_by(apart).take(SAMPLES);
+    let samples = starts.filter_map(|start| bytes.get(start..)?.first_chunk::<8>());
     let last = bytes.last_chunk::<8>();
     let length = u64::from(offset(bytes.len()));
     samples.chain(last).fold(length, |hash, sample| {
@@ -262,6 +262,16 @@ mod tests {
         assert!(matches!(look_up(root), Known::Again));
         each_named(root, &mut |_| {});
         assert!(matches!(look_up(root), Known::Names(_)));
+    }
+
+    #[test]
+    fn what_differs_anywhere_in_a_few_bytes_has_another_fingerprint() {
+        let data = br#"{"path":"/srv/app/src/part_10.rs","limit":200}"#;
+        for at in 0..data.len() {
+            let mut other = *data;
+            other[at] ^= 1;
+            assert_ne!(fingerprint(data), fingerprint(&other), "{at}");
+        }
     }
 
     #[test]

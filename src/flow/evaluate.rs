@@ -604,8 +604,7 @@ impl Flow {
             self.try_out(shadow, event, context);
         }
         if !event.is_duplicate {
-            let count = self.exchange.events.entry(event.kind.word()).or_default();
-            *count = count.saturating_add(1);
+            self.exchange.events.add(event.kind);
         }
         if self.is_killed_call(event, context) {
             let killed = Ruling::deny(None, codes::AG3006);

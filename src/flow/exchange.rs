@@ -7,7 +7,7 @@ use crate::audit::{
     Chain, Record, RecordedApproval, RecordedContent, RecordedLimit, RecordedRequest, RecordedRule,
 };
 use crate::diag::codes;
-use crate::event::{Direction, Kind, Known, Usage};
+use crate::event::{Direction, EventCounts, Kind, Known, Usage};
 use crate::metrics::{self, Metric};
 use crate::policy::{Decision, Mode};
 use crate::wire::json::quote;
@@ -87,7 +87,7 @@ pub(super) struct Exchange {
     /// Rules on uninspectable content that the code decided without them.
     pub(super) undecided: SortedSet<Box<str>>,
     pub(super) findings: SortedMap<Box<str>, u64>,
-    pub(super) events: SortedMap<&'static str, u64>,
+    pub(super) events: EventCounts,
     /// Names of the called tools, each with the outcome of its call.
     pub(super) calls: Vec<(Box<str>, ExchangeOutcome)>,
     pub(super) tags: SortedSet<Box<str>>,
@@ -397,7 +397,7 @@ impl Flow {
             rules: &rules,
             undecided: &exchange.undecided,
             findings: &exchange.findings,
-            events: &exchange.events,
+            events: &exchange.events.by_word(),
             tools,
             tags: &exchange.tags,
             coverage: (exchange.coverage(), &exchange.reasons),

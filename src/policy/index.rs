@@ -144,6 +144,12 @@ impl Index {
 
 /// The part of an ascending list that belongs to a document.
 fn among<'r>(rules: &'r [u16], chapter: &Range<u16>) -> &'r [u16] {
+    // Nearly every policy has one document.
+    if rules.first().is_none_or(|first| *first >= chapter.start)
+        && rules.last().is_none_or(|last| *last < chapter.end)
+    {
+        return rules;
+    }
     let start = rules.partition_point(|rule| *rule < chapter.start);
     let end = rules.partition_point(|rule| *rule < chapter.end);
     rules.get(start..end).unwrap_or_default()

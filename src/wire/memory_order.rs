@@ -7,14 +7,24 @@ use std::cmp::Ordering;
 
 const BLOCK: usize = 32;
 
+/// Bytes from which on equal blocks are passed over.
+const LONG: usize = 2 * BLOCK;
+
 /// Compares the first bytes of two texts of one length, as C's `memcmp` does. The last bytes are read together, too: some of
 /// them a second time, which are equal then.
 #[inline]
 pub fn compare(a: &[u8], b: &[u8]) -> Ordering {
     if let (Some(a_end), Some(b_end)) = (a.last_chunk::<8>(), b.last_chunk::<8>()) {
         // Most long texts that are compared are equal.
-        let alike = equal_blocks(a, b);
-        let [a, b] = [a, b].map(|text| text.get(alike..).unwrap_or_default());
+        let alike = if a.len() < LONG {
+            0
+        } else {
+            equal_blocks(a, b)
+        };
+        let (a, b) = (
+            a.get(alike..).unwrap_or_default(),
+            b.get(alike..).unwrap_or_default(),
+        );
         for (x, y) in a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0) {
             let (x, y) = (u64::from_le_bytes(*x), u64::from_le_bytes(*y));
             if x != y {

@@ -592,7 +592,7 @@ fn spent_on(guard: &Rc<Guard>, argument: &str) -> u64 {
     // As if it had so much to spend that it is all counted.
     flow.work = 1 << 60;
     let _ = flow.request_body(&mut body.as_slice(), true, NOW);
-    assert!(flow.exchange.events.contains_key("tool_call"));
+    assert!(flow.exchange.events.by_word().contains_key("tool_call"));
     guard.allowance.left_of(1 << 60, flow.work) / u64::try_from(argument.len()).unwrap()
 }
 
