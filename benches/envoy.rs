@@ -35,11 +35,40 @@ Options, after BENCH= :
   --rounds N         rounds over all listeners (default 7)
   --seconds S        time for each listener in each round (default 1)
   --connections N    clients, each with a connection of its own (default 4)
-  --sizes A,B        request bodies in bytes (default 1024,4096,65536,1048576)
+  --sizes A,B        request bodies: so many bytes, or 24tools, 40turns of an agent
+                     (default 1024,4096,65536,1048576,24tools,40turns)
   --hold             headers are held; the default is portable
   --new              texts of each request that none before had; the answers stay the same
   --policy FILE      measures this policy (JSON) instead of those of 1 and 100 rules; may be given several times
   --module FILE      measures this build of the filter, too; may be given several times";
+
+/// What makes the size of a request's body.
+#[derive(Clone, Copy)]
+enum Size {
+    Bytes(usize),
+    Tools(usize),
+    Turns(usize),
+}
+
+impl Size {
+    fn read(word: &str) -> Size {
+        if let Some(tools) = word.strip_suffix("tools") {
+            return Size::Tools(number(tools));
+        }
+        match word.strip_suffix("turns") {
+            Some(turns) => Size::Turns(number(turns)),
+            None => Size::Bytes(number(word)),
+        }
+    }
+
+    fn body(self) -> Vec<u8> {
+        match self {
+            Size::Bytes(size) => question(size),
+            Size::Tools(tools) => workload::question_with_tools(tools),
+            Size::Turns(turns) => workload::question_after_turns(turns),
+        }
+    }
+}
 
 struct Options {
     only: Option<String>,
@@ -47,7 +76,7 @@ struct Options {
     rounds: usize,
     time: Duration,
     connections: usize,
-    sizes: Vec<usize>,
+    sizes: Vec<Size>,
     hold: bool,
     new: bool,
     policies: Vec<PathBuf>,
@@ -62,7 +91,11 @@ impl Options {
             rounds: 7,
             time: Duration::from_secs(1),
             connections: 4,
-            sizes: vec![1 << 10, 4 << 10, 64 << 10, 1 << 20],
+            sizes: [1 << 10, 4 << 10, 64 << 10, 1 << 20]
+                .map(Size::Bytes)
+                .into_iter()
+                .chain([Size::Tools(24), Size::Turns(40)])
+                .collect(),
             hold: false,
             new: false,
             policies: Vec::new(),
@@ -83,7 +116,7 @@ impl Options {
                     let seconds = seconds.parse().unwrap_or_else(|_| give_up(&seconds));
                     options.time = Duration::from_secs_f64(seconds);
                 }
-                "--sizes" => options.sizes = operand().split(',').map(number).collect(),
+                "--sizes" => options.sizes = operand().split(',').map(Size::read).collect(),
                 "--policy" => options.policies.push(from_root(&operand())),
                 "--module" => options.modules.push(from_root(&operand())),
                 // `cargo bench` passes this to every benchmark.
@@ -307,8 +340,8 @@ fn bodies(options: &Options) {
     }
 }
 
-fn measure(envoy: &Envoy, names: &[String], size: usize, options: &Options) {
-    let body = question(size);
+fn measure(envoy: &Envoy, names: &[String], size: Size, options: &Options) {
+    let body = size.body();
     let request = Request::chat(body.clone()).bytes();
     let mut samples: Vec<Vec<Sample>> = names.iter().map(|_| Vec::new()).collect();
     // The first round is warm-up.

@@ -181,10 +181,12 @@ impl<'b> Reader<'b> {
     fn over(json: JsonBody<'b>, direction: Direction, bounds: Bounds) -> Reader<'b> {
         let nodes = json.body().map_or(0, |doc| doc.len());
         let mut reading = Reading::new();
-        // Every fourth to eighth node of a chat body is a text, so that its list seldom grows.
-        reading.texts.reserve(index(nodes).wrapping_div(4).min(64));
-        // A list that grows begins with four.
-        let events = index(nodes).wrapping_div(16).min(16);
+        // Every fourth to eighth node of a chat body is a text, and every eighth to sixteenth has an event, so that their lists
+        // seldom grow.
+        reading
+            .texts
+            .reserve(index(nodes).wrapping_div(4).min(1_024));
+        let events = index(nodes).wrapping_div(16).min(256);
         if events > 4 {
             reading.events.reserve(events);
         }

@@ -172,6 +172,11 @@ impl Policy {
                 }
             }
             let default = self.default(chapter, event, context);
+            // So it is with nearly every event.
+            if held.is_empty() && default.is_none() && !chapter.is_shadow {
+                evaluation.limited.append(&mut limited);
+                continue;
+            }
             let would = self.combine(event, held.iter(), default);
             if chapter.is_shadow {
                 evaluation.shadow = Some(Shadow {
