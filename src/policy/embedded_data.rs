@@ -379,6 +379,7 @@ pub(crate) fn whole(value: Value<'_>) -> Option<String> {
 mod tests {
     use super::*;
     use crate::author::parse_yaml;
+    use crate::policy::scalar::Spelling;
     use crate::policy::scan::ScanScratch;
     use crate::policy::text_scan::MatchKinds;
     use crate::policy::{Policy, load};
@@ -405,7 +406,7 @@ rules:
             let mut scan = TextScan::default();
             let mut scratch = ScanScratch::default();
             policy.matcher.scan(
-                text,
+                &Spelling::Plain(text.into()),
                 None,
                 is_data,
                 MatchKinds::DETECTORS,

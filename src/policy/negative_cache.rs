@@ -4,6 +4,7 @@
 //! Short texts are kept as they are, longer ones as a [keyed hash](TextHash). A text that is known costs an exchange as many
 //! steps of its work budget as its scan took, so that the same exchange is always decided alike.
 
+use super::scalar::Spelling;
 use super::text_hash::TextHash;
 use super::text_scan::MatchKinds;
 use crate::event::{Direction, Form, Text};
@@ -25,6 +26,9 @@ const IS_NAMED: u64 = 1 << 20;
 
 /// Flag of several texts: no text alone has it.
 const TOGETHER: u8 = 0x80;
+
+/// Flag of a text that was not decoded, beside the length of a name: it is shorter than a slot.
+const ESCAPED: u8 = 0x80;
 
 /// As many as the tools and turns of some dozens of conversations have different texts: 128 KiB.
 const SLOTS: usize = 2048;
@@ -80,21 +84,22 @@ impl NegativeCache {
 impl CachedMiss {
     /// `None`: too long to be kept. `is_data`: where it is JSON, what stands in it is scanned by its name.
     pub(crate) fn new(
-        text: &str,
+        spelling: &Spelling<'_>,
         key: Option<&str>,
         is_data: bool,
         wants: MatchKinds,
         hash: Option<&TextHash>,
     ) -> Option<Self> {
+        let (text, is_escaped) = (spelling.bytes(), matches!(spelling, Spelling::Escaped(_)));
         let name = key.unwrap_or_default();
         let is_long = HEAD.saturating_add(text.len()).saturating_add(name.len()) > BYTES;
         let hashed;
         let bytes = match hash {
             Some(hash) if is_long => {
-                hashed = hash.of(text.as_bytes());
+                hashed = hash.of(text);
                 &hashed
             }
-            _ => text.as_bytes(),
+            _ => text,
         };
         let flags = [true, is_long, key.is_some(), is_data];
         let flags =
@@ -104,7 +109,7 @@ impl CachedMiss {
         *head = [
             flags,
             u8::try_from(bytes.len()).ok()?,
-            u8::try_from(name.len()).ok()?,
+            u8::try_from(name.len()).ok()? | if is_escaped { ESCAPED } else { 0 },
         ];
         let (place, rest) = rest.split_at_mut_checked(bytes.len())?;
         place.copy_from_slice(bytes);
@@ -182,9 +187,14 @@ impl CachedMiss {
 mod tests {
     use super::*;
 
+    fn plain(text: &str) -> Spelling<'_> {
+        Spelling::Plain(text.into())
+    }
+
     #[test]
     fn a_text_is_kept_with_its_name_and_with_what_was_looked_for() {
-        let new = |text, key, wants| CachedMiss::new(text, key, false, wants, None).unwrap();
+        let new =
+            |text, key, wants| CachedMiss::new(&plain(text), key, false, wants, None).unwrap();
         let kept = new("string", Some("type"), MatchKinds::LITERALS);
         let mut blanks = NegativeCache::default();
         assert!(blanks.steps_of(&kept).is_none());
@@ -205,8 +215,17 @@ mod tests {
                 "{text:?} {key:?} {wants:?}"
             );
         }
-        let data = CachedMiss::new("string", Some("type"), true, MatchKinds::LITERALS, None);
+        let data = CachedMiss::new(
+            &plain("string"),
+            Some("type"),
+            true,
+            MatchKinds::LITERALS,
+            None,
+        );
         assert!(blanks.steps_of(&data.unwrap()).is_none());
+        let escaped = Spelling::Escaped(b"string");
+        let escaped = CachedMiss::new(&escaped, Some("type"), false, MatchKinds::LITERALS, None);
+        assert!(blanks.steps_of(&escaped.unwrap()).is_none());
     }
 
     #[test]
@@ -214,7 +233,8 @@ mod tests {
         let mut blanks = NegativeCache::default();
         for number in 0..10 * SLOTS {
             let text = number.to_string();
-            let blank = CachedMiss::new(&text, None, false, MatchKinds::DETECTORS, None).unwrap();
+            let blank =
+                CachedMiss::new(&plain(&text), None, false, MatchKinds::DETECTORS, None).unwrap();
             assert!(blanks.steps_of(&blank).is_none(), "{number}");
             blanks.keep(blank, number as u64);
             assert_eq!(blanks.steps_of(&blank), Some(number as u64));
@@ -225,7 +245,7 @@ mod tests {
     fn long_texts_are_kept_as_their_hash() {
         let hash = TextHash::new(&[7; 32]);
         let new = |text: &str, key| {
-            CachedMiss::new(text, key, false, MatchKinds::DETECTORS, Some(&hash)).unwrap()
+            CachedMiss::new(&plain(text), key, false, MatchKinds::DETECTORS, Some(&hash)).unwrap()
         };
         let long = "a".repeat(100 * BYTES);
         let mut blanks = NegativeCache::default();
@@ -254,7 +274,7 @@ mod tests {
         let long = "a".repeat(BYTES);
         let hash = TextHash::new(&[7; 32]);
         let is_kept = |text: &str, key, hash| {
-            CachedMiss::new(text, key, false, MatchKinds::DETECTORS, hash).is_some()
+            CachedMiss::new(&plain(text), key, false, MatchKinds::DETECTORS, hash).is_some()
         };
         for len in 0..=BYTES {
             assert_eq!(

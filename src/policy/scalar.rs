@@ -1,7 +1,7 @@
 //! One value of a field, as operators compare it.
 
 use crate::event::Form;
-use crate::wire::json::{Value, ValueKind};
+use crate::wire::json::{Value, ValueKind, decode};
 use std::borrow::Cow;
 
 /// One value of a field.
@@ -29,6 +29,33 @@ impl Scalar<'_> {
                 None => text.given.len(),
             },
             Scalar::Object(value) | Scalar::Array(value) => value.raw().len(),
+        }
+    }
+}
+
+/// A text as its body spells it.
+#[derive(Debug)]
+pub(crate) enum Spelling<'a> {
+    /// Without an escape.
+    Plain(Cow<'a, str>),
+    /// The content of a JSON string with escapes: `a\u0062`.
+    Escaped(&'a [u8]),
+}
+
+impl Spelling<'_> {
+    /// The bytes, not decoded.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Spelling::Plain(text) => text.as_bytes(),
+            Spelling::Escaped(raw) => raw,
+        }
+    }
+
+    /// The decoded text.
+    pub(crate) fn text(&self) -> Cow<'_, str> {
+        match self {
+            Spelling::Plain(text) => Cow::Borrowed(text),
+            Spelling::Escaped(raw) => decode(raw),
         }
     }
 }
@@ -84,6 +111,16 @@ impl<'a> TextValue<'a> {
             value,
             form: Form::Number,
             ..TextValue::written(text)
+        }
+    }
+
+    /// The text as its body spells it.
+    pub(crate) fn spelling(&self) -> Spelling<'a> {
+        let is_escaped =
+            |value: &Value<'a>| value.kind() == ValueKind::String && value.has_escapes();
+        match self.value.filter(is_escaped) {
+            Some(value) => Spelling::Escaped(value.raw_content()),
+            None => Spelling::Plain(self.text()),
         }
     }
 

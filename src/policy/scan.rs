@@ -2,6 +2,7 @@
 
 use super::embedded_data::EmbeddedData;
 use super::negative_cache::{CachedMiss, NegativeCache};
+use super::scalar::Spelling;
 use super::text_hash::TextHash;
 use super::text_scan::{KeptScan, MatchKinds, TextScan};
 use crate::detect::literals::Literals;
@@ -73,11 +74,11 @@ impl ScanScratch {
 
 impl Matcher {
     /// Looks in a text for what was not looked for yet. `key` is the name that it goes by; `is_data`: where it is JSON,
-    /// what stands in it goes by names, too.
+    /// what stands in it goes by names, too. A text that is known is not decoded.
     #[inline(never)]
     pub(crate) fn scan(
         &self,
-        text: &str,
+        spelling: &Spelling<'_>,
         key: Option<&str>,
         is_data: bool,
         wants: MatchKinds,
@@ -89,12 +90,13 @@ impl Matcher {
             return;
         }
         let may_be_data = is_data && wants.detectors;
-        let blank = CachedMiss::new(text, key, may_be_data, wants, scratch.hash.as_ref());
+        let blank = CachedMiss::new(spelling, key, may_be_data, wants, scratch.hash.as_ref());
         if blank.is_some_and(|blank| scratch.spends_again(&blank)) {
             scan.incomplete |= work::is_exhausted();
             return;
         }
         let left = work::remaining();
+        let text = &*spelling.text();
         let data = may_be_data.then(|| EmbeddedData::of(text)).flatten();
         let known = scan.found();
         self.look(text, key, wants, scratch, scan);

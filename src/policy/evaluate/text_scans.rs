@@ -6,7 +6,7 @@ use crate::policy::context::Context;
 use crate::policy::evaluate::path_readings;
 use crate::policy::evaluate::value::line;
 use crate::policy::negative_cache::CachedMiss;
-use crate::policy::scalar::TextValue;
+use crate::policy::scalar::{Spelling, TextValue};
 use crate::policy::scan::Scans;
 use crate::policy::text_scan::{CrossTextMatch, KeptScan, MatchKinds, TextScan};
 use crate::policy::{cross_text, embedded_data};
@@ -144,11 +144,12 @@ impl<'a> Context<'a> {
             let (key, scratch) = (key.as_deref(), &mut *self.scratch.borrow_mut());
             let matcher = &self.policy.matcher;
             kept.extend(missing, |scan| {
-                matcher.scan(&text.text(), key, is_data, missing, scratch, scan);
+                matcher.scan(&text.spelling(), key, is_data, missing, scratch, scan);
                 if missing.detectors
                     && text.form == Form::Number
                     && let Some(whole) = text.value.and_then(embedded_data::whole)
                 {
+                    let whole = Spelling::Plain(whole.into());
                     matcher.scan(&whole, key, false, MatchKinds::DETECTORS, scratch, scan);
                 }
             });
