@@ -4,7 +4,7 @@
 use super::{Origin, Reader, form_to_open};
 use crate::event::{Attachments, Class, Direction, Event, Form, Known, Part, each_named};
 use crate::wire::http::percent_decode;
-use crate::wire::json::{NodeId, Value};
+use crate::wire::json::{NodeId, Value, decode, escapes};
 use crate::wire::letter_case;
 use crate::wire::span::index;
 use base64::Engine;
@@ -26,6 +26,9 @@ const SHORTEST_BASE64: usize = 16;
 
 /// Bytes at the beginning of an encoding that are decoded first, to check whether the rest can be text.
 const PROBE: usize = 64;
+
+/// Bytes of a JSON string that are decoded to see how its text begins: the probe, however it is escaped.
+const BEGINNING: usize = 512;
 
 impl Reader<'_> {
     /// Reads a part that is attached by its URL, or as a `data:` URL with its bytes. Text in a `data:` URL is read.
@@ -128,6 +131,10 @@ impl Reader<'_> {
     fn look_into(&mut self, place: NodeId) {
         if let Some(doc) = self.json.shared(place.doc) {
             let value = doc.value(place.node);
+            // Nearly every long text has line ends or quotes, and nearly none of them encodes anything.
+            if value.has_escapes() && !may_encode(value.raw_content()) {
+                return;
+            }
             if let Some(text) = value.text() {
                 self.look_into_text(value, &text);
             }
@@ -175,13 +182,53 @@ impl Reader<'_> {
     }
 }
 
+/// Returns whether the content of a JSON string, which has escapes, may be a text that [`Reader::look_into_text`] finds anything
+/// in. Only its beginning is decoded.
+fn may_encode(raw: &[u8]) -> bool {
+    let is_whole = raw.len() <= BEGINNING;
+    let beginning = decode(raw.get(..BEGINNING).unwrap_or(raw));
+    let beginning = beginning.trim();
+    // What little is left after blanks may be cut inside an escape.
+    if beginning.len() < PROBE && !is_whole {
+        return true;
+    }
+    if beginning.starts_with(['{', '[', '"']) {
+        return may_contain_encoded(raw);
+    }
+    let probe = beginning.as_bytes();
+    let probe = probe.get(..PROBE).unwrap_or(probe);
+    let is_url = probe
+        .get(..5)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"data:"));
+    is_url
+        || probe
+            .iter()
+            .all(|b| is_base64(*b) || b.is_ascii_whitespace())
+}
+
+/// Returns whether the decoded content of a JSON string may contain a backslash or a long run of base64, in which `/` may be
+/// written `\/`.
+fn may_contain_encoded(raw: &[u8]) -> bool {
+    escapes(raw).any(|escaped| matches!(escaped, b'\\' | b'u'))
+        || has_run(raw, |b| is_base64(b) || b == b'\\')
+}
+
 /// Returns whether a run in a text is long enough to be an encoding.
 fn has_encoding(text: &str) -> bool {
-    let mut run = 0usize;
-    text.bytes().any(|b| {
-        run = if is_base64(b) { run.wrapping_add(1) } else { 0 };
-        run >= SHORTEST_BASE64
-    })
+    has_run(text.as_bytes(), is_base64)
+}
+
+/// Returns whether so many bytes in a row are part of an encoding. Each window is read from its end, so that most bytes are never
+/// read.
+fn has_run(bytes: &[u8], is_part: impl Fn(u8) -> bool) -> bool {
+    let mut rest = bytes;
+    while let Some(window) = rest.first_chunk::<SHORTEST_BASE64>() {
+        match window.iter().rposition(|b| !is_part(*b)) {
+            Some(at) => rest = rest.get(at.saturating_add(1)..).unwrap_or_default(),
+            None => return true,
+        }
+    }
+    false
 }
 
 fn is_base64(b: u8) -> bool {
@@ -373,6 +420,47 @@ fn is_binary(b: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    /// A text as a JSON string may spell it, with some characters as escapes.
+    fn any_spelling() -> impl Strategy<Value = String> {
+        let part = prop_oneof![
+            Just("{\\\"a\\\": \\\"".to_owned()),
+            Just("data:text/plain;base64,".to_owned()),
+            Just("aGVsbG8gdGhlcmU".to_owned()),
+            Just("\\n".to_owned()),
+            Just("\\/".to_owned()),
+            Just("\\\\".to_owned()),
+            Just("\\u3000".to_owned()),
+            Just("\u{3000}".to_owned()),
+            "[a-zA-Z0-9 +/=]{1,30}",
+            "[a-z]".prop_map(|c| format!("\\u{:04x}", u32::from(c.chars().next().unwrap_or('a')))),
+        ];
+        prop::collection::vec(part, 1..40).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn what_encodes_anything_is_decoded(raw in any_spelling(), at in 0..40usize) {
+            let raw = format!("{}{raw}", " ".repeat(at));
+            let text = decode(raw.as_bytes());
+            let is_json = text.trim_start().starts_with(['{', '[', '"']);
+            let encodes = if is_json {
+                text.contains('\\') || has_encoding(&text)
+            } else {
+                text_of_data_url(&text).is_some() || text_of_base64(&text).is_some()
+            };
+            prop_assert!(may_encode(raw.as_bytes()) || !encodes, "{}", raw);
+        }
+
+        #[test]
+        fn a_run_is_so_many_bytes_in_a_row(text in "[a ]{0,60}") {
+            let longest = text.split(' ').map(str::len).max();
+            prop_assert_eq!(has_encoding(&text), longest >= Some(SHORTEST_BASE64));
+        }
+    }
 
     #[test]
     fn text_in_a_data_url_is_read_however_it_is_written() {

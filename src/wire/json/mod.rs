@@ -21,6 +21,6 @@ pub use inside::Inside;
 pub use number::Decimal;
 pub use path::{JsonPath, PathStep};
 pub use scan::{Limits, ScanError, ScanErrorKind, Tape, scan};
-pub use string::{DecodedOffsets, decode};
+pub use string::{DecodedOffsets, decode, escapes};
 pub use value::{Descendant, Elements, JsonText, Members, Value, ValueKind};
 pub use write::{escape, quote};

@@ -108,6 +108,17 @@ pub fn decode(raw: &[u8]) -> Cow<'_, str> {
     })
 }
 
+/// Returns the letter of each escape in the content of a scanned JSON string: `n` of `\n`, `u` of `\u0062`.
+pub fn escapes(raw: &[u8]) -> impl Iterator<Item = u8> {
+    let mut rest = raw;
+    std::iter::from_fn(move || {
+        let escape = rest.get(plain_length(rest)..)?;
+        let letter = escape.get(1).copied()?;
+        rest = escape.get(2..).unwrap_or_default();
+        Some(letter)
+    })
+}
+
 /// Mapping from ranges of decoded text to ranges of the string's bytes. Ranges must be in ascending order. The walk
 /// never goes back, so that any number of ranges costs one pass.
 pub struct DecodedOffsets<'a> {
