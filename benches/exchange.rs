@@ -340,9 +340,8 @@ fn records() {
     }
 }
 
-/// Measures and prints; the program for V8 calls it, too. `records`, `ends`, `streams`, `24 tools`, `40 turns` or the size of a body as an argument
-/// measures that alone;
-/// `marked` is for native.py.
+/// Measures and prints; the program for V8 calls it, too. `records`, `ends`, `streams`, `24 tools`, `40 turns` or the size of
+/// a body as an argument measures that alone; `marked` is for native.py.
 pub fn main() {
     let only = std::env::args().nth(1).filter(|word| word != "--bench");
     if only.as_ref().is_some_and(|only| only == "marked") {

@@ -5,6 +5,7 @@
 
 use super::naming::NodeName;
 use crate::wire::json::Value;
+use crate::wire::slot_hash;
 use crate::wire::span::{index, offset};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -99,8 +100,8 @@ impl KnownNames {
 pub(super) enum Known {
     /// It has come before, and these are the names.
     Names(Rc<KnownNames>),
-    /// It came the last time that anything fell into its slot: its names are worth keeping.
-    Again,
+    /// It came the last time that anything fell into its slot: its names are worth keeping under this fingerprint.
+    Again(u64),
     /// Nothing, or it is too large to be kept.
     Nothing,
 }
@@ -108,8 +109,7 @@ pub(super) enum Known {
 /// Looks a value up. A value that is not known counts as seen from here on.
 pub(super) fn look_up(root: Value<'_>) -> Known {
     let bytes = root.raw();
-    let nodes = index(root.end_node().saturating_sub(root.place().node));
-    if bytes.len() > MAX_BYTES || nodes > MAX_NODES {
+    if bytes.len() > MAX_BYTES || node_count(root) > MAX_NODES {
         return Known::Nothing;
     }
     CACHE.with_borrow_mut(|cache| {
@@ -119,7 +119,7 @@ pub(super) fn look_up(root: Value<'_>) -> Known {
         };
         match &slot.known {
             Some(known) if *known.bytes == *bytes => Known::Names(Rc::clone(known)),
-            _ if slot.fingerprint == fingerprint => Known::Again,
+            _ if slot.fingerprint == fingerprint => Known::Again(fingerprint),
             _ => {
                 slot.fingerprint = fingerprint;
                 Known::Nothing
@@ -128,15 +128,22 @@ pub(super) fn look_up(root: Value<'_>) -> Known {
     })
 }
 
-/// Keeps the names of a value, one for each value and key in it.
-pub(super) fn keep(root: Value<'_>, names: Vec<KnownName>, steps: u64) -> Rc<KnownNames> {
-    let bytes = root.raw();
+/// Keeps the names of a value whose fingerprint came again. `None`: they are not one for each value and key in it.
+pub(super) fn keep(
+    root: Value<'_>,
+    fingerprint: u64,
+    names: Vec<KnownName>,
+    steps: u64,
+) -> Option<Rc<KnownNames>> {
+    if names.len() != node_count(root) {
+        return None;
+    }
     let size = |known: &KnownNames| {
         let names = size_of_val(&*known.names);
         known.bytes.len().saturating_add(names)
     };
     let known = Rc::new(KnownNames {
-        bytes: bytes.into(),
+        bytes: root.raw().into(),
         names: names.into(),
         steps,
     });
@@ -145,16 +152,17 @@ pub(super) fn keep(root: Value<'_>, names: Vec<KnownName>, steps: u64) -> Rc<Kno
         if cache.held.saturating_add(more) > CAPACITY {
             *cache = NameCache::default();
         }
-        let fingerprint = fingerprint(bytes);
-        let Some(slot) = cache.slot(fingerprint) else {
-            return;
-        };
-        slot.fingerprint = fingerprint;
+        let slot = cache.slot(fingerprint)?;
         let before = slot.known.replace(Rc::clone(&known));
         let less = before.map_or(0, |before| size(&before));
         cache.held = cache.held.saturating_add(more).saturating_sub(less);
-    });
-    known
+        Some(known)
+    })
+}
+
+/// Values and keys in a value, itself included.
+fn node_count(root: Value<'_>) -> usize {
+    index(root.end_node().saturating_sub(root.place().node))
 }
 
 impl NameCache {
@@ -162,8 +170,7 @@ impl NameCache {
         if self.slots.is_empty() {
             self.slots.resize(SLOTS, Slot::default());
         }
-        let at = usize::try_from(fingerprint >> 32).ok()?;
-        self.slots.get_mut(at.checked_rem(SLOTS)?)
+        self.slots.get_mut(slot_hash::slot(fingerprint, SLOTS))
     }
 }
 
@@ -177,10 +184,7 @@ fn fingerprint(bytes: &[u8]) -> u64 {
     let samples = starts.filter_map(|start| bytes.get(start..)?.first_chunk::<8>());
     let last = bytes.last_chunk::<8>();
     let length = u64::from(offset(bytes.len()));
-    samples.chain(last).fold(length, |hash, sample| {
-        // Knuth's multiplier, 2⁶⁴ divided by the golden ratio.
-        (hash.rotate_left(5) ^ u64::from_le_bytes(*sample)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-    })
+    slot_hash::mix(length, samples.chain(last))
 }
 
 #[cfg(test)]
@@ -259,7 +263,7 @@ mod tests {
         let text = body.body().unwrap();
         let root = text.root();
         assert!(matches!(look_up(root), Known::Nothing));
-        assert!(matches!(look_up(root), Known::Again));
+        assert!(matches!(look_up(root), Known::Again(_)));
         each_named(root, &mut |_| {});
         assert!(matches!(look_up(root), Known::Names(_)));
     }

@@ -80,9 +80,9 @@ fn ending(name: Value<'_>) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Words in small letters that names are compared with, with what all of them share: nearly every name has another first letter
+/// WordList in small letters that names are compared with, with what all of them share: nearly every name has another first letter
 /// or another length.
-pub(crate) struct Words {
+pub(crate) struct WordList {
     pub(crate) all: &'static [&'static str],
     /// The lowest five bits of each first letter, in either case.
     firsts: u32,
@@ -90,9 +90,9 @@ pub(crate) struct Words {
     lengths: u64,
 }
 
-impl Words {
-    const fn new(all: &'static [&'static str]) -> Words {
-        let mut words = Words {
+impl WordList {
+    const fn new(all: &'static [&'static str]) -> WordList {
+        let mut words = WordList {
             all,
             firsts: 0,
             lengths: 0,
@@ -100,7 +100,7 @@ impl Words {
         let mut rest = all;
         while let [word, others @ ..] = rest {
             if let [first, ..] = word.as_bytes() {
-                words.firsts |= Words::first(*first);
+                words.firsts |= WordList::first(*first);
             }
             words.lengths |= 1 << word.len();
             rest = others;
@@ -114,7 +114,7 @@ impl Words {
 
     /// Whether a word may begin with this letter.
     fn may_begin(&self, letter: u8) -> bool {
-        self.firsts & Words::first(letter) != 0
+        self.firsts & WordList::first(letter) != 0
     }
 
     /// The number of the word that a key is.
@@ -167,7 +167,7 @@ impl Words {
 }
 
 /// Members that name the value beside them. Of several, the first in this list counts.
-pub(crate) static NAME_MEMBERS: Words = Words::new(&[
+pub(crate) static NAME_MEMBERS: WordList = WordList::new(&[
     "label",
     "title",
     "question",
@@ -190,7 +190,7 @@ pub(crate) static NAME_MEMBERS: Words = Words::new(&[
 const FIRST_WEAK_MEMBER: usize = 12;
 
 /// Members that hold the value of a pair, or the single value of the object around them.
-static VALUE_MEMBERS: Words = Words::new(&[
+static VALUE_MEMBERS: WordList = WordList::new(&[
     "value",
     "values",
     "val",
@@ -213,14 +213,14 @@ static VALUE_MEMBERS: Words = Words::new(&[
 ]);
 
 /// Weak names, which need the name of the object around them.
-static WEAK_NAMES: Words = Words::new(&["number", "no", "num"]);
+static WEAK_NAMES: WordList = WordList::new(&["number", "no", "num"]);
 
 /// Parts of the names of members that list the columns of a table.
-static COLUMN_WORDS: Words = Words::new(&[
+static COLUMN_WORDS: WordList = WordList::new(&[
     "column", "field", "header", "schema", "cols", "names", "titles", "rowtype", "meta",
 ]);
 /// Parts of the names of members that list the rows of a table.
-static ROW_WORDS: Words = Words::new(&["row", "value", "data", "cell", "record", "table"]);
+static ROW_WORDS: WordList = WordList::new(&["row", "value", "data", "cell", "record", "table"]);
 
 /// Maximum bytes of a name.
 const MAX_NAME_BYTES: usize = 80;
@@ -265,14 +265,17 @@ struct WalkedContainer<'v> {
 pub fn each_named<'v>(root: Value<'v>, visit: &mut dyn FnMut(NamedNode<'v>)) {
     let known = match name_cache::look_up(root) {
         Known::Names(known) => known,
-        Known::Again => {
+        Known::Again(fingerprint) => {
             let mut names = Vec::new();
             let ((), steps) = work::count(|| {
                 walk(root, &mut |named| {
                     names.extend(KnownName::of(named.name, root));
                 });
             });
-            name_cache::keep(root, names, steps)
+            match name_cache::keep(root, fingerprint, names, steps) {
+                Some(known) => known,
+                None => return walk(root, visit),
+            }
         }
         Known::Nothing => return walk(root, visit),
     };

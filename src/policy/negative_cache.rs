@@ -9,6 +9,7 @@ use super::text_hash::TextHash;
 use super::text_scan::MatchKinds;
 use crate::event::{Direction, Form, Text};
 use crate::wire::json::{JsonBody, NodeId};
+use crate::wire::slot_hash;
 use crate::wire::span::Span;
 
 /// Bytes of a slot without its steps: with them it is a line of the processor's cache.
@@ -175,11 +176,7 @@ impl CachedMiss {
     fn slot(&self) -> usize {
         // The last four bytes, which few texts have, may differ in a slot.
         let (words, _) = self.0.as_chunks::<8>();
-        let hash = words.iter().fold(0u64, |hash, word| {
-            // Knuth's multiplier, 2⁶⁴ divided by the golden ratio.
-            (hash.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-        });
-        usize::try_from(hash >> 32).map_or(0, |hash| hash.checked_rem(SLOTS).unwrap_or(0))
+        slot_hash::slot(slot_hash::mix(0, words.iter()), SLOTS)
     }
 }
 

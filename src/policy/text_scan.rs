@@ -114,10 +114,10 @@ impl KeptScan {
 
     /// Notes that nothing stands in the text, as far as it was looked at.
     pub(crate) fn blank(&mut self, looked: MatchKinds, incomplete: bool) {
-        self.looked |= looked.flags();
         if incomplete {
-            self.extend(looked, |scan| scan.incomplete = true);
+            return self.extend(looked, |scan| scan.incomplete = true);
         }
+        self.looked |= looked.flags();
     }
 
     /// Looks for more.

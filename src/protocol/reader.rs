@@ -312,8 +312,13 @@ impl<'b> Reader<'b> {
 
     /// Claims a value and its content: structure that contains no text.
     pub fn claim_all(&mut self, value: Value<'_>) {
-        for node in value.descendants() {
-            self.claim(node.value);
+        let place = value.place();
+        if place.doc == self.current
+            && let Some(claimed) = self
+                .claimed
+                .get_mut(index(place.node)..index(value.end_node()))
+        {
+            claimed.fill(true);
         }
     }
 
@@ -592,15 +597,8 @@ impl<'b> Reader<'b> {
     #[inline(never)]
     pub fn tree(&mut self, value: Value<'_>) -> Range<u32> {
         let start = self.text_count();
-        let place = value.place();
-        let class = self.class_at(place, Class::Text);
-        if place.doc == self.current
-            && let Some(claimed) = self
-                .claimed
-                .get_mut(index(place.node)..index(value.end_node()))
-        {
-            claimed.fill(true);
-        }
+        let class = self.class_at(value.place(), Class::Text);
+        self.claim_all(value);
         each_named(value, &mut |named| {
             if let Some(form) = form_to_open(named.is_key, named.value) {
                 self.register_named(named, class, form);

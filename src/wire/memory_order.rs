@@ -46,15 +46,14 @@ pub fn compare(a: &[u8], b: &[u8]) -> Ordering {
 
 /// Bytes at the beginning of both that are equal, in blocks of 32.
 fn equal_blocks(a: &[u8], b: &[u8]) -> usize {
-    let words = |block: &[u8; BLOCK]| {
-        let (words, _) = block.as_chunks::<8>();
-        [words.first(), words.get(1), words.get(2), words.get(3)]
-            .map(|word| word.map_or(0, |word| u64::from_le_bytes(*word)))
-    };
-    let blocks = a.as_chunks().0.iter().zip(b.as_chunks().0);
+    let [a, b] = [a, b].map(|text| text.as_chunks::<BLOCK>().0);
+    let blocks = a.iter().zip(b);
     let alike = blocks.take_while(|(a, b)| {
-        let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (words(a), words(b));
-        (a0 ^ b0) | (a1 ^ b1) | (a2 ^ b2) | (a3 ^ b3) == 0
+        let words = a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0);
+        let differ = |all, (x, y): (&[u8; 8], &[u8; 8])| {
+            all | (u64::from_le_bytes(*x) ^ u64::from_le_bytes(*y))
+        };
+        words.fold(0, differ) == 0
     });
     alike.count().saturating_mul(BLOCK)
 }

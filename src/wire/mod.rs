@@ -13,6 +13,7 @@ pub mod multipart;
 pub mod protobuf;
 pub(crate) mod search;
 pub mod simd;
+pub mod slot_hash;
 pub mod sort;
 pub mod sorted_map;
 pub mod span;

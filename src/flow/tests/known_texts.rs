@@ -65,20 +65,24 @@ fn json_in_a_text_is_known_apart_from_the_same_text_elsewhere() {
     }
 }
 
-#[test]
-fn what_costs_too_much_is_denied_again_when_a_part_of_it_is_known() {
+/// Two texts cost more together than an exchange may, and each alone does not, also once they are known.
+fn are_denied_together(request: impl Fn(&[&str]) -> HttpMessage) {
     let guard = guard(MATCHES);
-    // Together they cost more than an exchange may, each alone does not.
     let text = letters(40_000);
     let (first, second) = text.split_at(20_000);
     for _ in 0..2 {
         for text in [first, second] {
-            let seen = run(&guard, &asking(&[text]), |_| hello(), NOW);
+            let seen = run(&guard, &request(&[text]), |_| hello(), NOW);
             assert_eq!(record(&seen)["decision"], "allow");
         }
-        let seen = run(&guard, &asking(&[first, second]), |_| hello(), NOW);
+        let seen = run(&guard, &request(&[first, second]), |_| hello(), NOW);
         assert_eq!(record(&seen)["code"], "AG2015");
     }
+}
+
+#[test]
+fn what_costs_too_much_is_denied_again_when_a_part_of_it_is_known() {
+    are_denied_together(asking);
 }
 
 /// Chat request that offers one tool with this schema.
@@ -210,10 +214,7 @@ fn a_tool_that_is_known_and_has_one_more_thing_in_it_is_looked_at_again() {
 
 #[test]
 fn tools_that_cost_too_much_together_are_denied_again_when_each_is_known() {
-    let guard = guard(MATCHES);
-    let text = letters(40_000);
-    let (first, second) = text.split_at(20_000);
-    let offering = |texts: &[&str]| {
+    are_denied_together(|texts| {
         let mut body: Value = serde_json::from_slice(&chat(&["Find it."])).unwrap();
         let tools = texts.iter().zip(["a", "b"]).map(|(text, name)| {
             json!({"type": "function", "function": {
@@ -222,13 +223,5 @@ fn tools_that_cost_too_much_together_are_denied_again_when_each_is_known() {
         });
         body["tools"] = tools.collect();
         chat_request(body.to_string().as_bytes())
-    };
-    for _ in 0..2 {
-        for text in [first, second] {
-            let seen = run(&guard, &offering(&[text]), |_| hello(), NOW);
-            assert_eq!(record(&seen)["decision"], "allow");
-        }
-        let seen = run(&guard, &offering(&[first, second]), |_| hello(), NOW);
-        assert_eq!(record(&seen)["code"], "AG2015");
-    }
+    });
 }

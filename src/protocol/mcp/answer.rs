@@ -2,7 +2,7 @@
 
 use super::SERVER_CARD;
 use super::content::{self, ToolResponse};
-use super::tables::{CARD, INPUT_REQUEST, Method, RESULT, TOOL, named};
+use super::tables::{CARD, INPUT_REQUEST, Method, RESULT, TASK, TOOL, named};
 use crate::event::{DefaultGate, Event, Kind, Known, Part, RpcMessage, Turn};
 use crate::protocol::RequestContext;
 use crate::protocol::jsonrpc::{self, Envelope, PendingRpc};
@@ -158,9 +158,9 @@ fn result(reader: &mut Reader<'_>, result: Value<'_>, question: Option<Question<
     let origin = server_origin();
     let mut content = None;
     let mut data = None;
-    reader.rows(
+    reader.row_lists(
         result,
-        RESULT,
+        &[RESULT, TASK],
         &origin,
         &mut |reader, key, value| match key {
             "tools" => reader.array(value, offer),

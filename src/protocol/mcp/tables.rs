@@ -296,7 +296,7 @@ const ELICITED: &[Row] = &[("elicitationId", Type::PeerId), ("_meta", META)];
 
 const STATES: &str = "working|input_required|completed|failed|cancelled";
 /// Task. Since 2026-07-28 it contains the outcome of the request that it continues, or the input that it waits for.
-const TASK: &[Row] = &[
+pub(super) const TASK: &[Row] = &[
     ("taskId", Type::PeerId),
     ("status", Type::Word(STATES)),
     ("statusMessage", Type::Text(Part::Other)),
@@ -342,12 +342,10 @@ pub(super) const CLIENT_RESULT: &[Row] = &[
 ];
 
 /// Members of a server's results, for any request: each member has one meaning, so that a result for another request is
-/// read, too.
+/// read, too. A result may also be a [task](TASK).
 pub(super) const RESULT: &[Row] = &[
     ("resultType", Type::Word("complete|input_required|task")),
-    ("_meta", META),
     ("nextCursor", Type::PeerId),
-    ("ttlMs", Type::Number),
     ("cacheScope", Type::Word("private|public")),
     ("tools", Type::Custom),
     ("content", Type::Custom),
@@ -374,18 +372,6 @@ pub(super) const RESULT: &[Row] = &[
     ),
     ("task", Type::Object(TASK)),
     ("tasks", Type::List(&Type::Object(TASK))),
-    ("taskId", Type::PeerId),
-    ("status", Type::Word(STATES)),
-    ("statusMessage", Type::Text(Part::Other)),
-    ("createdAt", Type::PeerId),
-    ("lastUpdatedAt", Type::PeerId),
-    ("ttl", Type::Number),
-    ("pollInterval", Type::Number),
-    ("pollIntervalMs", Type::Number),
-    ("result", Type::Custom),
-    ("error", Type::Custom),
-    ("inputRequests", Type::Custom),
-    ("requestState", Type::Opaque),
 ];
 
 /// Members of resources, templates of resources, and prompts in lists.

@@ -285,11 +285,15 @@ pub(super) fn is_text_type(media_type: &str) -> bool {
     text_kind(media_type) == Some(TextKind::Plain)
 }
 
+fn is_data_url(text: &str) -> bool {
+    text.get(..5)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"))
+}
+
 /// Returns the text in a `data:` URL; `None` if it is not one or contains something else.
 fn text_of_data_url(url: &str) -> Option<(TextKind, Cow<'_, str>)> {
     let rest = url.trim_start();
-    let scheme = rest.get(..5)?;
-    if !scheme.eq_ignore_ascii_case("data:") {
+    if !is_data_url(rest) {
         return None;
     }
     let (head, data) = rest.get(5..)?.split_once(',')?;
@@ -330,11 +334,8 @@ pub(super) fn text_of_media(media: &str) -> Option<String> {
 
 /// Returns the base64 of a medium, without the head of a `data:` URL.
 fn bytes_of_media(media: &str) -> &str {
-    let is_url = media
-        .get(..5)
-        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"));
     match media.split_once(',') {
-        Some((_, bytes)) if is_url => bytes,
+        Some((_, bytes)) if is_data_url(media) => bytes,
         _ => media,
     }
 }

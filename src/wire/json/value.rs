@@ -66,15 +66,6 @@ impl JsonText<'_> {
         self.tape.is_empty()
     }
 
-    /// Length of a node's value, in bytes; of a string, with its quotes.
-    pub(super) fn length(&self, node: u32) -> usize {
-        self.node(node).map_or(0, |node| {
-            let is_quoted = matches!(node.kind, NodeKind::String | NodeKind::Key);
-            let quotes = if is_quoted { 2 } else { 0 };
-            node.span.len().saturating_add(quotes)
-        })
-    }
-
     fn node(&self, node: u32) -> Option<&Node> {
         self.tape.nodes.get(index(node))
     }
