@@ -6,7 +6,7 @@ use super::joined;
 use super::operators::Literal;
 use super::text_scan::MatchKinds;
 use crate::detect::fold_name;
-use crate::event::{Author, Event, Facts, Kind, Known};
+use crate::event::{Author, Event, Facts, Kind, Known, Turn};
 use crate::policy::compiled::{CompiledCondition, CompiledRule, CompiledTest, Operator};
 use crate::policy::condition_tree::ConditionTree;
 use crate::wire::sort;
@@ -17,6 +17,9 @@ use std::ops::Range;
 pub(crate) struct Index {
     /// In the order of [`Kind::ALL`].
     kinds: Vec<Rules>,
+    /// Those about tool calls that may be about one of an earlier turn. An agent sends all of its earlier calls with every request, and
+    /// hardly any rule is about them.
+    earlier_calls: Rules,
 }
 
 /// The rules about one kind of event, each in one of these lists.
@@ -46,18 +49,25 @@ struct ByName {
 impl Index {
     pub(crate) fn of(rules: &[CompiledRule]) -> Index {
         let mut kinds: Vec<Rules> = Kind::ALL.iter().map(|_| Rules::default()).collect();
+        let mut earlier_calls = Rules::default();
         for (number, rule) in (0u16..=u16::MAX).zip(rules) {
             for (kind, of_kind) in Kind::ALL.iter().zip(&mut kinds) {
                 if rule.kinds.contains(*kind) {
                     of_kind.add(number, rule);
                 }
             }
+            if rule.kinds.contains(Kind::ToolCall) && rule.asks_turn {
+                earlier_calls.add(number, rule);
+            }
         }
-        for of_kind in &mut kinds {
-            of_kind.by_tool.sort();
-            of_kind.by_model.sort();
+        for rules in kinds.iter_mut().chain([&mut earlier_calls]) {
+            rules.by_tool.sort();
+            rules.by_model.sort();
         }
-        Index { kinds }
+        Index {
+            kinds,
+            earlier_calls,
+        }
     }
 
     #[inline(never)]
@@ -68,10 +78,18 @@ impl Index {
             .map(|(_, rules)| rules)
     }
 
+    /// The rules about a kind of event that may be about this one.
+    fn about_event(&self, kind: Kind, event: &Event) -> Option<&Rules> {
+        match (kind, event.kind, event.turn) {
+            (Kind::ToolCall, Kind::ToolCall, Turn::Earlier) => Some(&self.earlier_calls),
+            _ => self.about(kind),
+        }
+    }
+
     /// What rules that need a hit look for in the event's texts.
     pub(crate) fn asks_texts(&self, event: &Event) -> MatchKinds {
         let mut asked = MatchKinds::default();
-        if let Some(rules) = self.about(event.kind) {
+        if let Some(rules) = self.about_event(event.kind, event) {
             for (author, asks) in Author::ALL.iter().zip(rules.asks) {
                 if matches!(&event.from, Known::Is(from) if from != author) {
                     continue;
@@ -104,7 +122,7 @@ impl Index {
         facts: &Facts,
         has_hit: impl FnOnce() -> bool,
     ) -> Candidates<'_> {
-        let Some(rules) = self.about(kind) else {
+        let Some(rules) = self.about_event(kind, event) else {
             return Candidates::default();
         };
         let mut named = Vec::new();
@@ -128,9 +146,11 @@ impl Index {
                 rules.by_model.add_to(&mut named, model);
             }
         }
-        sort::sort(&mut named);
-        named.dedup();
-        named.retain(|rule| chapter.contains(rule));
+        if !named.is_empty() {
+            sort::sort(&mut named);
+            named.dedup();
+            named.retain(|rule| chapter.contains(rule));
+        }
         let on_hit = among(&rules.on_hit, chapter);
         let is_hit = !on_hit.is_empty() && has_hit();
         Candidates {

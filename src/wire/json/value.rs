@@ -201,14 +201,19 @@ impl<'a> Value<'a> {
     /// Whether the value is a string with exactly this text.
     #[inline(never)]
     pub fn is_text(self, text: &str) -> bool {
-        if self.kind() != ValueKind::String {
+        let Some(node) = self.doc.node(self.node) else {
+            return false;
+        };
+        if !matches!(node.kind, NodeKind::String | NodeKind::Key) {
             return false;
         }
-        if self.has_escapes() {
-            string::decode(self.raw_content()) == text
-        } else {
-            let (raw, text) = (self.raw_content(), text.as_bytes());
-            // Most texts that are as long begin otherwise.
+        if node.flags & ESCAPED != 0 {
+            return string::decode(self.raw_content()) == text;
+        }
+        // Most texts have another length, and most that are as long begin otherwise.
+        let text = text.as_bytes();
+        node.span.len() == text.len() && {
+            let raw = node.span.of(self.doc.bytes());
             raw.first() == text.first() && raw == text
         }
     }
