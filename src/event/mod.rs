@@ -23,7 +23,7 @@ pub use reading::{
 };
 pub use redaction::{Redaction, Replacement};
 
-use crate::wire::json::NodeId;
+use crate::wire::json::{NodeId, Value, ValueKind};
 use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
 
@@ -244,6 +244,21 @@ pub enum Form {
     Number,
 }
 
+/// Minimum digits of a number that is inspected. Shorter numbers match no detector, and bodies contain many of them.
+const SHORTEST_TELLING_NUMBER: usize = 7;
+
+impl Form {
+    /// The form in which a value or a key can contain text; `None` if it cannot.
+    pub fn of(is_key: bool, value: Value<'_>) -> Option<Form> {
+        match value.kind() {
+            ValueKind::String if is_key => Some(Form::Key),
+            ValueKind::String => Some(Form::String),
+            ValueKind::Number if value.raw().len() >= SHORTEST_TELLING_NUMBER => Some(Form::Number),
+            _ => None,
+        }
+    }
+}
+
 /// A text that rules and detectors inspect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Text {
@@ -262,6 +277,19 @@ pub struct Text {
 }
 
 impl Text {
+    /// A value in data, with its names. `None` if it contains no text. `class` is that of its place.
+    pub(crate) fn named(named: NamedNode<'_>, class: Class) -> Option<Text> {
+        let NodeName { nearest, over, .. } = named.name;
+        Some(Text {
+            place: named.value.place(),
+            class,
+            form: Form::of(named.is_key, named.value)?,
+            key: nearest.map(Value::place),
+            over: over.map(Value::place),
+            is_data: false,
+        })
+    }
+
     /// Whether a redaction may change it.
     pub fn is_editable(&self) -> bool {
         self.class == Class::Text && self.form == Form::String

@@ -3,8 +3,9 @@
 //!
 //! Data is known by its bytes, all of which are compared: nothing is taken for anything else.
 
-use super::naming::NodeName;
-use crate::wire::json::Value;
+use super::naming::{NamedNode, NodeName};
+use super::{Class, Form, Text};
+use crate::wire::json::{NodeId, Value};
 use crate::wire::slot_hash;
 use crate::wire::span::{index, offset};
 use std::cell::RefCell;
@@ -56,11 +57,14 @@ pub(super) struct KnownName {
     nearest: u16,
     over: u16,
     is_own: bool,
+    /// The form in which the value itself contains text.
+    form: Option<Form>,
 }
 
 impl KnownName {
     /// Notes a name. `None`: it stands elsewhere than in `root`, or further behind it than [`MAX_NODES`].
-    pub(super) fn of(name: NodeName<'_>, root: Value<'_>) -> Option<KnownName> {
+    pub(super) fn of(named: NamedNode<'_>, root: Value<'_>) -> Option<KnownName> {
+        let name = named.name;
         let place = |part: Option<Value<'_>>| match part {
             Some(part) => {
                 let at = part.place().node.checked_sub(root.place().node)?;
@@ -72,6 +76,7 @@ impl KnownName {
             nearest: place(name.nearest)?,
             over: place(name.over)?,
             is_own: name.is_own,
+            form: Form::of(named.is_key, named.value),
         })
     }
 
@@ -93,6 +98,26 @@ impl KnownNames {
     /// The names, one for each value and key.
     pub(super) fn names(&self) -> &[KnownName] {
         &self.names
+    }
+
+    /// The texts in data of the same bytes, each with its names.
+    pub(super) fn texts(&self, root: NodeId, class: Class) -> impl Iterator<Item = Text> {
+        let place = move |at: u32| NodeId {
+            node: root.node.saturating_add(at),
+            ..root
+        };
+        let part = move |at: u16| (at != NONE).then(|| place(u32::from(at)));
+        let texts = (0u32..).zip(&self.names);
+        texts.filter_map(move |(at, name)| {
+            Some(Text {
+                place: place(at),
+                class,
+                form: name.form?,
+                key: part(name.nearest),
+                over: part(name.over),
+                is_data: false,
+            })
+        })
     }
 }
 
@@ -191,7 +216,7 @@ fn fingerprint(bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
     use crate::event::NamedNode;
-    use crate::event::naming::{each_named, walk};
+    use crate::event::naming::{add_texts, each_named, walk};
     use crate::wire::json::{JsonBody, Limits};
     use crate::wire::work;
     use proptest::prelude::*;
@@ -229,6 +254,7 @@ mod tests {
         let leaf = prop_oneof![
             word().prop_map(|word| format!("\"{word}\"")),
             Just("7".to_owned()),
+            Just("7654321".to_owned()),
             "[a-z ]{0,60}".prop_map(|text| format!("\"{text}\"")),
         ];
         leaf.prop_recursive(4, 24, 4, move |inner| {
@@ -252,6 +278,23 @@ mod tests {
                 for json in &all {
                     prop_assert_eq!(names_by(json, place, each_named), names_by(json, place, walk));
                 }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn texts_of_names_that_are_kept_are_those_that_were_found(json in any_data()) {
+            let body = format!("[0,{json}]");
+            let body = JsonBody::scan(body.as_bytes(), Limits { max_depth: 32 }, 0).unwrap();
+            let body = body.body().unwrap();
+            let root = body.root().element(1).unwrap();
+            let mut found = Vec::new();
+            walk(root, &mut |named| found.extend(Text::named(named, Class::Unknown)));
+            for _ in 0..3 {
+                let mut texts = Vec::new();
+                add_texts(root, Class::Unknown, &mut texts);
+                prop_assert_eq!(&texts, &found);
             }
         }
     }

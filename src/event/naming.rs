@@ -4,11 +4,13 @@
 //! `{"columns": ["id", "ssn"], "rows": [[1, "…"]]}`, `[["id", "ssn"], [1, "…"]]`, `{"name": "SSN", "value": "…"}`,
 //! `{"ssn": {"value": "…"}}`, `{"passport": {"number": "…"}}`. One walk derives all names from the structure.
 
-use super::name_cache::{self, Known, KnownName};
+use super::name_cache::{self, Known, KnownName, KnownNames};
+use super::{Class, Text};
 use crate::wire::json::{Value, ValueKind, decode};
 use crate::wire::work;
 use std::borrow::Cow;
 use std::ops::Range;
+use std::rc::Rc;
 
 /// A value or a key with its name.
 #[derive(Clone, Copy, Debug)]
@@ -263,23 +265,9 @@ struct WalkedContainer<'v> {
 
 /// Calls `visit` with a value and with all values and keys inside it, in the order of the bytes.
 pub fn each_named<'v>(root: Value<'v>, visit: &mut dyn FnMut(NamedNode<'v>)) {
-    let known = match name_cache::look_up(root) {
-        Known::Names(known) => known,
-        Known::Again(fingerprint) => {
-            let mut names = Vec::new();
-            let ((), steps) = work::count(|| {
-                walk(root, &mut |named| {
-                    names.extend(KnownName::of(named.name, root));
-                });
-            });
-            match name_cache::keep(root, fingerprint, names, steps) {
-                Some(known) => known,
-                None => return walk(root, visit),
-            }
-        }
-        Known::Nothing => return walk(root, visit),
+    let Some(known) = known_names(root) else {
+        return walk(root, visit);
     };
-    work::spend(usize::try_from(known.steps).unwrap_or(usize::MAX));
     for (node, name) in root.descendants().zip(known.names()) {
         visit(NamedNode {
             value: node.value,
@@ -287,6 +275,31 @@ pub fn each_named<'v>(root: Value<'v>, visit: &mut dyn FnMut(NamedNode<'v>)) {
             name: name.in_data(root),
         });
     }
+}
+
+/// Adds the texts in a value, each with its names. `class` is that of its place.
+pub(super) fn add_texts(root: Value<'_>, class: Class, texts: &mut Vec<Text>) {
+    match known_names(root) {
+        Some(known) => texts.extend(known.texts(root.place(), class)),
+        None => walk(root, &mut |named| texts.extend(Text::named(named, class))),
+    }
+}
+
+/// The names in a value that has come before.
+fn known_names(root: Value<'_>) -> Option<Rc<KnownNames>> {
+    let known = match name_cache::look_up(root) {
+        Known::Names(known) => known,
+        Known::Again(fingerprint) => {
+            let mut names = Vec::new();
+            let ((), steps) = work::count(|| {
+                walk(root, &mut |named| names.extend(KnownName::of(named, root)));
+            });
+            name_cache::keep(root, fingerprint, names, steps)?
+        }
+        Known::Nothing => return None,
+    };
+    work::spend(usize::try_from(known.steps).unwrap_or(usize::MAX));
+    Some(known)
 }
 
 /// Derives the names from the structure.

@@ -1,8 +1,9 @@
 //! Events, texts and problems that a protocol parser extracts from one body.
 
 use super::model_names::{add_spellings, hides_model, is_bare};
+use super::naming;
 use super::{Author, Class, Event, Form, Known, Text, each_named};
-use crate::wire::json::{NodeId, Value, ValueKind};
+use crate::wire::json::{NodeId, Value};
 use crate::wire::sorted_map::SortedSet;
 use crate::wire::work;
 
@@ -143,23 +144,22 @@ impl Reading {
         self.events.push(event);
     }
 
+    /// Adds the texts in a value, each with its names: strings, keys, long numbers. `class` is that of its place.
+    pub fn add_texts(&mut self, value: Value<'_>, class: Class) {
+        let before = self.texts.len();
+        naming::add_texts(value, class, &mut self.texts);
+        if class == Class::Sealed {
+            let added = self.texts.get(before..).unwrap_or_default();
+            self.sealed.extend(added.iter().map(|text| text.place));
+        }
+    }
+
     /// Adds every string of a decoded value. None of them can be edited.
     pub fn add_tree(&mut self, value: Value<'_>) {
         each_named(value, &mut |named| {
-            if named.value.kind() == ValueKind::String {
-                let form = match named.is_key {
-                    true => Form::Key,
-                    false => Form::String,
-                };
-                self.texts.push(Text {
-                    place: named.value.place(),
-                    class: Class::Unknown,
-                    form,
-                    key: named.name.nearest.map(Value::place),
-                    over: named.name.over.map(Value::place),
-                    is_data: false,
-                });
-            }
+            let text = Text::named(named, Class::Unknown);
+            self.texts
+                .extend(text.filter(|text| text.form != Form::Number));
         });
     }
 

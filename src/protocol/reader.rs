@@ -32,8 +32,8 @@ use super::stream::{Delta, FrameReading, TextDelta, TextKey};
 
 use crate::diag::codes;
 use crate::event::{
-    Attachments, Author, Class, Direction, Event, Form, Kind, Known, NamedNode, NodeName, Problem,
-    Reading, Text, each_named,
+    Attachments, Author, Class, Direction, Event, Form, Kind, Known, NamedNode, Problem, Reading,
+    Text,
 };
 use crate::wire::json::{
     self, JsonBody, JsonText, Limits, NodeId, ScanError, ScanErrorKind, Value,
@@ -44,9 +44,6 @@ use crate::wire::span::{index, offset};
 use std::borrow::Cow;
 use std::ops::Range;
 use std::rc::Rc;
-
-/// Minimum digits of a number that is inspected. Shorter numbers match no detector, and bodies contain many of them.
-const SHORTEST_TELLING_NUMBER: usize = 7;
 
 /// Minimum bytes of a name that is inspected. Shorter names contain nothing that is searched in a name.
 const SHORTEST_TELLING_NAME: usize = 13;
@@ -519,18 +516,12 @@ impl<'b> Reader<'b> {
         number
     }
 
-    /// Registers a value in data, with its names. `class` is that of its place.
+    /// Registers a value in data, with its names, if it contains text. `class` is that of its place.
     #[inline(never)]
-    fn register_named(&mut self, named: NamedNode<'_>, class: Class, form: Form) -> u32 {
-        let NodeName { nearest, over, .. } = named.name;
-        self.add_text(Text {
-            place: named.value.place(),
-            class,
-            form,
-            key: nearest.map(Value::place),
-            over: over.map(Value::place),
-            is_data: false,
-        })
+    fn register_named(&mut self, named: NamedNode<'_>, class: Class) {
+        if let Some(text) = Text::named(named, class) {
+            self.add_text(text);
+        }
     }
 
     /// Registers one text and adds its event.
@@ -599,11 +590,7 @@ impl<'b> Reader<'b> {
         let start = self.text_count();
         let class = self.class_at(value.place(), Class::Text);
         self.claim_all(value);
-        each_named(value, &mut |named| {
-            if let Some(form) = form_to_open(named.is_key, named.value) {
-                self.register_named(named, class, form);
-            }
-        });
+        self.reading.add_texts(value, class);
         start..self.text_count()
     }
 
@@ -720,18 +707,6 @@ fn is_encoded(content: &[u8]) -> bool {
     bytes
         .chunks(4096)
         .all(|chunk| chunk.iter().fold(true, |all, b| all & fits(*b)))
-}
-
-/// Returns the form in which a node can contain text; `None` if it cannot.
-fn form_to_open(is_key: bool, value: Value<'_>) -> Option<Form> {
-    match value.kind() {
-        json::ValueKind::String if is_key => Some(Form::Key),
-        json::ValueKind::String => Some(Form::String),
-        json::ValueKind::Number if value.raw().len() >= SHORTEST_TELLING_NUMBER => {
-            Some(Form::Number)
-        }
-        _ => None,
-    }
 }
 
 /// Returns whether a text in a form is a number as servers read one: `3`, `-.5`, `1e9`, `NaN`.

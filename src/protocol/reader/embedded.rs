@@ -1,8 +1,8 @@
 //! Encoded texts: `data:` URLs, base64, JSON inside a text. The decoded content is evaluated in addition to the text
 //! that contains it.
 
-use super::{Origin, Reader, form_to_open};
-use crate::event::{Attachments, Class, Direction, Event, Form, Known, Part, each_named};
+use super::{Origin, Reader};
+use crate::event::{Attachments, Class, Direction, Event, Form, Known, Part, Text, each_named};
 use crate::wire::http::percent_decode;
 use crate::wire::json::{NodeId, Value, decode, escapes};
 use crate::wire::letter_case;
@@ -153,17 +153,19 @@ impl Reader<'_> {
             {
                 let class = self.class_at(doc.root().place(), Class::Text);
                 each_named(doc.root(), &mut |named| {
-                    let form = form_to_open(named.is_key, named.value);
-                    if let Some(form @ (Form::String | Form::Key)) = form {
-                        if named.value.has_escapes() {
-                            let number = self.register_named(named, class, form);
-                            if let Some(text) = self.reading.texts.get_mut(index(number)) {
-                                text.is_data = form == Form::String;
-                            }
-                        }
-                        if form == Form::String {
-                            self.look_into(named.value.place());
-                        }
+                    let Some(text) = Text::named(named, class) else {
+                        return;
+                    };
+                    let is_string = text.form == Form::String;
+                    // Numbers have none.
+                    if named.value.has_escapes() {
+                        self.add_text(Text {
+                            is_data: is_string,
+                            ..text
+                        });
+                    }
+                    if is_string {
+                        self.look_into(text.place);
                     }
                 });
             }

@@ -1,6 +1,6 @@
 //! Leaves: values that contain no other known object, with the reader of each type.
 
-use super::{Origin, Reader, Roles, UsageKeys, form_to_open, is_one_of};
+use super::{Origin, Reader, Roles, UsageKeys, is_one_of};
 use crate::diag::codes;
 use crate::event::{Class, Direction, Known, Part, each_named};
 use crate::wire::json::{self, Value};
@@ -165,9 +165,7 @@ impl Reader<'_> {
                 return;
             }
             self.claim(named.value);
-            if let Some(form) = form_to_open(named.is_key, named.value) {
-                self.register_named(named, Class::Unknown, form);
-            }
+            self.register_named(named, Class::Unknown);
         });
         start..self.text_count()
     }

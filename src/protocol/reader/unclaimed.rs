@@ -1,7 +1,7 @@
 //! Unclaimed values: members that no row names, as texts of class `unknown`, and models under names that announce them.
 
-use super::{Reader, form_to_open};
-use crate::event::{Class, Direction, Event, Known, Part};
+use super::Reader;
+use crate::event::{Class, Direction, Event, Form, Known, Part};
 use crate::wire::json::{self, Value};
 
 impl Reader<'_> {
@@ -45,7 +45,7 @@ impl Reader<'_> {
                 }
                 continue;
             }
-            let Some(form) = form_to_open(node.is_key, node.value) else {
+            let Some(form) = Form::of(node.is_key, node.value) else {
                 continue;
             };
             let text = self.register(place, Class::Unknown, form, key.filter(|key| *key != place));
