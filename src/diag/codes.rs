@@ -271,9 +271,11 @@ codes! {
         "There is nothing that the command could answer, sign or delete: no record is meant, the trail has faults, or another process is writing just now. Nothing was changed."
 }
 
-/// Returns the code with this id; `None` if there is none.
+/// Returns the code with this id, in either letter case; `None` if there is none.
 pub fn find(id: &str) -> Option<&'static Code> {
-    CODES.iter().find(|code| code.id.eq_ignore_ascii_case(id))
+    let id = id.bytes().map(|byte| byte.to_ascii_uppercase());
+    let at = CODES.binary_search_by(|code| code.id.bytes().cmp(id.clone()));
+    CODES.get(at.ok()?)
 }
 
 /// Returns the HTTP status of a denial with this code.

@@ -521,19 +521,8 @@ impl Scanner<'_> {
         let Some(keys) = self.keys.get_mut(from..) else {
             return Ok(());
         };
-        if keys.len() < 2 {
+        if keys.len() <= FEW_KEYS && !may_repeat(keys) {
             return Ok(());
-        }
-        if keys.len() <= 16 {
-            let mut rest = &*keys;
-            let mut met = false;
-            while let Some((first, others)) = rest.split_first() {
-                met |= others.iter().any(|other| other.hash == first.hash);
-                rest = others;
-            }
-            if !met {
-                return Ok(());
-            }
         }
         let sorted = |count: usize| {
             let doublings = usize::try_from(count.ilog2()).unwrap_or_default();
@@ -592,6 +581,25 @@ fn skip_plain(bytes: &[u8], at: usize, high: &mut bool) -> usize {
         at = at.wrapping_add(1);
     }
     at
+}
+
+/// Keys of an object whose hashes are compared with each other before any is sorted.
+const FEW_KEYS: usize = 16;
+
+/// Whether two of a few keys have the same hash.
+fn may_repeat(keys: &[SeenKey]) -> bool {
+    let (mut seen, mut is_seen) = (0u64, 0u64);
+    for key in keys {
+        let bit = 1u64.wrapping_shl(key.hash);
+        is_seen |= seen & bit;
+        seen |= bit;
+    }
+    // Most objects have so few keys that no two share one of 64 bits.
+    is_seen != 0
+        && keys.iter().enumerate().any(|(at, key)| {
+            let mut before = keys.iter().take(at);
+            before.any(|other| other.hash == key.hash)
+        })
 }
 
 /// FNV-1a over eight bytes at a time, the last ones perhaps twice. The hash has no key: see `reject_duplicates` for collisions.
