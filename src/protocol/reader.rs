@@ -570,6 +570,9 @@ impl<'b> Reader<'b> {
 
     /// Claims the numbers in a value, and keys that are numbers (`logit_bias` is keyed by token).
     pub fn claim_numbers(&mut self, value: Value<'_>) {
+        if !value.holds_strings() {
+            return self.claim_all(value);
+        }
         for node in value.descendants() {
             let is_number = match node.value.kind() {
                 json::ValueKind::String => {

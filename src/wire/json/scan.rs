@@ -341,7 +341,7 @@ impl Scanner<'_> {
             b't' => self.word(b"true", NodeKind::True)?,
             b'f' => self.word(b"false", NodeKind::False)?,
             b'n' => self.word(b"null", NodeKind::Null)?,
-            b'-' | b'0'..=b'9' => self.number()?,
+            b'-' | b'0'..=b'9' => self.numbers()?,
             _ => return Err(self.error(ScanErrorKind::Syntax)),
         }
         Ok(self.after_value())
@@ -430,41 +430,26 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`
-    fn number(&mut self) -> Result<(), ScanError> {
-        let start = self.at;
-        if self.bytes.get(self.at) == Some(&b'-') {
-            self.at = self.at.wrapping_add(1);
-        }
-        if self.bytes.get(self.at) == Some(&b'0') {
-            self.at = self.at.wrapping_add(1);
-        } else {
-            self.digits()?;
-        }
-        if self.bytes.get(self.at) == Some(&b'.') {
-            self.at = self.at.wrapping_add(1);
-            self.digits()?;
-        }
-        if let Some(b'e' | b'E') = self.bytes.get(self.at) {
-            self.at = self.at.wrapping_add(1);
-            if let Some(b'+' | b'-') = self.bytes.get(self.at) {
-                self.at = self.at.wrapping_add(1);
+    /// A number, in an array with those that follow it: an embedding has thousands. `-0.0113,0.0271` or `-0.0113, 0.0271`; what is
+    /// written in another way follows in the next round.
+    fn numbers(&mut self) -> Result<(), ScanError> {
+        let is_listed = !self.is_in_object && !self.open.is_empty();
+        loop {
+            let start = self.at;
+            let mut at = start;
+            let is_number = skip_number(self.bytes, &mut at);
+            self.at = at;
+            if !is_number {
+                return Err(self.error(ScanErrorKind::Syntax));
             }
-            self.digits()?;
+            self.push(NodeKind::Number, start, at, 0);
+            let between = match self.bytes.get(at..) {
+                Some([b',', b'-' | b'0'..=b'9', ..]) if is_listed => 1,
+                Some([b',', b' ', b'-' | b'0'..=b'9', ..]) if is_listed => 2,
+                _ => return Ok(()),
+            };
+            self.at = at.wrapping_add(between);
         }
-        self.push(NodeKind::Number, start, self.at, 0);
-        Ok(())
-    }
-
-    fn digits(&mut self) -> Result<(), ScanError> {
-        let start = self.at;
-        while let Some(b'0'..=b'9') = self.bytes.get(self.at) {
-            self.at = self.at.wrapping_add(1);
-        }
-        if self.at == start {
-            return Err(self.error(ScanErrorKind::Syntax));
-        }
-        Ok(())
     }
 
     /// Scans a string from its opening quote. Returns its content without quotes, and its flags.
@@ -581,6 +566,50 @@ fn skip_plain(bytes: &[u8], at: usize, high: &mut bool) -> usize {
         at = at.wrapping_add(1);
     }
     at
+}
+
+/// Moves `at` behind a number, `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`. `false`: to the byte that makes it none.
+#[inline(always)]
+fn skip_number(bytes: &[u8], at: &mut usize) -> bool {
+    let skip_one = |at: &mut usize, is_it: fn(&u8) -> bool| {
+        let skips = bytes.get(*at).is_some_and(is_it);
+        *at = at.wrapping_add(usize::from(skips));
+        skips
+    };
+    skip_one(at, |byte| *byte == b'-');
+    if !skip_one(at, |byte| *byte == b'0') && !skip_digits(bytes, at) {
+        return false;
+    }
+    if skip_one(at, |byte| *byte == b'.') && !skip_digits(bytes, at) {
+        return false;
+    }
+    if !skip_one(at, |byte| matches!(byte, b'e' | b'E')) {
+        return true;
+    }
+    skip_one(at, |byte| matches!(byte, b'+' | b'-'));
+    let start = *at;
+    while skip_one(at, u8::is_ascii_digit) {}
+    *at > start
+}
+
+/// Moves `at` behind digits, eight bytes at a time. `false`: there are none.
+#[inline(always)]
+fn skip_digits(bytes: &[u8], at: &mut usize) -> bool {
+    const ONES: u64 = u64::MAX.wrapping_div(255);
+    let start = *at;
+    while let Some(word) = bytes.get(*at..).and_then(|rest| rest.first_chunk::<8>()) {
+        // 0 to 9 for digits. Adding 0x76 sets the high bit of what is more; what it carries changes only bytes behind such a one.
+        let word = u64::from_le_bytes(*word) ^ ONES.wrapping_mul(b'0' as u64);
+        let others = (word.wrapping_add(ONES.wrapping_mul(0x76)) | word) & ONES.wrapping_mul(0x80);
+        *at = at.wrapping_add(index(others.trailing_zeros().wrapping_shr(3)));
+        if others != 0 {
+            return *at > start;
+        }
+    }
+    while let Some(b'0'..=b'9') = bytes.get(*at) {
+        *at = at.wrapping_add(1);
+    }
+    *at > start
 }
 
 /// Keys of an object whose hashes are compared with each other before any is sorted.

@@ -302,6 +302,14 @@ impl<'a> Value<'a> {
         })
     }
 
+    /// Whether there is a string or a key in the value, itself included.
+    pub fn holds_strings(self) -> bool {
+        let range = index(self.node)..index(self.end_node());
+        let nodes = self.doc.tape.nodes.get(range).unwrap_or_default();
+        let is_string = |node: &Node| matches!(node.kind, NodeKind::String | NodeKind::Key);
+        nodes.iter().any(is_string)
+    }
+
     fn inside(self) -> (u32, u32) {
         let end = self.doc.node(self.node).map_or(0, |node| node.next);
         (self.node.saturating_add(1), end)

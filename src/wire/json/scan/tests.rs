@@ -136,6 +136,47 @@ fn a_quote_is_found_at_every_distance() {
     }
 }
 
+#[test]
+fn digits_end_at_every_other_byte_and_distance() {
+    for byte in (0..=u8::MAX).filter(|byte| !byte.is_ascii_digit()) {
+        for length in 0..20 {
+            let digits = "9876543210".bytes().cycle().take(length);
+            let text: Vec<u8> = digits.chain([byte]).chain(*b"0\xFF012345678").collect();
+            let mut at = 0;
+            assert_eq!(skip_digits(&text, &mut at), length > 0);
+            assert_eq!(at, length, "{byte} after {length} digits");
+        }
+    }
+}
+
+proptest! {
+    /// In an array they are read one after the other, or in turn with what stands between them.
+    #[test]
+    fn numbers_are_read_alike_whatever_stands_between_them(
+        numbers in prop::collection::vec("-?(0|[1-9][0-9]{0,9})([.][0-9]{0,9})?([eE][+-]?[0-9]{0,2})?|-|[.]|01", 1..8),
+        ends in prop::sample::select(vec![("[", "]"), ("{\"a\":", "}"), ("", ""), ("[0,[", "]]"), ("[", "}")]),
+    ) {
+        let read = |between: &str| {
+            let text = format!("{}{}{}", ends.0, numbers.join(between), ends.1);
+            let mut tape = Tape::default();
+            scan(text.as_bytes(), LIMITS, &mut tape).map_err(|error| error.kind)?;
+            let is_number = |node: &&Node| node.kind == NodeKind::Number;
+            let spelled = tape.nodes.iter().filter(is_number);
+            let spelled: Vec<Vec<u8>> = spelled.map(|node| node.span.of(text.as_bytes()).to_vec()).collect();
+            Ok::<_, ScanErrorKind>((spelled, tape.nodes.last().map(|node| node.next)))
+        };
+        let slowly = read("\n,\t");
+        for between in [",", ", ", ",  "] {
+            prop_assert_eq!(read(between), slowly.clone());
+        }
+        if let Ok((spelled, _)) = slowly
+            && ends.0 == "["
+        {
+            prop_assert_eq!(spelled, numbers.iter().map(|number| number.as_bytes().to_vec()).collect::<Vec<_>>());
+        }
+    }
+}
+
 /// A strategy for JSON-like text: valid values with any white space, and texts with one wrong byte.
 fn json_like() -> impl Strategy<Value = Vec<u8>> {
     let leaf = prop_oneof![
