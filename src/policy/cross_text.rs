@@ -159,10 +159,13 @@ fn join(
             .scan(&input, &mut scratch.detectors, &mut findings);
         for finding in &findings {
             let parts = split(finding, None, &stretches);
-            if between == GAP {
-                alone.extend(parts);
-            } else if is_over_several(&parts) && !parts.iter().any(|part| part.is_among(&alone)) {
-                found.extend(parts);
+            // A detector may go across even the gap: no text holds that alone.
+            match is_over_several(&parts) {
+                false if between == GAP => alone.extend(parts),
+                true if between != GAP && !parts.iter().any(|part| part.is_among(&alone)) => {
+                    found.extend(parts);
+                }
+                _ => {}
             }
         }
         // What was found without a space isn't found with one again.

@@ -1238,6 +1238,11 @@ rules:
                 vec!["pay 411111", "111111", "1111 now"],
                 vec!["pay [CREDIT_CARD]", "", " now"],
             ),
+            // Behind its word, the detector takes more between the groups of a number, even what stands for the gap.
+            (
+                vec!["card 4111 1111 ", "1111 1111 now"],
+                vec!["card [CREDIT_CARD]", " now"],
+            ),
             (
                 vec!["write to ann.lee@con", "toso.com"],
                 vec!["write to [EMAIL]", ""],
