@@ -252,6 +252,8 @@ pub struct Reading {
     pub agent: Option<Box<str>>,
     /// Whether the client requests a stream.
     pub stream: bool,
+    /// Whether the caller asks for several answers (choices, candidates).
+    pub asks_for_several: bool,
     /// Whether the caller forces the model to call a tool.
     pub forces_tool: bool,
     /// Whether the caller requires a response that conforms to a schema.

@@ -72,6 +72,11 @@ pub(super) struct Stream {
     /// Ordering groups of the previous frame.
     lanes: OrderingGroups,
     texts: SortedMap<TextKey, StreamedText>,
+    /// The text that was continued last, and the end of what was said since the last call.
+    said: Option<TextKey>,
+    said_end: String,
+    /// Whether something was replaced that goes across from one text to the next: copies of the texts have it, too.
+    has_edited_across: bool,
     calls: SortedMap<CallKey, AssembledCall>,
     /// What is known of the response: usage, finish reason.
     response: Reading,
@@ -139,6 +144,9 @@ impl Stream {
             has_begun: false,
             lanes: OrderingGroups::default(),
             texts: SortedMap::new(),
+            said: None,
+            said_end: String::new(),
+            has_edited_across: false,
             calls: SortedMap::new(),
             response: Reading::new(),
             changes: ChangesByText::new(),

@@ -14,7 +14,7 @@ use crate::wire::span::index;
 use std::ops::Range;
 
 /// Bytes at each end of a text that are looked at. A longer value that is split is not found.
-const END: usize = 512;
+pub(crate) const JOINED_END: usize = 512;
 
 /// What nothing goes across.
 const GAP: &str = "\n\u{0}\n;\n\u{0}\n";
@@ -23,7 +23,7 @@ const GAP: &str = "\n\u{0}\n;\n\u{0}\n";
 const MAX_JOINED_TEXTS: usize = 10_000;
 
 /// Shorter texts of rules stand by chance where one text ends and the next begins.
-const SHORTEST_WITHOUT_SPACE: usize = 8;
+pub(crate) const SHORTEST_WITHOUT_SPACE: usize = 8;
 
 /// Detector of a finding that no detector made.
 const NO_DETECTOR: u16 = u16::MAX;
@@ -121,8 +121,8 @@ fn join(
                     start,
                 });
             };
-            let head = text.floor_char_boundary(END);
-            let tail = text.ceil_char_boundary(text.len().saturating_sub(END));
+            let head = text.floor_char_boundary(JOINED_END);
+            let tail = text.ceil_char_boundary(text.len().saturating_sub(JOINED_END));
             match (text.get(..head), text.get(tail..)) {
                 (Some(first), Some(rest)) if head < tail => {
                     add(0, first);

@@ -1,6 +1,7 @@
 //! A text that arrives in pieces. What no rule, pattern or detector could still match is settled and can leave; the rest is
 //! held back. Whole texts and texts in pieces have the same findings.
 
+use super::cross_text::SHORTEST_WITHOUT_SPACE;
 use super::text_scan::{KeptScan, MatchKinds, TextScan, TextSpans};
 use crate::detect::normalise::stable_len;
 use crate::detect::scan::{LOOK_BEHIND, Tables};
@@ -32,6 +33,10 @@ pub struct HoldbackBuffer {
     far: bool,
     /// Whether only what begins in what has left is of interest: the rest is evaluated elsewhere.
     pub joins: bool,
+    /// How much of `text` is the end of another text, which this one follows: only what begins there is of interest.
+    other: usize,
+    /// What stands in that end alone.
+    alone: Vec<Finding>,
     /// How much has to be held back before it is worth looking again.
     patience: usize,
     /// A match that outran its reach: the rest of the text belongs to it.
@@ -77,6 +82,27 @@ impl Settled {
 }
 
 impl HoldbackBuffer {
+    /// The beginning of a text behind the end of another one. Readers who join them find there what whole texts are looked
+    /// through for, too: values, and longer texts of rules.
+    pub fn behind(end: &str, policy: &Policy, scratch: &mut ScanScratch) -> HoldbackBuffer {
+        let mut alone = Vec::new();
+        let detectors = &policy.matcher.detectors;
+        detectors.scan(&Input::whole(end), &mut scratch.detectors, &mut alone);
+        HoldbackBuffer {
+            text: end.to_owned(),
+            alone,
+            left: end.len(),
+            other: end.len(),
+            joins: true,
+            ..HoldbackBuffer::default()
+        }
+    }
+
+    /// Whether the text follows another one.
+    pub fn is_behind(&self) -> bool {
+        self.other > 0
+    }
+
     /// Up to where the whole text is settled, in bytes.
     pub fn settled(&self) -> usize {
         self.base.saturating_add(self.settled)
@@ -118,7 +144,14 @@ impl HoldbackBuffer {
             safe: self.text.len(),
         };
         if wants != MatchKinds::default() && !self.text.is_empty() {
-            self.look(policy, wants, ending, scratch, &mut found);
+            let mut sought = wants;
+            sought.patterns &= !self.is_behind();
+            self.look(policy, sought, ending, scratch, &mut found);
+            let alone = |found: &Finding, known: &Finding| {
+                known.detector == found.detector && known.end > found.start
+            };
+            let findings = &mut found.scan.findings;
+            findings.retain(|found| !self.alone.iter().any(|known| alone(found, known)));
         }
         let rest = self.text.get(self.settled..).unwrap_or_default();
         let safe = match ending {
@@ -149,7 +182,7 @@ impl HoldbackBuffer {
             let detectors = &policy.matcher.detectors;
             detectors.follow(&mut self.tables, &self.text, start, safe);
         }
-        found.keep(start..safe, self.left, self.joins);
+        found.keep(start..safe, self.left, self.joins, self.other);
         let part = self.text.get(start..safe).unwrap_or_default();
         let is_of_interest = !found.scan.is_blank() || watch.stands_in(part);
         let settled = is_of_interest.then(|| Settled {
@@ -278,6 +311,7 @@ impl HoldbackBuffer {
         self.settled = self.settled.saturating_sub(cut);
         self.sure = self.sure.saturating_sub(cut);
         self.left = self.left.saturating_sub(cut);
+        self.other = self.other.saturating_sub(cut);
     }
 }
 
@@ -335,13 +369,14 @@ impl WindowMatches {
     }
 
     /// Keeps what lies in `range`, unless it had left as a whole, or none of it had and it `joins`; counted from the range's
-    /// beginning.
-    fn keep(&mut self, range: Range<usize>, left: usize, joins: bool) {
+    /// beginning. Behind another text, what begins there is kept.
+    fn keep(&mut self, range: Range<usize>, left: usize, joins: bool, other: usize) {
+        let begin = if other > 0 { other } else { left };
         let inside = |found: &Range<usize>| {
             found.start >= range.start
                 && found.end <= range.end
                 && found.end > left
-                && !(joins && found.start >= left)
+                && !(joins && found.start >= begin)
         };
         let moved = |found: &Range<usize>| {
             found.start.saturating_sub(range.start)..found.end.saturating_sub(range.start)
@@ -359,7 +394,7 @@ impl WindowMatches {
             keeps
         });
         spans.literals.retain_mut(|(_, span, _)| {
-            let keeps = inside(span);
+            let keeps = inside(span) && (other == 0 || span.len() >= SHORTEST_WITHOUT_SPACE);
             *span = moved(span);
             keeps
         });

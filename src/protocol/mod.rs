@@ -265,6 +265,8 @@ pub struct RequestContext {
     pub models: Models,
     /// Whether the client asked for a streamed response.
     pub stream: bool,
+    /// Whether the client asked for several choices.
+    pub asks_for_several: bool,
     /// Whether the model was forced to call a tool.
     pub forces_tool: bool,
     /// Whether the client asked for a response that matches a schema.
@@ -305,6 +307,7 @@ impl RequestContext {
     pub fn learn(&mut self, reading: &Reading) {
         self.models = reading.models.clone();
         self.stream = reading.stream;
+        self.asks_for_several = reading.asks_for_several;
         self.forces_tool = reading.forces_tool;
         self.structured_output = reading.structured_output;
         self.continues_elsewhere = reading.continues_elsewhere;

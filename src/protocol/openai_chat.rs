@@ -98,7 +98,7 @@ const REQUEST: &[Row] = &[
     ("top_k", Type::Number),
     ("top_a", Type::Number),
     ("min_p", Type::Number),
-    ("n", Type::Number),
+    ("n", Type::Read(|reader, value| reader.answers(value))),
     ("best_of", Type::Number),
     ("seed", Type::Number),
     ("random_seed", Type::Number),

@@ -351,6 +351,12 @@ impl<'b> Reader<'b> {
         value.as_u64()
     }
 
+    /// Reads the number of answers that the caller asks for.
+    pub fn answers(&mut self, value: Value<'_>) {
+        let number = self.number(value);
+        self.reading.asks_for_several |= number.is_some_and(|number| number > 1);
+    }
+
     /// Reads a boolean; `null` counts as absent.
     pub fn boolean(&mut self, value: Value<'_>) -> Option<bool> {
         match value.kind() {

@@ -431,6 +431,11 @@ pub trait StreamReader {
         made.event
     }
 
+    /// Returns whether clients show its texts one after the other, as one.
+    fn shows_texts_as_one(&self) -> bool {
+        true
+    }
+
     /// Returns the position of a text that arrives in pieces, for people and audit events: `#choice/0`.
     fn text_at(&self, _channel: &TextKey) -> String {
         String::new()

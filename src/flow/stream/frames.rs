@@ -250,6 +250,7 @@ impl Flow {
         if verdict.waits {
             return Err(Interruption::Wait);
         }
+        stream.note_said(json, reading);
         if !stream.is_enforced() {
             return Ok(());
         }

@@ -12,10 +12,11 @@ use crate::flow::Flow;
 use crate::flow::evaluate::{AssembledPart, HalfDecision, may_hold_calls};
 use crate::flow::request::empty_body;
 use crate::flow::restore_pseudonyms::composed;
-use crate::policy::{EvaluationPhase, ReleaseMode, Scans};
+use crate::policy::{EvaluationPhase, HoldbackBuffer, JOINED_END as END, ReleaseMode, Scans};
 use crate::protocol::stream::{HeldFrames, TextDelta, TextKey};
 use crate::redact::{self, replaced};
 use crate::wire::json::{JsonBody, Limits, NodeId, quote};
+use crate::wire::span::index;
 use crate::wire::work;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -44,6 +45,13 @@ impl Flow {
                 self.record_text(channel, new);
             }
             return Ok(());
+        }
+        let wants = self.guard.policy.needs.response;
+        let is_wanted = wants.detectors || wants.literals;
+        if is_wanted && is_said(&piece) && !new.is_empty() && stream.reader.shows_texts_as_one() {
+            self.take_across(stream, number, piece, new)?;
+        } else if piece.repeats > 0 && stream.has_edited_across {
+            return Err(self.stop_uneditable(None));
         }
         let known = stream.texts.get_mut(&channel);
         if known.as_ref().is_none_or(|known| known.has_ended) && new.is_empty() {
@@ -99,6 +107,50 @@ impl Flow {
         if text.is_held() {
             return Ok(());
         }
+        self.settle_text(stream, channel, new, Ending::Open)
+    }
+
+    /// Evaluates what goes across to the beginning of a text from the end of the one before, since clients join them. What
+    /// has left stays.
+    fn take_across(
+        &mut self,
+        stream: &mut Stream,
+        number: u64,
+        piece: TextDelta,
+        new: &str,
+    ) -> Result<(), StreamEnd> {
+        let channel = across(piece.channel);
+        let before = stream.said.replace(piece.channel);
+        if let Some(before) = before.filter(|before| *before != piece.channel) {
+            self.end_text(stream, across(before))?;
+            let is_joined =
+                before.choice == channel.choice || !self.request_context.asks_for_several;
+            if is_joined && !stream.said_end.is_empty() {
+                let joined = TextDelta::joined(channel, piece.place, Class::Text);
+                let mut text = self.begin_text(stream, &joined)?;
+                text.at = stream.reader.text_at(&piece.channel);
+                text.left = stream.said_end.len();
+                let guard = &self.guard;
+                let scratch = &mut guard.scratch.borrow_mut();
+                text.window = HoldbackBuffer::behind(&stream.said_end, &guard.policy, scratch);
+                stream.texts.insert(channel, text);
+            }
+        }
+        stream.keep_end(new);
+        let Some(text) = stream.texts.get_mut(&channel) else {
+            return Ok(());
+        };
+        let start = text.window.length();
+        if start > END.saturating_add(END) {
+            return self.end_text(stream, channel);
+        }
+        if text.has_ended {
+            text.reopen();
+        }
+        let new = new.get(..new.floor_char_boundary(END)).unwrap_or_default();
+        stream.queue.wait_shortly(number);
+        let range = start..start.saturating_add(new.len());
+        text.add(range, piece.repeats, number, piece.place);
         self.settle_text(stream, channel, new, Ending::Open)
     }
 
@@ -225,7 +277,9 @@ impl Flow {
         part: &str,
         text: &StreamedText,
     ) -> Vec<(Range<usize>, String)> {
-        let may_change = text.class == Class::Text && text.event.part != Part::Arguments;
+        let may_change = text.class == Class::Text
+            && text.event.part != Part::Arguments
+            && !text.window.is_behind();
         match may_change {
             true => self.redactions.pseudonyms.found(part, None),
             false => Vec::new(),
@@ -273,10 +327,14 @@ impl Flow {
         let left = left.saturating_sub(start);
         let known = stream.changes.entry(channel).or_default();
         stream.is_changed = true;
+        let is_across = channel.item == ACROSS;
+        stream.has_edited_across |= is_across;
         for (range, with) in changes {
             if range.end <= left {
                 continue;
             }
+            // A rest of what has left is nothing to name.
+            let with = if is_across { String::new() } else { with };
             let range = range.start.max(left)..range.end;
             let count = |range: Range<usize>| {
                 let text = part.get(range).unwrap_or_default();
@@ -360,8 +418,68 @@ impl Flow {
             text.has_ended = true;
             text.event.is_duplicate = true;
         }
+        if stream.said == Some(channel) {
+            self.rest_text(stream, across(channel))?;
+        }
         Ok(())
     }
+}
+
+impl Stream {
+    /// Keeps the end of what was said.
+    fn keep_end(&mut self, new: &str) {
+        let from = new.ceil_char_boundary(new.len().saturating_sub(END));
+        let new = new.get(from..).unwrap_or_default();
+        self.said_end.push_str(new);
+        let surplus = self.said_end.len().saturating_sub(END);
+        if surplus > 0 {
+            let surplus = self.said_end.ceil_char_boundary(surplus);
+            self.said_end.drain(..surplus);
+        }
+    }
+
+    /// Notes what the events of a frame say as a whole, which clients may continue.
+    pub(super) fn note_said(&mut self, json: &JsonBody<'_>, reading: &Reading) {
+        for event in &reading.events {
+            if matches!(event.kind, Kind::ToolCall | Kind::ToolResult) {
+                // What is said on both sides of a call isn't joined.
+                self.said_end.clear();
+            }
+            if event.kind != Kind::Response || event.part != Part::Text || event.is_duplicate {
+                continue;
+            }
+            for text in event.texts.clone() {
+                let text = reading.texts.get(index(text));
+                let text = text.filter(|text| text.class == Class::Text);
+                let value = text.and_then(|text| json.value(text.place));
+                if let Some(text) = value.and_then(|value| value.text()) {
+                    self.keep_end(&text);
+                    let (choice, part) = (event.choice, event.part);
+                    self.said = Some(across(TextKey {
+                        choice,
+                        part,
+                        item: 0,
+                    }));
+                }
+            }
+        }
+    }
+}
+
+/// Number of the text that goes across from the end of one to the beginning of the next.
+const ACROSS: u32 = u32::MAX - 1;
+
+/// Returns the key of what goes across to a text.
+fn across(text: TextKey) -> TextKey {
+    TextKey {
+        item: ACROSS,
+        ..text
+    }
+}
+
+/// Whether clients show a text as what is said.
+fn is_said(piece: &TextDelta) -> bool {
+    piece.class == Class::Text && piece.channel.part == Part::Text && !piece.is_duplicate
 }
 
 /// A part of a text that is about to be evaluated.

@@ -145,6 +145,60 @@ rules:
 ";
 
 #[test]
+fn what_clients_take_for_one_text_is_searched_as_one() {
+    let guard = guard(LOOKS);
+    let of = |choice: u32, part: &str| chunk(choice, json!({"content": part}), Value::Null);
+    let call = call(0, "a", "look", "{}");
+    let told = |n: u32, payloads: &[Value]| {
+        let question =
+            json!({"model": "m", "n": n, "messages": [{"role": "user", "content": "hi"}]});
+        let question = chat_request(question.to_string().as_bytes());
+        let body = sse(payloads);
+        let at_once = exchange(&guard, &question, streamed(&body, &[]));
+        let every: Vec<usize> = (0..body.len()).collect();
+        let in_pieces = exchange(&guard, &question, streamed(&body, &every));
+        assert_eq!(at_once.client.body(), in_pieces.client.body());
+        let findings = record(&at_once)["findings"].clone();
+        let texts = frames(&at_once).into_iter();
+        let texts = texts.filter_map(|frame| {
+            let content = &frame["choices"][0]["delta"]["content"];
+            Some(content.as_str()?.to_owned())
+        });
+        (texts.collect::<Vec<_>>(), findings)
+    };
+    // Whoever asks for one answer looks at the first choice of each frame, whatever its number is. What has left stays.
+    let split = [of(0, "pay 4111 1111 "), of(1, "1111 "), of(2, "1111 now")];
+    assert_eq!(
+        told(1, &split),
+        (
+            ["pay 4111 1111 ", "1111 ", " now"]
+                .map(String::from)
+                .to_vec(),
+            json!({"credit_card": 1})
+        )
+    );
+    let (texts, findings) = told(3, &split);
+    assert_eq!(texts.concat(), "pay 4111 1111 1111 1111 now");
+    assert!(findings.is_null(), "{findings}");
+    // A finding is told once, wherever it stands.
+    let twice = [
+        of(0, "pay 4111 1111 1111 1111 "),
+        of(1, "or 4111 1111 1111 1111"),
+    ];
+    let (texts, findings) = told(1, &twice);
+    assert_eq!(texts.concat(), "pay [CREDIT_CARD] or [CREDIT_CARD]");
+    assert_eq!(findings, json!({"credit_card": 2}));
+    // What one text holds alone does not go on in the next.
+    let next = [of(0, "write to ann.lee@contoso.com"), of(1, "pany news")];
+    let (texts, findings) = told(1, &next);
+    assert_eq!(texts.concat(), "write to [EMAIL]pany news");
+    assert_eq!(findings, json!({"email": 1}));
+    // A call stands between texts.
+    let (texts, _) = told(1, &[of(0, "pay 4111 1111 "), call, of(1, "1111 1111 now")]);
+    assert_eq!(texts.concat(), "pay 4111 1111 1111 1111 now");
+}
+
+#[test]
 fn text_leaves_as_soon_as_nothing_can_match_it_any_more() {
     let guard = guard(LOOKS);
     let sentence = "The quick brown fox jumps over the lazy dog, and nobody minds at all. ";
@@ -792,8 +846,10 @@ proptest! {
         payloads.push(chunk(1, json!({}), json!("stop")));
         let body = sse(&payloads);
         let guard = guard(LOOKS);
-        let at_once = ask(&guard, &body, &[]);
-        let in_pieces = ask(&guard, &body, &cuts);
+        let question = json!({"model": "m", "n": 2, "messages": [{"role": "user", "content": "hi"}]});
+        let question = chat_request(question.to_string().as_bytes());
+        let at_once = exchange(&guard, &question, streamed(&body, &[]));
+        let in_pieces = exchange(&guard, &question, streamed(&body, &cuts));
         prop_assert_eq!(
             String::from_utf8(at_once.client.body()),
             String::from_utf8(in_pieces.client.body())

@@ -194,6 +194,26 @@ fn answer_of(seen: &SimulatedResult) -> Message {
 }
 
 #[test]
+fn a_text_with_which_a_message_begins_goes_on_in_pieces() {
+    let mut first = begun();
+    first["message"]["content"] = json!([{"type": "text", "text": "pay 4111 1111 "}]);
+    for mut events in [
+        vec![
+            delta(0, &json!({"type": "text_delta", "text": "1111 1111 now"})),
+            stop(0),
+        ],
+        text(1, &["1111 1111 now"]),
+    ] {
+        events.insert(0, first.clone());
+        events.extend(ended("end_turn"));
+        let seen = ask(&guard(LOOKS), &sse(&events), &[]);
+        let client = String::from_utf8(seen.client.body()).unwrap();
+        assert!(!client.contains("1111 1111 now"), "{client}");
+        assert_eq!(record(&seen)["findings"], json!({"credit_card": 1}));
+    }
+}
+
+#[test]
 fn a_finding_over_blocks_in_a_row_is_replaced_once() {
     let body = message(&[
         text(0, &["write to anna@"]),

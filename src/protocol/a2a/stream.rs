@@ -233,6 +233,11 @@ impl StreamReader for A2aStream {
         };
     }
 
+    fn shows_texts_as_one(&self) -> bool {
+        // Artifacts are documents of their own; what their chunks and the messages are together is read here.
+        false
+    }
+
     fn text_at(&self, channel: &TextKey) -> String {
         match channel.item {
             SAID => "#message".to_owned(),

@@ -48,7 +48,10 @@ const GENERATION: &[Row] = &[
     ("temperature", Type::Number),
     ("topP", Type::Number),
     ("topK", Type::Number),
-    ("candidateCount", Type::Number),
+    (
+        "candidateCount",
+        Type::Read(|reader, value| reader.answers(value)),
+    ),
     ("maxOutputTokens", Type::MaxTokens),
     ("stopSequences", Type::Tree(Part::Other)),
     (

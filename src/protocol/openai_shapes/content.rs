@@ -330,6 +330,10 @@ pub(crate) fn inputs(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin)
         }
         json::ValueKind::Array => {
             reader.claim(value);
+            // Each of several prompts is answered; numbers are the tokens of one.
+            let second = value.elements().nth(1);
+            reader.reading.asks_for_several |=
+                second.is_some_and(|second| second.kind() != json::ValueKind::Number);
             let mut has_tokens = false;
             for element in value.elements() {
                 match element.kind() {

@@ -33,6 +33,13 @@ const LOOKS: &str = "rules:
     reason: Customers stay.
 ";
 
+/// One more, about card numbers.
+const CARDS: &str = "  - id: cards
+    match: { event: [response, tool_result] }
+    when: { text: { detects: credit_card } }
+    action: redact
+";
+
 // ---- An exchange ----------------------------------------------------------------------------------------------------
 
 fn guard(case: &StreamCase, rules: &str) -> Rc<Guard> {
@@ -464,12 +471,24 @@ fn two_texts_are_searched_each_on_its_own() {
             beside(1, "ple.com then"),
         ];
         events.extend((case.answer)(&[]));
-        let seen = ask(
-            case,
-            &guard(case, LOOKS),
-            &case.wire.frames(&events).concat(),
-            &[],
-        );
+        // Who asks for one answer may take whatever comes for it.
+        let (n, candidates) = (r#"{"n":2,"#, r#"{"generationConfig":{"candidateCount":2},"#);
+        let of_two = match case.protocol {
+            "gemini.generate" => case.question.replacen('{', candidates, 1),
+            "gemini.code_assist" => {
+                let begin = r#""request":"#;
+                let two = format!("{begin}{candidates}");
+                case.question.replacen(&format!("{begin}{{"), &two, 1)
+            }
+            _ if case.question.contains(r#""n":2"#) => case.question.to_owned(),
+            _ => case.question.replacen('{', n, 1),
+        };
+        let answer = response(case, &case.wire.frames(&events).concat(), &[]);
+        let question = HttpMessage {
+            chunks: vec![of_two.into_bytes()],
+            ..request(case)
+        };
+        let seen = run(&guard(case, LOOKS), &question, |_| answer, NOW);
         let told = case.wire.events(&seen.client.body());
         let of = |choice: usize| {
             let events = [told[choice].clone(), told[choice + 2].clone()];
@@ -477,6 +496,34 @@ fn two_texts_are_searched_each_on_its_own() {
         };
         assert_eq!(of(0), "write to [EMAIL] now");
         assert_eq!(of(1), "ple.com, or to [EMAIL] then");
+    });
+}
+
+#[test]
+fn what_goes_across_from_one_text_to_the_next_is_found() {
+    each_bound_by(Contract::Across, |case| {
+        if case.texts == Texts::None {
+            return;
+        }
+        for (first, second, rest) in [
+            ("this is the forb", "idden word, and more", "idden"),
+            ("pay 4111 1111 ", "1111 1111, and more", "1111 1111, and"),
+        ] {
+            let said = [Said::Text(&[first]), Said::Text(&[second])];
+            let seen = ask(
+                case,
+                &guard(case, &format!("{LOOKS}{CARDS}")),
+                &bytes(case, &said),
+                &[],
+            );
+            let client = lossy(&seen.client.body());
+            assert!(!client.contains(rest), "{client}");
+            assert_ne!(record(&seen)["decision"], "allow");
+            let said = [Said::Text(&[first]), Said::Text(&["and nothing more"])];
+            let body = bytes(case, &said);
+            let seen = ask(case, &guard(case, &format!("{LOOKS}{CARDS}")), &body, &[]);
+            assert_eq!(lossy(&seen.client.body()), lossy(&body));
+        }
     });
 }
 

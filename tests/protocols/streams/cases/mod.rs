@@ -124,6 +124,8 @@ pub enum Contract {
     TextAroundCall,
     /// Rules that only observe change nothing.
     Observed,
+    /// Texts that follow one another are searched as one, too.
+    Across,
     /// Text is held until a rule about the whole of it is decided.
     Held,
 }
@@ -1840,6 +1842,7 @@ pub const CASES: &[StreamCase] = &[
         unknown: |words| bare(json!({"zz": words})),
         at: ("#artifact/0", ""),
         more: Some(more_of_a2a),
+        differs: &[(Contract::Across, "artifacts are documents of their own")],
         ..USUAL
     },
     StreamCase {
@@ -1865,6 +1868,7 @@ pub const CASES: &[StreamCase] = &[
         },
         unknown: |words| bare(json!({"jsonrpc": "2.0", "id": "q-1", "result": {"zz": words}})),
         at: ("#artifact/0", ""),
+        differs: &[(Contract::Across, "artifacts are documents of their own")],
         ..USUAL
     },
     StreamCase {
