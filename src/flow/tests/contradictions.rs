@@ -58,6 +58,9 @@ fn pieces_of_a_chat_belong_together_as_any_client_joins_them() {
     let none = Value::Null;
     let zero = json!(0);
     let whole = call(zero.clone(), "a", "delete_customer", json!("{}"));
+    let find = call(zero.clone(), "a", "find", json!("{}"));
+    let first_half = call(zero.clone(), "a", "delete_", json!("{}"));
+    let second_half = call(zero.clone(), "", "customer", json!(""));
     let pieces = |first: Value, second: Value| {
         of(&[
             call(first, "a", "pay", half.clone()),
@@ -183,6 +186,38 @@ fn pieces_of_a_chat_belong_together_as_any_client_joins_them() {
                 json!({"index": 99_999_999_999_u64, "delta": whole, "finish_reason": "tool_calls"}),
             ),
             Seen,
+        ),
+        (
+            "a call that goes on in another choice",
+            SSE,
+            chunk(json!({"index": 0, "delta": first_half}))
+                + &chunk(json!({"index": 1, "delta": second_half, "finish_reason": "tool_calls"})),
+            UNREAD,
+        ),
+        (
+            "a call in another choice",
+            SSE,
+            chunk(json!({"index": 0, "delta": {"content": "Well, "}}))
+                + &chunk(json!({"index": 1, "delta": find, "finish_reason": "tool_calls"})),
+            Untouched,
+        ),
+        (
+            "thoughts under two names",
+            SSE,
+            of(&[
+                json!({"reasoning": "delete", "reasoning_content": "delete"}),
+                json!({"reasoning": "_it", "reasoning_content": "_it"}),
+            ]),
+            Untouched,
+        ),
+        (
+            "thoughts under changing names",
+            SSE,
+            of(&[
+                json!({"reasoning": "delete"}),
+                json!({"reasoning_content": "_customer"}),
+            ]),
+            UNREAD,
         ),
     ];
     becomes_under(POLICY, &chat_request(&says("hi")), cases);

@@ -58,6 +58,9 @@ const IN_MESSAGE: u32 = 2;
 /// Members of `delta`.
 const SPOKEN: &[&[Row]] = &[MESSAGE, SPEECH];
 
+/// Names of a text that the model thinks.
+const THOUGHTS: &[(&str, u8)] = &[("reasoning_content", 1), ("reasoning", 2), ("thinking", 4)];
+
 /// Members of `message`, beside `delta`, that repeat the content of `delta`.
 const COPIED: &[&str] = &[
     "role",
@@ -110,6 +113,8 @@ pub(in crate::protocol) struct StreamedChoice {
     ended_calls: usize,
     /// Whether `function_call` had content.
     has_legacy_call: bool,
+    /// Names under which the last delta with thoughts had them: one bit for each.
+    thoughts: u8,
     /// Texts under `message` so far, by their number.
     copies: SortedMap<u32, String>,
 }
@@ -159,6 +164,7 @@ impl ChatStream {
 
     fn delta(&mut self, reader: &mut Reader<'static>, delta: Value<'_>, choice: u32) {
         let origin = Origin::piece_in(choice, IN_DELTA);
+        let mut thoughts = 0;
         reader.row_lists(
             delta,
             SPOKEN,
@@ -187,9 +193,24 @@ impl ChatStream {
                 }
                 "function_call" => reader.claim_all(value),
                 "name" | "tool_call_id" => reader.id(value),
-                _ => spoken(reader, key, value, &origin.member(number_of(key))),
+                _ => {
+                    let names = THOUGHTS.iter().filter(|(name, _)| *name == key);
+                    if value.text().is_some_and(|text| !text.is_empty()) {
+                        thoughts |= names.fold(0, |bits, (_, bit)| bits | bit);
+                    }
+                    spoken(reader, key, value, &origin.member(number_of(key)));
+                }
             },
         );
+        let known = &mut self.state(choice).thoughts;
+        let before = match thoughts {
+            0 => 0,
+            _ => std::mem::replace(known, thoughts),
+        };
+        if before != 0 && before != thoughts {
+            // Clients show what they find under any of these names, or look for one.
+            reader.problem(codes::AG2014, delta, "thoughts under changing names");
+        }
         // A server with its own name for the text sends that text in pieces, too.
         self.unknown.read(reader, delta, SPOKEN, choice);
     }
@@ -283,6 +304,16 @@ impl ChatStream {
         let state = self.choices.get(&choice);
         if state.is_some_and(|state| state.finished && index(item) < state.ended_calls) {
             goes_on(reader, call);
+        }
+        let id = call.get("id").filter(|id| !id.is_null());
+        let mut others = self.choices.iter();
+        if !self.context.asks_for_several
+            && id.is_none_or(|id| id.is_text(""))
+            && others.any(|(number, other)| *number != choice && !other.calls.is_empty())
+        {
+            // Who asks for one choice looks at the first of each frame, and goes on with its calls by their index.
+            let what = "a call without id beside one of another choice";
+            reader.problem(codes::AG2014, call, what);
         }
         reader.call_piece(call.place(), key, CallDelta::BEGIN);
         let tables = [CALL, SPEECH];
