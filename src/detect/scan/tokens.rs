@@ -89,6 +89,8 @@ pub(super) struct TokenProbes {
     pub(super) wide: u32,
     /// Probes that run only on tokens which begin with two letters.
     pub(super) lettered: u32,
+    /// Probes that run only on the first of several groups of digits.
+    pub(super) grouped: u32,
 }
 
 impl TokenProbes {
@@ -122,6 +124,9 @@ impl TokenProbes {
         }
         if probe.lettered {
             self.lettered |= bit;
+        }
+        if probe.grouped {
+            self.grouped |= bit;
         }
         self.probes.push(probe);
     }

@@ -152,22 +152,32 @@ impl Pass<'_> {
         }
         let byte = self.text.at(start);
         let marked = matches!(self.text.before(start), b'+' | b'(');
+        let first = if marked { MARKED } else { 0 } | 1u16.wrapping_shl(u32::from(byte & 15));
         if behind.is_some() {
             let second = self.text.at(start.wrapping_add(1));
             if !byte.is_ascii_alphabetic() || !second.is_ascii_alphabetic() {
                 asked &= !list.lettered;
             }
             let with = list.with(byte, marked);
-            let gated = asked & list.gated & !with;
+            asked &= with | list.gated;
+            if asked & with & list.grouped != 0 && !self.is_first_group(first, start, end) {
+                asked &= !list.grouped;
+            }
+            let gated = asked & !with;
             asked &= with;
             if gated != 0 && self.may_be_named(list.gates, start) {
                 asked |= gated;
+                if gated & list.grouped != 0 && !self.is_first_group(first, start, end) {
+                    asked &= !list.grouped;
+                }
             }
         }
-        let first = if marked { MARKED } else { 0 } | 1u16.wrapping_shl(u32::from(byte & 15));
         while let Some(token) = list.probes.get(asked.trailing_zeros() as usize) {
             asked &= asked.wrapping_sub(1);
-            if behind.is_some() || self.may_go_on(token, start, end) {
+            let goes_on = behind.is_some()
+                || self.may_go_on(token, start, end)
+                    && (!token.grouped || self.is_first_group(first, start, end));
+            if goes_on {
                 self.ask_one(token, first, start, end);
             }
         }
@@ -192,9 +202,6 @@ impl Pass<'_> {
 
     #[inline]
     fn ask_one(&mut self, token: &TokenProbe, first: u16, start: usize, end: usize) {
-        if token.grouped && !self.is_first_group(first, start, end) {
-            return;
-        }
         let by_first = token.firsts.is_none_or(|firsts| firsts & first != 0);
         let eager = !by_first && token.eager && self.near.borrow().is_unread(start);
         if !by_first && !eager && token.gate & self.context(start) == 0 {
