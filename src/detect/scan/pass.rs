@@ -750,7 +750,9 @@ impl<'a> Pass<'a> {
                         .get(*slot)
                         .is_some_and(|slot| slot.threshold == Confidence::Low);
                     let found = matched(self.text, at, known_bytes, is_low, token, parts);
-                    self.take(*slot, at, found);
+                    if found.is_some() || self.text.is_past_end() {
+                        self.take(*slot, at, found);
+                    }
                 }
                 Some(PrefixAction::Word(slot, word, probe)) => {
                     if let Some(end) = self.text.follows_spaced(at, word) {
@@ -860,6 +862,9 @@ impl<'a> Pass<'a> {
         for (slot, probe) in list {
             let place = self.place(*slot, at, end);
             let found = probe(&place);
+            if found.is_none() && !self.text.is_past_end() {
+                continue;
+            }
             let first = place.first.get();
             let far = first > at;
             self.far |= self.take(*slot, first, found) && far;
