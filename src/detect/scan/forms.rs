@@ -110,10 +110,15 @@ pub(super) struct FormTable {
     last_end: u16,
     /// State after each number of digits.
     after_digits: [u16; DIGITS],
-    /// For each number of letters and digits at the start of forms, and each class after them: the classes of the
-    /// first three, one bit for each [combination](begun_by).
-    first_classes: Vec<[u32; CLASSES]>,
+    /// For each number of letters and digits at the start of forms, each class after them, and each class after that: the
+    /// classes of the first three, one bit for each [combination](begun_by).
+    first_classes: Vec<[[u32; BEHIND_MARK]; CLASSES]>,
 }
+
+/// Classes that are distinguished after the first separator of a form: those of digits and letters, all others together,
+/// and behind these whatever follows.
+const BEHIND_MARK: usize = 5;
+const ANY_BEHIND: usize = 4;
 
 /// Maximum digits in a row at the start of a form.
 const DIGITS: usize = 24;
@@ -219,7 +224,7 @@ impl FormTable {
         for (_, form) in &written {
             let len = first_length(form);
             if table.first_classes.len() <= len {
-                let none = [0; CLASSES];
+                let none = [[0; BEHIND_MARK]; CLASSES];
                 table.first_classes.resize(len.saturating_add(1), none);
             }
             let Some((begun, rest)) = form.split_at_checked(len) else {
@@ -228,8 +233,18 @@ impl FormTable {
             let combinations = combinations(begun);
             let classes = table.first_classes.get_mut(len).into_iter().flatten();
             for (class, classes) in (0u8..).zip(classes) {
-                if rest.first().is_none_or(|mark| stands_for(*mark, class)) {
-                    *classes |= combinations;
+                if rest.first().is_some_and(|mark| !stands_for(*mark, class)) {
+                    continue;
+                }
+                for (behind, classes) in (0u8..).zip(classes) {
+                    let fits = rest.get(1).is_none_or(|symbol| match behind {
+                        OTHER => MARKS.contains(symbol),
+                        DIGIT..=SMALL => stands_for(*symbol, behind),
+                        _ => true,
+                    });
+                    if fits {
+                        *classes |= combinations;
+                    }
                 }
             }
         }
@@ -380,14 +395,23 @@ impl FormTable {
         walked
     }
 
-    /// Returns whether a form may begin with this token of letters and digits before this character; 0 is the end of
-    /// the text.
+    /// Returns whether a form may begin with this token of letters and digits before these two characters. `next` is 0
+    /// at the end of the text; the one after it is not known there.
     #[inline]
-    pub(super) fn may_begin_with(&self, token: &[u8], next: u8) -> bool {
+    pub(super) fn may_begin_with(&self, token: &[u8], next: u8, second: Option<u8>) -> bool {
         let known = self.first_classes.get(token.len());
-        let classes = known.and_then(|classes| classes.get(usize::from(class(next))));
+        let Some(behind) = known.and_then(|classes| classes.get(usize::from(class(next)))) else {
+            return false;
+        };
         let of = |place: usize| token.get(place).map_or(DIGIT, |byte| class(*byte));
-        classes.is_some_and(|classes| classes & begun_by([of(0), of(1), of(2)]) != 0)
+        let begun = begun_by([of(0), of(1), of(2)]);
+        let goes_on = |place: usize| behind.get(place).is_some_and(|bits| bits & begun != 0);
+        // Most tokens are ruled out without the second character.
+        goes_on(ANY_BEHIND)
+            && second.is_none_or(|second| match class(second) {
+                class @ DIGIT..=SMALL => goes_on(usize::from(class)),
+                _ => goes_on(usize::from(OTHER)),
+            })
     }
 
     /// Returns whether a form ends in this state if neither a letter nor a digit follows.
@@ -619,7 +643,7 @@ mod tests {
             context: 1,
             low: false,
         }]);
-        let begins = |token: &str, next: u8| table.may_begin_with(token.as_bytes(), next);
+        let begins = |token: &str, next: u8| table.may_begin_with(token.as_bytes(), next, None);
         for (token, next) in [
             ("55", b'-'),
             ("B5", b' '),
@@ -633,6 +657,9 @@ mod tests {
             assert!(!begins(token, b'-'), "{token}");
         }
         assert!(!begins("55", b' '));
+        let goes_on = |second: u8| table.may_begin_with(b"55", b'-', Some(second));
+        assert!(goes_on(b'A'));
+        assert!(![b'a', b'5', b'-', b'('].into_iter().any(goes_on));
     }
 
     #[test]

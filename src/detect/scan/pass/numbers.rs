@@ -309,8 +309,9 @@ impl Pass<'_> {
     fn forms_of(&mut self, start: usize, end: usize, state: u16) {
         let bytes = self.text.bytes();
         let next = bytes.get(end).copied().unwrap_or(0);
+        let second = bytes.get(end.wrapping_add(1)).copied();
         let token = bytes.get(start..end).unwrap_or_default();
-        if self.plan.forms.may_begin_with(token, next) {
+        if self.plan.forms.may_begin_with(token, next, second) {
             self.forms(start, start, state);
         }
     }
