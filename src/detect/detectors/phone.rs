@@ -200,6 +200,9 @@ fn probe(place: &MatchSite<'_>) -> Option<Match> {
     if !plus && !opened && place.end.wrapping_sub(first) == 1 && is_decimal(place) {
         return None;
     }
+    if !plus && !opened && is_social_security(place) {
+        return None;
+    }
     let written = read(place, first, opened)?;
     if plus {
         let end = international(place, first, &written)?;
@@ -257,6 +260,24 @@ fn is_decimal(place: &MatchSite<'_>) -> bool {
     let dot = text.at(place.end) == b'.';
     let end = || text.run_of(Alphabet::Digits, place.end.wrapping_add(1), 16);
     dot && !matches!(text.at(end()), b' ' | b'-' | b'.' | b'/' | b'(')
+}
+
+/// Returns whether three groups of the size of a social security number stand here, which [`national`] refuses once they
+/// are read. Near the end of the text they are read.
+fn is_social_security(place: &MatchSite<'_>) -> bool {
+    let near = place.text.slice(place.at..place.at.wrapping_add(14));
+    let Some([first, _, _, mark, a, b, other, c, d, e, f, next, second, _]) = near.first_chunk()
+    else {
+        return false;
+    };
+    let separates = |byte: &u8| matches!(byte, b' ' | b'-' | b'.' | b'/');
+    place.end.wrapping_sub(place.at) == 3
+        && separates(mark)
+        && separates(other)
+        && [a, b, c, d, e, f].into_iter().all(u8::is_ascii_digit)
+        && !(next.is_ascii_digit() || *next == b'(')
+        && !(separates(next) && (second.is_ascii_digit() || *second == b'('))
+        && *first != b'0'
 }
 
 /// Reads groups of digits with one separator between them.
