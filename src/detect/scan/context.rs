@@ -49,6 +49,9 @@ pub(super) struct ContextDictionary {
     finds_secrets: bool,
 }
 
+/// State before the first result.
+const UNANSWERED: (usize, usize) = (1, 0);
+
 const STARTS: usize = 1 << START_BITS;
 const START_BITS: u32 = 14;
 
@@ -86,8 +89,8 @@ pub(super) struct Words {
 pub(super) struct ContextWords {
     words: Words,
     /// First and last position that the last result applies to. Validators at one place ask for the same, and so do
-    /// later places without a word in between.
-    answered: Option<(usize, usize)>,
+    /// later places without a word in between. Without a result the last one is before the first.
+    answered: (usize, usize),
     answer: DetectorSet,
     /// For an ASCII text: there are no letters from `lettered` to `passed`.
     lettered: usize,
@@ -119,17 +122,6 @@ struct Word {
     phrase_start: usize,
     /// Whether an object or paragraph ended between the word before and this one.
     after_barrier: bool,
-}
-
-impl Word {
-    fn new(start: usize, end: usize) -> Self {
-        Self {
-            start,
-            end,
-            phrase_start: start,
-            ..Self::default()
-        }
-    }
 }
 
 impl ContextDictionary {
@@ -317,7 +309,7 @@ impl ContextWords {
             }
             None => self.words.begin(),
         }
-        self.answered = None;
+        self.answered = UNANSWERED;
         self.charted = match table {
             Some(_) => 0,
             None => usize::MAX,
@@ -378,7 +370,8 @@ impl ContextWords {
         self.words.read == 0 || at > self.words.read.saturating_add(READ_AHEAD)
     }
 
-    /// Returns the detectors with a context term before `at`, near enough, or in the name of its column.
+    /// Returns the detectors with a context term before `at`, near enough, or in the name of its column. Most positions
+    /// are asked about several times.
     pub(super) fn before(
         &mut self,
         text: &[u8],
@@ -387,8 +380,6 @@ impl ContextWords {
     ) -> DetectorSet {
         if self.is_answered(at) {
             self.answer
-        } else if self.is_quiet(at) {
-            0
         } else {
             self.look_before(text, at, terms)
         }
@@ -449,13 +440,13 @@ impl ContextWords {
 
     #[inline]
     fn is_answered(&self, at: usize) -> bool {
-        let among = |(first, last)| first <= at && at <= last;
-        self.answered.is_some_and(among)
+        let (first, last) = self.answered;
+        first <= at && at <= last
     }
 
     #[inline(never)]
     fn look_before(&mut self, text: &[u8], at: usize, terms: &ContextDictionary) -> DetectorSet {
-        if terms.entries.is_empty() {
+        if self.is_quiet(at) || terms.entries.is_empty() {
             return 0;
         }
         let over = match at < self.bare {
@@ -466,16 +457,14 @@ impl ContextWords {
         if words.read < at {
             words.read_near(text, at, terms);
             // No word was read just now.
-            if let Some((first, last)) = self.answered
-                && (last..=words.near).contains(&at)
-                && at < self.bare
-            {
-                self.answered = Some((first, at));
+            let (first, last) = self.answered;
+            if first <= last && (last..=words.near).contains(&at) && at < self.bare {
+                self.answered = (first, at);
                 return self.answer;
             }
         }
         work::spend(WORD);
-        self.answered = Some((at, at));
+        self.answered = (at, at);
         (self.answer, words.near) = words.spoken_before(text, at);
         self.answer |= over;
         if words.read > at || at >= self.bare {
@@ -607,7 +596,7 @@ impl Words {
         let mut at = self.read;
         let byte = |at: usize| byte_at(text, at);
         loop {
-            at = at.wrapping_add(count(text, at..to, |kind| kind == 0));
+            at = next_letter(text, at, to);
             if at >= to {
                 break;
             }
@@ -629,9 +618,10 @@ impl Words {
             }
             let start = at;
             let joined = byte(at.wrapping_sub(1)).is_ascii_alphabetic() && at > 0;
-            let short = short_word(text, at).filter(|len| !joined && *len <= to.wrapping_sub(at));
+            let fits = |(len, _): &(usize, [u8; 3])| !joined && *len <= to.wrapping_sub(at);
+            let short = short_word(text, at).filter(fits);
             let mut ascii = true;
-            if let Some(len) = short {
+            if let Some((len, _)) = short {
                 at = at.wrapping_add(len);
             } else {
                 loop {
@@ -658,11 +648,8 @@ impl Words {
                 } else {
                     0
                 };
-                let hash = if terms.may_begin(first_three(run)) {
-                    hash(run)
-                } else {
-                    0
-                };
+                let three = short.map_or_else(|| first_three(run), |(_, three)| three);
+                let hash = if terms.may_begin(three) { hash(run) } else { 0 };
                 self.word(hash, start, at, slots, terms);
             } else {
                 self.run(run, start, terms);
@@ -705,41 +692,44 @@ impl Words {
         slots: DetectorSet,
         terms: &ContextDictionary,
     ) {
-        let mut word = Word {
-            hash,
-            slots,
-            ..Word::new(start, end)
-        };
         work::spend(WORD);
+        let (mut slots, mut phrase_slots, mut phrase_start) = (slots, 0, start);
         if hash != 0
             && let Some(entry) = terms.get(hash)
         {
-            word.slots |= entry.slots;
+            slots |= entry.slots;
             let mut phrase = hash;
-            let longest = if entry.phrases == 0 { 1 } else { PHRASE };
-            for (words, before) in (1..longest).zip(self.words.iter().rev()) {
+            // The lowest bit is of terms of one word.
+            let mut phrases = entry.phrases >> 1;
+            for before in self.words.iter().rev() {
+                if phrases == 0 {
+                    break;
+                }
                 phrase = join(before.hash, phrase);
-                if entry.phrases >> words & 1 == 1
+                if phrases & 1 == 1
                     && let Some(longer) = terms.get(phrase)
                 {
-                    word.phrase_slots |= longer.slots;
-                    word.phrase_start = before.start;
+                    phrase_slots |= longer.slots;
+                    phrase_start = before.start;
                 }
+                phrases >>= 1;
             }
         }
-        if word.slots | word.phrase_slots != 0 {
+        if slots | phrase_slots != 0 {
             self.last_term = end;
         }
-        self.push(word);
-    }
-
-    fn push(&mut self, mut word: Word) {
-        word.after_barrier = self
-            .words
-            .last()
-            .is_some_and(|before| self.barrier > before.end);
         self.near = 0;
-        self.words.push(word);
+        let last = self.words.last();
+        let after_barrier = last.is_some_and(|before| self.barrier > before.end);
+        self.words.push(Word {
+            hash,
+            start,
+            end,
+            slots,
+            phrase_slots,
+            phrase_start,
+            after_barrier,
+        });
     }
 
     /// Adds a run of letters of a script without spaces. The run may contain Latin words.
@@ -792,9 +782,10 @@ fn first_three(word: &[u8]) -> [u8; 3] {
     [letter(0), letter(1), letter(2)]
 }
 
-/// Returns the length of an ASCII word that begins here, if it ends within eight bytes and has no humps.
+/// Returns the length of an ASCII word that begins here, if it ends within eight bytes and has no humps, and its [first
+/// three letters](first_three).
 #[inline]
-fn short_word(text: &[u8], at: usize) -> Option<usize> {
+fn short_word(text: &[u8], at: usize) -> Option<(usize, [u8; 3])> {
     const HIGH: u64 = 0x8080_8080_8080_8080;
     let eight = u64::from_le_bytes(*text.get(at..)?.first_chunk()?);
     let small = eight & !HIGH | 0x2020_2020_2020_2020;
@@ -806,7 +797,33 @@ fn short_word(text: &[u8], at: usize) -> Option<usize> {
     let word = 1u64.checked_shl(end)?.wrapping_sub(1);
     let capitals = letters & !(eight << 2) & word;
     let humps = capitals & !0x80 != 0 && capitals != letters & word;
-    (end > 0 && !humps && eight >> end & 0x80 == 0).then_some(end as usize / 8)
+    let [a, b, c, ..] = (small & word).to_le_bytes();
+    (end > 0 && !humps && eight >> end & 0x80 == 0).then_some((end as usize / 8, [a, b, c]))
+}
+
+/// Returns the next position up to `to` at which a letter or a barrier may be. Of eight bytes each is compared at once.
+#[inline]
+fn next_letter(text: &[u8], from: usize, to: usize) -> usize {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let mut at = from;
+    while at < to {
+        let Some(eight) = text.get(at..).and_then(<[u8]>::first_chunk) else {
+            return at.wrapping_add(count(text, at..to, |kind| kind == 0));
+        };
+        let eight = u64::from_le_bytes(*eight);
+        // The highest bit of each byte from `a` on, in lower case, and of the first end of a line.
+        let from_a = (eight & !HIGH | 0x2020_2020_2020_2020).wrapping_add(0x1F1F_1F1F_1F1F_1F1F);
+        let others = eight ^ 0x0A0A_0A0A_0A0A_0A0A;
+        let ends = others.wrapping_sub(ONES) & !others;
+        let found = (from_a | eight | ends) & HIGH;
+        if found != 0 {
+            at = at.wrapping_add(found.trailing_zeros() as usize / 8);
+            break;
+        }
+        at = at.wrapping_add(8);
+    }
+    at.min(to)
 }
 
 /// Returns the end of the digits after the `x` of a `0x` at this place. Letters of a hexadecimal number are not
