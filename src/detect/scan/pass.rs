@@ -520,11 +520,20 @@ fn lead(text: &Text<'_>, word: usize) -> Option<usize> {
     if !matches!(text.before(word), b' ' | b'-' | b'.') {
         return None;
     }
-    let start = text.run_back(separator, LEAD.wrapping_add(1), |byte| {
-        byte.is_ascii_alphabetic()
-    });
-    let len = separator.wrapping_sub(start);
-    (len > 0 && len <= LEAD && !text.before(start).is_ascii_digit()).then_some(start)
+    let most = LEAD.wrapping_add(1);
+    let before = text.slice(separator.saturating_sub(most)..separator);
+    let mut len = 0usize;
+    for byte in before.iter().rev() {
+        if !byte.is_ascii_alphabetic() {
+            work::spend(len);
+            return (len > 0 && !byte.is_ascii_digit()).then(|| separator.wrapping_sub(len));
+        }
+        len = len.wrapping_add(1);
+    }
+    work::spend(len);
+    let start = separator.wrapping_sub(len);
+    // At the start of the text nothing is before the word.
+    (len > 0 && len <= LEAD).then_some(start)
 }
 
 /// State of a block that the next block needs.
