@@ -522,10 +522,11 @@ impl Scanner {
         scratch.incomplete |= scratch.raw.len() >= MAX_RAW || scratch.memory.is_incomplete();
         scratch.far |= scratch.memory.looks_far();
         let found = &mut scratch.found;
+        let allows = !self.allowed.is_empty();
         found.extend(scratch.raw.iter().filter_map(|raw| {
             let detector = self.slots.get(raw.slot)?.index;
             let range = raw.start..raw.end;
-            if self.is_allowed(detector, read, &range) {
+            if allows && self.is_allowed(detector, read, &range) {
                 return None;
             }
             let range = original(view, range);

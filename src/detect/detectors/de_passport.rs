@@ -43,10 +43,16 @@ pub(super) static DETECTOR: Detector = Detector {
 
 /// The characters of passport and card numbers: no vowels, and none that look like others.
 pub(super) fn is_serial(serial: &[u8]) -> bool {
-    serial
-        .iter()
-        .all(|byte| byte.is_ascii_digit() || b"CFGHJKLMNPRTVWXYZ".contains(byte))
-        && serial.iter().skip(1).any(u8::is_ascii_digit)
+    serial.iter().all(is_of_serial) && serial.iter().skip(1).any(u8::is_ascii_digit)
+}
+
+fn is_of_serial(byte: &u8) -> bool {
+    byte.is_ascii_digit()
+        || byte.is_ascii_uppercase()
+            && !matches!(
+                byte,
+                b'A' | b'B' | b'D' | b'E' | b'I' | b'O' | b'Q' | b'S' | b'U'
+            )
 }
 
 /// Whether the last digit checks the others, weights 7, 3, 1, A = 10 … Z = 35.

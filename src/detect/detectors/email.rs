@@ -132,7 +132,9 @@ fn is_unread(place: &MatchSite<'_>, start: usize, end: usize) -> bool {
             .clone()
             .any(|label| label.eq_ignore_ascii_case(b"noreply"))
     };
-    unread.iter().any(|word| ends(word)) || is_hosts()
+    // Each of them ends with the same letter.
+    let may_end = name.last().is_some_and(|last| last | 0x20 == b'y');
+    may_end && unread.iter().any(|word| ends(word)) || is_hosts()
 }
 
 /// Returns whether an address is an account on a host: `git@github.com:org/repo`, `ssh ops@web.example.com`, the user
@@ -256,7 +258,11 @@ fn is_label(byte: u8) -> bool {
 /// Returns whether a byte belongs to RFC 5322's atext, without the characters that more often end something before
 /// the address, such as `=` and `/`.
 fn is_local(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b".!#$%*+^_~-".contains(&byte) || byte >= 0x80
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'.' | b'!' | b'#' | b'$' | b'%' | b'*' | b'+' | b'^' | b'_' | b'~' | b'-' | 0x80..
+        )
 }
 
 /// Finds `jane [at] example [dot] com`, `jane(at)example.com`; the place is at `at]`.

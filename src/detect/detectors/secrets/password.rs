@@ -315,7 +315,8 @@ fn is_program(value: &[u8], kinds: CharClasses) -> bool {
     let pointer = value.strip_prefix(b"*");
     let value = pointer.unwrap_or(value);
     // `config2.auth.password`
-    let member = value.contains(&b'.')
+    let member = kinds.may_have(marks::DOT)
+        && value.contains(&b'.')
         && value.split(|byte| *byte == b'.').all(|word| {
             let letters = word
                 .iter()
