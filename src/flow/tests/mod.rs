@@ -362,6 +362,30 @@ fn arguments_in_the_history_are_edited_inside_their_string() {
     );
 }
 
+#[test]
+fn calls_of_the_history_are_looked_at_where_a_rule_asks_for_their_turn() {
+    let body = r#"{"model":"m","messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"1","type":"function","function":{"name":"pay","arguments":"{\"card\":\"4111 1111 1111 1111\"}"}}]},{"role":"tool","tool_call_id":"1","content":"done"},{"role":"assistant","content":"Paid."},{"role":"user","content":"Again."}]}"#;
+    let told = |turn: &str| {
+        let policy = format!(
+            "defaults: {{ action: allow }}
+rules:
+  - id: cards
+    match: {{ event: tool_call{turn} }}
+    when: {{ text: {{ detects: credit_card }} }}
+    action: tag
+    tags: [card]
+"
+        );
+        let seen = exchange(&guard(&policy), &chat_request(body.as_bytes()), hello());
+        let record = record(&seen);
+        (record["tags"].clone(), record["findings"].clone())
+    };
+    assert_eq!(told(""), (Value::Null, Value::Null));
+    let found = (json!(["card"]), json!({"credit_card": 1}));
+    assert_eq!(told(", turn: earlier"), found);
+    assert_eq!(told(", turn: [latest, earlier]"), found);
+}
+
 const TOOLS: &str = "defaults: { action: allow }
 rules:
   - id: no-delete
