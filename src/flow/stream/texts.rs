@@ -121,7 +121,10 @@ impl Flow {
     ) -> Result<(), StreamEnd> {
         let channel = across(piece.channel);
         let before = stream.said.replace(piece.channel);
-        if let Some(before) = before.filter(|before| *before != piece.channel) {
+        let is_new = |before: &TextKey| {
+            *before != piece.channel || !stream.texts.contains_key(&piece.channel)
+        };
+        if let Some(before) = before.filter(is_new) {
             self.end_text(stream, across(before))?;
             let is_joined =
                 before.choice == channel.choice || !self.request_context.asks_for_several;

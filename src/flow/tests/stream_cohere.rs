@@ -215,6 +215,17 @@ mod v2 {
     }
 
     #[test]
+    fn a_text_that_goes_on_after_its_end_is_searched_with_what_it_was() {
+        let mut text = content(0, &["the forbid"]);
+        let goes_on = content(0, &["den word"]).remove(1);
+        text.push(goes_on);
+        let seen = ask(&guard(LOOKS), &sse(&whole(&[text], "COMPLETE")));
+        assert_eq!(record(&seen)["decision"], "deny");
+        let client = String::from_utf8(seen.client.body()).unwrap();
+        assert!(!client.contains("den word"), "{client}");
+    }
+
+    #[test]
     fn words_under_a_name_that_nobody_knows_are_one_text() {
         let parts = ["the forbid", "den wo", "rd"];
         let in_content =
