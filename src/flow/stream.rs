@@ -75,6 +75,8 @@ pub(super) struct Stream {
     /// The text that was continued last, and the end of what was said since the last call.
     said: Option<TextKey>,
     said_end: String,
+    /// First halves of characters at the ends of pieces.
+    halves: Vec<u16>,
     /// Whether something was replaced that goes across from one text to the next: copies of the texts have it, too.
     has_edited_across: bool,
     calls: SortedMap<CallKey, AssembledCall>,
@@ -146,6 +148,7 @@ impl Stream {
             texts: SortedMap::new(),
             said: None,
             said_end: String::new(),
+            halves: Vec::new(),
             has_edited_across: false,
             calls: SortedMap::new(),
             response: Reading::new(),

@@ -8,7 +8,7 @@ use super::queue::Queue;
 use crate::event::{Class, Direction, Event, Kind, Known, Problem, Reading};
 use crate::protocol::stream::{CallDelta, CallKey, HeldFrames};
 use crate::protocol::{Bounds, Reader};
-use crate::wire::json::{self, Edits, JsonBody, Limits, NodeId, quote};
+use crate::wire::json::{self, Edits, JsonBody, Limits, NodeId, Value, quote};
 use std::borrow::Cow;
 
 /// The state of one call.
@@ -24,6 +24,8 @@ pub(super) struct AssembledCall {
     /// Deltas of the arguments: frame and location.
     parts: Vec<(u64, NodeId)>,
     arguments: String,
+    /// First half of a character at their end.
+    half: Option<u16>,
     /// Arguments that are sent one by one. If the stream also has the whole arguments, they repeat them.
     fragments: ArgumentFragments,
     /// Whether the arguments are free text instead of JSON.
@@ -85,7 +87,18 @@ impl AssembledCall {
                 let more = text(*place).unwrap_or_default();
                 // Edited arguments are written to a delta that had some.
                 if !more.is_empty() {
-                    self.arguments.push_str(&more);
+                    let halves = json.value(*place).map_or([None; 2], Value::halves);
+                    let [second, first] = halves;
+                    let joined = [std::mem::replace(&mut self.half, first), second];
+                    let mut joined = char::decode_utf16(joined.into_iter().flatten());
+                    let mut more = more.chars();
+                    if let Some(Ok(joined)) = joined.next() {
+                        // A half is U+FFFD in the text of its piece.
+                        self.arguments.pop();
+                        more.next();
+                        self.arguments.push(joined);
+                    }
+                    self.arguments.push_str(more.as_str());
                     self.parts.push((frame, *place));
                 }
             }

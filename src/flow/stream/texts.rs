@@ -5,6 +5,7 @@ use super::frames::copy_known_facts;
 use super::text::{self, StreamedText};
 use super::{Stream, StreamEnd};
 use crate::detect::Ending;
+use crate::diag::codes;
 use crate::event::{
     Class, Direction, Event, Form, Kind, Part, Reading, Redaction, Text as TextInfo,
 };
@@ -12,6 +13,7 @@ use crate::flow::Flow;
 use crate::flow::evaluate::{AssembledPart, HalfDecision, may_hold_calls};
 use crate::flow::request::empty_body;
 use crate::flow::restore_pseudonyms::composed;
+use crate::policy::scan::each_view;
 use crate::policy::{EvaluationPhase, HoldbackBuffer, JOINED_END as END, ReleaseMode, Scans};
 use crate::protocol::stream::{HeldFrames, TextDelta, TextKey};
 use crate::redact::{self, replaced};
@@ -45,6 +47,11 @@ impl Flow {
                 self.record_text(channel, new);
             }
             return Ok(());
+        }
+        if let Some(value) = value
+            && value.has_lone_surrogate()
+        {
+            self.join_halves(stream, value.halves())?;
         }
         let wants = self.guard.policy.needs.response;
         let is_wanted = wants.detectors || wants.literals;
@@ -108,6 +115,29 @@ impl Flow {
             return Ok(());
         }
         self.settle_text(stream, channel, new, Ending::Open)
+    }
+
+    /// Reports halves of a character, in two pieces, that clients join to one which is read as another or not at all. Emoji
+    /// that a server cuts stay as they are.
+    fn join_halves(
+        &mut self,
+        stream: &mut Stream,
+        [second, first]: [Option<u16>; 2],
+    ) -> Result<(), StreamEnd> {
+        let mut is_disguise = false;
+        for first in stream.halves.iter().filter(|_| second.is_some()) {
+            let halves = [Some(*first), second].into_iter().flatten();
+            for joined in char::decode_utf16(halves).flatten() {
+                each_view(joined.encode_utf8(&mut [0; 4]), &mut |_| is_disguise = true);
+            }
+        }
+        if let Some(first) = first.filter(|first| !stream.halves.contains(first)) {
+            stream.halves.push(first);
+        }
+        match is_disguise {
+            true => self.unread(stream, codes::AG2014, "a character in two pieces"),
+            false => Ok(()),
+        }
     }
 
     /// Evaluates what goes across to the beginning of a text from the end of the one before, since clients join them. What

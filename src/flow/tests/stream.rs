@@ -199,6 +199,59 @@ fn what_clients_take_for_one_text_is_searched_as_one() {
 }
 
 #[test]
+fn a_character_that_is_cut_in_two_halves_hides_nothing() {
+    let policy = format!(
+        "{LOOKS}  - {{ id: to, match: {{ tool: send }}, when: {{ args.to: {{ contains: swans }} }}, action: deny }}\n"
+    );
+    let guard = guard(&policy);
+    let of = |delta: &str| {
+        format!(
+            r#"data: {{"choices":[{{"index":0,"delta":{delta},"finish_reason":null}}]}}{}"#,
+            "\n\n"
+        )
+    };
+    let ends = format!("data: {}\n\ndata: [DONE]\n\n", end("stop"));
+    let says = |part: &str| of(&format!(r#"{{"content":"{part}"}}"#));
+    let sends = |first: &str, second: &str| {
+        let call = |head: &str, part: &str| {
+            of(&format!(
+                r#"{{"tool_calls":[{{"index":0,{head}"arguments":"{part}"}}}}]}}"#
+            ))
+        };
+        let head = r#""id":"a","type":"function","function":{"name":"send","#;
+        call(head, first) + &call(r#""function":{"#, second)
+    };
+    for (answer, code) in [
+        // A letter that is not shown.
+        (
+            says(r"the forb\udb40") + &says(r"\udc69idden word"),
+            "AG2014",
+        ),
+        // A letter in bold.
+        (
+            says(r"the forb\uD835") + &says("") + &says(r"\uDC22dden word"),
+            "AG2014",
+        ),
+        (sends(r#"{\"to\":\"sw\udb40"#, r#"\udc69ans\"}"#), "AG3001"),
+        (sends(r#"{\"to\":\"sw\ud835"#, r#"\udc1ans\"}"#), "AG3001"),
+    ] {
+        let seen = ask(&guard, (answer + &ends).as_bytes(), &[]);
+        assert_eq!(record(&seen)["code"], code);
+        let client = String::from_utf8(seen.client.body()).unwrap();
+        assert!(
+            !client.contains("dden") && !client.contains("ans"),
+            "{client}"
+        );
+    }
+    let emoji = says(r"Well \ud83d") + &says(r"\ude00, and \\ud83d") + &says("done") + &ends;
+    let call = sends(r#"{\"to\":\"\ud83d"#, r#"\ude00\"}"#) + &ends;
+    for answer in [emoji, call] {
+        let seen = ask(&guard, answer.as_bytes(), &[]);
+        assert_eq!(String::from_utf8(seen.client.body()).unwrap(), answer);
+    }
+}
+
+#[test]
 fn text_leaves_as_soon_as_nothing_can_match_it_any_more() {
     let guard = guard(LOOKS);
     let sentence = "The quick brown fox jumps over the lazy dog, and nobody minds at all. ";

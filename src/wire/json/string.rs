@@ -31,7 +31,7 @@ pub(super) fn escape_length(bytes: &[u8]) -> Option<(usize, bool)> {
     }
 }
 
-fn hex4(digits: &[u8]) -> Option<u32> {
+pub(super) fn hex4(digits: &[u8]) -> Option<u32> {
     if digits.len() != 4 {
         return None;
     }

@@ -193,6 +193,22 @@ impl<'a> Value<'a> {
         self.flags() & LONE_SURROGATE != 0
     }
 
+    /// The unpaired surrogates at the edges of a string, which a client that joins it with others makes a character of: the
+    /// second half of one at its beginning, and the first half of one at its end.
+    pub fn halves(self) -> [Option<u16>; 2] {
+        let raw = self.raw_content();
+        if !self.has_lone_surrogate() {
+            return [None, None];
+        }
+        let ends_in_one = self.text().is_some_and(|text| text.ends_with('\u{FFFD}'));
+        let last = raw.len().saturating_sub(6);
+        let last = raw.get(last..).filter(|_| ends_in_one);
+        let half = |escape: Option<&[u8]>| string::hex4(escape?.strip_prefix(b"\\u")?);
+        let first = half(raw.get(..6)).filter(|half| (0xDC00..0xE000).contains(half));
+        let last = half(last).filter(|half| (0xD800..0xDC00).contains(half));
+        [first, last].map(|half| half.and_then(|half| u16::try_from(half).ok()))
+    }
+
     /// Whether the value is `null`.
     #[inline(never)]
     pub fn is_null(self) -> bool {
