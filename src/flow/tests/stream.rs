@@ -199,6 +199,30 @@ fn what_clients_take_for_one_text_is_searched_as_one() {
 }
 
 #[test]
+fn thoughts_of_litellm_are_texts_in_pieces() {
+    let thinks = |part: &str, signature: Value| {
+        let block = json!({"type": "thinking", "thinking": part, "signature": signature});
+        let delta = json!({"reasoning_content": part, "thinking_blocks": [block]});
+        chunk(0, delta, Value::Null)
+    };
+    let parts = ["they pay 4111 11", "11 1111 11", "11 then"];
+    let mut payloads: Vec<Value> = parts.map(|part| thinks(part, Value::Null)).to_vec();
+    payloads.push(thinks("", json!("c2lnbmVk")));
+    payloads.push(end("stop"));
+    let seen = ask(&guard(LOOKS), &sse(&payloads), &[]);
+    let frames = frames(&seen);
+    for at in ["/reasoning_content", "/thinking_blocks/0/thinking"] {
+        let at = format!("/choices/0/delta{at}");
+        let parts = frames
+            .iter()
+            .filter_map(|frame| frame.pointer(&at)?.as_str());
+        let text: String = parts.collect();
+        assert_eq!(text, "they pay [CREDIT_CARD] then", "{at}");
+    }
+    assert_eq!(record(&seen)["decision"], "redact");
+}
+
+#[test]
 fn a_character_that_is_cut_in_two_halves_hides_nothing() {
     let policy = format!(
         "{LOOKS}  - {{ id: to, match: {{ tool: send }}, when: {{ args.to: {{ contains: swans }} }}, action: deny }}\n"

@@ -62,6 +62,14 @@ const REASONING_DETAIL: &[Row] = &[
     ("format", Type::Id),
     ("index", Type::Number),
 ];
+/// Thoughts of Anthropic's models behind LiteLLM, beside the same thoughts in `reasoning_content`.
+const THINKING_BLOCK: &[Row] = &[
+    ("type", Type::Word("thinking|redacted_thinking")),
+    ("thinking", Type::Text(Part::Reasoning)),
+    ("signature", Type::Opaque),
+    ("data", Type::Opaque),
+    ("cache_control", CACHE_CONTROL),
+];
 const AUDIO_OUT: &[Row] = &[
     ("id", Type::Id),
     ("data", Type::Custom),
@@ -101,6 +109,7 @@ pub(crate) const SPEECH: &[Row] = &[
     ("prefix", Type::Flag),
     ("partial", Type::Flag),
     ("weight", Type::Number),
+    ("thinking_blocks", Type::List(&Type::Object(THINKING_BLOCK))),
 ];
 
 /// Reads a member of [`SPEECH`] that has code of its own.
