@@ -51,8 +51,12 @@ pub(crate) fn find(
         // Texts of a response on both sides of a call are texts of their own, as they are in streams.
         let is_between = event.direction == Direction::Response
             && matches!(event.kind, Kind::ToolCall | Kind::ToolResult);
-        // What stands beside a text doesn't stand between it and the next.
-        if !is_between && (!is_said || event.part == Part::Other) {
+        // What stands beside a text doesn't stand between it and the next, nor does a thought, which many clients don't show.
+        let is_beside = match event.direction {
+            Direction::Response => matches!(event.part, Part::Other | Part::Reasoning),
+            Direction::Request => event.part == Part::Other,
+        };
+        if !is_between && (!is_said || is_beside) {
             continue;
         }
         if last.is_none_or(|last| !goes_on(last, event)) {

@@ -1406,6 +1406,12 @@ rules:
             anthropic(json!([])),
             ["pay [CREDIT_CARD]", ", it is [REDACTED]", ""]
         );
+        // Whoever doesn't show thoughts shows them as one.
+        let thought = json!([{"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}]);
+        assert_eq!(
+            anthropic(thought),
+            ["pay [CREDIT_CARD]", ", it is [REDACTED]", ""]
+        );
         // A call stands between them, for whoever reads them too.
         let call = json!([{"type": "tool_use", "id": "t", "name": "look", "input": {}}]);
         assert_eq!(
