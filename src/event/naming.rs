@@ -82,7 +82,7 @@ fn ending(name: Value<'_>) -> Option<Cow<'_, str>> {
     }
 }
 
-/// WordList in small letters that names are compared with, with what all of them share: nearly every name has another first letter
+/// List of words in small letters that names are compared with, with what all of them share: nearly every name has another first letter
 /// or another length.
 pub(crate) struct WordList {
     pub(crate) all: &'static [&'static str],

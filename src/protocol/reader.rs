@@ -32,8 +32,7 @@ use super::stream::{Delta, FrameReading, TextDelta, TextKey};
 
 use crate::diag::codes;
 use crate::event::{
-    Attachments, Author, Class, Direction, Event, Form, Kind, Known, NamedNode, Problem, Reading,
-    Text,
+    Attachments, Author, Class, Direction, Event, Form, Kind, Known, Problem, Reading, Text,
 };
 use crate::wire::json::{
     self, JsonBody, JsonText, Limits, NodeId, ScanError, ScanErrorKind, Value,
@@ -520,14 +519,6 @@ impl<'b> Reader<'b> {
         }
         self.reading.texts.push(text);
         number
-    }
-
-    /// Registers a value in data, with its names, if it contains text. `class` is that of its place.
-    #[inline(never)]
-    fn register_named(&mut self, named: NamedNode<'_>, class: Class) {
-        if let Some(text) = Text::named(named, class) {
-            self.add_text(text);
-        }
     }
 
     /// Registers one text and adds its event.

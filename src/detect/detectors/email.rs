@@ -116,14 +116,17 @@ fn is_unread(place: &MatchSite<'_>, start: usize, end: usize) -> bool {
         "do-not-reply",
         "do_not_reply",
     ];
+    let last = name.last().map(u8::to_ascii_lowercase);
     let ends = |word: &str| {
-        name.len()
-            .checked_sub(word.len())
-            .and_then(|at| name.split_at_checked(at))
-            .is_some_and(|(before, last)| {
-                last.eq_ignore_ascii_case(word.as_bytes())
-                    && !before.last().is_some_and(u8::is_ascii_alphanumeric)
-            })
+        word.bytes().last() == last
+            && name
+                .len()
+                .checked_sub(word.len())
+                .and_then(|at| name.split_at_checked(at))
+                .is_some_and(|(before, last)| {
+                    last.eq_ignore_ascii_case(word.as_bytes())
+                        && !before.last().is_some_and(u8::is_ascii_alphanumeric)
+                })
     };
     let host = place.text.slice(place.at.wrapping_add(1)..end);
     let labels = host.split(|byte| *byte == b'.');
@@ -132,9 +135,7 @@ fn is_unread(place: &MatchSite<'_>, start: usize, end: usize) -> bool {
             .clone()
             .any(|label| label.eq_ignore_ascii_case(b"noreply"))
     };
-    // Each of them ends with the same letter.
-    let may_end = name.last().is_some_and(|last| last | 0x20 == b'y');
-    may_end && unread.iter().any(|word| ends(word)) || is_hosts()
+    unread.iter().any(|word| ends(word)) || is_hosts()
 }
 
 /// Returns whether an address is an account on a host: `git@github.com:org/repo`, `ssh ops@web.example.com`, the user

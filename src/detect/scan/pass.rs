@@ -759,9 +759,7 @@ impl<'a> Pass<'a> {
                         .get(*slot)
                         .is_some_and(|slot| slot.threshold == Confidence::Low);
                     let found = matched(self.text, at, known_bytes, is_low, token, parts);
-                    if found.is_some() || self.text.is_past_end() {
-                        self.take(*slot, at, found);
-                    }
+                    self.take(*slot, at, found);
                 }
                 Some(PrefixAction::Word(slot, word, probe)) => {
                     if let Some(end) = self.text.follows_spaced(at, word) {
@@ -871,9 +869,6 @@ impl<'a> Pass<'a> {
         for (slot, probe) in list {
             let place = self.place(*slot, at, end);
             let found = probe(&place);
-            if found.is_none() && !self.text.is_past_end() {
-                continue;
-            }
             let first = place.first.get();
             let far = first > at;
             self.far |= self.take(*slot, first, found) && far;
@@ -882,8 +877,15 @@ impl<'a> Pass<'a> {
 
     /// Keeps a finding whose confidence is high enough, unless the end of an open text decided it. Returns whether
     /// that end decided it.
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, slot: usize, first: usize, found: Option<Match>) -> bool {
+        // Most validators find nothing, and V8 would write that to memory and make a call to look at it.
+        let is_decided = found.is_some() || self.text.is_past_end();
+        is_decided && self.keep(slot, first, found)
+    }
+
+    #[inline]
+    fn keep(&mut self, slot: usize, first: usize, found: Option<Match>) -> bool {
         if self.text.take_past_end() && self.open {
             self.begun = self.begun.min(first);
             return true;

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use super::context::{ContextDictionary, DetectorSet, Words, is_letter};
 use super::named_value;
 use super::names::NameGroups;
-use crate::wire::work;
+use crate::wire::{search, work};
 
 /// Maximum columns of a table that have a name. Columns further right have none.
 const COLUMNS: usize = 256;
@@ -741,7 +741,10 @@ impl TableLine {
                     0 => bytes
                         .iter()
                         .position(|byte| matches!(byte, b'\n' | b'|' | b'\t' | b';' | b',')),
-                    _ if !self.quoted => next_mark(bytes, mark),
+                    _ if !self.quoted => {
+                        let at = search::bytes_before(bytes, [mark, b'\n']);
+                        (at < bytes.len()).then_some(at)
+                    }
                     _ => bytes.iter().position(|byte| {
                         if *byte == b'"' {
                             self.quote ^= b'"';
@@ -831,28 +834,6 @@ fn newline(text: &[u8], from: usize) -> Option<usize> {
         .iter()
         .position(|byte| *byte == b'\n')?;
     Some(from.wrapping_add(without).wrapping_add(place))
-}
-
-/// Returns the first place of a separator or of the end of a line. Of eight bytes each is compared at once.
-fn next_mark(bytes: &[u8], mark: u8) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let marks = u64::from(mark).wrapping_mul(ONES);
-    let (parts, rest) = bytes.as_chunks::<8>();
-    let mut from = 0usize;
-    for part in parts {
-        let eight = u64::from_le_bytes(*part);
-        // The highest bit of the first byte that is the same, and perhaps of some after it.
-        let same = |byte: u64| (eight ^ byte).wrapping_sub(ONES) & !(eight ^ byte);
-        let found = (same(marks) | same(0x0A0A_0A0A_0A0A_0A0A)) & 0x8080_8080_8080_8080;
-        if found != 0 {
-            return Some(from.wrapping_add(found.trailing_zeros() as usize / 8));
-        }
-        from = from.wrapping_add(8);
-    }
-    let place = rest
-        .iter()
-        .position(|byte| *byte == b'\n' || *byte == mark)?;
-    Some(from.wrapping_add(place))
 }
 
 /// Returns a range without the bytes of a class at its ends.

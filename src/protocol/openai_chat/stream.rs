@@ -194,9 +194,11 @@ impl ChatStream {
                 "function_call" => reader.claim_all(value),
                 "name" | "tool_call_id" => reader.id(value),
                 _ => {
-                    let names = THOUGHTS.iter().filter(|(name, _)| *name == key);
-                    if value.text().is_some_and(|text| !text.is_empty()) {
-                        thoughts |= names.fold(0, |bits, (_, bit)| bits | bit);
+                    let name = THOUGHTS.iter().find(|(name, _)| *name == key);
+                    if let Some((_, bit)) = name
+                        && value.text().is_some_and(|text| !text.is_empty())
+                    {
+                        thoughts |= bit;
                     }
                     spoken(reader, key, value, &origin.member(number_of(key)));
                 }

@@ -287,15 +287,16 @@ pub(super) fn is_text_type(media_type: &str) -> bool {
     text_kind(media_type) == Some(TextKind::Plain)
 }
 
-fn is_data_url(text: &str) -> bool {
+/// Returns whether a text is the medium itself instead of a reference to it.
+pub(super) fn begins_data_url(text: &[u8]) -> bool {
     text.get(..5)
-        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"))
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"data:"))
 }
 
 /// Returns the text in a `data:` URL; `None` if it is not one or contains something else.
 fn text_of_data_url(url: &str) -> Option<(TextKind, Cow<'_, str>)> {
     let rest = url.trim_start();
-    if !is_data_url(rest) {
+    if !begins_data_url(rest.as_bytes()) {
         return None;
     }
     let (head, data) = rest.get(5..)?.split_once(',')?;
@@ -337,7 +338,7 @@ pub(super) fn text_of_media(media: &str) -> Option<String> {
 /// Returns the base64 of a medium, without the head of a `data:` URL.
 fn bytes_of_media(media: &str) -> &str {
     match media.split_once(',') {
-        Some((_, bytes)) if is_data_url(media) => bytes,
+        Some((_, bytes)) if begins_data_url(media.as_bytes()) => bytes,
         _ => media,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Origin, Reader, Roles, UsageKeys, is_one_of};
 use crate::diag::codes;
-use crate::event::{Class, Direction, Known, Part, each_named};
+use crate::event::{Class, Direction, Known, Part, Text, each_named};
 use crate::wire::json::{self, Value};
 use std::ops::Range;
 
@@ -165,7 +165,9 @@ impl Reader<'_> {
                 return;
             }
             self.claim(named.value);
-            self.register_named(named, Class::Unknown);
+            if let Some(text) = Text::named(named, Class::Unknown) {
+                self.add_text(text);
+            }
         });
         start..self.text_count()
     }

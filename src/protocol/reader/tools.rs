@@ -1,5 +1,6 @@
 //! Tools in every protocol: tool definitions, calls with their arguments, results.
 
+use super::embedded::begins_data_url;
 use super::{Origin, Reader, Row, Type, code_of};
 use crate::event::{Attachments, Author, Class, Direction, Event, Kind, Known, Part};
 use crate::wire::json::{self, NodeId, ScanError, ScanErrorKind, Value};
@@ -471,10 +472,7 @@ fn tool_family(kind: &str) -> &str {
 
 /// Returns whether a URL is the medium itself.
 pub(in crate::protocol) fn is_data_url(value: Value<'_>) -> bool {
-    value
-        .raw_content()
-        .get(..5)
-        .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"data:"))
+    begins_data_url(value.raw_content())
 }
 
 /// Returns whether a value is `type/subtype`, at most with a `charset`: nothing that could contain a sentence.

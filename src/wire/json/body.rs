@@ -156,7 +156,7 @@ impl<'b> JsonBody<'b> {
                 0 => body,
                 other => self.doc(other),
             };
-            all.wrapping_add(doc.map_or(0, |doc| doc.value(place.node).length()))
+            all.saturating_add(doc.map_or(0, |doc| doc.value(place.node).span().len()))
         })
     }
 

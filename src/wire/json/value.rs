@@ -147,15 +147,6 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The length of the whole value in bytes; of a string, with its quotes.
-    pub(super) fn length(self) -> usize {
-        self.doc.node(self.node).map_or(0, |node| {
-            let quotes = matches!(node.kind, NodeKind::String | NodeKind::Key);
-            let quotes = if quotes { 2 } else { 0 };
-            node.span.len().wrapping_add(quotes)
-        })
-    }
-
     /// The byte range of a string between its quotes; of any other value, of the whole value.
     pub fn content_span(self) -> Span {
         self.doc

@@ -279,10 +279,8 @@ impl Pass<'_> {
             self.ask_for(&mut keyed.place, *slot);
             work::spend(PROBE);
             let found = keyed.passes(*concern).then(|| validator(&keyed)).flatten();
-            if found.is_some() || self.text.is_past_end() {
-                let first = keyed.place.first.get();
-                self.take(*slot, first, found);
-            }
+            let first = keyed.place.first.get();
+            self.take(*slot, first, found);
         }
     }
 }

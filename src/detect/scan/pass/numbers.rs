@@ -218,9 +218,6 @@ impl Pass<'_> {
             self.text.take_past_end();
             return;
         }
-        if found.is_none() && !self.text.is_past_end() {
-            return;
-        }
         let begins = place.first.get();
         let far = begins > start;
         self.far |= self.take(slot, begins, found) && far;
@@ -386,10 +383,8 @@ impl Pass<'_> {
                 end,
                 confidence,
             });
-            if found.is_some() || self.text.is_past_end() {
-                let first = candidate.place.first.get();
-                self.take(slot, first, found);
-            }
+            let first = candidate.place.first.get();
+            self.take(slot, first, found);
         }
     }
 }
