@@ -125,6 +125,9 @@ impl Flow {
         [second, first]: [Option<u16>; 2],
     ) -> Result<(), StreamEnd> {
         let mut is_disguise = false;
+        // There may be a thousand different ones.
+        let pairs = second.map_or(0, |_| stream.halves.len());
+        work::spend(pairs.saturating_mul(PAIR));
         for first in stream.halves.iter().filter(|_| second.is_some()) {
             let halves = [Some(*first), second].into_iter().flatten();
             for joined in char::decode_utf16(halves).flatten() {
@@ -498,6 +501,9 @@ impl Stream {
         }
     }
 }
+
+/// Work steps for reading two halves as one character.
+const PAIR: usize = 32;
 
 /// Number of the text that goes across from the end of one to the beginning of the next.
 const ACROSS: u32 = u32::MAX - 1;

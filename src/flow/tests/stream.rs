@@ -223,6 +223,24 @@ fn thoughts_of_litellm_are_texts_in_pieces() {
 }
 
 #[test]
+fn reading_each_half_of_a_character_with_each_other_is_counted_work() {
+    let guard = guard(LOOKS);
+    let says = |half: u32| {
+        let delta = format!(r#"{{"content":"\u{half:04x}"}}"#);
+        format!(
+            "data: {{\"choices\":[{{\"index\":0,\"delta\":{delta},\"finish_reason\":null}}]}}\n\n"
+        )
+    };
+    let firsts: String = (0xD840..0xDB40).map(says).collect();
+    let second = says(0xDC69);
+    for (seconds, code) in [(1, Value::Null), (1_000, json!("AG2015"))] {
+        let answer = firsts.clone() + &second.repeat(seconds) + "data: [DONE]\n\n";
+        let seen = ask(&guard, answer.as_bytes(), &[]);
+        assert_eq!(record(&seen)["code"], code, "{seconds}");
+    }
+}
+
+#[test]
 fn a_character_that_is_cut_in_two_halves_hides_nothing() {
     let policy = format!(
         "{LOOKS}  - {{ id: to, match: {{ tool: send }}, when: {{ args.to: {{ contains: swans }} }}, action: deny }}\n"
