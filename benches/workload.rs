@@ -177,10 +177,10 @@ pub fn question_with_tools(count: usize) -> Vec<u8> {
     let tool = |number: usize| {
         json!({"type": "function", "function": {
             "name": format!("tool_{number}"),
-            "description": prose(280),
+            "description": format!("Tool {number} of the editor. {}", prose(260)),
             "strict": true,
             "parameters": {"type": "object", "additionalProperties": false, "properties": {
-                "path": text("The absolute path of the file that is read or written."),
+                "path": text(&format!("The absolute path of the file that tool {number} reads or writes.")),
                 "pattern": text("What is looked for, as a regular expression."),
                 "mode": {"type": "string", "enum": ["content", "names", "count"], "description": "What is given back."},
                 "limit": {"type": "integer", "minimum": 1, "maximum": 2000, "description": "Most lines of the output."},

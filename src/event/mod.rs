@@ -19,7 +19,8 @@ pub use names::PROTOCOL_NAMES;
 pub(crate) use naming::NAME_MEMBERS;
 pub use naming::{NamedNode, NodeName, each_named};
 pub use reading::{
-    APPROVAL_KEY, Attachments, Models, Pending, Problem, Reading, RpcMessage, Usage,
+    APPROVAL_KEY, Attachments, KnownTexts, Models, Pending, Problem, Reading, RpcMessage, TextRun,
+    Usage,
 };
 pub use redaction::{Redaction, Replacement};
 

@@ -1,14 +1,15 @@
 //! Names of the values of data that has come before. An agent sends the schemas of its tools, and the arguments and results of
 //! earlier calls, with every request: what their values go by is found once.
 //!
-//! Data is known by its bytes, all of which are compared: nothing is taken for anything else.
+//! Data is known by the element of the body in which it lies, if that has come before, or by its bytes, all of which are compared:
+//! nothing is taken for anything else.
 
 use super::naming::{NamedNode, NodeName};
 use super::{Class, Form, Text};
 use crate::wire::json::{NodeId, Value};
 use crate::wire::slot_hash;
-use crate::wire::span::{index, offset};
-use std::cell::RefCell;
+use crate::wire::span::index;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// Bytes of data that is kept at most, and its values and keys. More is named each time: it seldom comes again.
@@ -25,6 +26,8 @@ const CAPACITY: usize = 2 << 20;
 const NONE: u16 = u16::MAX;
 
 thread_local! {
+    /// Data whose names were ever kept: no two of a worker have the same number.
+    static NUMBERED: Cell<u64> = const { Cell::new(0) };
     static CACHE: RefCell<NameCache> = RefCell::default();
 }
 
@@ -45,8 +48,15 @@ struct Slot {
 
 /// The names of one value and of all that it holds, in the order of the bytes.
 pub(super) struct KnownNames {
+    /// Its number: no other data of a worker has it.
+    pub(super) id: u64,
+    /// Its bytes; none if it is known by the element.
     bytes: Box<[u8]>,
     names: Box<[KnownName]>,
+    /// How many values are texts.
+    texts: usize,
+    /// Bytes of these texts as they are written, strings with their quotes.
+    pub(super) length: usize,
     /// Steps that it took to find them.
     pub(super) steps: u64,
 }
@@ -95,29 +105,36 @@ impl KnownName {
 }
 
 impl KnownNames {
+    /// Bytes of what is kept.
+    fn size(&self) -> usize {
+        self.bytes.len().saturating_add(size_of_val(&*self.names))
+    }
+
     /// The names, one for each value and key.
     pub(super) fn names(&self) -> &[KnownName] {
         &self.names
     }
 
-    /// The texts in data of the same bytes, each with its names.
-    pub(super) fn texts(&self, root: NodeId, class: Class) -> impl Iterator<Item = Text> {
-        let place = move |at: u32| NodeId {
-            node: root.node.saturating_add(at),
+    /// Adds the texts in data of the same bytes, each with its names.
+    pub(super) fn add_texts(&self, root: NodeId, class: Class, texts: &mut Vec<Text>) {
+        let place = |at: u32| NodeId {
+            node: root.node.wrapping_add(at),
             ..root
         };
-        let part = move |at: u16| (at != NONE).then(|| place(u32::from(at)));
-        let texts = (0u32..).zip(&self.names);
-        texts.filter_map(move |(at, name)| {
-            Some(Text {
-                place: place(at),
-                class,
-                form: name.form?,
-                key: part(name.nearest),
-                over: part(name.over),
-                is_data: false,
-            })
-        })
+        let part = |at: u16| (at != NONE).then(|| place(u32::from(at)));
+        texts.reserve(self.texts);
+        for (at, name) in (0u32..).zip(&self.names) {
+            if let Some(form) = name.form {
+                texts.push(Text {
+                    place: place(at),
+                    class,
+                    form,
+                    key: part(name.nearest),
+                    over: part(name.over),
+                    is_data: false,
+                });
+            }
+        }
     }
 }
 
@@ -125,10 +142,19 @@ impl KnownNames {
 pub(super) enum Known {
     /// It has come before, and these are the names.
     Names(Rc<KnownNames>),
-    /// It came the last time that anything fell into its slot: its names are worth keeping under this fingerprint.
-    Again(u64),
+    /// It has come before: its names are worth keeping.
+    Again(Again),
     /// Nothing, or it is too large to be kept.
     Nothing,
+}
+
+/// How data is known that has come before.
+#[derive(Clone, Copy)]
+pub(super) enum Again {
+    /// By the element in which it lies.
+    InElement,
+    /// By its bytes, in the slot of this fingerprint.
+    Bytes(u64),
 }
 
 /// Looks a value up. A value that is not known counts as seen from here on.
@@ -137,14 +163,21 @@ pub(super) fn look_up(root: Value<'_>) -> Known {
     if bytes.len() > MAX_BYTES || node_count(root) > MAX_NODES {
         return Known::Nothing;
     }
+    if let Some((element, at)) = root.known_element() {
+        match element.recall(at) {
+            Some(known) => return Known::Names(known),
+            None if element.can_remember() => return Known::Again(Again::InElement),
+            None => {}
+        }
+    }
     CACHE.with_borrow_mut(|cache| {
-        let fingerprint = fingerprint(bytes);
+        let fingerprint = slot_hash::fingerprint(bytes);
         let Some(slot) = cache.slot(fingerprint) else {
             return Known::Nothing;
         };
         match &slot.known {
             Some(known) if *known.bytes == *bytes => Known::Names(Rc::clone(known)),
-            _ if slot.fingerprint == fingerprint => Known::Again(fingerprint),
+            _ if slot.fingerprint == fingerprint => Known::Again(Again::Bytes(fingerprint)),
             _ => {
                 slot.fingerprint = fingerprint;
                 Known::Nothing
@@ -153,36 +186,40 @@ pub(super) fn look_up(root: Value<'_>) -> Known {
     })
 }
 
-/// Keeps the names of a value whose fingerprint came again. `None`: they are not one for each value and key in it.
+/// Keeps the names of a value that came again. `None`: they are not one for each value and key in it.
 pub(super) fn keep(
     root: Value<'_>,
-    fingerprint: u64,
+    again: Again,
     names: Vec<KnownName>,
     steps: u64,
 ) -> Option<Rc<KnownNames>> {
     if names.len() != node_count(root) {
         return None;
     }
-    let size = |known: &KnownNames| {
-        let names = size_of_val(&*known.names);
-        known.bytes.len().saturating_add(names)
-    };
+    let values = (root.place().node..).map(|node| root.doc().value(node));
+    let texts = values.zip(&names).filter(|(_, name)| name.form.is_some());
+    let lengths: Vec<usize> = texts.map(|(value, _)| value.span().len()).collect();
+    let id = NUMBERED.get().wrapping_add(1);
+    NUMBERED.set(id);
     let known = Rc::new(KnownNames {
-        bytes: root.raw().into(),
+        id,
+        bytes: match again {
+            Again::InElement => Box::default(),
+            Again::Bytes(_) => root.raw().into(),
+        },
+        texts: lengths.len(),
+        length: lengths.iter().sum(),
         names: names.into(),
         steps,
     });
-    CACHE.with_borrow_mut(|cache| {
-        let more = size(&known);
-        if cache.held.saturating_add(more) > CAPACITY {
-            *cache = NameCache::default();
+    match (again, root.known_element()) {
+        (Again::Bytes(fingerprint), _) => {
+            CACHE.with_borrow_mut(|cache| cache.keep(fingerprint, &known));
         }
-        let slot = cache.slot(fingerprint)?;
-        let before = slot.known.replace(Rc::clone(&known));
-        let less = before.map_or(0, |before| size(&before));
-        cache.held = cache.held.saturating_add(more).saturating_sub(less);
-        Some(known)
-    })
+        (Again::InElement, Some((element, at))) => element.remember(at, &known),
+        (Again::InElement, None) => {}
+    }
+    Some(known)
 }
 
 /// Values and keys in a value, itself included.
@@ -197,19 +234,18 @@ impl NameCache {
         }
         self.slots.get_mut(slot_hash::slot(fingerprint, SLOTS))
     }
-}
 
-/// Places of data that are read to tell it from other data.
-const SAMPLES: usize = 8;
-
-/// Number that data which came before has again, and other data seldom.
-fn fingerprint(bytes: &[u8]) -> u64 {
-    let apart = bytes.len().wrapping_div(SAMPLES).max(1);
-    let starts = (0..bytes.len()).step_by(apart).take(SAMPLES);
-    let samples = starts.filter_map(|start| bytes.get(start..)?.first_chunk::<8>());
-    let last = bytes.last_chunk::<8>();
-    let length = u64::from(offset(bytes.len()));
-    slot_hash::mix(length, samples.chain(last))
+    fn keep(&mut self, fingerprint: u64, known: &Rc<KnownNames>) {
+        let more = known.size();
+        if self.held.saturating_add(more) > CAPACITY {
+            *self = NameCache::default();
+        }
+        if let Some(slot) = self.slot(fingerprint) {
+            let before = slot.known.replace(Rc::clone(known));
+            let less = before.map_or(0, |before| before.size());
+            self.held = self.held.saturating_add(more).saturating_sub(less);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -312,16 +348,6 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_anywhere_in_a_few_bytes_has_another_fingerprint() {
-        let data = br#"{"path":"/srv/app/src/part_10.rs","limit":200}"#;
-        for at in 0..data.len() {
-            let mut other = *data;
-            other[at] ^= 1;
-            assert_ne!(fingerprint(data), fingerprint(&other), "{at}");
-        }
-    }
-
-    #[test]
     fn what_is_large_and_more_than_two_mebibytes_is_not_kept() {
         let large = format!("\"{}\"", "a".repeat(MAX_BYTES));
         let many = format!("[{}1]", "1,".repeat(MAX_NODES));
@@ -346,7 +372,7 @@ mod tests {
                     .slots
                     .iter()
                     .filter_map(|slot| slot.known.as_ref())
-                    .map(|known| known.bytes.len() + size_of_val(&*known.names))
+                    .map(|known| known.size())
                     .sum();
                 assert_eq!(held, cache.held, "{number}");
                 assert!(held <= CAPACITY, "{number}");

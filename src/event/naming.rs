@@ -277,24 +277,31 @@ pub fn each_named<'v>(root: Value<'v>, visit: &mut dyn FnMut(NamedNode<'v>)) {
     }
 }
 
-/// Adds the texts in a value, each with its names. `class` is that of its place.
-pub(super) fn add_texts(root: Value<'_>, class: Class, texts: &mut Vec<Text>) {
-    match known_names(root) {
-        Some(known) => texts.extend(known.texts(root.place(), class)),
-        None => walk(root, &mut |named| texts.extend(Text::named(named, class))),
-    }
+/// Adds the texts in a value, each with its names. `class` is that of its place. Returns the number of the data and the length of
+/// its texts, if it has come before.
+pub(super) fn add_texts(
+    root: Value<'_>,
+    class: Class,
+    texts: &mut Vec<Text>,
+) -> Option<(u64, usize)> {
+    let Some(known) = known_names(root) else {
+        walk(root, &mut |named| texts.extend(Text::named(named, class)));
+        return None;
+    };
+    known.add_texts(root.place(), class, texts);
+    Some((known.id, known.length))
 }
 
 /// The names in a value that has come before.
 fn known_names(root: Value<'_>) -> Option<Rc<KnownNames>> {
     let known = match name_cache::look_up(root) {
         Known::Names(known) => known,
-        Known::Again(fingerprint) => {
+        Known::Again(again) => {
             let mut names = Vec::new();
             let ((), steps) = work::count(|| {
                 walk(root, &mut |named| names.extend(KnownName::of(named, root)));
             });
-            name_cache::keep(root, fingerprint, names, steps)?
+            name_cache::keep(root, again, names, steps)?
         }
         Known::Nothing => return None,
     };

@@ -172,7 +172,7 @@ impl Flow {
         force: Enforcement,
     ) -> HalfDecision {
         self.exchange.read(direction, Coverage::Full);
-        let size = json.length(reading.texts.iter().map(|text| text.place));
+        let size = reading.length(json);
         self.count_text(direction, size);
         let excess = (size > 0 && self.has_too_much_text()).then(|| Problem {
             code: codes::AG2004,

@@ -7,10 +7,11 @@
 use super::scalar::Spelling;
 use super::text_hash::TextHash;
 use super::text_scan::MatchKinds;
-use crate::event::{Direction, Form, Text};
+use crate::event::{Direction, Event, Form, KnownTexts, Reading, Text, TextRun};
 use crate::wire::json::{JsonBody, NodeId};
 use crate::wire::slot_hash;
 use crate::wire::span::Span;
+use std::ops::Range;
 
 /// Bytes of a slot without its steps: with them it is a line of the processor's cache.
 const BYTES: usize = 60;
@@ -25,16 +26,21 @@ const HASH: usize = 24;
 const VALUES: u32 = 1 << 20;
 const IS_NAMED: u64 = 1 << 20;
 
+/// Beside the number of several texts: they are of known data.
+const IS_KNOWN: u64 = 1 << 63;
+
 /// Flag of several texts: no text alone has it.
 const TOGETHER: u8 = 0x80;
 
 /// Flag of a text that was not decoded, beside the length of a name: it is shorter than a slot.
 const ESCAPED: u8 = 0x80;
 
-/// As many as the tools and turns of some dozens of conversations have different texts: 128 KiB.
-const SLOTS: usize = 2048;
+/// As many as the tools and turns of some dozens of conversations have different texts; so many of them may have one hash: 128 KiB.
+const SETS: usize = 512;
+const WAYS: usize = 4;
 
-/// Texts in which one policy's scans found nothing. A text that falls into another's slot takes its place.
+/// Texts in which one policy's scans found nothing, in sets of one hash, the latest ones first. Where there is no place for one
+/// more, the last is forgotten.
 #[derive(Debug)]
 pub(crate) struct NegativeCache {
     slots: Vec<Slot>,
@@ -48,7 +54,7 @@ struct Slot {
 }
 
 /// A text or its hash, the name that it stands under, and how it was scanned: the flags, their lengths, both of them, zeros. Or
-/// several texts that lie together: the flags, no lengths, the hash of the bytes and that of what the texts are in them.
+/// several texts that lie together: the flags, no lengths, the hash of what they are known by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CachedMiss([u8; BYTES]);
 
@@ -60,7 +66,7 @@ impl Default for NegativeCache {
                     text: CachedMiss([0; BYTES]),
                     steps: 0
                 };
-                SLOTS
+                SETS.saturating_mul(WAYS)
             ],
         }
     }
@@ -69,15 +75,19 @@ impl Default for NegativeCache {
 impl NegativeCache {
     /// Returns the steps that the scan of a text took, if it is known.
     pub(crate) fn steps_of(&self, text: &CachedMiss) -> Option<u64> {
-        let slot = self.slots.get(text.slot())?;
-        (slot.text == *text).then_some(slot.steps.into())
+        let mut set = self.slots.get(text.set())?.iter();
+        let slot = set.find(|slot| slot.text == *text)?;
+        Some(slot.steps.into())
     }
 
     pub(crate) fn keep(&mut self, text: CachedMiss, steps: u64) {
-        if let Some(slot) = self.slots.get_mut(text.slot())
+        if let Some(set) = self.slots.get_mut(text.set())
             && let Ok(steps) = u32::try_from(steps)
         {
-            *slot = Slot { text, steps };
+            set.rotate_right(1);
+            if let [first, ..] = set {
+                *first = Slot { text, steps };
+            }
         }
     }
 }
@@ -118,66 +128,113 @@ impl CachedMiss {
         Some(Self(slot))
     }
 
-    /// Several texts by the bytes in which they and their names lie, and by which values in there they are. `None`: they are
-    /// not in one document, or further apart than `most` bytes, from which the bytes are taken off.
+    /// Several texts: those of [known data](KnownTexts) by its number, others by the bytes in which they and their names lie, and
+    /// by which values in there they are. `None`: such others are not in one document, or further apart than `most` bytes, from
+    /// which the bytes are taken off.
     pub(crate) fn of_texts(
-        texts: &[Text],
+        event: &Event,
+        reading: &Reading,
         json: &JsonBody<'_>,
-        direction: Direction,
         wants: MatchKinds,
         hash: &TextHash,
-        values: &mut Vec<[u8; 8]>,
+        words: &mut Vec<[u8; 8]>,
         most: &mut usize,
     ) -> Option<Self> {
-        let reference = texts.first()?.place;
-        let (mut first, mut last) = (reference.node, reference.node);
-        let mut is_one_document = true;
-        let mut at = |place: NodeId| {
-            is_one_document &= place.doc == reference.doc;
-            first = first.min(place.node);
-            last = last.max(place.node);
-            u64::from(place.node.wrapping_sub(reference.node) & (VALUES - 1))
-        };
-        values.clear();
-        values.extend(texts.iter().map(|text| {
-            let mut value = at(text.place);
-            if let Some(key) = text.key {
-                value |= IS_NAMED << 20 | at(key) << 20;
-            }
-            if let Some(over) = text.over {
-                value |= IS_NAMED << 41 | at(over) << 41;
-            }
-            value |= u64::from(text.form == Form::Number) << 62;
-            value |= u64::from(text.may_be_data(direction)) << 63;
-            value.to_le_bytes()
-        }));
-        if !is_one_document || last.checked_sub(first)? >= VALUES {
+        words.clear();
+        let mut are_known = true;
+        reading.each_run(event.texts.clone(), &mut |run| {
+            let others = match run {
+                TextRun::Known(known) => match as_known(reading, known, event.direction) {
+                    Some(known) => return words.extend(known),
+                    None => known.texts.clone(),
+                },
+                TextRun::Others(texts) => texts,
+            };
+            let others = reading.texts_of(others);
+            are_known =
+                are_known && add_words(others, json, event.direction, hash, words, most).is_some();
+        });
+        if !are_known {
             return None;
         }
-        let doc = json.doc(reference.doc)?;
-        let bytes = Span {
-            start: doc.value(first).span().start,
-            end: doc.value(last).span().end,
-        };
-        *most = most.checked_sub(bytes.len())?;
         let mut slot = [0; BYTES];
         let (head, rest) = slot.split_first_chunk_mut::<HEAD>()?;
         head[0] = TOGETHER | wants.flags();
-        let hashes = [
-            hash.of(bytes.of(doc.bytes())),
-            hash.of(values.as_flattened()),
-        ];
-        for (to, from) in rest.chunks_mut(HASH).zip(hashes) {
-            to.get_mut(..HASH)?.copy_from_slice(&from);
-        }
+        rest.get_mut(..HASH)?
+            .copy_from_slice(&hash.of(words.as_flattened()));
         Some(Self(slot))
     }
 
-    fn slot(&self) -> usize {
+    /// Its slots.
+    fn set(&self) -> Range<usize> {
         // The last four bytes, which few texts have, may differ in a slot.
         let (words, _) = self.0.as_chunks::<8>();
-        slot_hash::slot(slot_hash::mix(0, words.iter()), SLOTS)
+        let set = slot_hash::slot(slot_hash::mix(0, words.iter()), SETS);
+        let first = set.saturating_mul(WAYS);
+        first..first.saturating_add(WAYS)
     }
+}
+
+/// What texts of known data are known by: how many there are, whether their strings may be data themselves, and which data it is.
+/// `None`: they were changed since they were added.
+fn as_known(reading: &Reading, known: &KnownTexts, direction: Direction) -> Option<[[u8; 8]; 2]> {
+    let texts = reading.texts_of(known.texts.clone());
+    let string = Text {
+        form: Form::String,
+        ..*texts.first()?
+    };
+    let is_data = u64::from(string.may_be_data(direction)) << 32;
+    let count = u64::try_from(texts.len()).ok()?;
+    let is_as_added = |text: &Text| text.class == known.class && !text.is_data;
+    let words = [IS_KNOWN | is_data | count, known.data].map(u64::to_le_bytes);
+    texts.iter().all(is_as_added).then_some(words)
+}
+
+/// Adds what texts are known by that lie beside known data: how many there are, which values they are, counted from the first,
+/// and the hash of the bytes in which they and their names lie.
+fn add_words(
+    texts: &[Text],
+    json: &JsonBody<'_>,
+    direction: Direction,
+    hash: &TextHash,
+    words: &mut Vec<[u8; 8]>,
+    most: &mut usize,
+) -> Option<()> {
+    let Some(reference) = texts.first().map(|text| text.place) else {
+        return Some(());
+    };
+    let (mut first, mut last) = (reference.node, reference.node);
+    let mut is_one_document = true;
+    let mut at = |place: NodeId| {
+        is_one_document &= place.doc == reference.doc;
+        first = first.min(place.node);
+        last = last.max(place.node);
+        u64::from(place.node.wrapping_sub(reference.node) & (VALUES - 1))
+    };
+    words.push(u64::try_from(texts.len()).ok()?.to_le_bytes());
+    words.extend(texts.iter().map(|text| {
+        let mut value = at(text.place);
+        if let Some(key) = text.key {
+            value |= IS_NAMED << 20 | at(key) << 20;
+        }
+        if let Some(over) = text.over {
+            value |= IS_NAMED << 41 | at(over) << 41;
+        }
+        value |= u64::from(text.form == Form::Number) << 62;
+        value |= u64::from(text.may_be_data(direction)) << 63;
+        value.to_le_bytes()
+    }));
+    if !is_one_document || last.checked_sub(first)? >= VALUES {
+        return None;
+    }
+    let doc = json.doc(reference.doc)?;
+    let bytes = Span {
+        start: doc.value(first).span().start,
+        end: doc.value(last).span().end,
+    };
+    *most = most.checked_sub(bytes.len())?;
+    words.extend_from_slice(hash.of(bytes.of(doc.bytes())).as_chunks().0);
+    Some(())
 }
 
 #[cfg(test)]
@@ -228,7 +285,7 @@ mod tests {
     #[test]
     fn what_takes_another_s_slot_is_not_taken_for_it() {
         let mut blanks = NegativeCache::default();
-        for number in 0..10 * SLOTS {
+        for number in 0..10 * SETS * WAYS {
             let text = number.to_string();
             let blank =
                 CachedMiss::new(&plain(&text), None, false, MatchKinds::DETECTORS, None).unwrap();

@@ -9,7 +9,7 @@ use crate::detect::literals::Literals;
 use crate::detect::normalise::Tags;
 use crate::detect::pattern::PatternSet;
 use crate::detect::{Input, NormalisedText, Scanner, pattern};
-use crate::event::{Direction, NodeName, Text, each_named};
+use crate::event::{Event, NodeName, Reading, each_named};
 use crate::wire::json::{JsonBody, NodeId, Value};
 use crate::wire::{sort, work};
 use std::ops::Range;
@@ -31,8 +31,8 @@ pub struct ScanScratch {
     blanks: NegativeCache,
     /// How long texts are known again; without it they are scanned each time.
     hash: Option<TextHash>,
-    /// What several texts are in the bytes that they share.
-    values: Vec<[u8; 8]>,
+    /// What several texts are known by together.
+    words: Vec<[u8; 8]>,
 }
 
 impl ScanScratch {
@@ -47,14 +47,15 @@ impl ScanScratch {
     /// By what several texts are known again together, if they can be.
     pub(crate) fn cached_miss(
         &mut self,
-        texts: &[Text],
+        event: &Event,
+        reading: &Reading,
         json: &JsonBody<'_>,
-        direction: Direction,
         wants: MatchKinds,
         most: &mut usize,
     ) -> Option<CachedMiss> {
         let hash = self.hash.as_ref()?;
-        CachedMiss::of_texts(texts, json, direction, wants, hash, &mut self.values, most)
+        let words = &mut self.words;
+        CachedMiss::of_texts(event, reading, json, wants, hash, words, most)
     }
 
     /// Whether it is known that nothing stands in some text. Then the steps are spent that its scan took.

@@ -177,11 +177,11 @@ impl<'b> Reader<'b> {
     fn over(json: JsonBody<'b>, direction: Direction, bounds: Bounds) -> Reader<'b> {
         let nodes = json.body().map_or(0, |doc| doc.len());
         let mut reading = Reading::new();
-        // Every fourth to eighth node of a chat body is a text, and every eighth to sixteenth has an event, so that their lists
+        // Every second to eighth node of a chat body is a text, and every eighth to sixteenth has an event, so that their lists
         // seldom grow.
         reading
             .texts
-            .reserve(index(nodes).wrapping_div(4).min(1_024));
+            .reserve(index(nodes).wrapping_div(2).min(4_096));
         let events = index(nodes).wrapping_div(16).min(256);
         if events > 4 {
             reading.events.reserve(events);

@@ -87,10 +87,18 @@ fn what_costs_too_much_is_denied_again_when_a_part_of_it_is_known() {
 
 /// Chat request that offers one tool with this schema.
 fn offering(schema: &Value) -> HttpMessage {
-    let mut body: Value = serde_json::from_slice(&chat(&["Find it."])).unwrap();
-    body["tools"] = json!([{"type": "function", "function": {
-        "name": "search", "description": prose(300), "parameters": schema,
-    }}]);
+    offering_after("Find it.", &[schema])
+}
+
+/// Chat request with a question that offers a tool with each of these schemas.
+fn offering_after(question: &str, schemas: &[&Value]) -> HttpMessage {
+    let mut body: Value = serde_json::from_slice(&chat(&[question])).unwrap();
+    let tools = schemas.iter().map(|schema| {
+        json!({"type": "function", "function": {
+            "name": "search", "description": prose(300), "parameters": schema,
+        }})
+    });
+    body["tools"] = tools.collect();
     chat_request(body.to_string().as_bytes())
 }
 
@@ -147,9 +155,16 @@ fn in_all_places(data: &Value) -> Vec<HttpMessage> {
     let parts = json!([{"role": "user", "content": [
         {"type": "text", "text": data.to_string()}, {"type": "text", "text": "and"}, {"type": "text", "text": "so on"},
     ]}]);
+    // Elements of larger bodies are known again as a whole.
+    let question = prose(1_200);
+    let schema =
+        json!({"type": "object", "properties": {"more": data, "path": {"type": "string"}}});
+    let limited = json!({"properties": {"limit": {"type": "integer", "minimum": 1}}, "more": data});
     vec![
         offering(data),
         offering(&json!({"type": "object", "properties": {"more": data}})),
+        offering_after(&question, &[&schema, &limited]),
+        offering_after(&question[1..], &[&limited, data, &schema]),
         asked(called(data)),
         asked(called(&json!({"query": data, "and": "so on"}))),
         asked(parts),
@@ -174,7 +189,13 @@ proptest! {
     #[test]
     fn a_body_is_decided_alike_whatever_came_before_it(all in prop::collection::vec(any_data(), 1..3)) {
         let requests: Vec<HttpMessage> = all.iter().flat_map(in_all_places).collect();
-        let alone: Vec<_> = requests.iter().map(|request| outcome(&guard(POLICY), request)).collect();
+        // A thread of its own has not seen anything.
+        let alone: Vec<_> = requests
+            .iter()
+            .map(|request| std::thread::scope(|scope| {
+                scope.spawn(|| outcome(&guard(POLICY), request)).join().unwrap()
+            }))
+            .collect();
         let known = guard(POLICY);
         for _ in 0..3 {
             for (request, alone) in requests.iter().zip(&alone) {

@@ -234,11 +234,7 @@ impl<'a> Context<'a> {
     /// one by one, since there are too few, or they were asked about before, or they and their names lie far apart.
     #[inline(never)]
     fn cached_miss(&self, event: &Event, asked: MatchKinds) -> Option<(CachedMiss, MatchKinds)> {
-        let texts = self
-            .reading
-            .texts
-            .get(index(event.texts.start)..index(event.texts.end))?;
-        if texts.len() < FEWEST_TEXTS {
+        if event.texts.len() < FEWEST_TEXTS {
             return None;
         }
         let scans = &mut *self.scans.borrow_mut();
@@ -254,13 +250,8 @@ impl<'a> Context<'a> {
             return None;
         }
         let scratch = &mut *self.scratch.borrow_mut();
-        let miss = scratch.cached_miss(
-            texts,
-            self.json,
-            event.direction,
-            wants,
-            &mut scans.may_hash,
-        )?;
+        let miss =
+            scratch.cached_miss(event, self.reading, self.json, wants, &mut scans.may_hash)?;
         Some((miss, wants))
     }
 

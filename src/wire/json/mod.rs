@@ -6,6 +6,7 @@
 
 mod body;
 mod canonical;
+mod element_cache;
 mod inside;
 mod number;
 mod path;
@@ -17,6 +18,7 @@ mod write;
 
 pub use body::{Edits, JsonBody, NodeId};
 pub use canonical::{Ambiguity, key_order, write_canonical};
+pub use element_cache::ScannedElement;
 pub use inside::Inside;
 pub use number::Decimal;
 pub use path::{JsonPath, PathStep};

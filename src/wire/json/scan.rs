@@ -3,6 +3,7 @@
 //! The result is a tape of nodes in document order. `{"a":[1]}` has four nodes: the object, the key `a`, the array, the
 //! number `1`.
 
+use super::element_cache::{ElementCache, Noted, ScannedElement};
 use super::string;
 use crate::wire::simd::{self, StringStops};
 use crate::wire::sort;
@@ -11,6 +12,7 @@ use crate::wire::utf8;
 use crate::wire::work;
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::rc::Rc;
 
 /// Limits of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +53,17 @@ pub(super) const LONE_SURROGATE: u8 = 2;
 #[derive(Clone, Debug, Default)]
 pub struct Tape {
     pub(super) nodes: Vec<Node>,
+    /// Elements that have come before, in the order of their bytes.
+    known: Vec<KnownElement>,
+}
+
+/// Nodes of an element whose bytes have come before.
+#[derive(Clone, Debug)]
+struct KnownElement {
+    first: u32,
+    /// Index of the node behind it.
+    end: u32,
+    element: Rc<ScannedElement>,
 }
 
 impl Tape {
@@ -62,6 +75,13 @@ impl Tape {
     /// Whether there are no nodes.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
+    }
+
+    /// Returns the element that has come before and in which a node lies, and the node's place in it.
+    pub(super) fn known_element(&self, node: u32) -> Option<(&ScannedElement, u32)> {
+        let after = self.known.partition_point(|known| known.first <= node);
+        let known = self.known.get(after.checked_sub(1)?)?;
+        (node < known.end).then(|| (&*known.element, node.wrapping_sub(known.first)))
     }
 }
 
@@ -116,6 +136,8 @@ struct OpenContainer {
     node: u32,
     /// Index on the key stack of the object's first key.
     keys: usize,
+    /// Steps for sorted keys until it began.
+    sorted: usize,
     is_object: bool,
 }
 
@@ -135,6 +157,7 @@ struct Stacks {
 
 thread_local! {
     static STACKS: Cell<Stacks> = const { Cell::new(Stacks { open: Vec::new(), keys: Vec::new() }) };
+    static ELEMENTS: Cell<ElementCache> = const { Cell::new(ElementCache::NEW) };
 }
 
 /// Maximum entries of a stack that is kept.
@@ -148,6 +171,15 @@ enum Expected {
     End,
 }
 
+/// Bytes of a document whose elements are looked up. Frames of streams and short answers have none that comes again.
+const REQUEST: usize = 1 << 10;
+
+/// Arrays and objects around an element that is looked up, at most: `{"request":{"tools":[{"functionDeclarations":[{`.
+const MAX_AROUND: usize = 6;
+
+/// After so many small elements none is looked up until a larger one was scanned.
+const MANY_SMALL: u8 = 8;
+
 /// Work steps for a node, in addition to its bytes.
 const NODE: usize = 8;
 
@@ -160,6 +192,7 @@ const SORTED: usize = 4;
 /// The first deviation from strict JSON. The content of the tape is then unspecified.
 pub fn scan(bytes: &[u8], limits: Limits, tape: &mut Tape) -> Result<(), ScanError> {
     tape.nodes.clear();
+    tape.known.clear();
     if u32::try_from(bytes.len()).is_err() {
         return Err(ScanError {
             kind: ScanErrorKind::TooLarge,
@@ -167,24 +200,32 @@ pub fn scan(bytes: &[u8], limits: Limits, tape: &mut Tape) -> Result<(), ScanErr
         });
     }
     reject_other_encodings(bytes)?;
-    // A chat body has a value per 20 to 60 bytes, the frame of a stream one per 8. The estimate only saves
-    // reallocations.
+    // A chat body has a node per 20 to 60 bytes, schemas of tools one per 12, the frame of a stream one per 8. The estimate only
+    // saves reallocations.
     let few = bytes.len().wrapping_div(8).min(64);
-    let many = bytes.len().wrapping_div(32).min(1 << 16);
+    let many = bytes.len().wrapping_div(12).min(1 << 16);
     tape.nodes.reserve(few.max(many));
     let Stacks { mut open, mut keys } = STACKS.take();
+    let mut elements = ELEMENTS.take();
     open.clear();
     keys.clear();
-    let scanned = Scanner {
+    let mut scanner = Scanner {
         bytes,
         at: 0,
         nodes: &mut tape.nodes,
+        known: &mut tape.known,
         open: &mut open,
         keys: &mut keys,
         max_depth: usize::from(limits.max_depth),
         is_in_object: false,
-    }
-    .run();
+        elements: &mut elements,
+        has_elements: bytes.len() >= REQUEST,
+        small: 0,
+        sorted: 0,
+    };
+    let scanned = scanner.run();
+    work::spend(scanner.sorted);
+    ELEMENTS.set(elements);
     if open.capacity().max(keys.capacity()) <= KEPT {
         STACKS.set(Stacks { open, keys });
     }
@@ -242,15 +283,23 @@ struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
     nodes: &'a mut Vec<Node>,
+    known: &'a mut Vec<KnownElement>,
     open: &'a mut Vec<OpenContainer>,
     keys: &'a mut Vec<SeenKey>,
     max_depth: usize,
     /// Whether the innermost open container is an object.
     is_in_object: bool,
+    elements: &'a mut ElementCache,
+    /// Whether the document is as large as those whose elements come again.
+    has_elements: bool,
+    /// Elements since the last one that may be kept.
+    small: u8,
+    /// Steps for sorted keys.
+    sorted: usize,
 }
 
 impl Scanner<'_> {
-    fn run(mut self) -> Result<(), ScanError> {
+    fn run(&mut self) -> Result<(), ScanError> {
         self.skip_white_space();
         let Some(&first) = self.bytes.get(self.at) else {
             return Err(self.error(ScanErrorKind::Empty));
@@ -336,7 +385,12 @@ impl Scanner<'_> {
                 let range = span.range();
                 self.push(NodeKind::String, range.start, range.end, flags);
             }
-            b'{' => return self.begin(true),
+            b'{' => {
+                if self.is_element() && self.small < MANY_SMALL && self.add_known() {
+                    return Ok(Expected::CommaOrClose);
+                }
+                return self.begin(true);
+            }
             b'[' => return self.begin(false),
             b't' => self.word(b"true", NodeKind::True)?,
             b'f' => self.word(b"false", NodeKind::False)?,
@@ -347,6 +401,55 @@ impl Scanner<'_> {
         Ok(self.after_value())
     }
 
+    /// Whether an object that begins or ended here is an element that may have come before.
+    fn is_element(&self) -> bool {
+        self.has_elements && !self.is_in_object && (1..=MAX_AROUND).contains(&self.open.len())
+    }
+
+    /// Adds the nodes of an element that has come before. `false`: it has not, or is nested too deep here.
+    fn add_known(&mut self) -> bool {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let Some(known) = self.elements.look_up(rest) else {
+            return false;
+        };
+        if known.depth > self.max_depth.saturating_sub(self.open.len()) {
+            return false;
+        }
+        let first = self.nodes.len();
+        self.nodes.extend(known.nodes_at(self.at, first));
+        self.sorted = self.sorted.saturating_add(known.steps);
+        self.at = self.at.wrapping_add(known.len());
+        self.add_known_element(offset(first), known);
+        true
+    }
+
+    /// Notes an element, which begins with the node `first`, so that it is known when it comes again.
+    fn note(&mut self, first: u32, sorted: usize) {
+        let before = index(first);
+        let nodes = self.nodes.get(before..).unwrap_or_default();
+        let Some(root) = nodes.first() else { return };
+        let steps = self.sorted.saturating_sub(sorted);
+        let bytes = root.span.of(self.bytes);
+        match self.elements.note(bytes, nodes, before, steps) {
+            Noted::Nothing => self.small = self.small.saturating_add(1),
+            Noted::Fingerprint => self.small = 0,
+            Noted::Element(element) => self.add_known_element(first, element),
+        }
+    }
+
+    /// The nodes from `first` on are of an element that has come before.
+    fn add_known_element(&mut self, first: u32, element: Rc<ScannedElement>) {
+        let end = offset(self.nodes.len());
+        // Elements inside of it are known by it.
+        while self.known.pop_if(|known| known.first >= first).is_some() {}
+        self.known.push(KnownElement {
+            first,
+            end,
+            element,
+        });
+        self.small = 0;
+    }
+
     fn begin(&mut self, is_object: bool) -> Result<Expected, ScanError> {
         if self.open.len() >= self.max_depth {
             return Err(self.error(ScanErrorKind::TooDeep));
@@ -354,6 +457,7 @@ impl Scanner<'_> {
         self.open.push(OpenContainer {
             node: offset(self.nodes.len()),
             keys: self.keys.len(),
+            sorted: self.sorted,
             is_object,
         });
         self.is_in_object = is_object;
@@ -386,6 +490,9 @@ impl Scanner<'_> {
         if let Some(node) = self.nodes.get_mut(index(open.node)) {
             node.span.end = end;
             node.next = next;
+        }
+        if open.is_object && self.is_element() {
+            self.note(open.node, open.sorted);
         }
         Ok(self.after_value())
     }
@@ -513,13 +620,13 @@ impl Scanner<'_> {
             let doublings = usize::try_from(count.ilog2()).unwrap_or_default();
             count.saturating_mul(doublings.saturating_mul(SORTED))
         };
-        work::spend(sorted(keys.len()));
+        self.sorted = self.sorted.saturating_add(sorted(keys.len()));
         sort::sort_by_key(keys, |key| key.hash);
         for group in keys.chunk_by(|a, b| a.hash == b.hash) {
             if group.len() < 2 {
                 continue;
             }
-            work::spend(sorted(group.len()));
+            self.sorted = self.sorted.saturating_add(sorted(group.len()));
             let mut texts: Vec<_> = group
                 .iter()
                 .filter_map(|key| nodes.get(index(key.node)))

@@ -1,6 +1,7 @@
 //! A cursor over a scanned document.
 
 use super::body::NodeId;
+use super::element_cache::ScannedElement;
 use super::number::Decimal;
 use super::pointer_cache::PointerCache;
 use super::scan::{ESCAPED, LONE_SURROGATE, Node, NodeKind, Tape};
@@ -110,6 +111,12 @@ pub struct Value<'a> {
 }
 
 impl<'a> Value<'a> {
+    /// The array's element that has come before and in which this value lies, and the value's place in it. `None`: it is not known
+    /// whether it has come before.
+    pub fn known_element(self) -> Option<(&'a ScannedElement, u32)> {
+        self.doc.tape.known_element(self.node)
+    }
+
     /// The type of the value. A key is a string.
     pub fn kind(self) -> ValueKind {
         match self.doc.node(self.node).map(|node| node.kind) {

@@ -296,3 +296,89 @@ proptest! {
         let _ = kinds(&body);
     }
 }
+
+/// The nodes or the error of a scan, and its steps.
+fn scanned(bytes: &[u8], limits: Limits) -> (Result<String, ScanError>, u64) {
+    let mut tape = Tape::default();
+    let (scanned, steps) = work::count(|| scan(bytes, limits, &mut tape));
+    (scanned.map(|()| format!("{:?}", tape.nodes)), steps)
+}
+
+/// Elements of the kind that agents send with every request, some of them nested, with many keys or escapes, or broken.
+fn any_element() -> impl Strategy<Value = String> {
+    let value = prop_oneof![
+        4 => "[a-z\u{e9}]{0,40}".prop_map(|text| format!("\"{text}\"")),
+        1 => Just(r#""a\nb\ud83d\ude00""#.to_owned()),
+        1 => (0..60usize).prop_map(|depth| "[".repeat(depth) + &"]".repeat(depth)),
+        1 => (17..40usize).prop_map(|keys| {
+            let keys: Vec<String> = (0..keys).map(|key| format!("\"k{key}\":{key}")).collect();
+            format!("{{{}}}", keys.join(","))
+        }),
+        1 => prop::sample::select(vec![r#"{"k":1,"k":2}"#, "\"\u{1}\"", "tru", "[1,]", "-0.5e3", r#""\ud800""#])
+            .prop_map(str::to_owned),
+    ];
+    (0..4u8, prop::collection::vec(value, 0..8)).prop_map(|(name, values)| {
+        let members = values.iter().enumerate();
+        let members: Vec<String> = members
+            .map(|(at, value)| format!("\"member {at}\": {value}"))
+            .collect();
+        format!(
+            r#"{{"name":"tool {name}","description":"{}",{}}}"#,
+            "what it does ".repeat(9),
+            members.join(",")
+        )
+    })
+}
+
+proptest! {
+    /// Elements that have come before, wherever they stand now, make no difference.
+    #[test]
+    fn a_document_is_scanned_alike_whatever_came_before(
+        elements in prop::collection::vec(any_element(), 1..5),
+        documents in prop::collection::vec((prop::collection::vec(0..5usize, 1..9), 0..4usize, 3..70u16), 1..12),
+    ) {
+        for (chosen, around, max_depth) in documents {
+            let chosen: Vec<&str> = chosen
+                .iter()
+                .filter_map(|at| elements.get(*at).map(String::as_str))
+                .collect();
+            let array = format!("[{}]", chosen.join(", "));
+            let document = format!(
+                r#"{}{{"pad":"{}","tools":{array}}}{}"#,
+                "[".repeat(around),
+                "-".repeat(REQUEST),
+                "]".repeat(around),
+            );
+            let limits = Limits { max_depth };
+            let now = scanned(document.as_bytes(), limits);
+            let cut = document.len().saturating_sub(around + 2);
+            let now_cut = scanned(&document.as_bytes()[..cut], limits);
+            let kept = ELEMENTS.take();
+            prop_assert_eq!(&now, &scanned(document.as_bytes(), limits));
+            prop_assert_eq!(&now_cut, &scanned(&document.as_bytes()[..cut], limits));
+            ELEMENTS.set(kept);
+        }
+    }
+}
+
+#[test]
+fn an_element_that_comes_a_third_time_is_not_scanned_again() {
+    let members: Vec<String> = (0..8)
+        .map(|at| format!("\"property {at}\":{{\"type\":\"string\"}}"))
+        .collect();
+    let element = format!("{{{}}}", members.join(","));
+    let document = format!("[\"{}\",{element}]", "-".repeat(REQUEST));
+    ELEMENTS.take();
+    for known in [false, true, true] {
+        scanned(document.as_bytes(), LIMITS).0.unwrap();
+        assert_eq!(is_known(&element), known);
+    }
+}
+
+/// Whether an element would be found.
+fn is_known(element: &str) -> bool {
+    let mut elements = ELEMENTS.take();
+    let known = elements.look_up(element.as_bytes()).is_some();
+    ELEMENTS.set(elements);
+    known
+}

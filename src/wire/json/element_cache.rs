@@ -1,0 +1,357 @@
+//! Elements of arrays that have been scanned before. An agent sends its tools and all turns of its conversation with every
+//! request: objects in `tools` or `messages` whose bytes have come before have the same nodes again, only elsewhere.
+//!
+//! An element is known by its bytes, all of which are compared: nothing is taken for anything else.
+
+use super::scan::{Node, NodeKind};
+use crate::wire::slot_hash;
+use crate::wire::span::{Span, offset};
+use std::any::Any;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// First bytes of an element that choose its set, since its end is not known when it begins. A tool's name or a call's id is in
+/// them: `{"type":"function","function":{"name":"read_file"`.
+const HEAD: usize = 128;
+
+/// Bytes of an element that is kept at most, and nodes. Scanning few nodes costs no more than finding them here.
+const MAX_BYTES: usize = u16::MAX as usize;
+const MIN_NODES: usize = 12;
+
+/// As many as the tools and turns of some dozens of conversations; so many of them may have one hash.
+const SETS: usize = 256;
+const WAYS: usize = 4;
+
+/// So many others must come to a set before one takes the place of an element that was found in it: with many of one hash that
+/// come again and again, the first are found each time, and the others cost no more than before.
+const PATIENCE: u8 = 64;
+
+/// Bytes of all that is kept. Beyond it everything is forgotten.
+const CAPACITY: usize = 2 << 20;
+
+/// Values of an element of which anything is remembered at most.
+const MAX_REMEMBERED: usize = 64;
+
+/// Elements with their nodes.
+pub(super) struct ElementCache {
+    sets: Vec<Set>,
+    /// Bytes of all that is kept.
+    held: usize,
+}
+
+impl Default for ElementCache {
+    fn default() -> ElementCache {
+        ElementCache::NEW
+    }
+}
+
+/// Elements of one hash, the latest ones first.
+#[derive(Default)]
+struct Set {
+    known: [Way; WAYS],
+    /// Fingerprints of what came last. Only what comes a second time is kept.
+    seen: [u64; WAYS],
+    /// Others that came since one of them was found.
+    others: u8,
+}
+
+#[derive(Default)]
+struct Way {
+    /// The hash of its first bytes.
+    head: u64,
+    element: Option<Rc<ScannedElement>>,
+}
+
+/// An element with its nodes: their places are counted from its first byte and node on.
+pub struct ScannedElement {
+    bytes: Box<[u8]>,
+    nodes: Box<[ElementNode]>,
+    /// Arrays and objects that are open in it at most, itself included.
+    pub(super) depth: usize,
+    /// Steps that it took to compare its keys.
+    pub(super) steps: usize,
+    /// What its readers remember of values in it, by their places.
+    remembered: RefCell<Vec<(u32, Rc<dyn Any>)>>,
+}
+
+/// A node of an element, in half the memory.
+#[derive(Clone, Copy)]
+struct ElementNode {
+    /// Its bytes, counted from the element's first one on.
+    start: u16,
+    length: u16,
+    /// Nodes that it has, itself included.
+    nodes: u16,
+    kind: NodeKind,
+    flags: u8,
+}
+
+impl std::fmt::Debug for ScannedElement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "element of {} bytes", self.bytes.len())
+    }
+}
+
+/// What is kept of an element.
+pub(super) enum Noted {
+    /// Nothing, for its size.
+    Nothing,
+    /// That it came.
+    Fingerprint,
+    /// All of it.
+    Element(Rc<ScannedElement>),
+}
+
+impl ElementCache {
+    /// Nothing is known.
+    pub(super) const NEW: ElementCache = ElementCache {
+        sets: Vec::new(),
+        held: 0,
+    };
+
+    /// Returns the element with which these bytes begin, if it is known.
+    pub(super) fn look_up(&mut self, rest: &[u8]) -> Option<Rc<ScannedElement>> {
+        let head = head(rest)?;
+        let set = self.sets.get_mut(slot_hash::slot(head, SETS))?;
+        let mut ways = set.known.iter().filter(|way| way.head == head);
+        let known = ways.find_map(|way| {
+            let element = way.element.as_ref();
+            element.filter(|element| rest.starts_with(&element.bytes))
+        })?;
+        set.others = 0;
+        Some(Rc::clone(known))
+    }
+
+    /// Notes an element that was scanned: its bytes, and its nodes as they stand in the tape behind `before` others. `steps` were
+    /// spent to compare its keys.
+    pub(super) fn note(
+        &mut self,
+        bytes: &[u8],
+        nodes: &[Node],
+        before: usize,
+        steps: usize,
+    ) -> Noted {
+        if nodes.len() < MIN_NODES || bytes.len() > MAX_BYTES {
+            return Noted::Nothing;
+        }
+        let Some(head) = head(bytes) else {
+            return Noted::Nothing;
+        };
+        let Some(set) = self.set(head) else {
+            return Noted::Nothing;
+        };
+        let is_full = set.known.iter().all(|way| way.element.is_some());
+        if is_full && set.others < PATIENCE {
+            set.others = set.others.saturating_add(1);
+            return Noted::Fingerprint;
+        }
+        let fingerprint = slot_hash::fingerprint(bytes);
+        if !set.seen.contains(&fingerprint) {
+            push(&mut set.seen, fingerprint);
+            return Noted::Fingerprint;
+        }
+        let known = ScannedElement::new(bytes, nodes, before, steps);
+        known.map_or(Noted::Nothing, |known| self.keep(head, Rc::new(known)))
+    }
+
+    #[inline(never)]
+    fn keep(&mut self, head: u64, element: Rc<ScannedElement>) -> Noted {
+        let more = element.size();
+        if self.held.saturating_add(more) > CAPACITY {
+            *self = ElementCache::NEW;
+        }
+        if let Some(set) = self.set(head) {
+            set.others = 0;
+            let way = Way {
+                head,
+                element: Some(Rc::clone(&element)),
+            };
+            let replaced = push(&mut set.known, way).element;
+            let less = replaced.map_or(0, |replaced| replaced.size());
+            self.held = self.held.saturating_add(more).saturating_sub(less);
+        }
+        Noted::Element(element)
+    }
+
+    fn set(&mut self, head: u64) -> Option<&mut Set> {
+        if self.sets.is_empty() {
+            self.sets.resize_with(SETS, Set::default);
+        }
+        self.sets.get_mut(slot_hash::slot(head, SETS))
+    }
+}
+
+/// Puts something before all others. Returns the last of these, for which there is no place.
+fn push<T>(list: &mut [T; WAYS], first: T) -> T {
+    list.rotate_right(1);
+    let [place, ..] = list;
+    std::mem::replace(place, first)
+}
+
+impl ScannedElement {
+    #[inline(never)]
+    fn new(bytes: &[u8], nodes: &[Node], before: usize, steps: usize) -> Option<ScannedElement> {
+        let start = nodes.first()?.span.start;
+        let nodes = (offset(before)..).zip(nodes);
+        let nodes = nodes.map(|(at, node)| {
+            Some(ElementNode {
+                start: u16::try_from(node.span.start.checked_sub(start)?).ok()?,
+                length: u16::try_from(node.span.len()).ok()?,
+                nodes: u16::try_from(node.next.checked_sub(at)?).ok()?,
+                kind: node.kind,
+                flags: node.flags,
+            })
+        });
+        let nodes: Box<[ElementNode]> = nodes.collect::<Option<_>>()?;
+        Some(ScannedElement {
+            bytes: bytes.into(),
+            depth: depth(&nodes),
+            nodes,
+            steps,
+            remembered: RefCell::default(),
+        })
+    }
+
+    /// Length in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The nodes of the same element at another place: `at` bytes behind the document's first, and behind `before` nodes.
+    pub(super) fn nodes_at(&self, at: usize, before: usize) -> impl Iterator<Item = Node> {
+        let (start, first) = (offset(at), offset(before));
+        (first..).zip(&self.nodes).map(move |(number, node)| {
+            let start = start.wrapping_add(u32::from(node.start));
+            Node {
+                span: Span {
+                    start,
+                    end: start.wrapping_add(u32::from(node.length)),
+                },
+                next: number.wrapping_add(u32::from(node.nodes)),
+                kind: node.kind,
+                flags: node.flags,
+            }
+        })
+    }
+
+    /// Returns what is remembered of the value at a place.
+    pub fn recall<T: Any>(&self, at: u32) -> Option<Rc<T>> {
+        let remembered = self.remembered.borrow();
+        let (_, what) = remembered.iter().find(|(place, _)| *place == at)?;
+        Rc::clone(what).downcast().ok()
+    }
+
+    /// Whether something may be remembered of another value.
+    pub fn can_remember(&self) -> bool {
+        self.remembered.borrow().len() < MAX_REMEMBERED
+    }
+
+    /// Remembers something of the value at a place, which follows from the element's bytes alone.
+    pub fn remember<T: Any>(&self, at: u32, what: &Rc<T>) {
+        let what = Rc::clone(what);
+        self.remembered.borrow_mut().push((at, what));
+    }
+
+    fn size(&self) -> usize {
+        self.bytes.len().saturating_add(size_of_val(&*self.nodes))
+    }
+}
+
+/// The hash of an element's first bytes. `None`: it is too short to be kept.
+fn head(bytes: &[u8]) -> Option<u64> {
+    let head = bytes.first_chunk::<HEAD>()?;
+    Some(slot_hash::mix(0, head.as_chunks::<8>().0.iter()))
+}
+
+/// Arrays and objects that are open at most.
+fn depth(nodes: &[ElementNode]) -> usize {
+    let mut ends: Vec<usize> = Vec::new();
+    let mut depth = 0;
+    for (at, node) in nodes.iter().enumerate() {
+        while ends.pop_if(|end| *end <= at).is_some() {}
+        if matches!(node.kind, NodeKind::Array | NodeKind::Object) {
+            ends.push(at.saturating_add(usize::from(node.nodes)));
+            depth = depth.max(ends.len());
+        }
+    }
+    depth
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::json::{JsonBody, Limits};
+
+    /// An element of some size; all begin alike.
+    fn element(number: usize, length: usize) -> String {
+        let members: Vec<String> = (0..MIN_NODES).map(|at| format!("\"{at}\":{at}")).collect();
+        let members = members.join(",");
+        format!("{{\"about\":\"{}{number}\",{members}}}", "-".repeat(length))
+    }
+
+    fn note(cache: &mut ElementCache, element: &str) -> Noted {
+        let body = JsonBody::scan(element.as_bytes(), Limits { max_depth: 8 }, 0).unwrap();
+        let body = body.body().unwrap();
+        cache.note(element.as_bytes(), &body.tape.nodes, 0, 0)
+    }
+
+    fn known(cache: &mut ElementCache, elements: &[String]) -> usize {
+        let known = elements.iter().filter(|element| {
+            let found = cache.look_up(element.as_bytes());
+            found.is_some_and(|found| *found.bytes == *element.as_bytes())
+        });
+        known.count()
+    }
+
+    #[test]
+    fn elements_that_begin_alike_do_not_drive_each_other_out_while_they_come() {
+        let elements: Vec<String> = (10..30).map(|number| element(number, 2 * HEAD)).collect();
+        let mut cache = ElementCache::NEW;
+        for round in 0..20 {
+            for element in &elements {
+                if cache.look_up(element.as_bytes()).is_none() {
+                    note(&mut cache, element);
+                }
+            }
+            assert!(round < 2 || known(&mut cache, &elements) == WAYS, "{round}");
+        }
+        // When they come no more, others take their places.
+        let others: Vec<String> = (100..104).map(|number| element(number, 2 * HEAD)).collect();
+        for _ in 0..=usize::from(PATIENCE) {
+            for element in &others {
+                if cache.look_up(element.as_bytes()).is_none() {
+                    note(&mut cache, element);
+                }
+            }
+        }
+        assert!(known(&mut cache, &others) > 0);
+    }
+
+    #[test]
+    fn short_and_large_elements_and_more_than_two_mebibytes_are_not_kept() {
+        let mut cache = ElementCache::NEW;
+        let short = r#"{"a":1,"b":2,"c":3,"d":4,"e":5,"f":6}"#.to_owned();
+        for element in [short, element(1, MAX_BYTES)] {
+            for _ in 0..3 {
+                assert!(matches!(note(&mut cache, &element), Noted::Nothing));
+            }
+        }
+        for number in 0..200 {
+            let element = format!("{}", element(number, 60_000)).replacen(
+                "about",
+                &format!("about {number}"),
+                1,
+            );
+            note(&mut cache, &element);
+            note(&mut cache, &element);
+            let ways = cache.sets.iter().flat_map(|set| &set.known);
+            let held: usize = ways
+                .filter_map(|way| way.element.as_ref())
+                .map(|known| known.size())
+                .sum();
+            assert_eq!(held, cache.held, "{number}");
+            assert!(held <= CAPACITY, "{number}");
+            assert_eq!(known(&mut cache, &[element]), 1, "{number}");
+        }
+    }
+}
