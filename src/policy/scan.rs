@@ -4,7 +4,7 @@ use super::embedded_data::EmbeddedData;
 use super::negative_cache::{CachedMiss, NegativeCache};
 use super::scalar::Spelling;
 use super::text_hash::TextHash;
-use super::text_scan::{KeptScan, MatchKinds, TextScan};
+use super::text_scan::{KeptScan, KeptScans, MatchKinds, TextScan};
 use crate::detect::literals::Literals;
 use crate::detect::normalise::Tags;
 use crate::detect::pattern::PatternSet;
@@ -229,7 +229,7 @@ pub(crate) type NamePlaces = [Option<NodeId>; 2];
 #[derive(Debug, Default)]
 pub struct Scans {
     /// Those of the body's texts, with what goes over several of them; as long as their list once the first is asked for.
-    pub(crate) list: Vec<KeptScan>,
+    pub(crate) texts: KeptScans,
     /// Bytes of the body that may still be hashed for several texts together: each byte a few times, however the texts lie.
     pub(crate) may_hash: usize,
     /// What values go by that are asked about as values, by document; made when the first is asked about.

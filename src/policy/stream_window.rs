@@ -2,7 +2,7 @@
 //! held back. Whole texts and texts in pieces have the same findings.
 
 use super::cross_text::SHORTEST_WITHOUT_SPACE;
-use super::text_scan::{KeptScan, MatchKinds, TextScan, TextSpans};
+use super::text_scan::{KeptScan, KeptScans, MatchKinds, TextScan, TextSpans};
 use crate::detect::normalise::stable_len;
 use crate::detect::scan::{LOOK_BEHIND, Tables};
 use crate::detect::{Ending, Finding, Input};
@@ -74,8 +74,10 @@ pub struct Settled {
 impl Settled {
     /// What was found, for whoever evaluates a body whose only text is this part.
     pub fn scans(&mut self) -> Scans {
+        let mut texts = KeptScans::new(1);
+        texts.put(0, std::mem::take(&mut self.scan));
         Scans {
-            list: vec![std::mem::take(&mut self.scan)],
+            texts,
             ..Scans::default()
         }
     }

@@ -1,6 +1,7 @@
 //! What was looked for in one text, and what was found.
 
 use crate::detect::Finding;
+use crate::wire::span::{index, offset};
 use std::ops::Range;
 
 /// What rules look for in texts; which of it is asked of a text depends on the half of the exchange it stands in.
@@ -92,32 +93,9 @@ impl KeptScan {
         MatchKinds::of_flags(wants.flags() & !self.looked)
     }
 
-    /// Whether detectors looked.
-    pub(crate) fn is_detected(&self) -> bool {
-        self.looked & MatchKinds::DETECTORS.flags() != 0
-    }
-
-    /// Whether nothing was looked for yet, and nothing is known.
-    pub(crate) fn is_new(&self) -> bool {
-        self.looked == 0 && self.found.is_none()
-    }
-
     /// What was found so far.
     pub(crate) fn scan(&self) -> &TextScan {
         self.found.as_deref().unwrap_or(&BLANK)
-    }
-
-    /// Whether nothing was found by what was looked for, and nothing was left out.
-    pub(crate) fn holds_nothing(&self) -> bool {
-        self.found.is_none()
-    }
-
-    /// Notes that nothing stands in the text, as far as it was looked at.
-    pub(crate) fn blank(&mut self, looked: MatchKinds, incomplete: bool) {
-        if incomplete {
-            return self.extend(looked, |scan| scan.incomplete = true);
-        }
-        self.looked |= looked.flags();
     }
 
     /// Looks for more.
@@ -132,6 +110,127 @@ impl KeptScan {
             self.found = Some(Box::new(found));
         }
     }
+}
+
+/// What is known of a body's texts, of which there may be thousands.
+#[derive(Debug, Default)]
+pub(crate) struct KeptScans {
+    /// What was looked for in each text, as [`MatchKinds::flags`]; behind these three bits where in `found` its scan is, counted from 1.
+    texts: Vec<u32>,
+    /// Texts in which anything was found.
+    found: Vec<FoundScan>,
+}
+
+/// The scan of the text with this number; `None` while it goes on.
+#[derive(Debug)]
+struct FoundScan {
+    text: usize,
+    scan: Option<Box<TextScan>>,
+}
+
+/// Bits of what was looked for.
+const LOOKED: u32 = 3;
+
+impl KeptScans {
+    /// So many texts of which nothing is known.
+    pub(crate) fn new(texts: usize) -> KeptScans {
+        KeptScans {
+            texts: vec![0; texts],
+            found: Vec::new(),
+        }
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+
+    fn texts_of(&self, texts: &Range<u32>) -> &[u32] {
+        let texts = self.texts.get(index(texts.start)..index(texts.end));
+        texts.unwrap_or_default()
+    }
+
+    /// Whether nothing was looked for yet in these texts, and nothing is known of them.
+    pub(crate) fn are_new(&self, texts: &Range<u32>) -> bool {
+        self.texts_of(texts).iter().all(|text| *text == 0)
+    }
+
+    /// Whether nothing was found in these texts by what was looked for, and nothing was left out.
+    pub(crate) fn hold_nothing(&self, texts: &Range<u32>) -> bool {
+        self.texts_of(texts).iter().all(|text| text >> LOOKED == 0)
+    }
+
+    /// Notes that nothing stands in these texts, as far as they were looked at.
+    pub(crate) fn blank(&mut self, texts: &Range<u32>, looked: MatchKinds, incomplete: bool) {
+        if incomplete {
+            for text in texts.clone() {
+                self.change(text, |kept| kept.extend(looked, |scan| scan.incomplete = true));
+            }
+            return;
+        }
+        let texts = self.texts.get_mut(index(texts.start)..index(texts.end));
+        for text in texts.unwrap_or_default() {
+            *text |= u32::from(looked.flags());
+        }
+    }
+
+    /// What was found so far in a text.
+    pub(crate) fn scan(&self, text: u32) -> &TextScan {
+        let place = self.texts.get(index(text)).and_then(|text| place(*text));
+        let found = place.and_then(|place| self.found.get(place)?.scan.as_deref());
+        found.unwrap_or(&BLANK)
+    }
+
+    /// Takes out what is known of a text, to be [put back](KeptScans::put).
+    pub(crate) fn take(&mut self, text: u32) -> KeptScan {
+        let text = self.texts.get(index(text)).copied().unwrap_or_default();
+        let [looked, ..] = (text & ((1 << LOOKED) - 1)).to_le_bytes();
+        let found = place(text).and_then(|place| self.found.get_mut(place)?.scan.take());
+        KeptScan { looked, found }
+    }
+
+    /// Puts back what was taken out, with more in it.
+    pub(crate) fn put(&mut self, text: u32, kept: KeptScan) {
+        let number = index(text);
+        let Some(text) = self.texts.get_mut(number) else {
+            return;
+        };
+        *text |= u32::from(kept.looked);
+        let Some(scan) = kept.found else { return };
+        match place(*text).and_then(|place| self.found.get_mut(place)) {
+            Some(found) => found.scan = Some(scan),
+            None => {
+                self.found.push(FoundScan {
+                    text: number,
+                    scan: Some(scan),
+                });
+                *text |= offset(self.found.len()) << LOOKED;
+            }
+        }
+    }
+
+    /// Changes what is known of a text.
+    pub(crate) fn change(&mut self, text: u32, change: impl FnOnce(&mut KeptScan)) {
+        let mut kept = self.take(text);
+        change(&mut kept);
+        self.put(text, kept);
+    }
+
+    /// The scans of texts in which anything was found and which detectors looked at.
+    pub(crate) fn detected(&self) -> impl Iterator<Item = &TextScan> {
+        let detectors = u32::from(MatchKinds::DETECTORS.flags());
+        let is_detected = move |found: &&FoundScan| {
+            let text = self.texts.get(found.text);
+            text.is_some_and(|text| text & detectors != 0)
+        };
+        let found = self.found.iter().filter(is_detected);
+        found.filter_map(|found| found.scan.as_deref())
+    }
+}
+
+/// Where the scan of a text is, if anything was found in it.
+fn place(text: u32) -> Option<usize> {
+    index(text >> LOOKED).checked_sub(1)
 }
 
 /// What was found in one text.

@@ -51,6 +51,15 @@ pub(crate) fn plain_string_bytes(bytes: &[u8], high: &mut bool) -> usize {
     plain
 }
 
+/// Whether two blocks of 64 bytes are the same.
+#[inline(always)]
+pub(crate) fn are_equal(a: &[u8; BLOCK], b: &[u8; BLOCK]) -> bool {
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    return wasm::are_equal(a, b);
+    #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+    return a == b;
+}
+
 /// Returns whether anything ends plain content of a JSON string, and whether anything is not ASCII.
 #[inline(always)]
 fn string_stops_of_all(block: &[u8; BLOCK]) -> (bool, bool) {
@@ -556,7 +565,7 @@ mod wasm {
         i8x16_eq, i8x16_shuffle, i32x4_add, i64x2_add, i64x2_splat, u8x16_bitmask, u8x16_lt,
         u8x16_shr, u8x16_splat, u8x16_swizzle, u16x8_shl, u64x2_extmul_high_u32x4,
         u64x2_extmul_low_u32x4, u64x2_extract_lane, v128, v128_and, v128_any_true, v128_load,
-        v128_or,
+        v128_or, v128_xor,
     };
 
     /// Loads the 16 bytes from `at` on. `at` is at most `BLOCK + AFTER - 16`.
@@ -609,6 +618,13 @@ mod wasm {
     #[inline(always)]
     fn of(classes: v128, class: u8) -> v128 {
         u16x8_shl(classes, class.leading_zeros())
+    }
+
+    #[inline(always)]
+    pub(crate) fn are_equal(a: &[u8; BLOCK], b: &[u8; BLOCK]) -> bool {
+        let parts = a.as_chunks().0.iter().zip(b.as_chunks().0);
+        let differ = |all, (a, b): (&[u8; 16], &[u8; 16])| v128_or(all, v128_xor(table(a), table(b)));
+        !v128_any_true(parts.fold(u8x16_splat(0), differ))
     }
 
     /// Returns which bytes end plain content of a JSON string.

@@ -8,7 +8,7 @@ use crate::policy::evaluate::value::line;
 use crate::policy::negative_cache::CachedMiss;
 use crate::policy::scalar::{Spelling, TextValue};
 use crate::policy::scan::Scans;
-use crate::policy::text_scan::{CrossTextMatch, KeptScan, MatchKinds, TextScan};
+use crate::policy::text_scan::{CrossTextMatch, KeptScan, KeptScans, MatchKinds, TextScan};
 use crate::policy::{cross_text, embedded_data};
 use crate::wire::json::{NodeId, Value};
 use crate::wire::sorted_map::SortedMap;
@@ -122,15 +122,16 @@ impl<'a> Context<'a> {
             (None, Some(value)) if wants.detectors => scans.name_of(value),
             _ => [None; 2],
         };
-        let slot = match (text.value, text.number) {
-            (Some(list), _) if is_line => scans.lists.slot(list.place()),
+        let number = text.number.filter(|_| !is_line);
+        let kept = match (text.value, number) {
+            (Some(list), None) if is_line => scans.lists.slot(list.place()).unwrap_or(own),
             (_, Some(number)) => {
                 self.begin_scans(direction, scans);
-                scans.list.get_mut(index(number))
+                *own = scans.texts.take(number);
+                own
             }
-            _ => None,
+            _ => own,
         };
-        let kept = slot.unwrap_or(own);
         let missing = kept.missing(wants);
         if missing != MatchKinds::default() {
             let [nearest, over] = name.map(|place| self.json.value(place?));
@@ -154,7 +155,13 @@ impl<'a> Context<'a> {
                 }
             });
         }
-        kept.scan()
+        match number {
+            Some(number) => {
+                scans.texts.put(number, std::mem::take(kept));
+                scans.texts.scan(number)
+            }
+            None => kept.scan(),
+        }
     }
 
     /// What is looked for in the texts of one half of the exchange.
@@ -167,17 +174,16 @@ impl<'a> Context<'a> {
     /// Makes room for the scans of all texts of the body, with what goes over several of them.
     #[inline(never)]
     fn begin_scans(&self, direction: Direction, scans: &mut Scans) {
-        if !scans.list.is_empty() {
+        if !scans.texts.is_empty() {
             return;
         }
-        let all = self.reading.texts.len();
-        scans.list.resize_with(all, KeptScan::default);
+        scans.texts = KeptScans::new(self.reading.texts.len());
         let size = self.json.body().map_or(0, |body| body.bytes().len());
         scans.may_hash = size.saturating_mul(HASHED_AT_MOST);
         for split in self.splits(self.wants(direction, scans)) {
-            if let Some(kept) = scans.list.get_mut(index(split.text)) {
+            scans.texts.change(split.text, |kept| {
                 kept.extend(MatchKinds::default(), |scan| scan.splits.push(split));
-            }
+            });
         }
     }
 
@@ -210,7 +216,8 @@ impl<'a> Context<'a> {
             && self.scratch.borrow().spends_again(miss)
         {
             let incomplete = work::is_exhausted();
-            self.each_kept(event, |kept| kept.blank(*wants, incomplete));
+            let texts = &mut self.scans.borrow_mut().texts;
+            texts.blank(&event.texts, *wants, incomplete);
             return false;
         }
         let left = work::remaining();
@@ -219,13 +226,11 @@ impl<'a> Context<'a> {
             .clone()
             .filter_map(|number| self.text(number))
             .any(|text| self.with_scan(event.direction, &text, asked, |scan| !scan.is_blank()));
-        if let (Some((miss, _)), false) = (miss, is_hit) {
-            let mut holds_nothing = true;
-            self.each_kept(event, |kept| holds_nothing &= kept.holds_nothing());
-            if holds_nothing {
-                let steps = left.saturating_sub(work::remaining());
-                self.scratch.borrow_mut().keep(miss, steps);
-            }
+        if let (Some((miss, _)), false) = (miss, is_hit)
+            && self.scans.borrow().texts.hold_nothing(&event.texts)
+        {
+            let steps = left.saturating_sub(work::remaining());
+            self.scratch.borrow_mut().keep(miss, steps);
         }
         is_hit
     }
@@ -243,23 +248,13 @@ impl<'a> Context<'a> {
             ..asked
         });
         self.begin_scans(event.direction, scans);
-        let kept = scans
-            .list
-            .get(index(event.texts.start)..index(event.texts.end))?;
-        if !kept.iter().all(KeptScan::is_new) {
+        if !scans.texts.are_new(&event.texts) {
             return None;
         }
         let scratch = &mut *self.scratch.borrow_mut();
         let miss =
             scratch.cached_miss(event, self.reading, self.json, wants, &mut scans.may_hash)?;
         Some((miss, wants))
-    }
-
-    /// Calls `visit` with what is kept of each text of an event.
-    fn each_kept(&self, event: &Event, visit: impl FnMut(&mut KeptScan)) {
-        let list = &mut self.scans.borrow_mut().list;
-        let kept = list.get_mut(index(event.texts.start)..index(event.texts.end));
-        kept.unwrap_or_default().iter_mut().for_each(visit);
     }
 
     #[inline(never)]
@@ -316,9 +311,7 @@ impl<'a> Context<'a> {
     pub fn finding_counts(&self) -> SortedMap<Box<str>, u64> {
         let mut counts: SortedMap<Box<str>, u64> = SortedMap::new();
         let scans = self.scans.borrow();
-        let asked = |kept: &&KeptScan| !kept.holds_nothing() && kept.is_detected();
-        let scans = scans.list.iter().filter(asked).map(KeptScan::scan);
-        let findings = scans.flat_map(|scan| {
+        let findings = scans.texts.detected().flat_map(|scan| {
             let splits = scan.splits.iter().filter(|split| split.is_first);
             scan.findings
                 .iter()
