@@ -10,8 +10,8 @@ use super::explain::moment;
 use super::yaml::parse_yaml;
 use crate::diag::{Diagnostic, codes, listed, nearest};
 use crate::event::{
-    Author, Class, Direction, Event, Facts, Form, Kind, Known, Models, NodeName, Part, Principal,
-    Reading, Text, Turn, Usage, each_named,
+    Author, Class, Direction, Event, Facts, Form, Kind, Known, Models, Part, Principal, Reading,
+    Text, Turn, Usage, each_named,
 };
 use crate::policy::compiled_policy::Policy;
 use crate::policy::context::Context;
@@ -383,14 +383,11 @@ fn register(value: Value<'_>, is_data: bool, reading: &mut Reading) -> Range<u32
             Json::Number => Form::Number,
             _ => return,
         };
-        let NodeName { nearest, over, .. } = named.name;
-        let [key, over] = [nearest, over].map(|name| name.map(Value::place));
         reading.texts.push(Text {
             place: named.value.place(),
             class: Class::Text,
             form,
-            key,
-            over,
+            names: named.name.into(),
             is_data,
         });
     });

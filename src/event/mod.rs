@@ -269,24 +269,66 @@ pub struct Text {
     pub class: Class,
     /// Its JSON form.
     pub form: Form,
-    /// The name of the value, mostly its key: a name such as `ssn` is a context word for the value.
-    pub key: Option<NodeId>,
-    /// The outer name that qualifies a weak one: `account` for its `number`.
-    pub over: Option<NodeId>,
+    /// What the value goes by.
+    pub names: TextNames,
     /// Whether the text is complete and machine-written. If it is JSON, the names inside it are context words, too.
     pub is_data: bool,
 }
 
+/// Names of a text, as nodes of its document: a body may have thousands of texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextNames {
+    nearest: u32,
+    over: u32,
+}
+
+impl TextNames {
+    /// No name.
+    pub const NONE: TextNames = TextNames {
+        nearest: u32::MAX,
+        over: u32::MAX,
+    };
+
+    /// The nearest name, mostly the value's key, and the outer one that qualifies a weak one: `account` for its `number`. Both are
+    /// in the document of the text.
+    #[inline]
+    pub fn new([nearest, over]: [Option<u32>; 2]) -> TextNames {
+        TextNames {
+            nearest: nearest.unwrap_or(u32::MAX),
+            over: over.unwrap_or(u32::MAX),
+        }
+    }
+}
+
+impl From<NodeName<'_>> for TextNames {
+    fn from(name: NodeName<'_>) -> TextNames {
+        let names = [name.nearest, name.over];
+        TextNames::new(names.map(|name| name.map(|name| name.place().node)))
+    }
+}
+
 impl Text {
+    /// The name of the value, mostly its key: a name such as `ssn` is a context word for the value.
+    pub fn key(&self) -> Option<NodeId> {
+        self.name(self.names.nearest)
+    }
+
+    /// The outer name that qualifies a weak one: `account` for its `number`.
+    pub fn over(&self) -> Option<NodeId> {
+        self.name(self.names.over)
+    }
+
+    fn name(&self, node: u32) -> Option<NodeId> {
+        (node != u32::MAX).then_some(NodeId { node, ..self.place })
+    }
+
     /// A value in data, with its names. `None` if it contains no text. `class` is that of its place.
     pub(crate) fn named(named: NamedNode<'_>, class: Class) -> Option<Text> {
-        let NodeName { nearest, over, .. } = named.name;
         Some(Text {
             place: named.value.place(),
             class,
             form: Form::of(named.is_key, named.value)?,
-            key: nearest.map(Value::place),
-            over: over.map(Value::place),
+            names: named.name.into(),
             is_data: false,
         })
     }

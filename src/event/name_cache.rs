@@ -5,7 +5,7 @@
 //! nothing is taken for anything else.
 
 use super::naming::{NamedNode, NodeName};
-use super::{Class, Form, Text};
+use super::{Class, Form, Text, TextNames};
 use crate::wire::json::{NodeId, Value};
 use crate::wire::slot_hash;
 use crate::wire::span::index;
@@ -121,7 +121,7 @@ impl KnownNames {
             node: root.node.wrapping_add(at),
             ..root
         };
-        let part = |at: u16| (at != NONE).then(|| place(u32::from(at)));
+        let part = |at: u16| (at != NONE).then(|| place(u32::from(at)).node);
         texts.reserve(self.texts);
         for (at, name) in (0u32..).zip(&self.names) {
             if let Some(form) = name.form {
@@ -129,8 +129,7 @@ impl KnownNames {
                     place: place(at),
                     class,
                     form,
-                    key: part(name.nearest),
-                    over: part(name.over),
+                    names: TextNames::new([name.nearest, name.over].map(part)),
                     is_data: false,
                 });
             }

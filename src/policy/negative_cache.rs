@@ -214,10 +214,10 @@ fn add_words(
     words.push(u64::try_from(texts.len()).ok()?.to_le_bytes());
     words.extend(texts.iter().map(|text| {
         let mut value = at(text.place);
-        if let Some(key) = text.key {
+        if let Some(key) = text.key() {
             value |= IS_NAMED << 20 | at(key) << 20;
         }
-        if let Some(over) = text.over {
+        if let Some(over) = text.over() {
             value |= IS_NAMED << 41 | at(over) << 41;
         }
         value |= u64::from(text.form == Form::Number) << 62;

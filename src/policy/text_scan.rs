@@ -164,7 +164,9 @@ impl KeptScans {
     pub(crate) fn blank(&mut self, texts: &Range<u32>, looked: MatchKinds, incomplete: bool) {
         if incomplete {
             for text in texts.clone() {
-                self.change(text, |kept| kept.extend(looked, |scan| scan.incomplete = true));
+                self.change(text, |kept| {
+                    kept.extend(looked, |scan| scan.incomplete = true)
+                });
             }
             return;
         }

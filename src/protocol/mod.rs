@@ -60,7 +60,7 @@ pub use region::{region_of, region_with_models};
 use crate::diag::codes;
 use crate::event::{
     APPROVAL_KEY, Class, CustomFormat, DefaultGate, Direction, Event, Form, Kind, Known, Models,
-    Part, Pending, Problem, Reading, RpcMessage, Text, Usage,
+    Part, Pending, Problem, Reading, RpcMessage, Text, TextNames, Usage,
 };
 use crate::wire::frame::{self, Framing};
 use crate::wire::http::{ContentType, MediaType, Path};
@@ -901,8 +901,7 @@ fn read_text<'b>(
         place: NodeId::default(),
         class: Class::Text,
         form: Form::String,
-        key: None,
-        over: None,
+        names: TextNames::NONE,
         is_data: false,
     });
     let mut event = Event::new(Kind::Response, Direction::Response, NodeId::default());

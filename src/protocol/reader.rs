@@ -33,6 +33,7 @@ use super::stream::{Delta, FrameReading, TextDelta, TextKey};
 use crate::diag::codes;
 use crate::event::{
     Attachments, Author, Class, Direction, Event, Form, Kind, Known, Problem, Reading, Text,
+    TextNames,
 };
 use crate::wire::json::{
     self, JsonBody, JsonText, Limits, NodeId, ScanError, ScanErrorKind, Value,
@@ -244,7 +245,7 @@ impl<'b> Reader<'b> {
     pub fn finish(mut self) -> (JsonBody<'b>, Reading) {
         self.report_unclaimed();
         for place in std::mem::take(&mut self.names) {
-            self.register(place, Class::Name, Form::String, None);
+            self.register(place, Class::Name, Form::String, TextNames::NONE);
         }
         self.end_messages(0);
         (self.json, self.reading)
@@ -428,7 +429,7 @@ impl<'b> Reader<'b> {
             json::ValueKind::String => {
                 self.claim(value);
                 if class == Class::Id {
-                    self.register(value.place(), class, Form::String, None);
+                    self.register(value.place(), class, Form::String, TextNames::NONE);
                 }
             }
             json::ValueKind::Null => self.claim(value),
@@ -489,14 +490,13 @@ impl<'b> Reader<'b> {
     }
 
     #[inline(never)]
-    fn register(&mut self, place: NodeId, class: Class, form: Form, key: Option<NodeId>) -> u32 {
+    fn register(&mut self, place: NodeId, class: Class, form: Form, names: TextNames) -> u32 {
         let class = self.class_at(place, class);
         self.add_text(Text {
             place,
             class,
             form,
-            key,
-            over: None,
+            names,
             is_data: false,
         })
     }
@@ -541,7 +541,7 @@ impl<'b> Reader<'b> {
         match value.kind() {
             json::ValueKind::String => {
                 self.claim(value);
-                let text = self.register(value.place(), class, Form::String, None);
+                let text = self.register(value.place(), class, Form::String, TextNames::NONE);
                 text..text.saturating_add(1)
             }
             json::ValueKind::Null => {

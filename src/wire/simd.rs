@@ -623,7 +623,8 @@ mod wasm {
     #[inline(always)]
     pub(crate) fn are_equal(a: &[u8; BLOCK], b: &[u8; BLOCK]) -> bool {
         let parts = a.as_chunks().0.iter().zip(b.as_chunks().0);
-        let differ = |all, (a, b): (&[u8; 16], &[u8; 16])| v128_or(all, v128_xor(table(a), table(b)));
+        let differ =
+            |all, (a, b): (&[u8; 16], &[u8; 16])| v128_or(all, v128_xor(table(a), table(b)));
         !v128_any_true(parts.fold(u8x16_splat(0), differ))
     }
 

@@ -7,7 +7,7 @@ use super::{Stream, StreamEnd};
 use crate::detect::Ending;
 use crate::diag::codes;
 use crate::event::{
-    Class, Direction, Event, Form, Kind, Part, Reading, Redaction, Text as TextInfo,
+    Class, Direction, Event, Form, Kind, Part, Reading, Redaction, Text as TextInfo, TextNames,
 };
 use crate::flow::Flow;
 use crate::flow::evaluate::{AssembledPart, HalfDecision, may_hold_calls};
@@ -554,8 +554,7 @@ pub(super) fn part_of_text(
         place: NodeId::default(),
         class,
         form: Form::String,
-        key: None,
-        over: None,
+        names: TextNames::NONE,
         is_data: false,
     });
     (

@@ -117,7 +117,7 @@ impl<'a> Context<'a> {
         });
         let info = text.number.and_then(|number| self.text_info(number));
         let name = match (info, text.value) {
-            (Some(info), _) => [info.key, info.over],
+            (Some(info), _) => [info.key(), info.over()],
             // A rule asks about a value of arguments or of a result.
             (None, Some(value)) if wants.detectors => scans.name_of(value),
             _ => [None; 2],

@@ -1,7 +1,7 @@
 //! Unclaimed values: members that no row names, as texts of class `unknown`, and models under names that announce them.
 
 use super::Reader;
-use crate::event::{Class, Direction, Event, Form, Known, Part};
+use crate::event::{Class, Direction, Event, Form, Known, Part, TextNames};
 use crate::wire::json::{self, Value};
 
 impl Reader<'_> {
@@ -48,7 +48,8 @@ impl Reader<'_> {
             let Some(form) = Form::of(node.is_key, node.value) else {
                 continue;
             };
-            let text = self.register(place, Class::Unknown, form, key.filter(|key| *key != place));
+            let name = key.filter(|key| *key != place).map(|key| key.node);
+            let text = self.register(place, Class::Unknown, form, TextNames::new([name, None]));
             match &mut group {
                 Some(event) => event.texts.end = text.saturating_add(1),
                 None => {
