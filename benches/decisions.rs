@@ -3,6 +3,7 @@
 
 use agentguard::event::{
     Author, Class, Direction, Event, Facts, Form, Kind, Known, Models, Part, Reading, Text,
+    TextNames,
 };
 use agentguard::policy::{Context, EvaluationPhase, Policy, ScanScratch, Scans, load_json};
 use agentguard::wire::json::{JsonBody, Limits, NodeId};
@@ -116,8 +117,7 @@ pub fn run() {
         place: place("text"),
         class: Class::Text,
         form: Form::String,
-        key: None,
-        over: None,
+        names: TextNames::NONE,
         is_data: false,
     });
     let mut call = Event::new(Kind::ToolCall, Direction::Request, NodeId::default());

@@ -9,6 +9,7 @@ mod names;
 mod naming;
 mod reading;
 mod redaction;
+mod texts;
 
 pub use custom_format::{CustomCallFormat, CustomFormat};
 pub use facts::{Facts, Principal, RequestFacts};
@@ -19,10 +20,10 @@ pub use names::PROTOCOL_NAMES;
 pub(crate) use naming::NAME_MEMBERS;
 pub use naming::{NamedNode, NodeName, each_named};
 pub use reading::{
-    APPROVAL_KEY, Attachments, KnownTexts, Models, Pending, Problem, Reading, RpcMessage, TextRun,
-    Usage,
+    APPROVAL_KEY, Attachments, Models, Pending, Problem, Reading, RpcMessage, Usage,
 };
 pub use redaction::{Redaction, Replacement};
+pub use texts::{KnownTexts, TextGroup, Texts};
 
 use crate::wire::json::{NodeId, Value, ValueKind};
 use crate::wire::sorted_map::SortedMap;

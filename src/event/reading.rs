@@ -1,13 +1,10 @@
 //! Events, texts and problems that a protocol parser extracts from one body.
 
 use super::model_names::{add_spellings, hides_model, is_bare};
-use super::naming;
-use super::{Author, Class, Event, Form, Known, Text, each_named};
-use crate::wire::json::{JsonBody, NodeId, Value};
+use super::{Author, Class, Event, Form, Known, Text, Texts, each_named};
+use crate::wire::json::{NodeId, Value};
 use crate::wire::sorted_map::SortedSet;
-use crate::wire::span::{index, offset};
 use crate::wire::work;
-use std::ops::Range;
 
 /// The models that a request may use, fallbacks included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -148,63 +145,19 @@ impl Reading {
 
     /// Adds the texts in a value, each with its names: strings, keys, long numbers. `class` is that of its place.
     pub fn add_texts(&mut self, value: Value<'_>, class: Class) {
-        let before = self.texts.len();
-        if let Some((data, length)) = naming::add_texts(value, class, &mut self.texts) {
-            self.known.push(KnownTexts {
-                texts: offset(before)..offset(self.texts.len()),
-                class,
-                data,
-                length,
-            });
-        }
+        let added = self.texts.add(value, class);
         if class == Class::Sealed {
-            let added = self.texts.get(before..).unwrap_or_default();
             self.sealed.extend(added.iter().map(|text| text.place));
         }
-    }
-
-    /// Returns the texts with these indices.
-    pub fn texts_of(&self, texts: Range<u32>) -> &[Text] {
-        let texts = self.texts.get(index(texts.start)..index(texts.end));
-        texts.unwrap_or_default()
-    }
-
-    /// Visits these texts in runs of known and of other ones.
-    pub fn each_run(&self, texts: Range<u32>, visit: &mut dyn FnMut(TextRun<'_>)) {
-        let is_before = |known: &KnownTexts| known.texts.start < texts.start;
-        let first = self.known.partition_point(is_before);
-        let mut at = texts.start;
-        for known in self.known.iter().skip(first) {
-            if known.texts.end > texts.end {
-                break;
-            }
-            visit(TextRun::Others(at..known.texts.start));
-            visit(TextRun::Known(known));
-            at = known.texts.end;
-        }
-        visit(TextRun::Others(at..texts.end));
-    }
-
-    /// Returns the length of all texts, in bytes; of strings, with their quotes.
-    pub fn length(&self, json: &JsonBody<'_>) -> usize {
-        let mut length = 0usize;
-        self.each_run(0..offset(self.texts.len()), &mut |run| {
-            length = length.saturating_add(match run {
-                TextRun::Known(known) => known.length,
-                TextRun::Others(texts) => {
-                    json.length(self.texts_of(texts).iter().map(|text| text.place))
-                }
-            });
-        });
-        length
     }
 
     /// Adds every string of a decoded value. None of them can be edited.
     pub fn add_tree(&mut self, value: Value<'_>) {
         each_named(value, &mut |named| {
             let text = Text::named(named, Class::Unknown);
-            self.texts
-                .extend(text.filter(|text| text.form != Form::Number));
+            if let Some(text) = text.filter(|text| text.form != Form::Number) {
+                self.texts.push(text);
+            }
         });
     }
 
@@ -278,35 +231,11 @@ pub enum Pending {
     Stuck,
 }
 
-/// Texts of data that has come before.
-#[derive(Clone, Debug)]
-pub struct KnownTexts {
-    /// The texts, as indices into [`Reading::texts`].
-    pub texts: Range<u32>,
-    /// The class that they were added with.
-    pub class: Class,
-    /// Number of the data: the texts of the same data are the same, by their values and names.
-    pub data: u64,
-    /// Bytes of the texts as they are written, strings with their quotes.
-    pub length: usize,
-}
-
-/// Neighbours among the texts of a body.
-#[derive(Clone, Debug)]
-pub enum TextRun<'r> {
-    /// Those of data that has come before.
-    Known(&'r KnownTexts),
-    /// Any others, as indices into [`Reading::texts`].
-    Others(Range<u32>),
-}
-
 /// The result of parsing one body.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
     /// All texts, in the order of their bytes.
-    pub texts: Vec<Text>,
-    /// Of these, those of data that has come before.
-    pub known: Vec<KnownTexts>,
+    pub texts: Texts,
     /// All events, in the order of their bytes.
     pub events: Vec<Event>,
     /// Content that could not be parsed.

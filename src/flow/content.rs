@@ -11,7 +11,6 @@ use crate::policy::{ContentForm, ContentRecording};
 use crate::protocol::stream::{CallKey, TextKey};
 use crate::wire::json::{JsonBody, NodeId, Value};
 use crate::wire::sort;
-use crate::wire::span::index;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -216,8 +215,7 @@ impl<'a> EventContent<'a> {
         if let Some(value) = value.and_then(|place| json.value(*place)) {
             return Some(EventContent::Json(value));
         }
-        let texts = index(event.texts.start)..index(event.texts.end);
-        let texts = reading.texts.get(texts).unwrap_or_default().iter();
+        let texts = reading.texts.of(event.texts.clone()).iter();
         let texts: Vec<_> = texts
             .filter(|text| match text.class {
                 Class::Text | Class::Sealed => true,

@@ -10,7 +10,7 @@ use crate::audit::RecordedRule;
 use crate::diag::codes;
 use crate::event::{
     Author, Class, DefaultGate, Direction, Event, Kind, Known, Part, Problem, Reading, Redaction,
-    Replacement, Text, Turn,
+    Replacement, Text, TextGroup, Turn,
 };
 use crate::policy::{
     Action, Context, Decision, Evaluation, EvaluationPhase, Interest, Mode, OnDeny, ReleaseMode,
@@ -18,7 +18,7 @@ use crate::policy::{
 };
 use crate::protocol::{self, Protocol, RemovalMethod, written_calls};
 use crate::wire::json::{JsonBody, Limits, NodeId};
-use crate::wire::span::index;
+use crate::wire::span::{index, offset};
 use crate::wire::work;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -172,7 +172,7 @@ impl Flow {
         force: Enforcement,
     ) -> HalfDecision {
         self.exchange.read(direction, Coverage::Full);
-        let size = reading.length(json);
+        let size = reading.texts.length(json);
         self.count_text(direction, size);
         let excess = (size > 0 && self.has_too_much_text()).then(|| Problem {
             code: codes::AG2004,
@@ -265,8 +265,7 @@ impl Flow {
             if event.kind != Kind::Response || !may_hold_calls(event.part) {
                 continue;
             }
-            let texts = index(event.texts.start)..index(event.texts.end);
-            for text in reading.texts.get(texts).unwrap_or_default() {
+            for text in reading.texts.of(event.texts.clone()) {
                 let written = match text.class {
                     Class::Text | Class::Sealed => json.value(text.place),
                     _ => None,
@@ -337,9 +336,9 @@ impl Flow {
             event.args = match args.filter(|args| !args.is_null()) {
                 Some(args) => {
                     event.at = args.place();
-                    let start = crate::wire::span::offset(reading.texts.len());
+                    let start = offset(reading.texts.len());
                     reading.add_tree(args);
-                    event.texts = start..crate::wire::span::offset(reading.texts.len());
+                    event.texts = start..offset(reading.texts.len());
                     Known::Is(args.place())
                 }
                 None => Known::Unknown,
@@ -748,15 +747,24 @@ fn secret_identifier_events(
     context: &Context<'_>,
 ) -> Vec<Event> {
     let asks = direction == Direction::Request && context.policy.needs.detects(direction);
-    let is_asked = |text: &Text| match text.class {
+    let is_asked = |class: Class| match class {
         Class::Id => context.policy.finds_secrets(),
         class => class == Class::Name,
     };
     if !asks {
         return Vec::new();
     }
-    let texts = (0u32..).zip(&reading.texts);
-    let asked: Vec<(u32, &Text)> = texts.filter(|(_, text)| is_asked(text)).collect();
+    let mut asked: Vec<(u32, &Text)> = Vec::new();
+    let all = 0..offset(reading.texts.len());
+    reading.texts.each_group(all, &mut |group| {
+        let texts = match group {
+            TextGroup::Known(known) if !is_asked(known.class) => return,
+            TextGroup::Known(known) => known.texts.clone(),
+            TextGroup::Others(texts) => texts,
+        };
+        let texts = texts.clone().zip(reading.texts.of(texts));
+        asked.extend(texts.filter(|(_, text)| is_asked(text.class)));
+    });
     if asked.is_empty() {
         return Vec::new();
     }

@@ -17,7 +17,6 @@ use crate::redact;
 use crate::wire::frame::Framing;
 use crate::wire::http::{ContentType, MediaType, is_identity};
 use crate::wire::json::{Edits, JsonBody, NodeId};
-use crate::wire::span::index;
 use crate::wire::utf8;
 
 /// The response headers that determine how the body is parsed.
@@ -45,8 +44,7 @@ fn are_removed(
             places.push(event.at);
             continue;
         }
-        let texts = index(event.texts.start)..index(event.texts.end);
-        for text in reading.texts.get(texts).unwrap_or_default() {
+        for text in reading.texts.of(event.texts.clone()) {
             places.push(text.place);
         }
     }

@@ -3,7 +3,6 @@
 use crate::event::{Author, Kind, Known, Part, Reading};
 use crate::policy::SessionSource;
 use crate::wire::json::{JsonBody, Value};
-use crate::wire::span::index;
 use crate::wire::utf8;
 
 /// Bytes of the first messages that name a session.
@@ -68,11 +67,7 @@ fn first_messages(reading: &Reading, json: &JsonBody<'_>) -> Vec<String> {
         if event.kind != Kind::Message || event.part == Part::Definition {
             continue;
         }
-        for text in reading
-            .texts
-            .get(index(event.texts.start)..index(event.texts.end))
-            .unwrap_or_default()
-        {
+        for text in reading.texts.of(event.texts.clone()) {
             let value = json.value(text.place);
             let text = value.and_then(|value| value.text());
             let text = text.unwrap_or_default();

@@ -64,12 +64,13 @@ pub(crate) fn find(
             run.clear();
         }
         last = Some(event);
-        for number in event.texts.clone().filter(|_| is_said) {
+        let joins = is_said && event.part == Part::Text;
+        for number in event.texts.clone().filter(|_| joins) {
             // What goes by a name stands alone: nobody joins the values of a tool's result.
             let is_text = reading.texts.get(index(number)).is_some_and(|text| {
                 text.class == Class::Text && text.form == Form::String && text.key().is_none()
             });
-            if is_text && event.part == Part::Text && run.last() != Some(&number) {
+            if is_text && run.last() != Some(&number) {
                 run.push(number);
             }
         }

@@ -7,7 +7,7 @@
 use super::scalar::Spelling;
 use super::text_hash::TextHash;
 use super::text_scan::MatchKinds;
-use crate::event::{Direction, Event, Form, KnownTexts, Reading, Text, TextRun};
+use crate::event::{Direction, Event, Form, Reading, Text, TextGroup};
 use crate::wire::json::{JsonBody, NodeId};
 use crate::wire::slot_hash;
 use crate::wire::span::Span;
@@ -128,7 +128,7 @@ impl CachedMiss {
         Some(Self(slot))
     }
 
-    /// Several texts: those of [known data](KnownTexts) by its number, others by the bytes in which they and their names lie, and
+    /// Several texts: those of [known data](crate::event::KnownTexts) by its number, others by the bytes in which they and their names lie, and
     /// by which values in there they are. `None`: such others are not in one document, or further apart than `most` bytes, from
     /// which the bytes are taken off.
     pub(crate) fn of_texts(
@@ -142,15 +142,16 @@ impl CachedMiss {
     ) -> Option<Self> {
         words.clear();
         let mut are_known = true;
-        reading.each_run(event.texts.clone(), &mut |run| {
-            let others = match run {
-                TextRun::Known(known) => match as_known(reading, known, event.direction) {
-                    Some(known) => return words.extend(known),
-                    None => known.texts.clone(),
-                },
-                TextRun::Others(texts) => texts,
+        reading.texts.each_group(event.texts.clone(), &mut |group| {
+            let others = match group {
+                TextGroup::Known(known) => {
+                    let is_data = u64::from(known.may_be_data(event.direction)) << 32;
+                    let count = u64::try_from(known.texts.len()).unwrap_or_default();
+                    let head = IS_KNOWN | is_data | count;
+                    return words.extend([head, known.data].map(u64::to_le_bytes));
+                }
+                TextGroup::Others(texts) => reading.texts.of(texts),
             };
-            let others = reading.texts_of(others);
             are_known =
                 are_known && add_words(others, json, event.direction, hash, words, most).is_some();
         });
@@ -173,21 +174,6 @@ impl CachedMiss {
         let first = set.saturating_mul(WAYS);
         first..first.saturating_add(WAYS)
     }
-}
-
-/// What texts of known data are known by: how many there are, whether their strings may be data themselves, and which data it is.
-/// `None`: they were changed since they were added.
-fn as_known(reading: &Reading, known: &KnownTexts, direction: Direction) -> Option<[[u8; 8]; 2]> {
-    let texts = reading.texts_of(known.texts.clone());
-    let string = Text {
-        form: Form::String,
-        ..*texts.first()?
-    };
-    let is_data = u64::from(string.may_be_data(direction)) << 32;
-    let count = u64::try_from(texts.len()).ok()?;
-    let is_as_added = |text: &Text| text.class == known.class && !text.is_data;
-    let words = [IS_KNOWN | is_data | count, known.data].map(u64::to_le_bytes);
-    texts.iter().all(is_as_added).then_some(words)
 }
 
 /// Adds what texts are known by that lie beside known data: how many there are, which values they are, counted from the first,

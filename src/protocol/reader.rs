@@ -646,9 +646,8 @@ impl<'b> Reader<'b> {
     }
 
     fn text_deltas(&mut self, texts: Range<u32>, channel: TextKey) {
-        let texts = self.reading.texts.get(index(texts.start)..index(texts.end));
+        let texts = self.reading.texts.of(texts);
         let pieces = texts
-            .unwrap_or_default()
             .iter()
             .map(|text| Delta::Text(TextDelta::new(channel, text.place, text.class)));
         self.frame.pieces.extend(pieces);

@@ -164,7 +164,7 @@ fn in_all_places(data: &Value) -> Vec<HttpMessage> {
         offering(data),
         offering(&json!({"type": "object", "properties": {"more": data}})),
         offering_after(&question, &[&schema, &limited]),
-        offering_after(&question[1..], &[&limited, data, &schema]),
+        offering_after(&prose(1_201), &[&limited, data, &schema]),
         asked(called(data)),
         asked(called(&json!({"query": data, "and": "so on"}))),
         asked(parts),

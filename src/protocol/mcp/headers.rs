@@ -14,6 +14,7 @@ use crate::event::Class;
 use crate::protocol::Endpoint;
 use crate::protocol::reader::Reader;
 use crate::wire::json::{self, Decimal, Value};
+use crate::wire::span::index;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
@@ -185,9 +186,11 @@ fn mirrors_argument(reader: &mut Reader<'_>, arguments: Value<'_>, value: &str) 
     if mirrored.is_empty() {
         return found;
     }
-    for text in &mut reader.reading.texts {
-        if mirrored.binary_search(&text.place).is_ok() {
-            text.class = Class::Name;
+    for number in 0..reader.text_count() {
+        let text = reader.reading.texts.get(index(number));
+        if text.is_some_and(|text| mirrored.binary_search(&text.place).is_ok()) {
+            let texts = &mut reader.reading.texts;
+            texts.change(number, |text| text.class = Class::Name);
         }
     }
     true

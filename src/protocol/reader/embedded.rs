@@ -117,10 +117,12 @@ impl Reader<'_> {
     pub fn look_into_all(&mut self, texts: Range<u32>) -> Range<u32> {
         let start = self.text_count();
         for number in texts {
-            let text = self.reading.texts.get_mut(index(number));
+            let text = self.reading.texts.get(index(number));
             if let Some(text) = text.filter(|text| text.form == Form::String) {
-                text.is_data = true;
                 let place = text.place;
+                self.reading
+                    .texts
+                    .change(number, |text| text.is_data = true);
                 self.look_into(place);
             }
         }
@@ -176,9 +178,8 @@ impl Reader<'_> {
         {
             let root = doc.root();
             let decoded = self.register_text(root, Class::Unknown);
-            if let Some(text) = self.reading.texts.get_mut(index(decoded.start)) {
-                text.is_data = true;
-            }
+            let texts = &mut self.reading.texts;
+            texts.change(decoded.start, |text| text.is_data = true);
             self.look_into(root.place());
         }
     }

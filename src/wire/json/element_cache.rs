@@ -337,11 +337,8 @@ mod tests {
             }
         }
         for number in 0..200 {
-            let element = format!("{}", element(number, 60_000)).replacen(
-                "about",
-                &format!("about {number}"),
-                1,
-            );
+            let about = format!("about {number}");
+            let element = element(number, 60_000).replacen("about", &about, 1);
             note(&mut cache, &element);
             note(&mut cache, &element);
             let ways = cache.sets.iter().flat_map(|set| &set.known);

@@ -1,0 +1,192 @@
+//! The texts of a body. Data that has come before brings its texts as a run: they are the same again, and nobody needs to look at
+//! each of them to see it.
+
+use super::{Class, Direction, Text, naming};
+use crate::wire::json::{JsonBody, Value};
+use crate::wire::span::{index, offset};
+use std::ops::{Deref, Range};
+
+/// All texts of a body, in the order of their bytes.
+#[derive(Clone, Debug, Default)]
+pub struct Texts {
+    all: Vec<Text>,
+    runs: Vec<KnownTexts>,
+}
+
+/// Texts of data that has come before.
+#[derive(Clone, Debug)]
+pub struct KnownTexts {
+    /// Their numbers.
+    pub texts: Range<u32>,
+    /// Number of the data: the texts of the same data are the same, by their values and names.
+    pub data: u64,
+    /// The class of each.
+    pub class: Class,
+    length: usize,
+    is_changed: bool,
+}
+
+impl KnownTexts {
+    /// Whether the names inside of strings among them are context words if they are JSON; see [`Text::may_be_data`].
+    pub fn may_be_data(&self, direction: Direction) -> bool {
+        self.class == Class::Text && direction == Direction::Request
+    }
+}
+
+/// Texts of a body that follow each other.
+#[derive(Clone, Debug)]
+pub enum TextGroup<'t> {
+    /// Those of data that has come before.
+    Known(&'t KnownTexts),
+    /// Any others, by their numbers.
+    Others(Range<u32>),
+}
+
+impl Texts {
+    /// Makes room for more.
+    pub fn reserve(&mut self, more: usize) {
+        self.all.reserve(more);
+    }
+
+    /// Adds a text.
+    #[inline]
+    pub fn push(&mut self, text: Text) {
+        self.all.push(text);
+    }
+
+    /// Adds the texts in a value, each with its names, and returns them. `class` is that of its place.
+    pub fn add(&mut self, value: Value<'_>, class: Class) -> &[Text] {
+        let before = self.all.len();
+        if let Some((data, length)) = naming::add_texts(value, class, &mut self.all) {
+            self.runs.push(KnownTexts {
+                texts: offset(before)..offset(self.all.len()),
+                data,
+                class,
+                length,
+                is_changed: false,
+            });
+        }
+        self.all.get(before..).unwrap_or_default()
+    }
+
+    /// Changes a text. It is no longer one of a run.
+    pub fn change<T>(&mut self, number: u32, change: impl FnOnce(&mut Text) -> T) -> Option<T> {
+        let text = self.all.get_mut(index(number))?;
+        let after = self.runs.partition_point(|run| run.texts.start <= number);
+        let run = after.checked_sub(1).and_then(|at| self.runs.get_mut(at));
+        if let Some(run) = run {
+            run.is_changed |= run.texts.contains(&number);
+        }
+        Some(change(text))
+    }
+
+    /// Returns the texts with these numbers.
+    pub fn of(&self, numbers: Range<u32>) -> &[Text] {
+        let texts = self.all.get(index(numbers.start)..index(numbers.end));
+        texts.unwrap_or_default()
+    }
+
+    /// Visits the texts with these numbers in groups of known and of other ones.
+    pub fn each_group(&self, numbers: Range<u32>, visit: &mut dyn FnMut(TextGroup<'_>)) {
+        let is_before = |run: &KnownTexts| run.texts.start < numbers.start;
+        let first = self.runs.partition_point(is_before);
+        let mut at = numbers.start;
+        let runs = self.runs.iter().skip(first);
+        let inside = runs.take_while(|run| run.texts.end <= numbers.end);
+        for run in inside.filter(|run| !run.is_changed) {
+            visit(TextGroup::Others(at..run.texts.start));
+            visit(TextGroup::Known(run));
+            at = run.texts.end;
+        }
+        visit(TextGroup::Others(at..numbers.end));
+    }
+
+    /// Returns the length of all, in bytes; of strings, with their quotes.
+    pub fn length(&self, json: &JsonBody<'_>) -> usize {
+        let mut length = 0usize;
+        self.each_group(0..offset(self.all.len()), &mut |run| {
+            length = length.saturating_add(match run {
+                TextGroup::Known(run) => run.length,
+                TextGroup::Others(texts) => {
+                    json.length(self.of(texts).iter().map(|text| text.place))
+                }
+            });
+        });
+        length
+    }
+}
+
+impl Deref for Texts {
+    type Target = [Text];
+
+    fn deref(&self) -> &[Text] {
+        &self.all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::json::Limits;
+
+    /// The texts of a value that has come before, between two others.
+    fn texts() -> Texts {
+        let json = format!(
+            "{{\"ssn\":\"{}\",\"path\":[\"a\",1234567]}}",
+            "-".repeat(100)
+        );
+        let body = JsonBody::scan(json.as_bytes(), Limits { max_depth: 8 }, 0).unwrap();
+        let body = body.body().unwrap();
+        let mut texts = Texts::default();
+        for _ in 0..3 {
+            texts = Texts::default();
+            let other = body.root().get("ssn").unwrap();
+            texts.add(other, Class::Name);
+            texts.add(body.root(), Class::Text);
+            texts.add(other, Class::Name);
+        }
+        texts
+    }
+
+    fn runs(texts: &Texts, numbers: Range<u32>) -> Vec<String> {
+        let mut runs = Vec::new();
+        texts.each_group(numbers, &mut |run| match run {
+            TextGroup::Known(known) => runs.push(format!("known {:?}", known.texts)),
+            TextGroup::Others(others) if others.is_empty() => {}
+            TextGroup::Others(others) => runs.push(format!("{others:?}")),
+        });
+        runs
+    }
+
+    #[test]
+    fn texts_of_known_data_are_a_run_unless_one_was_changed() {
+        let mut texts = texts();
+        assert_eq!(texts.len(), 7);
+        assert_eq!(
+            runs(&texts, 0..7),
+            ["known 0..1", "known 1..6", "known 6..7"]
+        );
+        assert_eq!(runs(&texts, 1..5), ["1..5"]);
+        assert_eq!(runs(&texts, 2..7), ["2..6", "known 6..7"]);
+        texts.change(3, |text| text.is_data = true);
+        assert_eq!(runs(&texts, 0..7), ["known 0..1", "1..6", "known 6..7"]);
+        assert!(texts.change(7, |_| ()).is_none());
+    }
+
+    #[test]
+    fn the_length_of_known_texts_is_that_of_each() {
+        let json = r#"{"ssn":"536-22-8726","path":["a",1234567,true]}"#;
+        let body = JsonBody::scan(json.as_bytes(), Limits { max_depth: 8 }, 0).unwrap();
+        let root = body.body().unwrap();
+        let lengths = [(); 3].map(|()| {
+            let mut texts = Texts::default();
+            texts.add(root.root(), Class::Text);
+            texts.length(&body)
+        });
+        let each: usize = ["\"ssn\"", "\"536-22-8726\"", "\"path\"", "\"a\"", "1234567"]
+            .iter()
+            .map(|text| text.len())
+            .sum();
+        assert_eq!(lengths, [each; 3]);
+    }
+}
