@@ -36,7 +36,7 @@ fn text(out: &mut String, nest: &JsonBody<'_>, text: &Text) {
     };
     let place = nest.pointer(text.place);
     let _ = write!(out, " {} {form} {place}", text.class.word());
-    for (what, at) in [("under", text.key), ("over", text.over)] {
+    for (what, at) in [("under", text.key()), ("over", text.over())] {
         if let Some(at) = at {
             let name = nest.value(at).and_then(|value| value.text());
             let _ = write!(out, " {what} {:?}", name.unwrap_or_default());
