@@ -116,7 +116,7 @@ const TABLE: &[CoverageRow] = &[
         "[ls, cat]",
         "ls -l | cat",
         "rm -rf /",
-        Some("ls $(rm x)"),
+        Some("ls `rm x`"),
     ),
     row("cidr_in", "[10.0.0.0/8]", "10.1.2.3", "8.8.8.8", Some("{}")),
     row(

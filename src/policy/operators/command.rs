@@ -11,13 +11,18 @@
 //! An assignment can't be read either (`EDITOR=rm git commit`, `PATH=/tmp ls`, `for PATH in /tmp`), unless nothing runs or
 //! loads by the variable (`LANG`, `TZ`, `CI`, one letter) or the policy names it: any program may have such variables of its
 //! own, so that no list of the dangerous ones is complete. Nor can a redirection that writes (`cat x > /etc/cron.d/x`), unless
-//! it goes to a descriptor, to `/dev/null` or below a folder that the policy names.
+//! it goes to a descriptor, to `/dev/null` or below a folder that the policy names; a relative folder is none behind a `cd`
+//! that leaves these folders.
+//!
+//! An argument of unknown text (`*.txt`, `"$x"`, `$(date)`) is an argument like any other, but where it could change what is
+//! run: in front of a command (`timeout $x`), as an option of a command that is looked into (`find . {-exec,rm}`), inside a
+//! line (`find . -exec sh -c 'cat {}'`), as the name of a variable.
 //!
 //! Not looked at: what a listed command does with its arguments (`awk`, `tar`, an editor and `git` can run others by them;
 //! lint names those). Not read: the languages of cmd.exe and PowerShell.
 
 use super::path::Folders;
-use super::shell::{Word, assigned_name, simple_commands};
+use super::shell::{Word, assignment, simple_commands};
 use super::{OperandError, TestResult};
 use crate::wire::work;
 use std::ops::Range;
@@ -41,6 +46,9 @@ const COMPARED: usize = 4;
 
 /// How many lines may stand in one another (`sh -c "sh -c '…'"`).
 const MAX_DEPTH: u8 = 3;
+
+/// How many commands may run one another (`env timeout 5 nice …`).
+const MAX_WRAPPERS: usize = 8;
 
 /// Where a command of a listed name may stand.
 const FOLDERS: [&str; 5] = ["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin"];
@@ -113,7 +121,7 @@ impl Commands {
     /// Reads the names of variables.
     pub(crate) fn variables(entries: &[Box<str>]) -> Result<Vec<Box<str>>, OperandError> {
         for (at, entry) in entries.iter().enumerate() {
-            if assigned_name(&format!("{entry}=")) != Some(&**entry) {
+            if assignment(&format!("{entry}=")) != Some((&**entry, "")) {
                 return Err(OperandError::new(
                     at,
                     format!("`{entry}` is no name of a variable"),
@@ -124,17 +132,20 @@ impl Commands {
         Ok(entries.to_vec())
     }
 
-    fn may_assign(&self, name: &str) -> bool {
+    fn may_assign(&self, name: &str, value: &str) -> bool {
         // What is only a letter, no program asks for.
         let is_letter = name.len() == 1 && name != "_";
+        // debconf evaluates `DEBIAN_FRONTEND` as Perl.
+        let is_plain = |c: char| c.is_alphanumeric() || "_-.,:/@=+".contains(c);
+        let is_harmless = name.starts_with("LC_") || HARMLESS.contains(&name);
         is_letter
-            || name.starts_with("LC_")
-            || HARMLESS.contains(&name)
+            || is_harmless && value.chars().all(is_plain)
             || self.variables.iter().any(|variable| **variable == *name)
     }
 
-    fn may_write(&self, file: &Word) -> bool {
-        if file.is_pattern {
+    /// Whether a redirection may write to a file; `moved`: from a working directory that is not known.
+    fn may_write(&self, file: &Word, moved: bool) -> bool {
+        if file.is_pattern || (moved && !file.text.starts_with('/')) {
             return false;
         }
         let mut is_within = self.redirect.is_some();
@@ -148,29 +159,47 @@ impl Commands {
 
     /// Evaluates a line for a shell.
     pub(crate) fn evaluate_line(&self, line: &str) -> TestResult {
-        self.line(line, 0)
+        self.line(line, Place::default())
     }
 
-    /// A line, so many lines deep.
-    fn line(&self, line: &str, depth: u8) -> TestResult {
-        if depth > MAX_DEPTH || line.len() > MAX_BYTES {
+    fn line(&self, line: &str, mut place: Place) -> TestResult {
+        if place.depth > MAX_DEPTH || line.len() > MAX_BYTES {
             return TestResult::Unreadable;
         }
         let Some(simple) = simple_commands(line) else {
             return TestResult::Unreadable;
         };
+        place.moved |= simple.iter().any(|command| self.moves(&command.words));
         let mut verdicts = Vec::with_capacity(simple.len());
         for command in &simple {
-            let is_plain = command.assigned.iter().all(|name| self.may_assign(name))
-                && command.writes.iter().all(|file| self.may_write(file));
+            let mut assigned = command.assigned.iter();
+            let mut loops = command.loops.iter();
+            let mut writes = command.writes.iter();
+            let is_plain = assigned.all(|(name, value)| self.may_assign(name, value))
+                && loops.all(|name| !is_asked_for(name) || self.may_assign(name, ""))
+                && writes.all(|file| self.may_write(file, place.moved));
             if !is_plain {
                 return TestResult::Unreadable;
             }
             if !command.words.is_empty() {
-                verdicts.push(self.command(&command.words, depth));
+                verdicts.push(self.command(&command.words, place));
             }
         }
         together(&verdicts)
+    }
+
+    /// Whether a command changes to a folder out of those that may be written.
+    fn moves(&self, words: &[Word]) -> bool {
+        let mut words = words
+            .iter()
+            .skip_while(|word| matches!(&*word.text, "builtin" | "command"));
+        let first = words.next().map(|word| base_name(&word.text));
+        if !matches!(first, Some("cd" | "chdir" | "popd" | "pushd")) {
+            return false;
+        }
+        let stays = |folder: &Word| !folder.text.starts_with('-') && self.may_write(folder, false);
+        let mut folders = words.peekable();
+        folders.peek().is_none() || !folders.all(stays)
     }
 
     /// Evaluates the words of one command, which no shell reads.
@@ -179,44 +208,50 @@ impl Commands {
             return TestResult::Unreadable;
         }
         let words: Vec<Word> = argv.iter().map(|word| Word::literal(word)).collect();
-        self.command(&words, 0)
+        self.command(&words, Place::default())
     }
 
     /// One command, and those that it runs.
-    fn command(&self, words: &[Word], depth: u8) -> TestResult {
+    fn command(&self, words: &[Word], mut place: Place) -> TestResult {
         let mut verdicts = Vec::new();
-        let mut rest = words;
+        let mut words = words.to_vec();
         if work::is_exhausted() {
             return TestResult::Unreadable;
         }
         // `xargs` adds words from its input.
         let mut grows = false;
-        while let Some(first) = rest.first() {
-            if first.is_pattern {
+        while let Some(first) = words.first() {
+            if first.is_pattern || verdicts.len() > MAX_WRAPPERS {
                 return TestResult::Unreadable;
             }
-            verdicts.push(self.is_listed(rest).into());
-            match run_by(rest, grows, self) {
+            verdicts.push(self.is_listed(&words).into());
+            match run_by(&words, grows, self) {
                 RunsInside::Nothing => break,
                 RunsInside::Unknown => return TestResult::Unreadable,
                 RunsInside::Line(at) => {
-                    let line = rest.get(at).map_or("", |word| &word.text);
-                    verdicts.push(self.line(line, depth.saturating_add(1)));
+                    let line = words.get(at).map_or("", |word| &word.text);
+                    place.depth = place.depth.saturating_add(1);
+                    verdicts.push(self.line(line, place));
                     break;
                 }
-                RunsInside::Command(at) => {
+                RunsInside::Command { at, mark } => {
                     grows |= base_name(&first.text) == "xargs";
-                    rest = rest.get(at..).unwrap_or_default();
+                    let inner = words.get(at..).unwrap_or_default();
+                    words = inner.iter().map(|word| word.replaced(&mark)).collect();
                 }
                 RunsInside::Several(all) => {
+                    // `-execdir` runs where the file is.
+                    place.moved = true;
                     for range in all {
-                        let inner = rest.get(range).unwrap_or_default();
+                        let inner = words.get(range).unwrap_or_default();
                         // A search within a search could go on for ever.
                         let searches = inner.iter().any(|word| base_name(&word.text) == "find");
                         if inner.is_empty() || searches {
                             return TestResult::Unreadable;
                         }
-                        verdicts.push(self.command(inner, depth));
+                        let inner: Vec<Word> =
+                            inner.iter().map(|word| word.replaced("{}")).collect();
+                        verdicts.push(self.command(&inner, place));
                     }
                     break;
                 }
@@ -258,11 +293,23 @@ fn together(verdicts: &[TestResult]) -> TestResult {
     all.into()
 }
 
+/// Where a line is run.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    /// In so many lines.
+    depth: u8,
+    /// In a working directory that is not known.
+    moved: bool,
+}
+
 /// What a command runs besides itself.
 enum RunsInside {
     Nothing,
-    /// The command that begins at this word.
-    Command(usize),
+    /// The command that begins at this word, in which a mark stands for unknown text (`xargs -I`).
+    Command {
+        at: usize,
+        mark: String,
+    },
     /// The line that is this word.
     Line(usize),
     /// Several, each made of these words.
@@ -305,7 +352,7 @@ const WRAPPERS: [Wrapper; 16] = [
     },
     Wrapper {
         assigns: true,
-        ..wrapper("env", "i0v", "uC")
+        ..wrapper("env", "i0v", "u")
     },
     wrapper("exec", "cl", "a"),
     wrapper("ionice", "t", "cn"),
@@ -315,7 +362,7 @@ const WRAPPERS: [Wrapper; 16] = [
     wrapper("stdbuf", "", "ioe"),
     Wrapper {
         assigns: true,
-        ..wrapper("sudo", "AbEHknPS", "CDghpRrTtu")
+        ..wrapper("sudo", "AbEHknPS", "CghpRrTtu")
     },
     wrapper("time", "apqv", "fo"),
     Wrapper {
@@ -327,7 +374,7 @@ const WRAPPERS: [Wrapper; 16] = [
 ];
 
 /// Long options of wrappers that take no value, and those whose value is attached (`--signal=KILL`). All others, and
-/// abbreviations, could run a text (`env --split-string=…`) or replace words (`xargs --replace=…`).
+/// abbreviations, could run a text (`env --split-string=…`), replace words (`xargs --replace=…`) or run elsewhere (`--chdir`).
 const LONG_FLAGS: [&str; 8] = [
     "--foreground",
     "--ignore-environment",
@@ -338,10 +385,9 @@ const LONG_FLAGS: [&str; 8] = [
     "--verbose",
     "--wait",
 ];
-const LONG_VALUES: [&str; 16] = [
+const LONG_VALUES: [&str; 15] = [
     "--adjustment",
     "--arg-file",
-    "--chdir",
     "--class",
     "--classdata",
     "--delimiter",
@@ -357,31 +403,31 @@ const LONG_VALUES: [&str; 16] = [
     "--user",
 ];
 
-/// Commands that run a text, or change what a name means.
-const RUN_TEXT: [&str; 13] = [
-    ".", "alias", "bind", "enable", "eval", "fc", "hash", "let", "parallel", "source", "su",
-    "trap", "watch",
-];
-
-const SHELLS: [&str; 8] = ["ash", "bash", "dash", "fish", "ksh", "mksh", "sh", "zsh"];
-
-/// Commands of the shell that set variables by their arguments, or evaluate subscripts inside them.
-const SET_VARIABLES: [&str; 14] = [
-    "[",
-    "declare",
-    "export",
-    "getopts",
-    "local",
+/// Commands that run a text, or change what a name means; fish and csh, whose lines are not read.
+const RUN_TEXT: [&str; 20] = [
+    ".",
+    "alias",
+    "bind",
+    "compgen",
+    "csh",
+    "emulate",
+    "enable",
+    "eval",
+    "fc",
+    "fish",
+    "hash",
+    "let",
     "mapfile",
-    "printf",
-    "read",
+    "parallel",
     "readarray",
-    "readonly",
-    "test",
-    "typeset",
-    "unset",
-    "wait",
+    "source",
+    "su",
+    "tcsh",
+    "trap",
+    "watch",
 ];
+
+const SHELLS: [&str; 7] = ["ash", "bash", "dash", "ksh", "mksh", "sh", "zsh"];
 
 fn base_name(text: &str) -> &str {
     text.rsplit('/').next().unwrap_or(text)
@@ -399,50 +445,11 @@ fn run_by(words: &[Word], grows: bool, commands: &Commands) -> RunsInside {
     if SHELLS.contains(&name) {
         return run_by_shell(arguments);
     }
-    if SET_VARIABLES.contains(&name) {
-        let sets_some = match name {
-            "[" | "test" => false,
-            "printf" => arguments.iter().any(|word| word.text.starts_with("-v")),
-            "wait" => arguments.iter().any(|word| word.text.starts_with("-p")),
-            _ => true,
-        };
-        let is_unsafe = arguments.iter().any(|word| {
-            let text = &*word.text;
-            let attached = text.strip_prefix("-v").or_else(|| text.strip_prefix("-p"));
-            let named = attached.unwrap_or(text);
-            let sets = match assigned_name(text) {
-                Some(name) => !commands.may_assign(name),
-                // `read EDITOR`, `printf -v EDITOR`: variables that programs look at have capitals.
-                None => {
-                    let is_name = named
-                        .bytes()
-                        .all(|b| b.is_ascii_alphanumeric() || b == b'_');
-                    is_name
-                        && named.contains(|c: char| c.is_ascii_uppercase())
-                        && !commands.may_assign(named)
-                }
-            };
-            sets && sets_some || text.contains("$(") || text.contains('`')
-        });
-        return unknown_if(is_unsafe);
-    }
     match name {
         "find" if grows => RunsInside::Unknown,
         "find" => run_by_find(words),
-        "git" => {
-            // Options of git itself can name commands to run; those of its subcommands can't be told apart here.
-            let own = arguments
-                .iter()
-                .take_while(|word| word.text.starts_with('-'));
-            let count = own.clone().count();
-            let sets = own.into_iter().any(|word| {
-                let text = &*word.text;
-                let is_short = text.starts_with("-c");
-                let long = ["--config-env", "--exec-path", "--git-dir"];
-                is_short || long.iter().any(|option| text.starts_with(option))
-            });
-            unknown_if(sets || (grows && count == arguments.len()))
-        }
+        "git" => run_by_git(arguments, grows),
+        _ if changes_variables(name, arguments, commands) => RunsInside::Unknown,
         _ => match WRAPPERS.iter().find(|wrapper| wrapper.name == name) {
             Some(wrapper) => match wrapper.runs(words, commands) {
                 RunsInside::Nothing => unknown_if(grows),
@@ -451,6 +458,113 @@ fn run_by(words: &[Word], grows: bool, commands: &Commands) -> RunsInside {
             None => RunsInside::Nothing,
         },
     }
+}
+
+/// Whether a command of the shell sets a variable that isn't allowed, or evaluates an argument that isn't known: shells take
+/// subscripts, and some of them numbers, for arithmetic, which runs commands (`read 'a[$(x)]'`; mksh's `[ "$x" -eq 1 ]`).
+fn changes_variables(name: &str, arguments: &[Word], commands: &Commands) -> bool {
+    let may_be_option = || arguments.iter().any(Word::may_be_option);
+    let has_option = |option: &str| {
+        let mut texts = arguments.iter().map(|word| &word.text);
+        texts.any(|text| text.starts_with(option))
+    };
+    let is_number = |word: &Word| word.text.bytes().all(|b| b.is_ascii_digit());
+    match name {
+        "declare" | "export" | "local" | "readonly" | "typeset" | "getopts" | "read" | "unset" => {
+            let declares = !matches!(name, "getopts" | "read" | "unset");
+            arguments.iter().any(|word| {
+                let text = &*word.text;
+                // `-n` names another variable, `-i` evaluates, `-T` ties two.
+                let is_unknown_option = declares
+                    && text.starts_with(['-', '+'])
+                    && !text.bytes().skip(1).all(|b| b"gprx".contains(&b));
+                let sets = match assignment(text) {
+                    Some((name, value)) => !commands.may_assign(name, value),
+                    None => is_asked_for(text) && !commands.may_assign(text, ""),
+                };
+                let evaluates = text.contains('[') || text.contains("$(") || text.contains('`');
+                word.is_pattern || is_unknown_option || sets || evaluates
+            })
+        }
+        "printf" => {
+            let first = arguments.first();
+            first.is_some_and(|word| word.may_be_option() || word.text.starts_with("-v"))
+        }
+        "wait" => may_be_option() || has_option("-p"),
+        "set" => may_be_option() || has_option("-A") || has_option("+A"),
+        "shift" => !arguments.iter().all(is_number),
+        "ulimit" => {
+            let is_plain = |word: &Word| {
+                is_number(word) || word.text.starts_with('-') || word.text == "unlimited"
+            };
+            may_be_option() || !arguments.iter().all(is_plain)
+        }
+        "[" | "test" => {
+            let neighbours = |at: usize| {
+                let next = arguments.get(at.saturating_add(1));
+                (at.checked_sub(1).and_then(|at| arguments.get(at)), next)
+            };
+            arguments.iter().enumerate().any(|(at, word)| {
+                let (before, next) = neighbours(at);
+                match &*word.text {
+                    "-v" | "-R" => true,
+                    "-eq" | "-ne" | "-gt" | "-ge" | "-lt" | "-le" => {
+                        ![before, next].into_iter().flatten().all(is_number)
+                    }
+                    _ if word.splits => true,
+                    // `"$x"` is an operator only if an operand follows it.
+                    _ => {
+                        let is_operand = next.is_none_or(|next| {
+                            matches!(
+                                &*next.text,
+                                "]" | "="
+                                    | "=="
+                                    | "!="
+                                    | "<"
+                                    | ">"
+                                    | "-nt"
+                                    | "-ot"
+                                    | "-ef"
+                                    | "-a"
+                                    | "-o"
+                            )
+                        });
+                        word.may_be_option() && !is_operand && !is_number(word)
+                    }
+                }
+            })
+        }
+        _ => false,
+    }
+}
+
+/// Whether programs or shells may look at a variable of this name: by custom they have capitals, and zsh's `path` is `PATH`.
+fn is_asked_for(text: &str) -> bool {
+    let is_name = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let has_capital = text.contains(|c: char| c.is_ascii_uppercase());
+    is_name && (has_capital || text.ends_with("path") || text.ends_with("_proxy"))
+}
+
+/// Options of git itself can name commands to run; those of its subcommands can't be told apart here.
+fn run_by_git(arguments: &[Word], grows: bool) -> RunsInside {
+    let mut arguments = arguments.iter();
+    while let Some(word) = arguments.next() {
+        let text = &*word.text;
+        let sets = ["-c", "--config-env", "--exec-path", "--git-dir"];
+        if word.may_be_option() || sets.iter().any(|option| text.starts_with(option)) {
+            return RunsInside::Unknown;
+        }
+        match text {
+            "-C" | "--attr-source" | "--namespace" | "--super-prefix" | "--work-tree" => {
+                if arguments.next().is_none_or(|value| value.splits) {
+                    return RunsInside::Unknown;
+                }
+            }
+            _ if text.starts_with('-') => {}
+            _ => return RunsInside::Nothing,
+        }
+    }
+    unknown_if(grows)
 }
 
 fn unknown_if(is_unknown: bool) -> RunsInside {
@@ -496,6 +610,11 @@ fn run_by_find(words: &[Word]) -> RunsInside {
     let mut before = "";
     for (at, word) in words.iter().enumerate() {
         let text = &*word.text;
+        // No option has these: `*.py` is none, whatever it stands for.
+        let is_file = !word.splits && !text.contains(['[', '{']) && text.contains(['.', '/']);
+        if word.may_be_option() && !is_file {
+            return RunsInside::Unknown;
+        }
         match begun {
             None if matches!(text, "-exec" | "-execdir" | "-ok" | "-okdir") => {
                 begun = Some(at.saturating_add(1));
@@ -520,6 +639,7 @@ impl Wrapper {
         let mut at = 1usize;
         let mut operands = self.operands;
         let mut options_end = false;
+        let mut mark = String::new();
         while let Some(word) = words.get(at) {
             // A glob stands for any number of words, and so for any of them being the command.
             if word.is_pattern {
@@ -541,9 +661,18 @@ impl Wrapper {
                         return RunsInside::Unknown;
                     }
                 } else {
-                    if self.name == "xargs" && replaces_names(text, words.get(at.saturating_add(1)))
+                    if let Some((_, attached)) =
+                        text.split_once('I').filter(|_| self.name == "xargs")
                     {
-                        return RunsInside::Unknown;
+                        let next = words.get(at.saturating_add(1));
+                        mark = match (attached, next) {
+                            ("", Some(next)) => next.text.clone(),
+                            _ => attached.to_owned(),
+                        };
+                        // It could be a part of a command's name.
+                        if mark.is_empty() || mark.contains(char::is_alphanumeric) {
+                            return RunsInside::Unknown;
+                        }
                     }
                     match self.takes_next(text) {
                         Some(true) => at = at.saturating_add(1),
@@ -553,14 +682,14 @@ impl Wrapper {
                 }
             } else if text == "-" && self.name == "env" {
                 // An empty environment.
-            } else if let Some(name) = assigned_name(text).filter(|_| self.assigns) {
-                if !commands.may_assign(name) {
+            } else if let Some((name, value)) = assignment(text).filter(|_| self.assigns) {
+                if !commands.may_assign(name, value) {
                     return RunsInside::Unknown;
                 }
             } else if operands > 0 {
                 operands = operands.saturating_sub(1);
             } else {
-                return RunsInside::Command(at);
+                return RunsInside::Command { at, mark };
             }
             at = at.saturating_add(1);
         }
@@ -582,23 +711,12 @@ impl Wrapper {
     }
 }
 
-/// Whether `xargs -I` replaces what could be a command's name by a line of its input.
-fn replaces_names(option: &str, next: Option<&Word>) -> bool {
-    option.split_once('I').is_some_and(|(_, attached)| {
-        let replaced = match (attached, next) {
-            ("", Some(next)) => &next.text,
-            _ => attached,
-        };
-        replaced.is_empty() || replaced.contains(char::is_alphanumeric)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const LIST: [&str; 15] = [
+    const LIST: [&str; 16] = [
         "ls",
         "cat",
         "grep",
@@ -614,11 +732,12 @@ mod tests {
         "npm run test",
         "[",
         "time",
+        "cd",
     ];
 
     fn commands() -> Commands {
         let list: Vec<Box<str>> = LIST.iter().map(|entry| (*entry).into()).collect();
-        let folders = Folders::parse(&["/tmp/out".into()], false).unwrap();
+        let folders = Folders::parse(&["/tmp/out".into(), "out".into()], false).unwrap();
         Commands::parse(&list)
             .unwrap()
             .allowing(Some(folders), vec!["TARGET".into()])
@@ -712,6 +831,32 @@ mod tests {
                     "a replacement that is no name",
                 ),
                 ("find . | xargs git status", "arguments that come last"),
+                (
+                    "ls $HOME \"$x\" ${x} $? $1 \"$@\"",
+                    "values among the arguments",
+                ),
+                ("ls ${IFS}x", "a field separator splits arguments only"),
+                ("ls \"$(cat x)\" $(ls)", "what listed commands give"),
+                (
+                    "ls \"$(cat <<'EOF'\nit's (a) `b`\nEOF\n)\"",
+                    "a text of several lines",
+                ),
+                ("sh -c 'ls $x'", "a value in a line in a line"),
+                (
+                    "for file in *.ts; do cat \"$file\"; done",
+                    "a loop over files",
+                ),
+                (
+                    "[ -f \"$x\" ] && [ \"$x\" = y ]; [ $? -eq 0 ]",
+                    "values that are tested",
+                ),
+                ("find . -name *.py", "a glob that is no option of `find`"),
+                ("find . | xargs -I{} cat {}", "an attached replacement"),
+                ("cat <<< $x", "a here-string of a value"),
+                (
+                    "cat x > out/y; cd out && cat x > out/z",
+                    "relative folders, none of them left",
+                ),
             ],
         );
     }
@@ -769,6 +914,10 @@ mod tests {
                 ("ls\r\nrm", "a carriage return is part of a name"),
                 ("ls\u{A0}-l", "other spaces are too"),
                 ("cat <<'E'\nE\nrm x", "behind a here-document"),
+                ("ls $(rm x)", "in a substitution"),
+                ("ls \"$(rm x)\"", "in one in double quotes"),
+                ("ls \"$(ls \"$(rm)\")\" x", "in one in another"),
+                ("X=$(rm)", "in one that is assigned"),
             ],
         );
     }
@@ -778,13 +927,9 @@ mod tests {
         all(
             TestResult::Unreadable,
             &[
-                ("ls $(rm x)", "substitution"),
                 ("ls `rm x`", "backticks"),
-                ("ls \"$(rm x)\"", "in double quotes"),
-                ("ls $HOME", "variable"),
                 ("$x", "a command out of a variable"),
                 ("${x:-rm}", "with a default"),
-                ("ls ${IFS}x", "field separator"),
                 ("$'\\x72m' x", "escapes of bash"),
                 ("$\"x\"", "translated text"),
                 ("ls $((1+1))", "arithmetic"),
@@ -810,7 +955,7 @@ mod tests {
                 ("[[ -v a[$(rm)] ]]", "bash's own test"),
                 ("for x y; do ls; done", "a loop that is none"),
                 ("ls \0", "NUL"),
-                ("ls > out", "a file is written"),
+                ("ls > file", "a file is written"),
                 ("> file", "without a command"),
                 ("ls >> /etc/cron.d/x", "appended"),
                 ("ls >| x", "in any case"),
@@ -854,7 +999,6 @@ mod tests {
                 ("env --split-string='rm x'", "the same in full"),
                 ("env --unknown ls", "an option that is not known"),
                 ("find . | xargs --replace=ls ls", "a replacement in full"),
-                ("sh -c 'ls $x'", "a line in a line that can't be read"),
                 ("sh -c", "no line"),
                 ("sh -c l*", "a line that is a glob"),
                 ("timeout * ls", "a glob in front of what a wrapper runs"),
@@ -878,6 +1022,65 @@ mod tests {
                 ("find . | xargs find", "an `-exec` out of the input"),
                 ("find . | xargs -I ls ls", "a replacement that is a name"),
                 ("sh /dev/stdin", "its input"),
+                ("ls \"$\\\n(rm x)\"", "a substitution on two lines"),
+                (
+                    "cat <<\\\n-E\nE\nrm x\n-E\n",
+                    "a here-document on two lines",
+                ),
+                ("ls $((x))", "arithmetic"),
+                ("ls $(\\\n(x))", "arithmetic on two lines"),
+                ("ls $x[1]", "a subscript to zsh"),
+                ("ls ${x:-$(rm)}", "a default"),
+                ("ls \"${x@P}\"", "a prompt that runs commands"),
+                ("ls ${ rm; }", "a substitution of ksh"),
+                ("find . $=x", "a splitting of zsh"),
+                ("{ ls } always { rm }", "groups of zsh"),
+                ("ls >! /etc/x", "a redirection of zsh"),
+                ("ls 1>&2-", "a file to zsh"),
+                ("ls {PATH}>/dev/null", "a descriptor in a variable"),
+                (
+                    "ls \"$(cat <<'E'\nE)\"; rm x; : \"\nE\n)\"",
+                    "a document that ends at a bracket",
+                ),
+                (
+                    "cat <<E \"$(ls\n)\"\nE\nrm\nE",
+                    "a document that began before",
+                ),
+                ("$x ls", "a command out of a value"),
+                ("$(cat x)", "a command out of a substitution"),
+                ("timeout $x ls", "a value in front of what a wrapper runs"),
+                ("sh -c \"ls $x\"", "a value in a line"),
+                ("sh -c '$0' rm", "a command out of an argument"),
+                ("find . {-exec,rm,x,\\;}", "options out of braces"),
+                ("find . *", "options out of names of files"),
+                ("find . $x", "options out of a value"),
+                (
+                    "find . -exec ls \"$x\" -exec rm \\;",
+                    "an end out of a value",
+                ),
+                (
+                    "find . -exec sh -c 'cat {}' \\;",
+                    "a name of a file in a line",
+                ),
+                ("xargs -I% sh -c 'cat %'", "an input in a line"),
+                ("export {A,PATH}=/tmp", "a variable out of braces"),
+                ("export \"$x\"", "a variable out of a value"),
+                ("export -n X=PATH", "another name of a variable"),
+                ("read path", "zsh's name of PATH"),
+                ("read 'a[x]'", "a subscript"),
+                ("[ x -eq 1 ]", "a number that mksh evaluates"),
+                ("[ \"$x\" y ]", "an operator out of a value"),
+                ("for fpath in x; do ls; done", "zsh's list of folders"),
+                ("LANG='a b' ls", "an odd value"),
+                ("export LANG=$x", "a value that is not known"),
+                ("cd /etc; cat > out", "a relative folder elsewhere"),
+                ("cd; cat > out", "at home"),
+                ("fish -c ls", "a shell whose lines are not read"),
+                ("env -C /etc sh -c 'cat > out'", "elsewhere by a wrapper"),
+                (
+                    "find /etc -execdir sh -c 'cat > out' \\;",
+                    "elsewhere by a search",
+                ),
                 (
                     "test -v 'a[$(rm)]'; [ -v 'a[$(rm)]' ]",
                     "a subscript that bash evaluates",
@@ -950,6 +1153,13 @@ mod tests {
             "timeout 1 ",
             "{ ",
             "2>x ",
+            "$(",
+            "$(ls ",
+            "\"$(",
+            "\"$x\" ",
+            "ls $(cat <<E\nx\nE\n) ",
+            "cd out;",
+            "xargs -I% ",
         ] {
             let _ = commands().evaluate_line(&part.repeat(100_000 / part.len()));
         }

@@ -1,10 +1,14 @@
 //! The simple commands of a shell line (POSIX Shell Command Language, with what bash adds), read without running it.
 //!
-//! Whatever could make another word of a word is not read: `$` and backtick substitution wherever it stands, `$'…'`,
-//! process substitution, here-documents that expand, arithmetic, arrays, `case`, `[[`, functions, `coproc`; so is what
-//! isn't closed. Quotes, escapes, line continuations, comments, redirections, groups, subshells, loops and conditions
-//! are. Where shells differ (`&>` is one redirection to bash, `&` and a redirection to dash), the reading with more
-//! commands is taken.
+//! Quotes, escapes, line continuations, comments, redirections, groups, subshells, loops, conditions and `$(…)` are read;
+//! the commands of a substitution count as commands of the line. What it gives, and the value of a plain variable (`$x`,
+//! `${x}`, `$?`), makes a word of unknown text. Not read are `${x:-…}` and its like, backticks, `$'…'`, process
+//! substitution, here-documents that expand, arithmetic, arrays, `case`, `[[`, functions, `coproc`; nor is what isn't
+//! closed. Where shells differ (`&>` is one redirection to bash, `&` and a redirection to dash), the reading with more
+//! commands is taken; where that is hard to say (zsh's `{ a } always { b }`), none.
+//!
+//! Out of reach: what only an interactive shell does (history, zsh without comments), and bash before version 4, which
+//! looks for the end of a substitution without reading here-documents.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -16,8 +20,10 @@ pub(super) struct Word {
     /// Bytes of the text up to the first that was quoted; all of them if none was.
     plain: usize,
     was_quoted: bool,
-    /// A glob or a brace expansion: it stands for words that are not known.
+    /// A glob, a brace expansion or a value: it stands for words that are not known. A value is `*` in the text, or a digit.
     pub(super) is_pattern: bool,
+    /// It may become several words, each with any text.
+    pub(super) splits: bool,
 }
 
 impl Word {
@@ -27,14 +33,30 @@ impl Word {
             text: text.to_owned(),
             plain: 0,
             was_quoted: true,
-            is_pattern: false,
+            ..Word::default()
         }
     }
 
-    /// The name in front of `=` or `+=`, if the word is an assignment.
-    pub(super) fn assigned(&self) -> Option<&str> {
-        let name = assigned_name(&self.text)?;
-        (name.len() < self.plain || !self.was_quoted).then_some(name)
+    /// The name and the value, if the word is an assignment.
+    fn assigned(&self) -> Option<(&str, &str)> {
+        let (name, value) = assignment(&self.text)?;
+        (name.len() < self.plain || !self.was_quoted).then_some((name, value))
+    }
+
+    /// The same word with unknown text in the place of what some program replaces (`{}` in what `find` runs).
+    pub(super) fn replaced(&self, mark: &str) -> Word {
+        let mut word = self.clone();
+        if !mark.is_empty() && word.text.contains(mark) {
+            word.text = word.text.replace(mark, "*");
+            word.is_pattern = true;
+        }
+        word
+    }
+
+    /// Whether its text is not known and may begin with anything: it could be an option, or what ends a list of words.
+    pub(super) fn may_be_option(&self) -> bool {
+        let is_name = |c: char| c.is_alphanumeric() || matches!(c, '.' | '/' | '_');
+        self.splits || self.is_pattern && !self.text.starts_with(is_name)
     }
 
     fn is_reserved(&self, word: &str) -> bool {
@@ -42,20 +64,22 @@ impl Word {
     }
 }
 
-/// The name in `NAME=value` or `NAME+=value`.
-pub(super) fn assigned_name(text: &str) -> Option<&str> {
-    let (name, _) = text.split_once('=')?;
+/// The name and the value in `NAME=value` or `NAME+=value`.
+pub(super) fn assignment(text: &str) -> Option<(&str, &str)> {
+    let (name, value) = text.split_once('=')?;
     let name = name.strip_suffix('+').unwrap_or(name);
     let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     let fits = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    (begins && fits).then_some(name)
+    (begins && fits).then_some((name, value))
 }
 
 /// A simple command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Simple {
-    /// Names that are assigned for it, or for the shell if it has no words.
-    pub(super) assigned: Vec<String>,
+    /// Names that are assigned for it, or for the shell if it has no words, with their values.
+    pub(super) assigned: Vec<(String, String)>,
+    /// Names that a loop assigns for the shell.
+    pub(super) loops: Vec<String>,
     /// Files that its redirections write, or that are no files (`/dev/tcp/…`).
     pub(super) writes: Vec<Word>,
     /// The command and its arguments.
@@ -67,26 +91,15 @@ pub(super) fn simple_commands(line: &str) -> Option<Vec<Simple>> {
     if line.contains('\0') {
         return None;
     }
-    let mut parser = Parser::default();
     let mut lexer = Lexer {
         chars: line.chars().peekable(),
+        substituted: Vec::new(),
+        depth: 0,
+        has_documents: false,
     };
-    loop {
-        match lexer.token()? {
-            Token::End => return parser.end(),
-            Token::Word(word) => parser.word(word)?,
-            Token::Redirect(kind) => parser.redirect(kind)?,
-            Token::Open => parser.open()?,
-            Token::Close => parser.close()?,
-            Token::Separator => parser.separator()?,
-            Token::LineEnd => {
-                parser.separator()?;
-                for document in parser.documents.drain(..) {
-                    lexer.here_document(&document)?;
-                }
-            }
-        }
-    }
+    let mut all = lexer.commands()?;
+    all.append(&mut lexer.substituted);
+    Some(all)
 }
 
 #[derive(Debug)]
@@ -105,8 +118,10 @@ enum Token {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Redirect {
-    /// From the file that the next word names, or from that word.
+    /// From the file that the next word names.
     Read,
+    /// `<<<`: from the next word itself.
+    Text,
     /// To the file that the next word names.
     Write,
     /// To or from a descriptor that the next word names; what is no descriptor is a file to bash.
@@ -125,20 +140,111 @@ struct HereDocument {
 
 struct Lexer<'t> {
     chars: Peekable<Chars<'t>>,
+    /// Commands of the substitutions that have been read.
+    substituted: Vec<Simple>,
+    /// How many substitutions are open.
+    depth: u8,
+    /// The lines of a here-document are still to come: shells differ in whether those of a substitution are among them.
+    has_documents: bool,
 }
 
-/// Whether what follows a `$` makes it an expansion; a lone one is a letter.
-fn expands(next: Option<&char>) -> bool {
-    next.is_some_and(|c| {
-        c.is_ascii_alphanumeric()
-            || matches!(
-                c,
-                '_' | '{' | '(' | '[' | '@' | '*' | '#' | '?' | '-' | '$' | '!'
-            )
-    })
+/// Deepest nesting of substitutions that is read.
+const MAX_DEPTH: u8 = 8;
+
+fn is_of_name(c: &char) -> bool {
+    c.is_ascii_alphanumeric() || *c == '_'
 }
 
 impl Lexer<'_> {
+    /// The commands up to the end of the text, or up to the bracket that ends the substitution at hand.
+    fn commands(&mut self) -> Option<Vec<Simple>> {
+        let mut parser = Parser::default();
+        loop {
+            self.has_documents = parser.has_documents();
+            match self.token()? {
+                Token::End if self.depth == 0 => return parser.end(),
+                Token::End => return None,
+                Token::Close if self.depth > 0 && parser.depth == 0 => return parser.end(),
+                Token::Word(word) => parser.word(word)?,
+                Token::Redirect(kind) => parser.redirect(kind)?,
+                Token::Open => parser.open()?,
+                Token::Close => parser.close()?,
+                Token::Separator => parser.separator()?,
+                Token::LineEnd => {
+                    parser.separator()?;
+                    for document in parser.documents.drain(..) {
+                        self.here_document(&document)?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a line continuation comes next: shells take it out before they look for `$(`, `<<-` and their like.
+    fn continues(&self) -> bool {
+        let mut ahead = self.chars.clone();
+        ahead.next() == Some('\\') && ahead.next() == Some('\n')
+    }
+
+    /// What a `$` that has been taken stands for.
+    fn dollar(&mut self, word: &mut Word, is_quoted: bool) -> Option<()> {
+        if self.continues() {
+            return None;
+        }
+        let mut value = '*';
+        let mut splits = !is_quoted;
+        match self.chars.peek() {
+            Some('(') => {
+                self.chars.next();
+                // `$((` is arithmetic.
+                let is_arithmetic = self.chars.peek() == Some(&'(') || self.continues();
+                if is_arithmetic || self.has_documents || self.depth >= MAX_DEPTH {
+                    return None;
+                }
+                self.depth = self.depth.saturating_add(1);
+                let mut commands = self.commands()?;
+                self.depth = self.depth.saturating_sub(1);
+                self.substituted.append(&mut commands);
+            }
+            // Numbers.
+            Some('?' | '#' | '$') => {
+                self.chars.next();
+                value = '0';
+                splits = false;
+            }
+            Some('@') => {
+                self.chars.next();
+                splits = true;
+            }
+            Some('*' | '-' | '!') => {
+                self.chars.next();
+            }
+            Some('{') => {
+                self.chars.next();
+                self.chars.next_if(is_of_name)?;
+                while self.chars.next_if(is_of_name).is_some() {}
+                self.chars.next_if_eq(&'}')?;
+            }
+            Some(c) if is_of_name(c) => while self.chars.next_if(is_of_name).is_some() {},
+            // `$[1+1]`; zsh splits by `$=x`, and takes letters beyond ASCII for a name.
+            Some('[' | '=' | '~' | '^' | '+') => return None,
+            Some('\'' | '"') if !is_quoted => return None,
+            Some(c) if c.is_alphanumeric() => return None,
+            _ => {
+                word.text.push('$');
+                return Some(());
+            }
+        }
+        // zsh: a subscript, which is arithmetic.
+        if self.chars.peek() == Some(&'[') {
+            return None;
+        }
+        word.text.push(value);
+        word.is_pattern = true;
+        word.splits |= splits;
+        Some(())
+    }
+
     fn next_is(&mut self, c: char) -> bool {
         self.chars.next_if_eq(&c).is_some()
     }
@@ -187,7 +293,7 @@ impl Lexer<'_> {
                 '(' => {
                     self.chars.next();
                     // `((` is arithmetic to bash.
-                    let is_arithmetic = self.chars.peek() == Some(&'(');
+                    let is_arithmetic = self.chars.peek() == Some(&'(') || self.continues();
                     return (!is_arithmetic).then_some(Token::Open);
                 }
                 ')' => {
@@ -204,12 +310,12 @@ impl Lexer<'_> {
         let is_input = self.next_is('<');
         let mut kind = Redirect::Read;
         if is_input && self.next_is('<') {
-            // `<<<` takes the next word as the text itself.
-            if !self.next_is('<') {
-                kind = Redirect::Document {
+            kind = match self.next_is('<') {
+                true => Redirect::Text,
+                false => Redirect::Document {
                     strips_tabs: self.next_is('-'),
-                };
-            }
+                },
+            };
         } else if is_input {
             // `<>` opens a file for both.
             if self.next_is('>') {
@@ -227,7 +333,8 @@ impl Lexer<'_> {
             }
         }
         // A command whose output is a file: process substitution.
-        (self.chars.peek() != Some(&'(')).then_some(Token::Redirect(kind))
+        let is_substituted = self.chars.peek() == Some(&'(') || self.continues();
+        (!is_substituted).then_some(Token::Redirect(kind))
     }
 
     fn word(&mut self) -> Option<Token> {
@@ -254,16 +361,12 @@ impl Lexer<'_> {
                 }
                 '"' => {
                     word.quote();
-                    self.double_quoted(&mut word.text)?;
+                    self.double_quoted(&mut word)?;
                 }
                 '`' => return None,
-                '$' => {
-                    let next = self.chars.peek();
-                    if expands(next) || matches!(next, Some('\'' | '"')) {
-                        return None;
-                    }
-                    word.text.push(c);
-                }
+                '$' => self.dollar(&mut word, false)?,
+                // Nothing to choose from: what `find` and `xargs` replace.
+                '{' if self.next_is('}') => word.text.push_str("{}"),
                 _ => {
                     word.is_pattern |= matches!(c, '*' | '?' | '[' | '{');
                     word.text.push(c);
@@ -272,12 +375,18 @@ impl Lexer<'_> {
         }
         if !word.was_quoted {
             word.plain = word.text.len();
-            // `{` and `}` group commands, `{}` is what `find` replaces.
-            word.is_pattern &= !matches!(&*word.text, "{" | "{}" | "[");
+            // `{` groups commands.
+            word.is_pattern &= !matches!(&*word.text, "{" | "[");
             let is_descriptor =
                 !word.text.is_empty() && word.text.bytes().all(|b| b.is_ascii_digit());
-            if is_descriptor && matches!(self.chars.peek(), Some('<' | '>')) {
-                return self.redirect();
+            if matches!(self.chars.peek(), Some('<' | '>')) {
+                if is_descriptor && !word.is_pattern {
+                    return self.redirect();
+                }
+                // bash assigns the descriptor to a variable: `{PATH}>x`.
+                if word.text.ends_with('}') {
+                    return None;
+                }
             }
         }
         Some(Token::Word(word))
@@ -292,18 +401,18 @@ impl Lexer<'_> {
         }
     }
 
-    fn double_quoted(&mut self, text: &mut String) -> Option<()> {
+    fn double_quoted(&mut self, word: &mut Word) -> Option<()> {
         loop {
             match self.chars.next()? {
                 '"' => return Some(()),
                 '\\' => match self.chars.next()? {
                     '\n' => {}
-                    c @ ('$' | '`' | '"' | '\\') => text.push(c),
-                    c => text.extend(['\\', c]),
+                    c @ ('$' | '`' | '"' | '\\') => word.text.push(c),
+                    c => word.text.extend(['\\', c]),
                 },
                 '`' => return None,
-                '$' if expands(self.chars.peek()) => return None,
-                c => text.push(c),
+                '$' => self.dollar(word, true)?,
+                c => word.text.push(c),
             }
         }
     }
@@ -326,6 +435,10 @@ impl Lexer<'_> {
             };
             if stripped == document.end {
                 return Some(());
+            }
+            // bash and ksh end the document of a substitution at `EOF)`, too.
+            if self.depth > 0 && stripped.starts_with(&document.end) {
+                return None;
             }
             // A backslash may escape a `$` or join lines; neither is worth following.
             if !document.is_quoted && line.contains(['$', '`', '\\']) {
@@ -377,6 +490,8 @@ impl Parser {
             Expected::Target(kind) => {
                 self.expected = Expected::Command;
                 let is_written = match kind {
+                    Redirect::Text => return Some(()),
+                    Redirect::Document { .. } if word.is_pattern => return None,
                     Redirect::Document { strips_tabs } => {
                         self.documents.push(HereDocument {
                             end: word.text,
@@ -389,25 +504,30 @@ impl Parser {
                         word.text.starts_with("/dev/tcp/") || word.text.starts_with("/dev/udp/")
                     }
                     Redirect::Write => true,
-                    // `2>&1`, `>&-`, `3>&1-`
+                    // `2>&1`, `>&-`; `3>&1-` moves a descriptor in bash and writes a file in zsh.
                     Redirect::Copy => {
-                        let descriptor = word.text.strip_suffix('-').unwrap_or(&word.text);
-                        !descriptor.bytes().all(|byte| byte.is_ascii_digit())
+                        word.text != "-" && !word.text.bytes().all(|byte| byte.is_ascii_digit())
                     }
                 };
+                // zsh's `>!` is `>|`, and what follows is the file.
+                if is_written && !word.was_quoted && word.text.starts_with('!') {
+                    return None;
+                }
                 if is_written || word.is_pattern {
                     self.current.writes.push(word);
                 }
             }
             Expected::LoopName => {
                 self.expected = Expected::LoopIn;
-                self.current.assigned.push(word.text);
+                self.current.loops.push(word.text);
             }
             Expected::LoopIn if word.is_reserved("in") => self.expected = Expected::LoopWords,
             Expected::LoopIn if word.is_reserved("do") => self.expected = Expected::Command,
             Expected::LoopIn => return None,
             Expected::LoopWords => {}
             Expected::Command if self.current.words.is_empty() => return self.first(word),
+            // zsh closes a group here, so that another one may follow (`{ a } always { b }`).
+            Expected::Command if word.is_reserved("}") => return None,
             Expected::Command => self.current.words.push(word),
         }
         Some(())
@@ -428,8 +548,9 @@ impl Parser {
             }
         }
         match word.assigned() {
-            Some(name) => {
-                self.current.assigned.push(name.to_owned());
+            Some((name, value)) => {
+                let assigned = (name.to_owned(), value.to_owned());
+                self.current.assigned.push(assigned);
                 self.has_prefix = true;
             }
             None => self.current.words.push(word),
@@ -473,11 +594,15 @@ impl Parser {
         }
         self.has_prefix = false;
         let simple = std::mem::take(&mut self.current);
-        let is_empty = simple.words.is_empty() && simple.assigned.is_empty();
-        if !is_empty || !simple.writes.is_empty() {
+        if simple != Simple::default() {
             self.done.push(simple);
         }
         Some(())
+    }
+
+    fn has_documents(&self) -> bool {
+        !self.documents.is_empty()
+            || matches!(self.expected, Expected::Target(Redirect::Document { .. }))
     }
 
     fn end(mut self) -> Option<Vec<Simple>> {
