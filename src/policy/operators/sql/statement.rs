@@ -11,7 +11,7 @@ use super::token::Token;
 use super::words::{
     AFTER_ALIAS, AFTER_STAR, BEFORE_NAME, BEFORE_STAR, BEFORE_TABLE, BEFORE_TABLES, BEFORE_TARGET,
     KINDS_OF_BEGIN, NO_TARGET, OPAQUE_VERBS, OPENS_QUERY, OTHER_VERBS, RESERVED_VERBS,
-    TRANSACT_VERBS,
+    TRANSACT_VERBS, WHOLE_VERBS,
 };
 use crate::wire::letter_case;
 use crate::wire::sorted_map::SortedMap;
@@ -256,6 +256,12 @@ impl<'t> StatementReader<'t> {
         let is_call =
             matches!(self.before(1), Some(Token::Word(word)) if !OPENS_QUERY.contains(&&**word));
         let begins = self.statement.first.is_none();
+        // `WITH … (SELECT …)`, `SELECT … UNION (SELECT …)`
+        let goes_on = self.is_outermost()
+            && (self.statement.joined
+                || self.statement.branches == 0 && self.statement.first.as_deref() == Some("with"))
+            && (self.next_is('(')
+                || matches!(self.word_at(1), "select" | "table" | "with" | "from"));
         self.frames.push(Frame {
             // `FROM (a JOIN b)`
             expects: expects.filter(|role| *role == TableRole::Source),
@@ -268,6 +274,10 @@ impl<'t> StatementReader<'t> {
             // `(SELECT …)`: the statement gives rows, and what bounds them stands behind the bracket.
             self.statement.gives_rows = true;
             self.statement.branches = 1;
+        } else if goes_on {
+            self.statement.gives_rows = true;
+            self.statement.branches = self.statement.branches.saturating_add(1);
+            self.statement.joined = false;
         }
     }
 
@@ -413,8 +423,13 @@ impl<'t> StatementReader<'t> {
                 _ => break,
             }
         }
+        // `FROM t (NOLOCK)` of SQL Server.
+        let is_hint = length
+            .checked_add(1)
+            .is_some_and(|next| self.word_at(next) == "nolock");
         let is_function = role == TableRole::Source
-            && self.token(length).is_some_and(|token| token.is_symbol('('));
+            && self.token(length).is_some_and(|token| token.is_symbol('('))
+            && !is_hint;
         // `users@link` is a table of another server.
         let is_remote = matches!(self.token(length), Some(Token::Parameter));
         let is_defined = match parts.as_slice() {
@@ -505,7 +520,7 @@ impl<'t> StatementReader<'t> {
             _ => false,
         };
         let goes_on = match self.token(1) {
-            None | Some(Token::Symbol(';')) => matches!(word, "shutdown" | "reconfigure"),
+            None | Some(Token::Symbol(';')) => WHOLE_VERBS.contains(&word),
             Some(Token::Word(next)) => !matches!(&**next, "from" | "as"),
             Some(Token::Number(_) | Token::Text(_)) => word == "kill",
             _ => false,
@@ -632,7 +647,7 @@ impl<'t> StatementReader<'t> {
                 }
             }
             "join" | "apply" | "straight_join" => self.expect(TableRole::Source, true),
-            "using" if !self.next_is('(') && matches!(&*verb, "delete" | "merge") => {
+            "using" if matches!(&*verb, "delete" | "merge") => {
                 self.expect(TableRole::Source, true);
             }
             // `SELECT TRANSFORM (a) USING 'program'` of Hive and Spark; `CONVERT(a USING 'utf8')` is a function's.
@@ -645,7 +660,11 @@ impl<'t> StatementReader<'t> {
             }
             "into" => self.into(&verb),
             "table" | "tables" if !self.next_is('(') => self.expect(TableRole::Target, true),
-            "references" | "view" => self.expect(TableRole::Target, false),
+            "references" => self.expect(TableRole::Target, false),
+            "view" => self.expect(TableRole::Target, verb == "drop"),
+            _ if self.names_another(word, &verb) => {
+                self.expect(TableRole::Source, word == "inherits")
+            }
             "to" if self.word_before(1) == "rename" || verb == "rename" => {
                 self.expect(TableRole::Target, false);
             }
@@ -660,7 +679,8 @@ impl<'t> StatementReader<'t> {
                     "delete" | "update" | "commit" | "conflict" | "duplicate"
                 );
                 if declares && verb != "select" && !is_action {
-                    self.expect(TableRole::Target, false);
+                    let lists = matches!(&*verb, "grant" | "revoke" | "deny");
+                    self.expect(TableRole::Target, lists);
                 }
             }
             "update" | "share" if matches!(self.word_before(1), "for" | "key") => {
@@ -688,6 +708,22 @@ impl<'t> StatementReader<'t> {
             _ => return self.name_or_end(word),
         }
         1
+    }
+
+    /// Words before a table that is copied, joined to the one at hand or put into its place.
+    fn names_another(&self, word: &str, verb: &str) -> bool {
+        let before = self.word_before(1);
+        let opens = || matches!(self.before(1), Some(Token::Symbol('(' | ',')));
+        match (word, self.statement.first.as_deref()) {
+            ("clone" | "copy", Some("create")) => verb == "create",
+            ("like", Some("create")) => verb == "create" || opens(),
+            ("inherits", Some("create")) | ("inherit", Some("alter")) => true,
+            ("of", Some("create")) => before == "partition",
+            ("partition", Some("alter")) => matches!(before, "attach" | "detach"),
+            ("with", Some("alter")) => before == "swap",
+            ("to", Some("alter")) => before == "switch" || self.word_before(3) == "switch",
+            _ => false,
+        }
     }
 
     /// A verb that other words imply.

@@ -1,4 +1,4 @@
-//! SQL text as tokens, as one of three families of servers reads it.
+//! SQL text as tokens, as one of five families of servers reads it.
 //!
 //! They differ in what ends a string and what is a comment, so that a text that means one thing to the first hides
 //! another one from the second. Each family's reading is taken; the caller evaluates them all.
@@ -10,14 +10,46 @@ use crate::wire::letter_case;
 pub(super) enum Dialect {
     /// ISO 9075, PostgreSQL, Oracle, SQLite, DuckDB, …: dollar quotes.
     Standard,
-    /// MySQL, MariaDB, BigQuery, …: `\` escapes, `#` begins a comment, `--` only before white space.
+    /// MySQL, MariaDB: `\` escapes, `#` begins a comment, `--` only before white space.
     MySql,
     /// SQL Server, Sybase, …: `[names]`, `#temporary` tables, `GO` between batches.
     Transact,
+    /// BigQuery: `\` escapes, `#` begins a comment, three quotes hold a text with quotes.
+    BigQuery,
+    /// Snowflake, Spark, Databricks, ClickHouse: dollar quotes, `\` escapes, `//` begins a comment.
+    Snowflake,
 }
 
 impl Dialect {
-    pub(super) const ALL: [Dialect; 3] = [Dialect::Standard, Dialect::MySql, Dialect::Transact];
+    pub(super) const ALL: [Dialect; 5] = [
+        Dialect::Standard,
+        Dialect::MySql,
+        Dialect::Transact,
+        Dialect::BigQuery,
+        Dialect::Snowflake,
+    ];
+
+    /// Whether `\` takes the next character into a string, whatever it is.
+    fn escapes(self) -> bool {
+        matches!(
+            self,
+            Dialect::MySql | Dialect::BigQuery | Dialect::Snowflake
+        )
+    }
+
+    /// Whether the family may read a text in a way of its own, given that not all read it alike.
+    pub(super) fn differs(self, text: &str) -> bool {
+        let has = |part: &str| text.contains(part);
+        match self {
+            Dialect::BigQuery => has_triple(text) || has("#") && has("--"),
+            Dialect::Snowflake => has("//") || has("\\") && (has("--") || has("$") || has("#")),
+            _ => true,
+        }
+    }
+
+    fn has_dollar_quotes(self) -> bool {
+        matches!(self, Dialect::Standard | Dialect::Snowflake)
+    }
 }
 
 /// A token.
@@ -45,7 +77,7 @@ impl Token {
 
 /// The tokens of a text; `None` if a string, a name or a comment is left open, or servers could differ about what is in
 /// it: comments that MySQL runs (`/*! … */`) or that stand in one another, Oracle's `q'…'`, escapes in `U&'…'`, spaces
-/// beyond ASCII, commands of a client (`\!`).
+/// beyond ASCII, commands of a client (`\!`). Empty if three quotes of BigQuery are left open.
 pub(super) fn tokens(text: &str, dialect: Dialect) -> Option<Vec<Token>> {
     let mut lexer = Lexer {
         rest: text,
@@ -53,9 +85,20 @@ pub(super) fn tokens(text: &str, dialect: Dialect) -> Option<Vec<Token>> {
         tokens: Vec::new(),
     };
     while let Some(c) = lexer.rest.chars().next() {
-        lexer.token(c)?;
+        if lexer.token(c).is_none() {
+            // BigQuery runs nothing of such a text, which to the others may be an everyday one (two quotes in quotes).
+            let is_open = dialect == Dialect::BigQuery && lexer.rest.is_empty() && has_triple(text);
+            return is_open.then(Vec::new);
+        }
     }
     Some(lexer.tokens)
+}
+
+/// What begins and ends BigQuery's texts with quotes inside.
+const TRIPLE_QUOTES: [&str; 2] = ["\'\'\'", "\"\"\""];
+
+fn has_triple(text: &str) -> bool {
+    TRIPLE_QUOTES.iter().any(|quotes| text.contains(quotes))
 }
 
 /// Whether all families read a text alike for sure: nothing stands in it that one of them reads in its own way.
@@ -64,10 +107,10 @@ pub(super) fn is_read_alike(text: &str) -> bool {
     let is_own_pair = |two: &[u8]| {
         matches!(
             two,
-            [b'-', b'-'] | [b'e' | b'E', b'\''] | [b'g' | b'G', b'o' | b'O']
+            [b'-', b'-'] | [b'/', b'/'] | [b'e' | b'E', b'\''] | [b'g' | b'G', b'o' | b'O']
         )
     };
-    !text.bytes().any(is_own) && !text.as_bytes().windows(2).any(is_own_pair)
+    !text.bytes().any(is_own) && !text.as_bytes().windows(2).any(is_own_pair) && !has_triple(text)
 }
 
 struct Lexer<'t> {
@@ -102,15 +145,19 @@ impl<'t> Lexer<'t> {
                 self.take_while(&|c| c.is_ascii_whitespace() || c == '\x0B');
             }
             '-' if self.begins_line_comment() => self.line_comment(),
-            '#' if self.dialect == Dialect::MySql => self.line_comment(),
+            '#' if matches!(self.dialect, Dialect::MySql | Dialect::BigQuery) => {
+                self.line_comment();
+            }
+            '/' if self.dialect == Dialect::Snowflake && self.rest.starts_with("//") => {
+                self.line_comment();
+            }
             '/' if self.rest.starts_with("/*") => self.block_comment()?,
             '\'' => {
-                let escapes = self.dialect == Dialect::MySql;
-                let text = self.quoted('\'', escapes)?;
+                let text = self.quoted('\'', self.dialect.escapes())?;
                 self.tokens.push(Token::Text(text));
             }
             '"' => {
-                let name = self.quoted('"', self.dialect == Dialect::MySql)?;
+                let name = self.quoted('"', self.dialect.escapes())?;
                 self.tokens.push(Token::Quoted(letter_case::lower(&name)));
             }
             '`' => {
@@ -121,7 +168,7 @@ impl<'t> Lexer<'t> {
                 let name = self.quoted(']', false)?;
                 self.tokens.push(Token::Quoted(letter_case::lower(&name)));
             }
-            '$' if self.dialect == Dialect::Standard => self.dollar()?,
+            '$' if self.dialect.has_dollar_quotes() => self.dollar()?,
             '?' => {
                 self.skip("?");
                 self.tokens.push(Token::Parameter);
@@ -184,13 +231,28 @@ impl<'t> Lexer<'t> {
 
     /// What stands between quotes, in which a doubled quote is one; `close` is the quote that ends it.
     fn quoted(&mut self, close: char, escapes: bool) -> Option<String> {
-        self.take_symbol();
+        let triple = TRIPLE_QUOTES
+            .into_iter()
+            .find(|quotes| self.dialect == Dialect::BigQuery && self.skip(quotes));
+        if triple.is_none() {
+            self.take_symbol();
+        }
         let mut content = String::new();
         let mut chars = self.rest.chars();
         loop {
-            let c = chars.next()?;
+            let Some(c) = chars.next() else {
+                self.rest = triple.map_or(self.rest, |_| "");
+                return None;
+            };
             if escapes && c == '\\' {
                 content.push(chars.next()?);
+            } else if let Some(quotes) = triple {
+                content.push(c);
+                if content.ends_with(quotes) {
+                    self.rest = chars.as_str();
+                    content.truncate(content.len().saturating_sub(quotes.len()));
+                    return Some(content);
+                }
             } else if c == close {
                 let mut ahead = chars.clone();
                 if ahead.next() != Some(close) {
@@ -276,7 +338,7 @@ impl<'t> Lexer<'t> {
             match &*word {
                 // The standard's national, bit and hexadecimal strings.
                 "n" | "b" | "x" => {
-                    let text = self.quoted('\'', self.dialect == Dialect::MySql)?;
+                    let text = self.quoted('\'', self.dialect.escapes())?;
                     self.tokens.push(Token::Text(text));
                     return Some(());
                 }
@@ -325,8 +387,9 @@ mod tests {
         words.join(" ")
     }
 
+    /// The three that differ in names, too.
     fn all(text: &str) -> [String; 3] {
-        Dialect::ALL.map(|dialect| read(text, dialect))
+        [Dialect::Standard, Dialect::MySql, Dialect::Transact].map(|dialect| read(text, dialect))
     }
 
     #[test]
@@ -364,6 +427,20 @@ mod tests {
             ("a go b", ["a go b", "a go b", "a ; b"]),
         ] {
             assert_eq!(all(text), [standard, mysql, transact], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn warehouses_have_quotes_and_comments_of_their_own() {
+        for (text, [bigquery, snowflake]) in [
+            ("'''a'z''' c --'", ["'a'z' c", "''a' z '' c --'"]),
+            ("a ''''", ["", "a '''"]),
+            ("a // z' \n c -- '", ["a / / z ' \n c -- '", "a c"]),
+            ("a # b\nc", ["a c", "a # b c"]),
+            ("a --b\nc", ["a c", "a c"]),
+        ] {
+            let read = [Dialect::BigQuery, Dialect::Snowflake].map(|dialect| read(text, dialect));
+            assert_eq!(read, [bigquery, snowflake], "{text:?}");
         }
     }
 

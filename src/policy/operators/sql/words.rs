@@ -7,16 +7,21 @@ pub(super) const RESERVED_VERBS: [&str; 14] = [
 ];
 
 /// Statements of SQL Server that may follow another one without a separator.
-pub(super) const TRANSACT_VERBS: [&str; 9] = [
-    "backup",
-    "bulk",
-    "dbcc",
-    "deny",
-    "kill",
+#[rustfmt::skip]
+pub(super) const TRANSACT_VERBS: [&str; 16] = [
+    "backup", "bulk", "checkpoint", "commit", "dbcc", "deny", "kill", "reconfigure", "restore", "revert", "rollback",
+    "setuser", "shutdown", "updatetext", "waitfor", "writetext",
+];
+
+/// Of these, those that are a whole statement.
+pub(super) const WHOLE_VERBS: [&str; 7] = [
+    "checkpoint",
+    "commit",
     "reconfigure",
-    "restore",
+    "revert",
+    "rollback",
+    "setuser",
     "shutdown",
-    "waitfor",
 ];
 
 /// Words that begin a statement, and are names elsewhere.
