@@ -124,6 +124,15 @@ impl Deref for Texts {
     }
 }
 
+impl<'t> IntoIterator for &'t Texts {
+    type Item = &'t Text;
+    type IntoIter = std::slice::Iter<'t, Text>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.all.iter()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

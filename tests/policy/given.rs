@@ -2,7 +2,7 @@
 
 use agentguard::event::{
     Author, Class, Direction, Event, Facts, Form, Kind, Known, Models, Part, Principal, Reading,
-    RequestFacts, Text, Turn,
+    RequestFacts, Text, TextNames, Turn,
 };
 use agentguard::policy::{Node, NodeValue};
 use agentguard::wire::json::{JsonBody, Limits, Value, ValueKind as Json};
@@ -266,8 +266,7 @@ fn register(reading: &mut Reading, value: Value<'_>) -> std::ops::Range<u32> {
             place: node.value.place(),
             class: Class::Text,
             form,
-            key: None,
-            over: None,
+            names: TextNames::NONE,
             is_data: false,
         });
     }
