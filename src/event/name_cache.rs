@@ -165,7 +165,7 @@ pub(super) fn look_up(root: Value<'_>) -> Known {
     if let Some((element, at)) = root.known_element() {
         match element.recall(at) {
             Some(known) => return Known::Names(known),
-            None if element.can_remember() => return Known::Again(Again::InElement),
+            None if element.can_remember(bytes_of(node_count(root))) => return Known::Again(Again::InElement),
             None => {}
         }
     }
@@ -215,10 +215,15 @@ pub(super) fn keep(
         (Again::Bytes(fingerprint), _) => {
             CACHE.with_borrow_mut(|cache| cache.keep(fingerprint, &known));
         }
-        (Again::InElement, Some((element, at))) => element.remember(at, &known),
+        (Again::InElement, Some((element, at))) => element.remember(at, &known, known.size()),
         (Again::InElement, None) => {}
     }
     Some(known)
+}
+
+/// Bytes of so many names.
+fn bytes_of(names: usize) -> usize {
+    names.saturating_mul(size_of::<KnownName>())
 }
 
 /// Values and keys in a value, itself included.

@@ -70,8 +70,16 @@ pub struct ScannedElement {
     pub(super) depth: usize,
     /// Steps that it took to compare its keys.
     pub(super) steps: usize,
-    /// What its readers remember of values in it, by their places.
-    remembered: RefCell<Vec<(u32, Rc<dyn Any>)>>,
+    remembered: RefCell<Remembered>,
+}
+
+/// What the readers of an element remember of values in it.
+#[derive(Default)]
+struct Remembered {
+    /// By the places of the values.
+    of: Vec<(u32, Rc<dyn Any>)>,
+    /// Bytes that it takes.
+    held: usize,
 }
 
 /// A node of an element, in half the memory.
@@ -237,19 +245,23 @@ impl ScannedElement {
     /// Returns what is remembered of the value at a place.
     pub fn recall<T: Any>(&self, at: u32) -> Option<Rc<T>> {
         let remembered = self.remembered.borrow();
-        let (_, what) = remembered.iter().find(|(place, _)| *place == at)?;
+        let (_, what) = remembered.of.iter().find(|(place, _)| *place == at)?;
         Rc::clone(what).downcast().ok()
     }
 
-    /// Whether something may be remembered of another value.
-    pub fn can_remember(&self) -> bool {
-        self.remembered.borrow().len() < MAX_REMEMBERED
+    /// Whether so many bytes may be remembered of one more value: of all together, as many as the element itself takes.
+    pub fn can_remember(&self, bytes: usize) -> bool {
+        let remembered = self.remembered.borrow();
+        let held = remembered.held.saturating_add(bytes);
+        remembered.of.len() < MAX_REMEMBERED && held <= self.size()
     }
 
-    /// Remembers something of the value at a place, which follows from the element's bytes alone.
-    pub fn remember<T: Any>(&self, at: u32, what: &Rc<T>) {
+    /// Remembers something of the value at a place, which takes so many bytes and follows from those of the element alone.
+    pub fn remember<T: Any>(&self, at: u32, what: &Rc<T>, bytes: usize) {
         let what = Rc::clone(what);
-        self.remembered.borrow_mut().push((at, what));
+        let mut remembered = self.remembered.borrow_mut();
+        remembered.held = remembered.held.saturating_add(bytes);
+        remembered.of.push((at, what));
     }
 
     fn size(&self) -> usize {
