@@ -249,6 +249,8 @@ codes! {
         "A cluster allows few connections or requests at a time. Streams of models last for minutes, so that more agents than that get 503 from Envoy."
     AG6022 0 "an open admin interface"
         "Envoy's admin interface is reachable from other machines: it shows the policy, changes log levels and stops Envoy. Bind it to 127.0.0.1, and offer `/stats/prometheus` and `/ready` on a listener of its own."
+    AG6023 0 "an Envoy that is too old"
+        "The filter is for Envoy 1.36 and newer, its native module for 1.38 and newer. An older Envoy may reject the module, or run it as nobody has tested. The version is the one in the configuration dump of the running Envoy. Upgrade Envoy, or the mesh whose proxy it is; instead of the native module, `agentguard build --host wasm` needs only 1.36."
     AG9001 503 "internal error"
         "The filter failed and denied the request, because it never allows traffic unread."
     AG9002 503 "no body after held headers"

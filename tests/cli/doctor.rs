@@ -209,7 +209,52 @@ const AILMENTS: &[(&str, Break)] = &[
             .unwrap();
         *address = json!("0.0.0.0");
     }),
+    ("AG6023", |config| runs_in(config, 1, 35)),
 ];
+
+/// Puts Envoy's version where a running one reports it.
+fn runs_in(config: &mut Value, major: u64, minor: u64) {
+    config["node"]["user_agent_build_version"] = json!({"version": {"major_number": major, "minor_number": minor, "patch": 2}, "metadata": {"build.type": "RELEASE"}});
+}
+
+#[test]
+fn doctor_names_an_envoy_that_is_too_old_for_its_host_and_what_to_do() {
+    let native = ["--host", "native"];
+    for (options, minor, fix) in [
+        (&[][..], 35, Some("upgrade Envoy to 1.36 or newer")),
+        (&[], 36, None),
+        (&[], 41, None),
+        (&native, 35, Some("upgrade Envoy to 1.38 or newer")),
+        (
+            &native,
+            37,
+            Some(
+                "upgrade Envoy to 1.38 or newer, or build for its Wasm runtime:\nagentguard build POLICY --for envoy --host wasm",
+            ),
+        ),
+        (&native, 38, None),
+    ] {
+        let mut config = shipped(options);
+        runs_in(&mut config, 1, minor);
+        let config = dump(&config, json!({}));
+        let output = run_with(&["doctor", "-", "--json"], config.to_string().as_bytes());
+        let findings = json_lines(&output);
+        let finding = findings.iter().find(|finding| finding["code"].is_string());
+        assert_eq!(
+            finding.map(|finding| finding["code"].as_str().unwrap()),
+            fix.map(|_| "AG6023"),
+            "{options:?} {minor}"
+        );
+        if let (Some(finding), Some(fix)) = (finding, fix) {
+            assert_eq!(finding["fix"], fix);
+            let what = finding["what"].as_str().unwrap();
+            assert!(
+                what.starts_with(&format!("runs in Envoy 1.{minor}; ")),
+                "{what}"
+            );
+        }
+    }
+}
 
 #[test]
 fn doctor_finds_nothing_wrong_with_what_build_writes() {

@@ -95,6 +95,37 @@ pub(super) fn change_after_inspection(_: &Proxy, manager: &HttpManager, report: 
     }
 }
 
+/// The oldest Envoy that the filter is tested with, and the oldest one for its native module.
+const OLDEST_ENVOY: (u64, u64) = (1, 36);
+const OLDEST_ENVOY_NATIVE: (u64, u64) = (1, 38);
+
+pub(super) fn old_envoy(proxy: &Proxy, manager: &HttpManager, report: &mut Report) {
+    let Some(version) = proxy.version() else {
+        return;
+    };
+    for filter in ours(manager) {
+        let (oldest, what) = match filter.is_native() {
+            true => (OLDEST_ENVOY_NATIVE, "native module"),
+            false => (OLDEST_ENVOY, "filter"),
+        };
+        if version >= oldest {
+            continue;
+        }
+        let ((major, minor), (oldest_major, oldest_minor)) = (version, oldest);
+        let other = match filter.is_native() && version >= OLDEST_ENVOY {
+            true => {
+                ", or build for its Wasm runtime:\nagentguard build POLICY --for envoy --host wasm"
+            }
+            false => "",
+        };
+        report.add(
+            format!("{}, filter {}", manager.place(), filter.name),
+            format!("runs in Envoy {major}.{minor}; the {what} is for {oldest_major}.{oldest_minor} and newer"),
+            format!("upgrade Envoy to {oldest_major}.{oldest_minor} or newer{other}"),
+        );
+    }
+}
+
 /// The filters of the policy and of the kill list.
 fn ours(manager: &HttpManager) -> impl Iterator<Item = &HttpFilter> {
     manager

@@ -110,6 +110,7 @@ const CHECKS: &[Check] = &[
     check(codes::AG6020, Subject::Manager(listeners::client_address)),
     check(codes::AG6021, Subject::Manager(listeners::circuit_breaker)),
     check(codes::AG6022, Subject::Proxy(surroundings::open_admin)),
+    check(codes::AG6023, Subject::Manager(filters::old_envoy)),
 ];
 
 /// The findings of one check.

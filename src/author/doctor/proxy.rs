@@ -288,6 +288,19 @@ impl Proxy {
         self.clusters.get(name)
     }
 
+    /// Envoy's version, major and minor. A running Envoy puts it into its own bootstrap; `None` if it reports none.
+    pub(super) fn version(&self) -> Option<(u64, u64)> {
+        let version = self
+            .bootstrap
+            .as_ref()?
+            .at("/node/user_agent_build_version/version");
+        let part = |name: &str| number(version.at(name));
+        Some((
+            part("/major_number")?,
+            part("/minor_number").unwrap_or_default(),
+        ))
+    }
+
     fn admin_port(&self) -> Option<u64> {
         let address = self.bootstrap.as_ref()?.at("/admin/address");
         address.at("/socket_address/port_value").as_u64()
