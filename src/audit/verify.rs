@@ -77,6 +77,8 @@ pub enum Fault {
         /// Why.
         why: String,
     },
+    /// A record whose `ts` is no time.
+    NoTime(Place),
     /// A record does not have the MAC of its content.
     Changed(Place),
     /// A record has no MAC, though a key was given.
@@ -261,6 +263,9 @@ impl Verifier {
             return;
         };
         self.report.records = self.report.records.saturating_add(1);
+        if !link.has_time {
+            self.fault(Fault::NoTime(at));
+        }
         let digest = self.digest(line, &link, at);
         self.append(&link, digest, at);
     }
@@ -454,6 +459,7 @@ const NO_PREDECESSOR_BYTES: RecordDigest = [0; 32];
 
 /// The members of a record that chain it.
 struct Link {
+    has_time: bool,
     id: ChainId,
     seq: u64,
     prev: RecordDigest,
@@ -467,7 +473,7 @@ impl Link {
     fn parse(line: &[u8]) -> Option<Link> {
         let mut rest = Rest(line);
         rest.take(b"{\"v\":1,\"ts\":")?;
-        rest.string()?;
+        let has_time = is_time(rest.string()?);
         if rest.take(b",\"request_id\":").is_some() {
             rest.string()?;
         }
@@ -493,23 +499,50 @@ impl Link {
             None => None,
         };
         rest.take(b"},")?;
-        rest.0
-            .ends_with(b"}")
-            .then_some(Link { id, seq, prev, mac })
+        rest.0.ends_with(b"}").then_some(Link {
+            has_time,
+            id,
+            seq,
+            prev,
+            mac,
+        })
     }
+}
+
+/// Whether a text is a time as the filter writes it: `2026-11-22T09:00:00.000Z`.
+fn is_time(text: &[u8]) -> bool {
+    const FORM: &[u8; 24] = b"0000-00-00T00:00:00.000Z";
+    let has_form = text.len() == FORM.len()
+        && text.iter().zip(FORM).all(|(byte, form)| match form {
+            b'0' => byte.is_ascii_digit(),
+            form => byte == form,
+        });
+    let number = |start| Rest(text.get(start..).unwrap_or_default()).number();
+    let (Some(year), Some(month), Some(day)) = (number(0), number(5), number(8)) else {
+        return false;
+    };
+    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let days = match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if is_leap => 29,
+        2 => 28,
+        _ => 31,
+    };
+    let is_of_day = number(11) < Some(24) && number(14) < Some(60) && number(17) < Some(60);
+    has_form && is_of_day && (1..=12).contains(&month) && (1..=days).contains(&day)
 }
 
 /// What is left of a line.
 struct Rest<'l>(&'l [u8]);
 
-impl Rest<'_> {
+impl<'l> Rest<'l> {
     fn take(&mut self, start: &[u8]) -> Option<()> {
         self.0 = self.0.strip_prefix(start)?;
         Some(())
     }
 
-    /// Passes over a string.
-    fn string(&mut self) -> Option<()> {
+    /// Reads a string as it is written.
+    fn string(&mut self) -> Option<&'l [u8]> {
         self.take(b"\"")?;
         let mut escaped = false;
         let end = self.0.iter().position(|byte| {
@@ -517,8 +550,9 @@ impl Rest<'_> {
             escaped = *byte == b'\\' && !escaped;
             ends
         })?;
+        let text = self.0.get(..end);
         self.0 = self.0.get(end.checked_add(1)?..)?;
-        Some(())
+        text
     }
 
     fn number(&mut self) -> Option<u64> {
@@ -548,6 +582,7 @@ impl Fault {
             | Fault::OtherVersion(at)
             | Fault::Truncated(at)
             | Fault::TruncatedFile(at)
+            | Fault::NoTime(at)
             | Fault::Changed(at)
             | Fault::NoMac(at)
             | Fault::Unreadable { at, .. }
@@ -567,6 +602,7 @@ impl Fault {
             Fault::OtherVersion(_) => "other_version",
             Fault::Truncated(_) | Fault::TruncatedFile(_) => "truncated",
             Fault::Unreadable { .. } => "unreadable",
+            Fault::NoTime(_) => "no_time",
             Fault::Changed(_) => "changed",
             Fault::NoMac(_) => "no_mac",
             Fault::Unlinked { .. } => "unlinked",
@@ -597,6 +633,11 @@ impl Fault {
             }
             Fault::Unreadable { why, .. } => {
                 format!("the file can't be read from here on: {why}")
+            }
+            Fault::NoTime(_) => {
+                "the record's `ts` is no time as the filter writes it, `2026-11-22T09:00:00.000Z`: something else has written or \
+                 changed this line"
+                    .to_owned()
             }
             Fault::Changed(_) => {
                 "the record was changed: its MAC is of another content, or of another key"

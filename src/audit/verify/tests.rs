@@ -53,6 +53,40 @@ fn told(report: &Report) -> Vec<String> {
 }
 
 #[test]
+fn a_record_without_a_time_is_named_whoever_wrote_it() {
+    for (time, is_sound) in [
+        ("2028-02-29T23:59:59.999Z", true),
+        ("2026-02-29T00:00:00.000Z", false),
+        ("2026-13-01T00:00:00.000Z", false),
+        ("2026-00-01T00:00:00.000Z", false),
+        ("2026-04-31T00:00:00.000Z", false),
+        ("2026-04-00T00:00:00.000Z", false),
+        ("2026-01-01T24:00:00.000Z", false),
+        ("2026-01-01T00:60:00.000Z", false),
+        ("2026-01-01T00:00:60.000Z", false),
+        ("2026-01-01 00:00:00.000Z", false),
+        ("2026-01-01T00:00:00.000+01:00", false),
+        ("2026-01-01T00:00:00.000Z\\n", false),
+        ("yesterday", false),
+        ("", false),
+    ] {
+        // The second record is written by whoever holds the key, so that nothing else is wrong.
+        let mut chain = Chain::new([1; 8], ChainKey::new(KEY));
+        let lines = ["2026-01-01T00:00:00.000Z", time, "2025-01-01T00:00:00.000Z"].map(|time| {
+            let mut line = format!(r#"{{"v":1,"ts":"{time}","chain":"#).into_bytes();
+            chain.write(&mut line);
+            let chain_end = line.len();
+            line.extend_from_slice(br#","decision":"allow"}"#);
+            chain.seal(&mut line, chain_end);
+            line
+        });
+        let report = verified(&[lines.to_vec()], &[KEY]);
+        let expected: &[&str] = if is_sound { &[] } else { &["0:2 no_time"] };
+        assert_eq!(told(&report), expected, "{time}");
+    }
+}
+
+#[test]
 fn a_sound_trail_has_no_faults_wherever_it_was_rotated_and_however_its_chains_interleave() {
     for key in [None, Some(KEY)] {
         let keys: Vec<&[u8]> = key.into_iter().collect();
