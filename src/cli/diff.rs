@@ -130,7 +130,11 @@ fn case_text(case: &Node) -> String {
 
 fn witness_json(witness: &Witness) -> Value {
     let case: Value = serde_json::from_str(&case_text(&witness.case)).unwrap_or_default();
-    json!({"event": case, "old": outcome_json(&witness.old), "new": outcome_json(&witness.new)})
+    let mut object = json!({"event": case, "old": outcome_json(&witness.old), "new": outcome_json(&witness.new)});
+    if let (Some(policy), Some(members)) = (witness.caller_only_in, object.as_object_mut()) {
+        members.insert("caller_only_in".to_owned(), json!(policy));
+    }
+    object
 }
 
 fn answers_json(answers: Answers) -> [(&'static str, Value); 3] {
@@ -193,6 +197,11 @@ fn as_text(difference: &Difference) -> String {
         let text = match proof {
             Proof::Yes => "yes (proved)".to_owned(),
             Proof::No => "no".to_owned(),
+            Proof::Unknown if witness.is_some() => {
+                format!(
+                    "unknown: not proved, and of {evaluated} events only those of a caller whom one policy does not know are counterexamples"
+                )
+            }
             Proof::Unknown => {
                 format!("unknown: not proved, and none of {evaluated} events is a counterexample")
             }
@@ -320,10 +329,14 @@ fn witness_text(witness: &Witness) -> String {
         };
         output::visible(&format!("{}{would} ({rules}){effects}", outcome.action))
     };
+    let caller = witness.caller_only_in.map(|policy| {
+        format!("    Only API keys of the {policy} policy name this caller: the other one never meets it.\n")
+    });
     format!(
-        "    {}\n    old: {}\n    new: {}\n",
+        "    {}\n    old: {}\n    new: {}\n{}",
         case_text(&witness.case),
         outcome(&witness.old),
-        outcome(&witness.new)
+        outcome(&witness.new),
+        caller.unwrap_or_default()
     )
 }

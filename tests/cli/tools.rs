@@ -329,6 +329,58 @@ fn diff_tells_a_change_of_rules_beside_a_change_of_keys() {
 }
 
 #[test]
+fn diff_prefers_a_caller_whom_both_policies_know_and_says_of_another_that_only_one_does() {
+    let of = |name: &str, keys: &[&str], clients: &str| {
+        let keys = keys.iter().map(|key| {
+            let (digit, client) = key.split_once(' ').unwrap();
+            format!(
+                "{{ sha256: {}, client: {client}, roles: [r, s] }}",
+                digit.repeat(64)
+            )
+        });
+        let keys = keys.collect::<Vec<_>>().join(", ");
+        let text = format!(
+            "principals: [{{ name: key, api_key: {{ header: x-agent-key, keys: [{keys}] }} }}]\n\
+             rules: [{{ id: a, match: {{ tool: t, client: {clients}, role: r }}, action: deny }}]\n"
+        );
+        policy(name, &text)
+    };
+    // Only the new policy's keys know beta.
+    let old = of("old-caller.yaml", &["a acme"], "zeta");
+    let new = of("new-caller.yaml", &["a acme", "b beta"], "[zeta, beta]");
+    let (exit, difference) = compared(&old, &new);
+    assert_eq!(exit, Some(1));
+    assert_eq!(
+        answers(&difference),
+        ["unknown", "unknown", "unknown"],
+        "{difference}"
+    );
+    assert_eq!(answers(&difference["without_keys"])[2], "unknown");
+    let witness = &difference["tightens"];
+    assert_eq!(witness["event"]["principal"]["client"], "beta", "{witness}");
+    assert_eq!(witness["caller_only_in"], "new");
+    let told = out(&run(&["diff", old.path(), new.path()]));
+    assert!(
+        told.contains(
+            "Only API keys of the new policy name this caller: the other one never meets it."
+        ),
+        "{told}"
+    );
+    let (_, difference) = compared(&new, &old);
+    assert_eq!(
+        difference["loosens"]["caller_only_in"], "old",
+        "{difference}"
+    );
+    // Both know acme, which comes later.
+    let new = of("both-callers.yaml", &["a acme", "b beta"], "[beta, acme]");
+    let (_, difference) = compared(&old, &new);
+    let witness = &difference["tightens"];
+    assert_eq!(witness["event"]["principal"]["client"], "acme", "{witness}");
+    assert!(witness.get("caller_only_in").is_none(), "{witness}");
+    assert_eq!(answers(&difference["without_keys"])[2], "no");
+}
+
+#[test]
 fn the_order_of_api_keys_is_no_difference() {
     let [old, new] = [("a", ["a acme", "b beta"]), ("b", ["b beta", "a acme"])]
         .map(|(name, keys)| keyed(&format!("order-{name}.yaml"), &keys, "t"));

@@ -64,6 +64,41 @@ pub(super) fn key_changes(
     Some(changes)
 }
 
+/// The only one of two policies whose sources can name such a caller. Only API keys list whom they name.
+pub(super) fn known_only_to(
+    old: &[IdentitySource],
+    new: &[IdentitySource],
+    caller: &Principal,
+) -> Option<&'static str> {
+    let caller = values(caller);
+    match (may_name(old, &caller), may_name(new, &caller)) {
+        _ if caller.is_empty() => None,
+        (true, false) => Some("old"),
+        (false, true) => Some("new"),
+        _ => None,
+    }
+}
+
+/// Whether sources may name a caller with these values.
+fn may_name(sources: &[IdentitySource], caller: &BTreeSet<(&str, &str)>) -> bool {
+    sources.iter().any(|source| match &source.kind {
+        SourceKind::ApiKey(keys) if source.combine.is_empty() => {
+            let is_valid =
+                |key: &&ApiKey| hash_of(key).is_none_or(|hash| !keys.revoked.contains(hash));
+            let mut valid = keys.keys.iter().filter(is_valid);
+            valid.any(|key| caller.is_subset(&values(&key.principal)))
+        }
+        _ => true,
+    })
+}
+
+/// The known values of a caller, each with the name of its member.
+fn values(principal: &Principal) -> BTreeSet<(&str, &str)> {
+    known_members(principal)
+        .flat_map(|(word, values)| values.iter().map(move |value| (word, &**value)))
+        .collect()
+}
+
 /// Whether two sources take the same values for keys.
 fn reads_alike(one: &ApiKeySource, other: &ApiKeySource) -> bool {
     let ApiKeySource {
@@ -134,6 +169,11 @@ impl KeyState<'_> {
 
 /// The members of a caller, each as a text.
 fn members(principal: &Principal) -> impl Iterator<Item = String> {
+    known_members(principal).map(|(word, values)| format!("{word} {}", values.join(" ")))
+}
+
+/// The known members of a caller, each with its values.
+fn known_members(principal: &Principal) -> impl Iterator<Item = (&str, &[Box<str>])> {
     let Principal {
         id,
         agent,
@@ -151,11 +191,12 @@ fn members(principal: &Principal) -> impl Iterator<Item = String> {
     ];
     let names = names
         .into_iter()
-        .filter_map(|(word, name)| Some(format!("{word} {}", name.value()?)));
-    let lists = std::iter::once(("roles", roles.value()))
-        .chain(claims.iter().map(|(name, values)| (&**name, Some(values))));
-    let lists = lists.filter_map(|(word, values)| Some(format!("{word} {}", values?.join(" "))));
-    names.chain(lists)
+        .filter_map(|(word, name)| Some((word, std::slice::from_ref(name.value()?))));
+    let roles = roles.value().map(|roles| ("roles", roles.as_slice()));
+    let claims = claims
+        .iter()
+        .map(|(name, values)| (&**name, values.as_slice()));
+    names.chain(roles).chain(claims)
 }
 
 #[cfg(test)]

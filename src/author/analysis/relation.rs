@@ -2,7 +2,7 @@
 
 use super::implication_index::ImplicationIndex;
 use super::implies::formula_implies;
-use super::keys::{KeyChange, key_changes};
+use super::keys::{KeyChange, key_changes, known_only_to};
 use super::meaning::{
     Formula, GuardedDocument, Meaning, RuleMeaning, TestLiteral, TestOperand, approval,
 };
@@ -10,7 +10,7 @@ use super::search::{Candidate, candidates};
 use super::settings::{ListChange, list_changes, settings};
 use crate::author::explain::written;
 use crate::author::sample_event::{SampleExchange, settle, written as written_case};
-use crate::event::{Kind, Known, Redaction};
+use crate::event::{Facts, Kind, Known, Redaction};
 use crate::policy::condition::Quantifier;
 use crate::policy::context::Context;
 use crate::policy::defaults::Default;
@@ -63,6 +63,15 @@ pub struct Witness {
     pub old: PolicyOutcome,
     /// What the new one does.
     pub new: PolicyOutcome,
+    /// `old` or `new` if only that policy's API keys name the caller, so that no request shows this.
+    pub caller_only_in: Option<&'static str>,
+}
+
+impl Witness {
+    /// Whether both policies can meet its caller.
+    pub fn is_met_by_both(&self) -> bool {
+        self.caller_only_in.is_none()
+    }
 }
 
 /// What a policy does with an event.
@@ -654,26 +663,43 @@ fn search(old: &Policy, new: &Policy, among: Vec<Candidate>, difference: &mut Di
                 DocumentQuestion::Loosens => &mut difference.loosens,
                 DocumentQuestion::Tightens => &mut difference.tightens,
             };
-            if slot.is_none() && question.shown_by(&one, &other) {
+            let is_better = match slot {
+                None => true,
+                Some(known) => {
+                    !known.is_met_by_both()
+                        && caller_only_in(old, new, &candidate.described().1).is_none()
+                }
+            };
+            if is_better && question.shown_by(&one, &other) {
                 *slot = witness(old, new, &candidate, question);
             }
         }
-        if difference.loosens.is_some() && difference.tightens.is_some() {
+        if is_shown(&difference.loosens) && is_shown(&difference.tightens) {
             break;
         }
     }
-    // An event is one of its caller, and of a caller whom both policies know by a key that does not change.
+    // An event is one of its caller, and of a caller whom both policies can meet.
     for answers in std::iter::once(&mut difference.all).chain(&mut difference.without_keys) {
-        if difference.differs.is_some() {
+        if is_shown(&difference.differs) {
             answers.same = Proof::No;
         }
-        if difference.loosens.is_some() {
+        if is_shown(&difference.loosens) {
             answers.keeps = Proof::No;
         }
-        if difference.tightens.is_some() {
+        if is_shown(&difference.tightens) {
             answers.adds_nothing = Proof::No;
         }
     }
+}
+
+/// Whether a request shows it: one whose caller only one policy knows is kept in want of another.
+fn is_shown(witness: &Option<Witness>) -> bool {
+    witness.as_ref().is_some_and(Witness::is_met_by_both)
+}
+
+fn caller_only_in(old: &Policy, new: &Policy, facts: &Facts) -> Option<&'static str> {
+    let [old, new] = [old, new].map(|policy| &*policy.document.principals);
+    known_only_to(old, new, &facts.principal)
 }
 
 /// The witness with everything left out that it shows itself without.
@@ -700,6 +726,7 @@ fn witness(
         settle(&mut facts, new);
     }
     Some(Witness {
+        caller_only_in: caller_only_in(old, new, &facts),
         case: written_case(&event, &facts),
         old: one.reported,
         new: other.reported,
