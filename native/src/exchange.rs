@@ -291,6 +291,15 @@ impl Exchange {
 
     pub(crate) fn response_trailers(&mut self, stream: &mut Stream<'_>) -> Outcome {
         self.message(Half::Response, stream, |running, stream| {
+            let edits = stream
+                .headers(Map::ResponseTrailers)
+                .map(|trailers| running.flow.response_trailer_edits(&trailers));
+            let Some(edits) = edits else {
+                return running.fail("the response trailers could not be read");
+            };
+            if !stream.edit(Map::ResponseTrailers, &edits) {
+                return running.fail("a response trailer could not be removed");
+            }
             running.body(stream, Half::Response, true, |flow, held, now| {
                 flow.response_body(held, true, now)
             })

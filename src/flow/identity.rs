@@ -11,6 +11,16 @@ use crate::identity::{Credentials, Failure, Identified, Reason, forbidden_traile
 use crate::policy::EnvironmentSource;
 use std::rc::Rc;
 
+/// The names that only AgentGuard sets.
+fn own_names(trailers: &[(&[u8], &[u8])]) -> impl Iterator<Item = String> {
+    let own = trailers.iter().filter(|(name, _)| is_own(name));
+    own.map(|(name, _)| String::from_utf8_lossy(name).into_owned())
+}
+
+fn removal(name: String) -> HeaderEdit {
+    HeaderEdit::Remove(name.into())
+}
+
 impl Flow {
     /// Resolves the credentials of a request.
     pub(super) fn identify(&self, head: &RequestHead<'_>) -> Identified {
@@ -43,12 +53,17 @@ impl Flow {
         let applies = !self.exchange.ignored;
         let sources = &self.guard.policy.document.principals;
         let mut names = forbidden_trailers(sources, &self.guard.keys, trailers, applies);
-        let own = trailers.iter().filter(|(name, _)| applies && is_own(name));
-        names.extend(own.map(|(name, _)| String::from_utf8_lossy(name).into_owned()));
-        names
-            .into_iter()
-            .map(|name| HeaderEdit::Remove(name.into()))
-            .collect()
+        names.extend(own_names(trailers).filter(|_| applies));
+        names.into_iter().map(removal).collect()
+    }
+
+    /// Returns the edits of a response's trailers: headers of ours from an upstream don't reach the client, and clients may
+    /// read trailers as headers.
+    pub fn response_trailer_edits(&self, trailers: &[(&[u8], &[u8])]) -> Vec<HeaderEdit> {
+        match self.exchange.ignored {
+            true => Vec::new(),
+            false => own_names(trailers).map(removal).collect(),
+        }
     }
 
     /// Denies a request with an invalid credential, and an anonymous one if the policy requires an identity.

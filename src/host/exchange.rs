@@ -357,6 +357,16 @@ impl HttpContext for HttpExchange {
     }
 
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
+        let Ok(map) = abi::headers(Map::ResponseTrailers) else {
+            return self.fail("the response trailers could not be read");
+        };
+        let edits = self
+            .flow
+            .borrow()
+            .response_trailer_edits(&headers::parse(&map));
+        if headers::edit(Map::ResponseTrailers, &edits).is_err() {
+            return self.fail("a response trailer could not be removed");
+        }
         self.body(RESPONSE, 0, &mut |flow, held, now| {
             flow.response_body(held, true, now)
         })

@@ -12,6 +12,7 @@ in_both_envoys![
     headers_that_vouch_for_the_old_bytes_go,
     envoy_s_buffer_behind_gives_the_edited_body_a_length_again,
     messages_with_trailers_are_redacted_too,
+    headers_of_ours_from_an_upstream_are_no_trailers_either,
 ];
 
 fn a_finding_is_replaced_in_both_directions_and_nothing_else_changes(version: Version) {
@@ -162,6 +163,23 @@ fn envoy_s_buffer_behind_gives_the_edited_body_a_length_again(version: Version) 
             received.header("content-length"),
             Some(expected.len().to_string().as_str())
         );
+    });
+}
+
+fn headers_of_ours_from_an_upstream_are_no_trailers_either(version: Version) {
+    let envoy = both_modes(version, &policy(json!([mask_cards()])));
+    let answer = completion(json!({"role": "assistant", "content": "Hello"}), "stop");
+    in_every_way(&envoy, |site, _, http| {
+        envoy.provider.answer_next(
+            Answer::chunked(200, &[("content-type", "application/json")])
+                .chunk(&answer)
+                .bytes(b"0\r\nx-agentguard-decision: deny\r\nx-sum: 42\r\nX-AgentGuard-Code: AG3001\r\n\r\n"),
+        );
+        let response = site.send(http, &Request::chat(says("hello")));
+        assert_eq!((response.status, response.broken), (200, None));
+        assert_eq!(response.body, answer);
+        assert_eq!(response.trailers, [("x-sum".into(), b"42".to_vec())]);
+        assert_eq!(site.records.next()["decision"], "allow");
     });
 }
 

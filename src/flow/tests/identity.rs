@@ -369,6 +369,36 @@ fn what_may_not_go_upstream_as_a_header_may_not_as_a_trailer() {
 }
 
 #[test]
+fn headers_of_ours_from_an_upstream_are_no_trailers_of_a_response_either() {
+    let trailers: [(&[u8], &[u8]); 4] = [
+        (b"x-agentguard-decision", b"allow"),
+        (b"x_agentguard_code", b"AG3001"),
+        (b"grpc-status", b"0"),
+        (b"x-agentguard", b"1"),
+    ];
+    for (applies_to, removed) in [
+        ("", &["x-agentguard-decision", "x_agentguard_code"][..]),
+        (
+            "mode: observe\n",
+            &["x-agentguard-decision", "x_agentguard_code"],
+        ),
+        ("applies_to: { hosts: [elsewhere] }\n", &[]),
+    ] {
+        let mut flow = Flow::new(guard(&format!("{}{applies_to}{OPEN}", sources())));
+        let _ = sends_head(&mut flow, &asking(&[]));
+        let names: Vec<HeaderEdit> = removed
+            .iter()
+            .map(|name| HeaderEdit::Remove((*name).into()))
+            .collect();
+        assert_eq!(
+            flow.response_trailer_edits(&trailers),
+            names,
+            "{applies_to}"
+        );
+    }
+}
+
+#[test]
 fn a_limit_for_each_address_counts_the_client_that_trusted_proxies_name() {
     let limited = |rule: &str| {
         guard(&format!(
