@@ -242,7 +242,11 @@ pub const MEMBERS: &[Member] = &[
         Shape::Text,
         "The model. Several are joined by a comma.",
     ),
-    member("endpoint", Shape::Text, "The operation of the protocol."),
+    member(
+        "endpoint",
+        Shape::Text,
+        "The operation of the protocol. A method of MCP or A2A that is not known is as the client wrote it, secrets masked.",
+    ),
     member(
         "stream",
         Shape::Boolean,

@@ -352,6 +352,8 @@ impl Flow {
         let recorded = self.approvals.recorded.as_ref();
         let method = self.facts.method.value();
         let method = method.map(|method| masker.without_secrets(String::from(&**method)));
+        let unknown_method = self.request_context.unknown_method();
+        let unknown_method = unknown_method.map(|method| masker.without_secrets(method.to_owned()));
         let uri = self.head.uri.as_deref();
         let (unseen_host, unseen_path);
         let (host, path) = match uri {
@@ -386,7 +388,9 @@ impl Flow {
             protocol: self.facts.protocol.value().map_or("", |name| name),
             provider: self.facts.provider.value().map_or("", |name| name),
             models,
-            endpoint: self.request_context.endpoint.name,
+            endpoint: unknown_method
+                .as_deref()
+                .unwrap_or(self.request_context.endpoint.name),
             stream: self.facts.request.stream,
             decision: exchange.outcome.word(),
             would: (evaluated && exchange.would != exchange.outcome).then(|| exchange.would.word()),

@@ -343,6 +343,11 @@ fn posted(head: &RouteHead<'_>) -> Endpoint {
     }
 }
 
+/// Whether an endpoint, of MCP or A2A, is that of a message whose method is not known: a known one is an endpoint of its own.
+pub(super) fn is_message(endpoint: &str) -> bool {
+    matches!(endpoint, MESSAGE | OLD_MESSAGE)
+}
+
 /// Returns the endpoint of a message to any path.
 pub(super) fn at_any_path() -> Endpoint {
     Endpoint::named(MESSAGE)

@@ -303,6 +303,17 @@ impl RequestContext {
         }
     }
 
+    /// The method of a JSON-RPC message that the protocol does not know, as the client wrote it.
+    pub fn unknown_method(&self) -> Option<&str> {
+        match &*self.rpc {
+            [message] if mcp::is_message(self.endpoint.name) => message
+                .method
+                .as_deref()
+                .filter(|method| !method.is_empty()),
+            _ => None,
+        }
+    }
+
     /// Adds the results of reading the body.
     pub fn learn(&mut self, reading: &Reading) {
         self.models = reading.models.clone();

@@ -1108,6 +1108,64 @@ fn who_is_not_known_and_what_can_t_be_read_has_its_own_status() {
     }
 }
 
+#[test]
+fn a_method_that_is_not_known_is_recorded_as_it_was_written_but_for_secrets() {
+    let guard = guard(ALLOW);
+    let key = format!("vendor/agk_{}", "k".repeat(43));
+    let (long, cut) = ("v".repeat(1_000), "v".repeat(256));
+    for (method, recorded) in [
+        ("vendor/do_it", "vendor/do_it"),
+        (&*key, "vendor/[AGENT_KEY]"),
+        (&*long, &*cut),
+        ("", "message"),
+    ] {
+        let message = request(1, method, json!({"a": "b"}));
+        let event = passes(&guard, &post(&message), done());
+        assert_eq!(event["endpoint"], recorded, "{method}");
+        let old = with_headers(
+            &[(":path", "/messages?session_id=1")],
+            message.to_string().as_bytes(),
+        );
+        let seen = exchange(&guard, &old, accepted());
+        let name = if method.is_empty() {
+            "sse.message"
+        } else {
+            recorded
+        };
+        assert_eq!(record(&seen)["endpoint"], name, "{method}");
+    }
+    let event = passes(&guard, &post(&call(1, "x", json!({}))), done());
+    assert_eq!(event["endpoint"], "tools/call");
+    // Denied, because some servers take it for a known one.
+    let variant = post(&request(1, "Tools/Call", json!({"name": "x"})));
+    let seen = run(
+        &guard,
+        &variant,
+        |_| panic!("nothing may reach the server"),
+        NOW,
+    );
+    let event = record(&seen);
+    assert_eq!(
+        (&event["code"], &event["endpoint"]),
+        (&json!("AG2002"), &json!("Tools/Call"))
+    );
+    // Its own endpoint says more than the method of a message in disguise.
+    let chat = [
+        (":path", "/v1/chat/completions"),
+        (":authority", "api.openai.com"),
+    ];
+    let seen = run(
+        &guard,
+        &with_headers(
+            &chat,
+            request(1, "vendor/do_it", json!({})).to_string().as_bytes(),
+        ),
+        |_| panic!("nothing may reach the server"),
+        NOW,
+    );
+    assert_eq!(record(&seen)["endpoint"], "chat.completions");
+}
+
 /// What the client reads of an answer to this request.
 fn answered(guard: &Rc<Guard>, request: &HttpMessage, response: HttpMessage) -> Value {
     let seen = exchange(guard, request, response);
