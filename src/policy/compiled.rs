@@ -244,8 +244,11 @@ pub(crate) enum Operator {
         folded: Vec<Glob>,
         names: bool,
     },
-    /// Numbers of patterns in the set; one is enough.
-    Matches(Vec<u32>),
+    /// Numbers of patterns in the set; one is enough. Names are folded where that restricts.
+    Matches {
+        patterns: Vec<u32>,
+        names: bool,
+    },
     /// Detectors, each with the lowest confidence that counts; ascending.
     Detects(Vec<(u16, Confidence)>),
     Domains(Domains),
@@ -304,7 +307,7 @@ impl Operator {
             | Operator::Stands(_)
             | Operator::Affix(_)
             | Operator::Glob { .. }
-            | Operator::Matches(_) => true,
+            | Operator::Matches { .. } => true,
             _ => false,
         }
     }
@@ -316,14 +319,17 @@ impl Operator {
             Operator::Exists(_)
             | Operator::Order(_)
             | Operator::Contains(_)
-            | Operator::Matches(_)
+            | Operator::Matches { names: false, .. }
             | Operator::Detects(_)
             | Operator::Time(_)
             | Operator::Nothing
             | Operator::Field(_)
             | Operator::Keyed { .. } => 0,
             Operator::Equality(_) | Operator::Count(_) | Operator::Length(_) => 2,
-            Operator::Affix(_) | Operator::Glob { .. } | Operator::Stands(_) => 8,
+            Operator::Affix(_)
+            | Operator::Glob { .. }
+            | Operator::Matches { names: true, .. }
+            | Operator::Stands(_) => 8,
             Operator::Domains(_)
             | Operator::Folders(_)
             | Operator::Networks(_)

@@ -151,7 +151,7 @@ fn pace_of_test(test: &CompiledTest) -> DecisionPoint {
                 Operator::Detects(_) => DecisionPoint::Hit,
                 Operator::Contains(contains) if !contains.all => DecisionPoint::Hit,
                 // A pattern for the whole text has the whole text as its hit.
-                Operator::Matches(_) => DecisionPoint::Hit,
+                Operator::Matches { .. } => DecisionPoint::Hit,
                 Operator::Exists(_) => DecisionPoint::Begin,
                 _ => DecisionPoint::Text,
             })

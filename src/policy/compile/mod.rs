@@ -524,7 +524,7 @@ fn needs_hit(condition: &CompiledCondition) -> bool {
                 && test.checks.iter().any(|check| {
                     matches!(
                         check.operator,
-                        Operator::Contains(_) | Operator::Matches(_) | Operator::Detects(_)
+                        Operator::Contains(_) | Operator::Matches { .. } | Operator::Detects(_)
                     )
                 })
         }

@@ -228,10 +228,10 @@ impl<'d> Compiler<'d> {
                 let texts = self.needles(check, items)?;
                 Some(Operator::Affix(Affix::new(&texts, at_end)))
             }
-            OperandKind::Patterns => self.matches(check, items),
+            OperandKind::Patterns => self.matches(field, check, items),
             OperandKind::Globs => {
                 let texts = self.needles(check, items)?;
-                let names = matches!(field.nature(), FieldType::Name | FieldType::NameSet);
+                let names = has_names(field);
                 let mut exact = Vec::with_capacity(texts.len());
                 let mut read = Vec::with_capacity(texts.len());
                 for text in &texts {
@@ -356,7 +356,7 @@ impl<'d> Compiler<'d> {
         Some(Operator::Equality(Equality {
             literals,
             negative: check.verb.is_negative(),
-            names: matches!(field.nature(), FieldType::Name | FieldType::NameSet),
+            names: has_names(field),
         }))
     }
 
@@ -535,7 +535,12 @@ impl<'d> Compiler<'d> {
         }
     }
 
-    pub(super) fn matches(&mut self, check: &Check, items: &[&Node]) -> Option<Operator> {
+    pub(super) fn matches(
+        &mut self,
+        field: &Field,
+        check: &Check,
+        items: &[&Node],
+    ) -> Option<Operator> {
         let sources = self.needles(check, items)?;
         let mut numbers = Vec::with_capacity(sources.len());
         for source in &sources {
@@ -560,7 +565,10 @@ impl<'d> Compiler<'d> {
         }
         self.wants.patterns = true;
         sort::sort(&mut numbers);
-        Some(Operator::Matches(numbers))
+        Some(Operator::Matches {
+            patterns: numbers,
+            names: has_names(field),
+        })
     }
 
     /// `{ types: […], confidence: high }`: adds the names, each with its place.
@@ -655,4 +663,9 @@ fn each_of(node: &Node) -> Vec<&Node> {
         NodeValue::List(items) => items.iter().collect(),
         _ => vec![node],
     }
+}
+
+/// Whether the values of a field are names, which are also compared folded where that restricts.
+fn has_names(field: &Field) -> bool {
+    matches!(field.nature(), FieldType::Name | FieldType::NameSet)
 }

@@ -539,12 +539,14 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
                     }
                 })
             }
-            Operator::Matches(patterns) => {
+            Operator::Matches { patterns, names } => {
                 with_scan(context, direction, text, MatchKinds::PATTERNS, |scan| {
                     patterns
                         .iter()
                         .any(|pattern| scan.patterns.binary_search(pattern).is_ok())
-                })
+                }) || (*names
+                    && side == Polarity::Restricting
+                    && context.matches_folded(patterns, &text.text()))
             }
             Operator::Detects(detectors) => {
                 let mut incomplete = false;

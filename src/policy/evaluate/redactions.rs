@@ -159,7 +159,7 @@ impl<'e> Collector<'e, '_> {
                         });
                 }
             }
-            Operator::Matches(patterns) => {
+            Operator::Matches { patterns, .. } => {
                 let known = context.with_scan(direction, text, MatchKinds::PATTERNS, |scan| {
                     scan.spans.as_ref().map(|kept| {
                         let ours = kept

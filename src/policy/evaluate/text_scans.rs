@@ -1,6 +1,6 @@
 //! What stands in the texts of a body, looked for when the first rule asks.
 
-use crate::detect::{Confidence, Finding};
+use crate::detect::{Confidence, Finding, fold_name};
 use crate::event::{Class, Direction, Event, Form, Kind, Known, NodeName, Text};
 use crate::policy::context::Context;
 use crate::policy::evaluate::path_readings;
@@ -62,6 +62,16 @@ impl<'a> Context<'a> {
                 })
             },
         )
+    }
+
+    /// Whether one of these patterns matches a name as it is folded.
+    pub(super) fn matches_folded(&self, patterns: &[u32], name: &str) -> bool {
+        let folded = fold_name(name);
+        let folded = folded.trim();
+        let all = self.policy.matcher.patterns.patterns();
+        let mut patterns = patterns.iter().filter_map(|number| all.get(index(*number)));
+        let scratch = &mut self.scratch.borrow_mut().patterns;
+        folded != name && patterns.any(|pattern| pattern.is_match(folded, scratch))
     }
 
     fn has_check_digit(&self, finding: &Finding) -> bool {
