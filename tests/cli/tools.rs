@@ -875,6 +875,38 @@ fn the_examples_of_the_page_about_limits_work() {
 }
 
 #[test]
+fn a_test_gives_a_stream_as_the_text_of_its_frames_also_one_that_breaks() {
+    let folder = super::audit::Folder::new("stream-tests");
+    let policy = "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: p }\ndefaults: { action: allow }\n\
+                  rules: [{ id: r, match: { event: response }, when: { text: { contains: weapon } }, action: deny }]\n";
+    folder.write("policy.yaml", policy.as_bytes());
+    let frame = |text: &str| {
+        let delta = json!({"index": 0, "delta": {"content": text}});
+        format!(
+            "data: {}\n\n",
+            json!({"id": "c", "object": "chat.completion.chunk", "choices": [delta]})
+        )
+    };
+    let request = json!({"host": "api.openai.com", "path": "/v1/chat/completions",
+        "body": {"model": "gpt-4o", "stream": true, "messages": [{"role": "user", "content": "hi"}]}});
+    let case = |name: &str, frames: &[&str], expect: Value| {
+        let response =
+            json!({"headers": {"content-type": "text/event-stream"}, "body": frames.concat()});
+        json!({"name": name, "exchange": {"request": request, "response": response}, "expect": expect})
+    };
+    let (hello, weapon) = (frame("Hello "), frame("a weapon"));
+    let done = "data: [DONE]\n\n";
+    let tests = json!({"apiVersion": "agentguard.dev/v1", "kind": "PolicyTest", "policy": "policy.yaml", "tests": [
+        case("whole", &[&hello, done], json!({"action": "allow", "client": "Hello "})),
+        case("denied", &[&hello, &weapon, done], json!({"action": "deny", "code": "AG3001", "client": "Hello "})),
+        case("broken", &[&hello, "data: {\"choices\": [{\n\n", &weapon], json!({"action": "deny", "code": "AG2014"})),
+    ]});
+    let tests = folder.write("p.test.yaml", tests.to_string().as_bytes());
+    let tested = run(&["test", &tests]);
+    assert_eq!(out(&tested), "3 passed, 0 failed\n");
+}
+
+#[test]
 fn the_reference_s_examples_work_and_name_every_operator() {
     let text = std::fs::read_to_string(root().join("docs/policy.md")).unwrap();
     let blocks: Vec<&str> = text
