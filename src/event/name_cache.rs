@@ -165,7 +165,9 @@ pub(super) fn look_up(root: Value<'_>) -> Known {
     if let Some((element, at)) = root.known_element() {
         match element.recall(at) {
             Some(known) => return Known::Names(known),
-            None if element.can_remember(bytes_of(node_count(root))) => return Known::Again(Again::InElement),
+            None if element.can_remember(bytes_of(node_count(root))) => {
+                return Known::Again(Again::InElement);
+            }
             None => {}
         }
     }

@@ -9,8 +9,9 @@ use std::ops::Range;
 /// Minimum characters of a name that can contain a secret.
 const MIN_HIDDEN_CHARS: usize = 13;
 
-/// Maximum names without findings that are cached.
+/// Maximum names without findings that are cached, and bytes of one.
 const MAX_CLEAN_NAMES: usize = 256;
+const MAX_CLEAN_BYTES: usize = 256;
 
 /// Detectors whose findings are always masked: unmistakable credentials, and numbers with a check digit.
 const ALWAYS_MASKED: &[(&str, Confidence)] = &[
@@ -50,7 +51,7 @@ impl NameMasker {
         let findings = self.findings(name);
         if findings.is_empty() {
             let mut clean = self.clean.borrow_mut();
-            if clean.len() < MAX_CLEAN_NAMES {
+            if clean.len() < MAX_CLEAN_NAMES && name.len() <= MAX_CLEAN_BYTES {
                 clean.insert(name.into());
             }
             return None;
@@ -177,6 +178,22 @@ mod tests {
         let masker = NameMasker::default();
         let masked = masker.masked(name);
         masked.map_or_else(|| name.to_owned(), Into::into)
+    }
+
+    #[test]
+    fn few_names_are_kept_and_none_that_is_long() {
+        let masker = NameMasker::default();
+        let long = "tool_".repeat(MAX_CLEAN_BYTES);
+        assert!(masker.masked(&long).is_none());
+        assert!(masker.clean.borrow().is_empty());
+        for number in 0..2 * MAX_CLEAN_NAMES {
+            assert!(
+                masker
+                    .masked(&format!("list_the_orders_{number}"))
+                    .is_none()
+            );
+        }
+        assert_eq!(masker.clean.borrow().len(), MAX_CLEAN_NAMES);
     }
 
     #[test]

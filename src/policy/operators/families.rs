@@ -153,7 +153,7 @@ It holds if there is a command, every command has an entry, and all could be rea
 `/bin`, `/sbin`, `/usr/bin`, `/usr/sbin`, `/usr/local/bin`), an absolute path, or a name with its first arguments (`git status`).
 
 What runs another command (`env`, `xargs`, `sudo`, `find -exec`, `bash -c`) is listed together with it, and so is what `$(…)` runs; its
-output and values of variables (`"$x"`, `$?`) are words of unknown text, which may not be a command or its option. Can't be read: backticks,
+output and values of variables (`\"$x\"`, `$?`) are words of unknown text, which may not be a command or its option. Can't be read: backticks,
 `${x:-…}`, `<(…)`, arithmetic and `eval`; assignments (`EDITOR=rm git commit`, `PATH=/tmp ls`), but for a few that run and load nothing (`LANG`, `LC_*`, `TZ`, `TERM`, `CI`,
 `NO_COLOR`, one letter, …); redirections that write a file (`> x`, `&> x`, `<> x`), but for `2>&1`, `/dev/null`, `/dev/stdout`,
 `/dev/stderr`. The long form allows more of both:
