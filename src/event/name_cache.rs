@@ -9,8 +9,9 @@ use super::{Class, Form, Text, TextNames};
 use crate::wire::json::{NodeId, Value};
 use crate::wire::slot_hash;
 use crate::wire::span::index;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes of data that is kept at most, and its values and keys. More is named each time: it seldom comes again.
 const MAX_BYTES: usize = 64 << 10;
@@ -25,9 +26,10 @@ const CAPACITY: usize = 2 << 20;
 /// No name.
 const NONE: u16 = u16::MAX;
 
+/// Data whose names were ever kept. No two of a process have the same number: what is known by it can't be of another worker.
+static NUMBERED: AtomicU64 = AtomicU64::new(0);
+
 thread_local! {
-    /// Data whose names were ever kept: no two of a worker have the same number.
-    static NUMBERED: Cell<u64> = const { Cell::new(0) };
     static CACHE: RefCell<NameCache> = RefCell::default();
 }
 
@@ -48,7 +50,7 @@ struct Slot {
 
 /// The names of one value and of all that it holds, in the order of the bytes.
 pub(super) struct KnownNames {
-    /// Its number: no other data of a worker has it.
+    /// Its number, which no other data has.
     pub(super) id: u64,
     /// Its bytes; none if it is known by the element.
     bytes: Box<[u8]>,
@@ -200,10 +202,8 @@ pub(super) fn keep(
     let values = (root.place().node..).map(|node| root.doc().value(node));
     let texts = values.zip(&names).filter(|(_, name)| name.form.is_some());
     let lengths: Vec<usize> = texts.map(|(value, _)| value.span().len()).collect();
-    let id = NUMBERED.get().wrapping_add(1);
-    NUMBERED.set(id);
     let known = Rc::new(KnownNames {
-        id,
+        id: NUMBERED.fetch_add(1, Ordering::Relaxed),
         bytes: match again {
             Again::InElement => Box::default(),
             Again::Bytes(_) => root.raw().into(),

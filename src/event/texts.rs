@@ -1,5 +1,5 @@
-//! The texts of a body. Data that has come before brings its texts as a run: they are the same again, and nobody needs to look at
-//! each of them to see it.
+//! The texts of a body. Data that has come before brings its texts together: they are the same again, and nobody needs to look
+//! at each of them to see it.
 
 use super::{Class, Direction, Text, naming};
 use crate::wire::json::{JsonBody, Value};
@@ -10,7 +10,7 @@ use std::ops::{Deref, Range};
 #[derive(Clone, Debug, Default)]
 pub struct Texts {
     all: Vec<Text>,
-    runs: Vec<KnownTexts>,
+    known: Vec<KnownTexts>,
 }
 
 /// Texts of data that has come before.
@@ -58,7 +58,7 @@ impl Texts {
     pub fn add(&mut self, value: Value<'_>, class: Class) -> &[Text] {
         let before = self.all.len();
         if let Some((data, length)) = naming::add_texts(value, class, &mut self.all) {
-            self.runs.push(KnownTexts {
+            self.known.push(KnownTexts {
                 texts: offset(before)..offset(self.all.len()),
                 data,
                 class,
@@ -69,13 +69,14 @@ impl Texts {
         self.all.get(before..).unwrap_or_default()
     }
 
-    /// Changes a text. It is no longer one of a run.
+    /// Changes a text. Those of its data are no longer known together.
     pub fn change<T>(&mut self, number: u32, change: impl FnOnce(&mut Text) -> T) -> Option<T> {
         let text = self.all.get_mut(index(number))?;
-        let after = self.runs.partition_point(|run| run.texts.start <= number);
-        let run = after.checked_sub(1).and_then(|at| self.runs.get_mut(at));
-        if let Some(run) = run {
-            run.is_changed |= run.texts.contains(&number);
+        let is_before = |known: &KnownTexts| known.texts.start <= number;
+        let after = self.known.partition_point(is_before);
+        let known = after.checked_sub(1).and_then(|at| self.known.get_mut(at));
+        if let Some(known) = known {
+            known.is_changed |= known.texts.contains(&number);
         }
         Some(change(text))
     }
@@ -88,15 +89,15 @@ impl Texts {
 
     /// Visits the texts with these numbers in groups of known and of other ones.
     pub fn each_group(&self, numbers: Range<u32>, visit: &mut dyn FnMut(TextGroup<'_>)) {
-        let is_before = |run: &KnownTexts| run.texts.start < numbers.start;
-        let first = self.runs.partition_point(is_before);
+        let is_before = |known: &KnownTexts| known.texts.start < numbers.start;
+        let first = self.known.partition_point(is_before);
         let mut at = numbers.start;
-        let runs = self.runs.iter().skip(first);
-        let inside = runs.take_while(|run| run.texts.end <= numbers.end);
-        for run in inside.filter(|run| !run.is_changed) {
-            visit(TextGroup::Others(at..run.texts.start));
-            visit(TextGroup::Known(run));
-            at = run.texts.end;
+        let known = self.known.iter().skip(first);
+        let inside = known.take_while(|known| known.texts.end <= numbers.end);
+        for known in inside.filter(|known| !known.is_changed) {
+            visit(TextGroup::Others(at..known.texts.start));
+            visit(TextGroup::Known(known));
+            at = known.texts.end;
         }
         visit(TextGroup::Others(at..numbers.end));
     }
@@ -104,9 +105,9 @@ impl Texts {
     /// Returns the length of all, in bytes; of strings, with their quotes.
     pub fn length(&self, json: &JsonBody<'_>) -> usize {
         let mut length = 0usize;
-        self.each_group(0..offset(self.all.len()), &mut |run| {
-            length = length.saturating_add(match run {
-                TextGroup::Known(run) => run.length,
+        self.each_group(0..offset(self.all.len()), &mut |group| {
+            length = length.saturating_add(match group {
+                TextGroup::Known(known) => known.length,
                 TextGroup::Others(texts) => {
                     json.length(self.of(texts).iter().map(|text| text.place))
                 }
@@ -157,28 +158,28 @@ mod tests {
         texts
     }
 
-    fn runs(texts: &Texts, numbers: Range<u32>) -> Vec<String> {
-        let mut runs = Vec::new();
-        texts.each_group(numbers, &mut |run| match run {
-            TextGroup::Known(known) => runs.push(format!("known {:?}", known.texts)),
+    fn groups(texts: &Texts, numbers: Range<u32>) -> Vec<String> {
+        let mut groups = Vec::new();
+        texts.each_group(numbers, &mut |group| match group {
+            TextGroup::Known(known) => groups.push(format!("known {:?}", known.texts)),
             TextGroup::Others(others) if others.is_empty() => {}
-            TextGroup::Others(others) => runs.push(format!("{others:?}")),
+            TextGroup::Others(others) => groups.push(format!("{others:?}")),
         });
-        runs
+        groups
     }
 
     #[test]
-    fn texts_of_known_data_are_a_run_unless_one_was_changed() {
+    fn texts_of_known_data_are_a_group_unless_one_was_changed() {
         let mut texts = texts();
         assert_eq!(texts.len(), 7);
         assert_eq!(
-            runs(&texts, 0..7),
+            groups(&texts, 0..7),
             ["known 0..1", "known 1..6", "known 6..7"]
         );
-        assert_eq!(runs(&texts, 1..5), ["1..5"]);
-        assert_eq!(runs(&texts, 2..7), ["2..6", "known 6..7"]);
+        assert_eq!(groups(&texts, 1..5), ["1..5"]);
+        assert_eq!(groups(&texts, 2..7), ["2..6", "known 6..7"]);
         texts.change(3, |text| text.is_data = true);
-        assert_eq!(runs(&texts, 0..7), ["known 0..1", "1..6", "known 6..7"]);
+        assert_eq!(groups(&texts, 0..7), ["known 0..1", "1..6", "known 6..7"]);
         assert!(texts.change(7, |_| ()).is_none());
     }
 
