@@ -2,18 +2,20 @@
 //! events form a chain, so that a changed, added or missing line is detected.
 
 mod chain;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "command", not(target_arch = "wasm32")))]
 mod checkpoint;
 mod path;
 mod record;
 #[cfg(not(target_arch = "wasm32"))]
 mod schema;
+#[cfg(all(feature = "command", not(target_arch = "wasm32")))]
+mod time;
 mod trace;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "command", not(target_arch = "wasm32")))]
 mod verify;
 
 pub use chain::{Chain, ChainKey};
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "command", not(target_arch = "wasm32")))]
 pub use checkpoint::{Checkpoint, CheckpointError, CheckpointKey, CheckpointVerifier};
 pub use path::mask_identifiers;
 pub use record::{
@@ -22,6 +24,8 @@ pub use record::{
 };
 #[cfg(not(target_arch = "wasm32"))]
 pub use schema::{DECISIONS, MEMBERS, Member, Shape, schema};
+#[cfg(all(feature = "command", not(target_arch = "wasm32")))]
+pub use time::is_time;
 pub use trace::valid_traceparent;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "command", not(target_arch = "wasm32")))]
 pub use verify::{ChainId, Fault, Head, Place, RecordDigest, Report, Verifier, parse_chain_id};

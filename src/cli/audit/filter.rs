@@ -1,7 +1,8 @@
 //! Which records a query is about: a time range, and conditions on members.
 
 use super::super::{Failed, output};
-use super::members::{MODEL, is_time, visit};
+use super::members::{MODEL, visit};
+use crate::audit::is_time;
 use crate::audit::{DECISIONS, MEMBERS, Member, Shape};
 use crate::diag::codes;
 use crate::diag::nearest;

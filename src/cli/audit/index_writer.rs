@@ -3,8 +3,9 @@
 use super::column::Column;
 use super::index::{APPLICATION, IndexError, LINES_ONLY, TIME, VERSION, hour};
 use super::indexed_files::{IndexedFile, Mark};
-use super::members::{is_time, visit};
+use super::members::visit;
 use super::trigram::{self, Trigrams};
+use crate::audit::is_time;
 use roaring::RoaringBitmap;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 use std::collections::{HashMap, HashSet};

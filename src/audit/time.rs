@@ -1,0 +1,45 @@
+//! Times of records.
+
+/// Whether a text is a time as records have it: `2026-11-22T09:00:00.000Z`, RFC 3339 in UTC, so that records are in the order of
+/// their texts. Any other text would be sorted somewhere, and what a time range is asked for would have it or not by chance.
+pub fn is_time(text: &str) -> bool {
+    let has_form = text.bytes().enumerate().all(|(at, byte)| match at {
+        4 | 7 => byte == b'-',
+        10 => byte == b'T',
+        13 | 16 => byte == b':',
+        19 => matches!(byte, b'.' | b'Z'),
+        _ => byte.is_ascii_digit() || (at > 19 && byte == b'Z'),
+    });
+    has_form && text.ends_with('Z') && text.parse::<jiff::Timestamp>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_one_whose_text_sorts_as_it_does() {
+        for time in ["2026-11-22T09:00:00.000Z", "2026-11-22T09:00:00Z"] {
+            assert!(is_time(time), "{time}");
+        }
+        for other in [
+            "",
+            "t",
+            "yesterday",
+            "9999",
+            "2026-11-22",
+            "2026-11-22 09:00:00.000Z",
+            "2026-11-22T09:00:00.000z",
+            "2026-11-22T09:00:00.000+00:00",
+            "2026-11-22T10:00:00.000+01:00",
+            "2026-11-22T09:00:00",
+            "2026-13-22T09:00:00.000Z",
+            "2026-11-22T25:00:00.000Z",
+            "2026-11-22T09:00:00.0Z0Z",
+            "2026-11-22T09:00:00.Z",
+            "1763802000",
+        ] {
+            assert!(!is_time(other), "{other}");
+        }
+    }
+}
