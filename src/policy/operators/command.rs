@@ -25,6 +25,7 @@ use super::path::Folders;
 use super::shell::{Word, assignment, simple_commands};
 use super::{OperandError, TestResult};
 use crate::wire::work;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Commands to compare with.
@@ -214,7 +215,7 @@ impl Commands {
     /// One command, and those that it runs.
     fn command(&self, words: &[Word], mut place: Place) -> TestResult {
         let mut verdicts = Vec::new();
-        let mut words = words.to_vec();
+        let mut words = Cow::Borrowed(words);
         if work::is_exhausted() {
             return TestResult::Unreadable;
         }
@@ -237,7 +238,8 @@ impl Commands {
                 RunsInside::Command { at, mark } => {
                     grows |= base_name(&first.text) == "xargs";
                     let inner = words.get(at..).unwrap_or_default();
-                    words = inner.iter().map(|word| word.replaced(&mark)).collect();
+                    let inner = inner.iter().map(|word| word.replaced(&mark));
+                    words = Cow::Owned(inner.collect());
                 }
                 RunsInside::Several(all) => {
                     // `-execdir` runs where the file is.
