@@ -276,6 +276,13 @@ pub struct Text {
     pub is_data: bool,
 }
 
+impl Class {
+    /// Whether a string of this class may be data that stands there whole.
+    pub fn may_be_data(self, direction: Direction) -> bool {
+        self == Class::Text && direction == Direction::Request
+    }
+}
+
 /// Names of a text, as nodes of its document: a body may have thousands of texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextNames {
@@ -342,7 +349,7 @@ impl Text {
     /// Whether the names inside it are context words if it is JSON. A text of a response may also come in pieces: then it
     /// can't be read as data.
     pub fn may_be_data(&self, direction: Direction) -> bool {
-        self.is_data || direction == Direction::Request && self.is_editable()
+        self.is_data || self.form == Form::String && self.class.may_be_data(direction)
     }
 }
 

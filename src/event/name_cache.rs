@@ -6,7 +6,7 @@
 
 use super::naming::{NamedNode, NodeName};
 use super::{Class, Form, Text, TextNames};
-use crate::wire::json::{NodeId, Value};
+use crate::wire::json::{NodeId, ScannedElement, Value};
 use crate::wire::slot_hash;
 use crate::wire::span::index;
 use std::cell::RefCell;
@@ -140,26 +140,26 @@ impl KnownNames {
 }
 
 /// What is known of a value.
-pub(super) enum Known {
+pub(super) enum Known<'v> {
     /// It has come before, and these are the names.
     Names(Rc<KnownNames>),
     /// It has come before: its names are worth keeping.
-    Again(Again),
+    Again(Again<'v>),
     /// Nothing, or it is too large to be kept.
     Nothing,
 }
 
 /// How data is known that has come before.
 #[derive(Clone, Copy)]
-pub(super) enum Again {
-    /// By the element in which it lies.
-    InElement,
+pub(super) enum Again<'v> {
+    /// By the element in which it lies, and its place in there.
+    InElement(&'v ScannedElement, u32),
     /// By its bytes, in the slot of this fingerprint.
     Bytes(u64),
 }
 
 /// Looks a value up. A value that is not known counts as seen from here on.
-pub(super) fn look_up(root: Value<'_>) -> Known {
+pub(super) fn look_up(root: Value<'_>) -> Known<'_> {
     let bytes = root.raw();
     if bytes.len() > MAX_BYTES || node_count(root) > MAX_NODES {
         return Known::Nothing;
@@ -168,7 +168,7 @@ pub(super) fn look_up(root: Value<'_>) -> Known {
         match element.recall(at) {
             Some(known) => return Known::Names(known),
             None if element.can_remember(bytes_of(node_count(root))) => {
-                return Known::Again(Again::InElement);
+                return Known::Again(Again::InElement(element, at));
             }
             None => {}
         }
@@ -192,7 +192,7 @@ pub(super) fn look_up(root: Value<'_>) -> Known {
 /// Keeps the names of a value that came again. `None`: they are not one for each value and key in it.
 pub(super) fn keep(
     root: Value<'_>,
-    again: Again,
+    again: Again<'_>,
     names: Vec<KnownName>,
     steps: u64,
 ) -> Option<Rc<KnownNames>> {
@@ -205,7 +205,7 @@ pub(super) fn keep(
     let known = Rc::new(KnownNames {
         id: NUMBERED.fetch_add(1, Ordering::Relaxed),
         bytes: match again {
-            Again::InElement => Box::default(),
+            Again::InElement(..) => Box::default(),
             Again::Bytes(_) => root.raw().into(),
         },
         texts: lengths.len(),
@@ -213,12 +213,11 @@ pub(super) fn keep(
         names: names.into(),
         steps,
     });
-    match (again, root.known_element()) {
-        (Again::Bytes(fingerprint), _) => {
+    match again {
+        Again::InElement(element, at) => element.remember(at, &known, known.size()),
+        Again::Bytes(fingerprint) => {
             CACHE.with_borrow_mut(|cache| cache.keep(fingerprint, &known));
         }
-        (Again::InElement, Some((element, at))) => element.remember(at, &known, known.size()),
-        (Again::InElement, None) => {}
     }
     Some(known)
 }

@@ -1,7 +1,7 @@
 //! The texts of a body. Data that has come before brings its texts together: they are the same again, and nobody needs to look
 //! at each of them to see it.
 
-use super::{Class, Direction, Text, naming};
+use super::{Class, Text, naming};
 use crate::wire::json::{JsonBody, Value};
 use crate::wire::span::{index, offset};
 use std::ops::{Deref, Range};
@@ -24,13 +24,6 @@ pub struct KnownTexts {
     pub class: Class,
     length: usize,
     is_changed: bool,
-}
-
-impl KnownTexts {
-    /// Whether the names inside of strings among them are context words if they are JSON; see [`Text::may_be_data`].
-    pub fn may_be_data(&self, direction: Direction) -> bool {
-        self.class == Class::Text && direction == Direction::Request
-    }
 }
 
 /// Texts of a body that follow each other.

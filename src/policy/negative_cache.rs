@@ -84,10 +84,7 @@ impl NegativeCache {
         if let Some(set) = self.slots.get_mut(text.set())
             && let Ok(steps) = u32::try_from(steps)
         {
-            set.rotate_right(1);
-            if let [first, ..] = set {
-                *first = Slot { text, steps };
-            }
+            slot_hash::push(set, Slot { text, steps });
         }
     }
 }
@@ -145,7 +142,7 @@ impl CachedMiss {
         reading.texts.each_group(event.texts.clone(), &mut |group| {
             let others = match group {
                 TextGroup::Known(known) => {
-                    let is_data = u64::from(known.may_be_data(event.direction)) << 32;
+                    let is_data = u64::from(known.class.may_be_data(event.direction)) << 32;
                     let count = u64::try_from(known.texts.len()).unwrap_or_default();
                     let head = IS_KNOWN | is_data | count;
                     return words.extend([head, known.data].map(u64::to_le_bytes));

@@ -6,16 +6,13 @@
 use super::simd::{BLOCK, are_equal};
 use std::cmp::Ordering;
 
-/// Bytes from which on equal blocks are passed over.
-const LONG: usize = BLOCK;
-
 /// Compares the first bytes of two texts of one length, as C's `memcmp` does. The last bytes are read together, too: some of
 /// them a second time, which are equal then.
 #[inline]
 pub fn compare(a: &[u8], b: &[u8]) -> Ordering {
     if let (Some(a_end), Some(b_end)) = (a.last_chunk::<8>(), b.last_chunk::<8>()) {
         // Most long texts that are compared are equal.
-        let alike = if a.len() < LONG {
+        let alike = if a.len() < BLOCK {
             0
         } else {
             equal_blocks(a, b)

@@ -15,6 +15,13 @@ pub fn slot(hash: u64, slots: usize) -> usize {
     usize::try_from(hash >> 32).map_or(0, |hash| hash.checked_rem(slots).unwrap_or(0))
 }
 
+/// Puts something before all others of a set, the latest ones first. Returns the last of these, for which there is no place.
+pub fn push<T>(set: &mut [T], first: T) -> Option<T> {
+    set.rotate_right(1);
+    let place = set.first_mut()?;
+    Some(std::mem::replace(place, first))
+}
+
 /// Places of data that are read to tell it from other data.
 const SAMPLES: usize = 8;
 

@@ -155,7 +155,7 @@ impl ElementCache {
         }
         let fingerprint = slot_hash::fingerprint(bytes);
         if !set.seen.contains(&fingerprint) {
-            push(&mut set.seen, fingerprint);
+            slot_hash::push(&mut set.seen, fingerprint);
             return Noted::Fingerprint;
         }
         let known = ScannedElement::new(bytes, nodes, before, steps);
@@ -174,7 +174,7 @@ impl ElementCache {
                 head,
                 element: Some(Rc::clone(&element)),
             };
-            let replaced = push(&mut set.known, way).element;
+            let replaced = slot_hash::push(&mut set.known, way).and_then(|way| way.element);
             let less = replaced.map_or(0, |replaced| replaced.size());
             self.held = self.held.saturating_add(more).saturating_sub(less);
         }
@@ -187,13 +187,6 @@ impl ElementCache {
         }
         self.sets.get_mut(slot_hash::slot(head, SETS))
     }
-}
-
-/// Puts something before all others. Returns the last of these, for which there is no place.
-fn push<T>(list: &mut [T; WAYS], first: T) -> T {
-    list.rotate_right(1);
-    let [place, ..] = list;
-    std::mem::replace(place, first)
 }
 
 impl ScannedElement {
