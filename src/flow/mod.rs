@@ -97,6 +97,8 @@ pub struct Flow {
     pseudonyms: PseudonymUse,
     /// Whether the provider is asked not to store the conversation.
     disables_storage: bool,
+    /// Headers that explain a denied request to the client although the upstream answers it.
+    explanation: Vec<HeaderEdit>,
     /// Whether the response has a `content-length`.
     sized_response: bool,
     /// Whether the upstream's status has been sent to the client.
@@ -127,7 +129,7 @@ struct RequestInfo {
     uri: Option<Rc<TargetUri>>,
     /// For the audit event.
     recorded: RecordedHead,
-    /// `content-length` of the request.
+    /// `content-length` of the request, unless it has been removed.
     length: Option<usize>,
     /// Whether the client signed the body. Every edit would break its signature.
     signed: bool,
@@ -231,6 +233,7 @@ impl Flow {
             redactions: RedactionState::default(),
             pseudonyms: PseudonymUse::default(),
             disables_storage: false,
+            explanation: Vec::new(),
             sized_response: false,
             status_sent: false,
             headers_problem: None,

@@ -1,6 +1,6 @@
 //! The request half: recognise the protocol, parse, evaluate, edit.
 
-use super::evaluate::DeniedEvent;
+use super::evaluate::{DeniedEvent, HalfDecision};
 use super::exchange::ExchangeOutcome;
 use super::identity::removals;
 use super::step::{Action, Body, HeaderEdit, RequestHead, Step};
@@ -11,7 +11,7 @@ use crate::event::{DefaultGate, Direction, Event, Kind, Known, Models, Problem, 
 use crate::identity::is_alike;
 use crate::policy::{Decision, EvaluationPhase, Interest, MatchedEntry, ProtocolEntry};
 use crate::protocol::{
-    self, BodyForm, Recognised, RequestContext, Route, RouteHead as ProtocolHead,
+    self, BodyForm, Denial, Recognised, RequestContext, Route, RouteHead as ProtocolHead,
 };
 use crate::proxy::Properties;
 use crate::redact;
@@ -45,7 +45,7 @@ fn cluster_of(properties: &dyn Properties) -> Known<Box<str>> {
 }
 
 /// Digest headers of a body, which are invalid after an edit.
-pub(super) const DIGESTS: [&str; 4] = ["content-md5", "digest", "content-digest", "repr-digest"];
+const DIGESTS: [&str; 4] = ["content-md5", "digest", "content-digest", "repr-digest"];
 
 /// The request headers that determine how the body is parsed.
 struct RequestHeaderInfo<'a> {
@@ -287,11 +287,8 @@ impl Flow {
             // The headers are forwarded now, and Envoy never corrects a length. Without one, the body is sent in
             // chunks.
             edits.push(HeaderEdit::Remove("content-length".into()));
-            edits.extend(
-                DIGESTS
-                    .iter()
-                    .map(|name| HeaderEdit::Remove((*name).into())),
-            );
+            self.head.length = None;
+            edits.extend(without_digests());
         }
         Step::with(edits, Action::Continue)
     }
@@ -771,7 +768,13 @@ impl Flow {
         }
         if let Some(denied) = verdict.strictest() {
             let denial = self.denial(denied, &json);
-            let reply = self.reply(&denial, denied.ruling.decision);
+            let decision = denied.ruling.decision;
+            if let Some(errors) = self.denied_answers(&verdict, &denial) {
+                self.exchange.code = Some(denial.code);
+                self.explanation = self.explaining_edits(&denial, decision);
+                return self.replace_request(Vec::new(), errors);
+            }
+            let reply = self.reply(&denial, decision);
             return Step::of(Action::Reply(reply));
         }
         self.enable_pseudonyms();
@@ -802,8 +805,7 @@ impl Flow {
         if self.removes_tokens() {
             protocol::remove_approvals(&json, &reading, &mut edits);
         }
-        let holds = self.guard.holds_headers();
-        let mut headers: Vec<HeaderEdit> = if holds {
+        let headers: Vec<HeaderEdit> = if self.guard.holds_headers() {
             self.tag_edit().into_iter().collect()
         } else {
             Vec::new()
@@ -811,8 +813,11 @@ impl Flow {
         if edits.is_empty() {
             return Step::with(headers, Action::Continue);
         }
-        let body = json.edited(bytes, edits);
-        if holds {
+        self.replace_request(headers, json.edited(bytes, edits))
+    }
+
+    fn replace_request(&self, mut headers: Vec<HeaderEdit>, body: Vec<u8>) -> Step {
+        if self.guard.holds_headers() {
             // An existing length is corrected, but none is added: over HTTP/1.1 a body with a length has no trailers.
             if self.head.length.is_some() {
                 headers.push(HeaderEdit::Set(
@@ -820,13 +825,37 @@ impl Flow {
                     body.len().to_string(),
                 ));
             }
-            headers.extend(
-                DIGESTS
-                    .iter()
-                    .map(|name| HeaderEdit::Remove((*name).into())),
-            );
+            headers.extend(without_digests());
         }
         Step::with(headers, Action::Replace(body))
+    }
+
+    /// Returns the errors for the server in place of a denied request that nothing but answers it. `None`: there are none, or
+    /// they can't be sent, or no request may reach this server.
+    fn denied_answers(&self, verdict: &HalfDecision, denial: &Denial) -> Option<Vec<u8>> {
+        let is_content = |denied: &DeniedEvent| {
+            let kind = denied.event.kind;
+            matches!(kind, Kind::Message | Kind::ToolCall | Kind::ToolResult)
+        };
+        if self.head.signed || !verdict.denied.iter().all(is_content) {
+            return None;
+        }
+        // The server is another party than the one that the policy explains itself to.
+        let denial = Denial {
+            code_only: true,
+            ..denial.clone()
+        };
+        let mut errors = self
+            .protocol?
+            .denied_answers(&denial, &self.request_context)?;
+        if let Some(length) = self.head.length.filter(|_| !self.guard.holds_headers()) {
+            // The length has been forwarded with the headers. Blanks behind JSON mean nothing.
+            if errors.len() > length {
+                return None;
+            }
+            errors.resize(length, b' ');
+        }
+        Some(errors)
     }
 
     /// Evaluates a request that was already forwarded, for the audit event only.
@@ -915,6 +944,13 @@ impl Flow {
             .collect();
         Some(HeaderEdit::Set("x-agentguard-tags".into(), tags.join(",")))
     }
+}
+
+/// Returns the edits for a body that is no longer its sender's.
+pub(super) fn without_digests() -> impl Iterator<Item = HeaderEdit> {
+    DIGESTS
+        .iter()
+        .map(|name| HeaderEdit::Remove((*name).into()))
 }
 
 /// Maximum expansion of Envoy's decompressors. They drop the rest without an error.

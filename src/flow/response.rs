@@ -2,7 +2,7 @@
 
 use super::evaluate::{DeniedEvent, Enforcement, HalfDecision};
 use super::exchange::{Coverage, ExchangeOutcome};
-use super::request::{DIGESTS, empty_body, is_own};
+use super::request::{empty_body, is_own, without_digests};
 use super::step::{Action, Body, HeaderEdit, ResponseHead, Step};
 use super::stream::{ReadPurpose, Stream};
 use super::{BodyCopy, Flow, HalfState};
@@ -158,6 +158,7 @@ impl Flow {
             .cloned()
             .map(|name| HeaderEdit::Remove(name.into()))
             .collect();
+        edits.append(&mut self.explanation);
         self.exchange.is_complete = head.end;
         let has_body = !head.end && !matches!(seen.status, 204 | 304) && self.head.method != "HEAD";
         // Before the request is complete, a response is Envoy's own (body too large, timeout) or from an upstream that
@@ -365,11 +366,7 @@ impl Flow {
             Some(_) => {}
             None => edits.push(HeaderEdit::Remove("content-length".into())),
         }
-        edits.extend(
-            DIGESTS
-                .iter()
-                .map(|name| HeaderEdit::Remove((*name).into())),
-        );
+        edits.extend(without_digests());
         edits
     }
 

@@ -334,17 +334,39 @@ pub(super) fn begin<'o>(out: &'o mut Vec<u8>, id: Option<&[u8]>) -> ObjectWriter
 }
 
 /// Returns an answer, written by `write`, to every client request that waits for one; `None` if there is none.
-#[inline(never)]
 pub(super) fn answers(
     context: &RequestContext,
     is_batch: bool,
-    mut write: impl FnMut(&mut Vec<u8>, &RpcMessage),
+    write: &mut dyn FnMut(&mut Vec<u8>, &RpcMessage),
+) -> Option<Vec<u8>> {
+    let is_request = |message: &&RpcMessage| message.id.is_some() && !message.is_answer;
+    let mut requests = context.rpc.iter().filter(is_request);
+    each_answer(&mut requests, is_batch, write)
+}
+
+/// Returns an error in the place of every answer of the client's; `None` unless there are only answers, each to a request of
+/// the server that waits for it.
+pub(super) fn denied_answers(
+    denial: &Denial,
+    context: &RequestContext,
+    is_batch: bool,
+) -> Option<Vec<u8>> {
+    let messages = &context.rpc;
+    let is_answer = |message: &RpcMessage| message.id.is_some() && message.is_answer;
+    if !messages.iter().all(is_answer) {
+        return None;
+    }
+    each_answer(&mut messages.iter(), is_batch, &mut |out, message| {
+        write_error(out, message.id.as_deref(), DENIED, denial);
+    })
+}
+
+fn each_answer(
+    waiting: &mut dyn Iterator<Item = &RpcMessage>,
+    is_batch: bool,
+    write: &mut dyn FnMut(&mut Vec<u8>, &RpcMessage),
 ) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(512);
-    let waiting = context
-        .rpc
-        .iter()
-        .filter(|message| message.id.is_some() && !message.is_answer);
     let mut count = 0usize;
     for message in waiting {
         out.push(if count == 0 { b'[' } else { b',' });

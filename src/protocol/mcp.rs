@@ -246,6 +246,13 @@ impl Protocol for Mcp {
         refuse::refusal(denial, context)
     }
 
+    fn denied_answers(&self, denial: &Denial, context: &RequestContext) -> Option<Vec<u8>> {
+        if has_own_status(denial) {
+            return None;
+        }
+        refuse::denied_answers(denial, context)
+    }
+
     fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
         refuse::refusal(denial, context).body
     }

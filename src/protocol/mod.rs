@@ -511,6 +511,11 @@ pub trait Protocol: Sync {
         self.format().dialect.refusal(denial)
     }
 
+    /// Returns the body that tells the server of a denied request that nothing but answers it; `None`: the client is told.
+    fn denied_answers(&self, _denial: &Denial, _asked: &RequestContext) -> Option<Vec<u8>> {
+        None
+    }
+
     /// Returns a whole response body that contains only a denial, for a client that has already received a successful
     /// status.
     fn denied_response(&self, denial: &Denial, _asked: &RequestContext) -> Vec<u8> {

@@ -6,7 +6,7 @@
 
 const { Client } = require("@modelcontextprotocol/sdk/client/index.js");
 const { StreamableHTTPClientTransport } = require("@modelcontextprotocol/sdk/client/streamableHttp.js");
-const { CreateMessageRequestSchema } = require("@modelcontextprotocol/sdk/types.js");
+const { CreateMessageRequestSchema, ElicitRequestSchema } = require("@modelcontextprotocol/sdk/types.js");
 
 const told = (result) => ({
   text: (result.content ?? []).map((part) => part.text),
@@ -25,11 +25,15 @@ async function outcome(call) {
 
 async function main() {
   const [url] = process.argv.slice(2);
-  const client = new Client({ name: "test", version: "1" }, { capabilities: { sampling: {} } });
+  const client = new Client({ name: "test", version: "1" }, { capabilities: { sampling: {}, elicitation: {} } });
   client.setRequestHandler(CreateMessageRequestSchema, () => ({
     role: "assistant",
     content: { type: "text", text: "in short" },
     model: "small",
+  }));
+  client.setRequestHandler(ElicitRequestSchema, () => ({
+    action: "accept",
+    content: { name: `a swan${" and another".repeat(20)}` },
   }));
   await client.connect(new StreamableHTTPClientTransport(new URL(url)));
 
@@ -47,6 +51,7 @@ async function main() {
   const learned = async () => (await use("what_was_learned", {})).data;
   const before = JSON.stringify(await learned());
   seen.summary = await use("summarise", { text: "long" });
+  seen.greeted = await use("greet", {});
   // The session lives on. What the client says to the server's request is on its way beside the next call.
   for (let asked = 0; asked < 50; asked += 1) {
     seen.learned = await learned();

@@ -14,6 +14,7 @@ import mcp.types as types
 import uvicorn
 from mcp import Client, MCPError
 from mcp.server.mcpserver import Context, MCPServer
+from pydantic import BaseModel
 
 server = MCPServer("customers")
 
@@ -56,6 +57,17 @@ async def summarise(text: str, context: Context) -> str:
         learned.append(error.error.code)
         raise
     return answer.content.text
+
+
+class Guest(BaseModel):
+    name: str
+
+
+@server.tool()
+async def greet(context: Context) -> str:
+    """Asks the person in front of the client."""
+    answer = await context.elicit("Who is it?", Guest)
+    return f"Hello, {answer.data.name}!"
 
 
 learned = []
@@ -110,8 +122,12 @@ async def use(url, mode):
             role="assistant", content=types.TextContent(type="text", text="in short"), model="small"
         )
 
+    async def answer(context, params):
+        return types.ElicitResult(action="accept", content={"name": "a swan" + " and another" * 20})
+
     seen = {}
-    async with asyncio.timeout(30), Client(url, mode=mode, sampling_callback=sample) as client:
+    client = Client(url, mode=mode, sampling_callback=sample, elicitation_callback=answer)
+    async with asyncio.timeout(30), client:
         seen["tools"] = [tool.name for tool in (await client.list_tools()).tools]
         seen["found"] = await outcome(client.call_tool("find_customer", {"name": "Ada"}))
         seen["deleted"] = await outcome(client.call_tool("delete_customer", {"name": "Ada"}))
@@ -122,6 +138,7 @@ async def use(url, mode):
         seen["secret"] = await outcome(client.read_resource("file:///secret"))
         before = (await outcome(client.call_tool("what_was_learned", {})))["data"]
         seen["summary"] = await outcome(client.call_tool("summarise", {"text": "long"}))
+        seen["greeted"] = await outcome(client.call_tool("greet", {}))
         # The session lives on. What the client says to the server's request is on its way beside the next call.
         for _ in range(50):
             seen["learned"] = (await outcome(client.call_tool("what_was_learned", {})))["data"]

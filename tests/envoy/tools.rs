@@ -65,6 +65,8 @@ fn a_session_survives_denials(version: Version) {
          "action": "deny", "reason": "A page gives no orders."},
         {"id": "no-sampling", "match": {"event": "request", "method": "sampling/createMessage"}, "when": {"in": "response"},
          "action": "deny", "reason": "Servers get no model."},
+        {"id": "no-swan", "match": {"event": "message"}, "when": {"text": {"contains": "swan"}}, "action": "deny",
+         "reason": "No swans."},
         {"id": "no-secrets", "match": {"event": "request", "method": "resources/read"}, "action": "deny",
          "reason": "Secrets stay where they are.", "remedy": "Ask a person."},
     ]);
@@ -131,6 +133,14 @@ fn outcomes(seen: &Value, client: Client) {
     assert_eq!(seen["secret"], secret);
     if client != Client::Sessionless {
         refused("summary", "no-sampling", "Servers get no model.");
+        // The server waits for the person's answer, and is told at once that there is none. Its tool hands the error on.
+        let greeted = &seen["greeted"];
+        assert_eq!(greeted["code"], -32010, "{seen}");
+        let told = greeted["message"].as_str();
+        assert!(
+            told.is_some_and(|told| told.ends_with("Blocked by policy (AG3001).")),
+            "{seen}"
+        );
         // The server learned of it too, by the client, which does not know the replacement of its request.
         let learned = seen["learned"]["result"]
             .as_array()

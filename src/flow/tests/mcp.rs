@@ -438,13 +438,123 @@ rules:
         for message in [
             json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1, "reason": "a swan"}}),
             json!({"jsonrpc": "2.0", "method": "vendor/note", "params": {"x": "swan"}}),
-            json!({"jsonrpc": "2.0", "id": 4, "result": {"action": "accept", "content": {"a": "swan"}}}),
         ] {
             assert_eq!(
                 refused(guard, &post(&message)),
                 (202, Value::Null),
                 "{message}"
             );
+        }
+    });
+}
+
+const NO_SWAN_TO_SERVERS: &str = "defaults: { action: allow }
+rules:
+  - { id: no-swan, match: { event: message }, when: { text: { contains: swan } }, action: deny, reason: No swans. }
+";
+
+/// An answer that a person gives to a question of the server.
+fn elicited(id: &Value, given: &str) -> Value {
+    json!({"jsonrpc": "2.0", "id": id, "result": {"action": "accept", "content": {"a": given}}})
+}
+
+/// What the server gets of an answer in which something is denied.
+fn denied_answer(id: &Value) -> Value {
+    json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32010, "message": "Blocked by policy (AG3001).",
+        "data": {"agentguard": {"code": "AG3001", "request_id": "r-1"}}}})
+}
+
+/// Sends an answer to the server of which nothing must reach it; gives what does.
+fn answer_denied(guard: &Rc<Guard>, request: &HttpMessage) -> Value {
+    let seen = exchange(guard, request, accepted());
+    assert_eq!(seen.client.status(), Some(202));
+    assert_eq!(record(&seen)["decision"], "deny");
+    serde_json::from_slice(&seen.upstream.unwrap().body()).unwrap()
+}
+
+#[test]
+fn a_denied_answer_of_the_client_ends_the_request_of_the_server() {
+    let long = format!("a swan{}", " and another".repeat(20));
+    in_both_modes(NO_SWAN_TO_SERVERS, |guard, _| {
+        for id in [json!(4), json!("a\"b"), json!(-1)] {
+            let answer = elicited(&id, &long);
+            let sized = answer.to_string().len().to_string();
+            for length in [&*sized, ""] {
+                let changes = [
+                    ("content-length", length),
+                    ("content-digest", "sha-256=:eA==:"),
+                ];
+                let request = with_headers(&changes, answer.to_string().as_bytes());
+                let seen = exchange(guard, &request, accepted());
+                assert!(seen.upstream_complete);
+                let upstream = seen.upstream.clone().unwrap();
+                let body: Value = serde_json::from_slice(&upstream.body()).unwrap();
+                assert_eq!(body, denied_answer(&id));
+                if let Some(told) = upstream.header("content-length") {
+                    assert_eq!(told, upstream.body().len().to_string().as_bytes());
+                }
+                assert_eq!(seen.client.status(), Some(202));
+                assert_eq!(
+                    seen.client.header("x-agentguard-decision"),
+                    Some(&b"deny"[..])
+                );
+                assert_eq!(
+                    seen.client.header("x-agentguard-rule"),
+                    Some(&b"no-swan"[..])
+                );
+                let record = record(&seen);
+                assert_eq!(record["decision"], "deny", "{record}");
+                assert_eq!(record["code"], "AG3001", "{record}");
+                assert_eq!(record["status"], 202, "{record}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_denied_batch_of_answers_ends_each_request_of_the_server() {
+    let answers = json!([
+        elicited(&json!(4), &"swan ".repeat(40)),
+        elicited(&json!(5), &"duck ".repeat(40))
+    ]);
+    in_both_modes(NO_SWAN_TO_SERVERS, |guard, _| {
+        assert_eq!(
+            answer_denied(guard, &post_old(&answers)),
+            json!([denied_answer(&json!(4)), denied_answer(&json!(5))])
+        );
+    });
+}
+
+#[test]
+fn where_the_client_waits_for_an_answer_itself_it_is_told() {
+    let mixed = json!([elicited(&json!(4), "swan"), request(5, "ping", json!({}))]);
+    in_both_modes(NO_SWAN_TO_SERVERS, |guard, _| {
+        let (status, body) = refused(guard, &post_old(&mixed));
+        assert_eq!((status, &body[0]["id"]), (200, &json!(5)), "{body}");
+        assert_eq!(body.as_array().unwrap().len(), 1, "{body}");
+    });
+}
+
+/// The length has been forwarded with the headers, and the error is longer.
+#[test]
+fn a_short_answer_of_a_known_length_is_dropped_unless_headers_are_held() {
+    let answer = elicited(&json!(4), "swan").to_string();
+    let request = with_headers(
+        &[("content-length", &answer.len().to_string())],
+        answer.as_bytes(),
+    );
+    in_both_modes(NO_SWAN_TO_SERVERS, |guard, holds| {
+        if holds {
+            let seen = exchange(guard, &request, accepted());
+            let upstream = seen.upstream.unwrap();
+            let body: Value = serde_json::from_slice(&upstream.body()).unwrap();
+            assert_eq!(body, denied_answer(&json!(4)));
+            assert_eq!(
+                upstream.header("content-length"),
+                Some(upstream.body().len().to_string().as_bytes())
+            );
+        } else {
+            assert_eq!(refused(guard, &request), (202, Value::Null));
         }
     });
 }
@@ -842,7 +952,10 @@ rules:
     // A call that the server will carry out, since the client's model asked for it.
     let sampled = json!({"jsonrpc": "2.0", "id": 0, "result": {"role": "assistant", "model": "m", "stopReason": "toolUse",
         "content": [{"type": "tool_use", "id": "c", "name": "exec", "input": {"cmd": "ls"}}]}});
-    assert_eq!(refused(&guard, &post(&sampled)), (202, Value::Null));
+    assert_eq!(
+        answer_denied(&guard, &post(&sampled)),
+        denied_answer(&json!(0))
+    );
 }
 
 const ONLY_GITHUB: &str = "defaults: { action: deny }

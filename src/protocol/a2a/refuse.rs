@@ -28,7 +28,7 @@ pub(super) fn refusal(denial: &Denial, context: &RequestContext) -> DenialReply 
 }
 
 fn errors(denial: &Denial, context: &RequestContext) -> Option<Vec<u8>> {
-    answers(context, false, |out, message| {
+    answers(context, false, &mut |out, message| {
         write_error(out, message.id.as_deref(), DENIED, denial);
     })
 }

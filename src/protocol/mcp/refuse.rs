@@ -5,7 +5,7 @@ use crate::event::RpcMessage;
 use crate::protocol::json_edit::ObjectWriter;
 use crate::protocol::json_edit::remove_elements;
 use crate::protocol::jsonrpc::{
-    DENIED, PendingRpc, answers, begin, denial_with_status, write_error,
+    self, DENIED, PendingRpc, answers, begin, denial_with_status, write_error,
 };
 use crate::protocol::{CannotRemove, Denial, DenialReply, Removals, RequestContext};
 use crate::wire::json::{self, Edits, JsonBody, NodeId, Value, escape, quote};
@@ -27,8 +27,7 @@ pub(super) fn refusal(denial: &Denial, context: &RequestContext) -> DenialReply 
     if context.rpc.is_empty() {
         return denial_with_status(denial, context);
     }
-    let is_batch = context.endpoint.name == "batch";
-    match answers(context, is_batch, |out, message| {
+    match answers(context, is_batch(context), &mut |out, message| {
         let id = message.id.as_deref();
         write_denied(out, id, Some(message), denial);
     }) {
@@ -44,6 +43,15 @@ pub(super) fn refusal(denial: &Denial, context: &RequestContext) -> DenialReply 
             body: Vec::new(),
         },
     }
+}
+
+/// Returns the body in place of answers of the client: the server waits for them as long as its SDK does, most of them for ever.
+pub(super) fn denied_answers(denial: &Denial, context: &RequestContext) -> Option<Vec<u8>> {
+    jsonrpc::denied_answers(denial, context, is_batch(context))
+}
+
+fn is_batch(context: &RequestContext) -> bool {
+    context.endpoint.name == "batch"
 }
 
 /// Writes one denied answer. A model that called a tool reads the reason in the result; everything else ends with an

@@ -171,7 +171,7 @@ rules:
         passes(&guard, &message, accepted());
     }
     for message in told("a goose") {
-        assert_eq!(refused(&guard, &message), (202, Value::Null));
+        assert_eq!(answer_denied(&guard, &message), denied_answer(&json!(0)));
     }
 }
 
@@ -245,7 +245,8 @@ rules:
         json!({"action": "accept", "content": [block]}),
     ] {
         let message = json!({"jsonrpc": "2.0", "id": 0, "result": result});
-        assert_eq!(refused(&guard, &post(&message)).0, 202, "{result}");
+        let denied = answer_denied(&guard, &post(&message));
+        assert_eq!(denied, denied_answer(&json!(0)), "{result}");
         let mut again = modern_call("x", json!({}));
         again["params"]["inputResponses"] = json!({"a": result});
         assert_eq!(refused(&guard, &modern(&again, &[])).0, 200, "{result}");
