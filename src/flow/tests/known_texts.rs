@@ -181,6 +181,14 @@ fn outcome(guard: &Rc<Guard>, request: &HttpMessage) -> (Option<Vec<u8>>, Value)
     (seen.upstream.map(|sent| sent.body()), record)
 }
 
+/// The same in a thread of its own, which has not seen anything.
+fn outcome_alone(policy: &str, request: &HttpMessage) -> (Option<Vec<u8>>, Value) {
+    std::thread::scope(|scope| {
+        let alone = scope.spawn(|| outcome(&guard(policy), request));
+        alone.join().unwrap()
+    })
+}
+
 proptest! {
     // Each request alone needs a policy of its own, which takes a while to load.
     #![proptest_config(ProptestConfig::with_cases(8))]
@@ -189,12 +197,9 @@ proptest! {
     #[test]
     fn a_body_is_decided_alike_whatever_came_before_it(all in prop::collection::vec(any_data(), 1..3)) {
         let requests: Vec<HttpMessage> = all.iter().flat_map(in_all_places).collect();
-        // A thread of its own has not seen anything.
         let alone: Vec<_> = requests
             .iter()
-            .map(|request| std::thread::scope(|scope| {
-                scope.spawn(|| outcome(&guard(POLICY), request)).join().unwrap()
-            }))
+            .map(|request| outcome_alone(POLICY, request))
             .collect();
         let known = guard(POLICY);
         for _ in 0..3 {
@@ -245,4 +250,69 @@ fn tools_that_cost_too_much_together_are_denied_again_when_each_is_known() {
         body["tools"] = tools.collect();
         chat_request(body.to_string().as_bytes())
     });
+}
+
+/// Rows of results that are known, under names that stand outside of them.
+#[test]
+fn an_element_that_is_known_goes_by_the_names_of_where_it_stands_now() {
+    let row = |cells: &[&str]| {
+        let cells: Vec<Value> = cells.iter().map(|cell| json!({"v": cell})).collect();
+        json!({"f": cells, "note": prose(200)})
+    };
+    let wide =
+        json!({"value": "536228726", "a": prose(100), "b": 1, "c": 2, "d": 3, "e": 4, "f": "x"});
+    let named = |name: &str| json!({name: [wide, wide], "more": [{"n": 1}]});
+    let in_table = |names: [&str; 3]| {
+        let fields: Vec<Value> = names
+            .iter()
+            .map(|name| json!({"name": name, "type": "STRING"}))
+            .collect();
+        json!({"schema": {"fields": fields}, "rows": [row(&["536228726", "536228727", "x"]), row(&["y", "536228726", "z"])]})
+    };
+    let inside = |name: &str| json!({"list": [{"name": name, "rows": [wide, wide]}, {name: wide}]});
+    let pairs = |name: &str| json!({"headers": [{"name": name, "value": "536228726", "x": 1, "y": 2, "z": 3, "text": prose(120)}]});
+    let all = [
+        (named("notes"), false),
+        (named("ssn"), true),
+        (named("order"), false),
+        (in_table(["order", "id", "ssn"]), false),
+        (in_table(["id", "ssn", "order"]), true),
+        (in_table(["ssn", "order", "id"]), true),
+        (inside("order"), false),
+        (inside("ssn"), true),
+        (pairs("order"), false),
+        (pairs("ssn"), true),
+    ];
+    let request = |response: &Value| {
+        let body = json!({"contents": [
+            {"role": "user", "parts": [{"text": prose(1_000)}]},
+            {"role": "model", "parts": [{"functionCall": {"name": "q", "args": response}}]},
+            {"role": "user", "parts": [{"functionResponse": {"name": "q", "response": response}}]},
+        ]});
+        HttpMessage::new(
+            &[
+                (":method", "POST"),
+                (":path", "/v1beta/models/gemini-2.5-pro:generateContent"),
+                (":authority", "generativelanguage.googleapis.com"),
+                ("content-type", "application/json"),
+                ("x-request-id", "r-1"),
+            ],
+            body.to_string().as_bytes(),
+        )
+    };
+    let policy = POLICY.replace("[message, response]", "[message, response, tool_result]");
+    let alone: Vec<_> = all
+        .iter()
+        .map(|(data, is_found)| {
+            let alone = outcome_alone(&policy, &request(data));
+            assert_eq!(alone.1.get("findings").is_some(), *is_found, "{data}");
+            alone
+        })
+        .collect();
+    let known = guard(&policy);
+    for round in 0..4 {
+        for ((data, _), alone) in all.iter().zip(&alone) {
+            assert_eq!(&outcome(&known, &request(data)), alone, "{round} {data}");
+        }
+    }
 }
