@@ -61,6 +61,43 @@ fn every_detector_finds_its_samples_and_leaves_the_others() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Each sample without what stands behind a finding, but for a mark that closes it, or the beginning of a host.
+#[test]
+fn what_ends_with_the_text_is_found() {
+    let mut wrong = Vec::new();
+    for (index, detector) in (0u16..).zip(DETECTORS) {
+        let mut selection = Selection::none();
+        selection.add(detector.name, Confidence::Medium).unwrap();
+        let scanner = Scanner::new(&selection);
+        let found = |text: &str| {
+            let mut findings = Vec::new();
+            scanner.scan(&Input::whole(text), &mut Scratch::default(), &mut findings);
+            findings.retain(|finding| finding.detector == index);
+            findings
+        };
+        for sample in detector.hits {
+            for finding in found(sample.text) {
+                let range = finding.range();
+                let behind = &sample.text[range.end..];
+                let closes = match behind.as_bytes() {
+                    [b'@', ..] => 2,
+                    [b'"' | b'\'', ..] => 1,
+                    _ => 0,
+                };
+                let text = &sample.text[..range.end + closes];
+                let is_found = |text: &str| {
+                    let mut ranges = found(text).into_iter().map(|finding| finding.range());
+                    ranges.any(|found| found.start <= range.start && found.end >= range.end)
+                };
+                if !is_found(text) || !is_found(&format!("{text}\n")) {
+                    wrong.push(format!("{}: {text:?}", detector.name));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// Whether it is written one character at a time, which makes it longer.
 fn is_spelled(text: &str) -> bool {
     text.split(|c: char| !c.is_ascii_alphanumeric())
