@@ -49,6 +49,8 @@ pub struct Literals {
     /// For each word of the automaton, the start of its literals in `sorted`: they differ only in case and white
     /// space.
     begins: Vec<u32>,
+    /// Whether one of them has a character outside ASCII.
+    are_wide: bool,
     /// Literals of only white space: their indices, and their text as written.
     white: Vec<(u32, String)>,
 }
@@ -92,6 +94,7 @@ impl Literals {
             sieve: Sieve::new(&words),
             longest,
             begins,
+            are_wide: literals.iter().any(|literal| !literal.is_ascii()),
             white,
             sorted: sorted.iter().map(|(_, number)| *number).collect(),
         })
@@ -102,6 +105,11 @@ impl Literals {
         let end = begin(word.saturating_add(1)).unwrap_or(self.sorted.len());
         let range = begin(word).unwrap_or(end)..end;
         self.sorted.get(range).unwrap_or_default()
+    }
+
+    /// Returns whether one of them has a character outside ASCII, where it is found in its own case only.
+    pub fn are_wide(&self) -> bool {
+        self.are_wide
     }
 
     /// Returns the length of the longest literal in characters, which a stream holds back.

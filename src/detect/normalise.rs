@@ -128,10 +128,17 @@ impl NormalisedText {
         })
     }
 
+    /// Returns the reading of a text without case outside ASCII: there its letters are compared as those of
+    /// [names](fold_name). `None` if there is nothing to normalise.
+    pub fn without_case(text: &str) -> Option<Self> {
+        let mut view = Self::default();
+        view.build(text, Tags::Apart, true).then_some(view)
+    }
+
     /// Normalises a text as [`of`](Self::of) does, with the buffers of an earlier view; `false` if there is nothing
     /// to normalise.
     pub fn rebuild(&mut self, text: &str) -> bool {
-        self.build(text, Tags::Apart)
+        self.build(text, Tags::Apart, false)
     }
 
     /// Returns whether each byte of the source is read as it is: it is ASCII then.
@@ -141,12 +148,12 @@ impl NormalisedText {
 
     /// Rebuilds the view as another reading, as [`with_tags`](Self::with_tags) does.
     pub fn read_tags(&mut self, text: &str, tags: Tags) {
-        self.build(text, tags);
+        self.build(text, tags, false);
     }
 
     // Not inlined: the filter contains it once, for all readings.
     #[inline(never)]
-    fn build(&mut self, text: &str, tags: Tags) -> bool {
+    fn build(&mut self, text: &str, tags: Tags, folds_case: bool) -> bool {
         self.text.clear();
         self.pieces.clear();
         self.joins.clear();
@@ -168,6 +175,7 @@ impl NormalisedText {
             unseen: InvisibleRun::default(),
             word: ScriptWord::default(),
             tags,
+            folds_case,
         };
         build.run();
         build.changed
@@ -392,6 +400,7 @@ struct ViewBuilder<'a> {
     unseen: InvisibleRun,
     word: ScriptWord,
     tags: Tags,
+    folds_case: bool,
 }
 
 impl ViewBuilder<'_> {
@@ -424,10 +433,20 @@ impl ViewBuilder<'_> {
                 || byte == b'\\'
                 || byte == b'&'
                 || byte == b'%';
-            let reading = read(c);
+            let mut reading = read(c);
+            if self.folds_case && may_have_case(c) {
+                reading = read(letter_case::lower_of(c).next().unwrap_or(c));
+            }
             self.look(c, reading, at, end);
             let was_in_tags = tagged == at;
             match reading {
+                CharReading::Same if self.folds_case && may_have_case(c) => {
+                    let (mut written, mut buffer) = ([0; 4], [0; 4]);
+                    let folded = without_case(c, &mut buffer);
+                    if escaped || *folded != *c.encode_utf8(&mut written) {
+                        self.put(folded, at, end);
+                    }
+                }
                 CharReading::Same if !escaped => {}
                 CharReading::Same => {
                     let mut buffer = [0; 4];
@@ -837,13 +856,7 @@ pub fn fold_name(name: &str) -> Cow<'_, str> {
     for c in name.chars() {
         match read(c) {
             CharReading::Same if c.is_ascii() => folded.push(c.to_ascii_lowercase()),
-            // Full case folding (CaseFolding.txt, status F) where lower case alone would keep two spellings apart.
-            CharReading::Same if c == 'ß' || c == 'ẞ' => folded.push_str("ss"),
-            CharReading::Same if c == 'ς' => folded.push('σ'),
-            CharReading::Same => match look_alike_of_case(c) {
-                Some(ascii) => folded.push(char::from(ascii.to_ascii_lowercase())),
-                None => folded.extend(letter_case::lower_of(c)),
-            },
+            CharReading::Same => folded.push_str(without_case(c, &mut [0; 4])),
             CharReading::Ascii(ascii) | CharReading::Tag(ascii) | CharReading::Flag(ascii) => {
                 folded.push(char::from(ascii.to_ascii_lowercase()))
             }
@@ -854,6 +867,26 @@ pub fn fold_name(name: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(folded)
+}
+
+/// Returns whether a character is outside ASCII and in a block that has letters with case (UnicodeData.txt).
+fn may_have_case(c: char) -> bool {
+    matches!(c, '\u{80}'..'\u{2E80}' | '\u{A640}'..'\u{AC00}' | '\u{FB00}'..)
+}
+
+/// Returns a letter outside ASCII without its case.
+fn without_case(c: char, buffer: &mut [u8; 4]) -> &str {
+    let letter = match c {
+        // Full case folding (CaseFolding.txt, status F) where lower case alone would keep two spellings apart.
+        'ß' | 'ẞ' => return "ss",
+        'ς' => 'σ',
+        _ if !may_have_case(c) => c,
+        _ => match look_alike_of_case(c) {
+            Some(ascii) => char::from(ascii.to_ascii_lowercase()),
+            None => letter_case::lower_of(c).next().unwrap_or(c),
+        },
+    };
+    letter.encode_utf8(buffer)
 }
 
 /// Returns the letter that a letter looks like in its other case: `к` is `К`, and so `k`. Without it, a name in capitals would

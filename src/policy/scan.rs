@@ -127,7 +127,7 @@ impl Matcher {
                     keep(&mut scan.exact, literal);
                 }
             });
-            each_view(text, &mut |view| {
+            self.each_view(text, &mut |view| {
                 self.literals.find(view.text(), &mut |literal, _| {
                     keep(&mut scan.literals, literal);
                 });
@@ -184,11 +184,19 @@ impl Matcher {
     /// All literals in a text, as written or as it is read, and where they stand.
     pub(crate) fn each_literal(&self, text: &str, hit: &mut dyn FnMut(u32, Range<usize>)) {
         self.literals.find(text, hit);
-        each_view(text, &mut |view| {
+        self.each_view(text, &mut |view| {
             self.literals.find(view.text(), &mut |literal, range| {
                 hit(literal, view.original(range));
             });
         });
+    }
+
+    /// A text in all readings in which literals of the policy may stand.
+    pub(crate) fn each_view(&self, text: &str, visit: &mut dyn FnMut(&NormalisedText)) {
+        each_view(text, visit);
+        if self.literals.are_wide() {
+            view_without_case(text, visit);
+        }
     }
 }
 
@@ -218,6 +226,18 @@ pub(crate) fn each_view(text: &str, visit: &mut dyn FnMut(&NormalisedText)) {
                 view.read_tags(text, tags);
                 visit(&view);
             }
+        }
+    }
+}
+
+/// A text as it is read without case outside ASCII, which the other readings keep.
+#[inline(never)]
+fn view_without_case(text: &str, visit: &mut dyn FnMut(&NormalisedText)) {
+    if let Some(mut view) = NormalisedText::without_case(text) {
+        visit(&view);
+        if view.joins() {
+            view.space();
+            visit(&view);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::detect::normalise::stable_len;
 use crate::detect::scan::{LOOK_BEHIND, Tables};
 use crate::detect::{Ending, Finding, Input};
 use crate::policy::compiled_policy::Policy;
-use crate::policy::scan::{Matcher, ScanScratch, Scans, each_view};
+use crate::policy::scan::{Matcher, ScanScratch, Scans};
 use crate::wire::sort;
 use std::ops::Range;
 
@@ -283,7 +283,7 @@ impl HoldbackBuffer {
                 let exact = matcher.is_as_written(literal, rest, &range);
                 spans.literals.push((literal, moved(range), exact));
             });
-            each_view(rest, &mut |view| {
+            matcher.each_view(rest, &mut |view| {
                 matcher.literals.find(view.text(), &mut |literal, range| {
                     spans
                         .literals
@@ -332,7 +332,7 @@ fn literal_begun(matcher: &Matcher, text: &str) -> usize {
         if begun < text.len() {
             first = first.min(begun);
         }
-        each_view(text, &mut |view| {
+        matcher.each_view(text, &mut |view| {
             let begun = matcher.literals.begun(view.text());
             if begun < view.text().len() {
                 first = first.min(view.original(begun..begun).start);

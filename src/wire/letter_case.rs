@@ -64,10 +64,12 @@ pub fn lower_of(c: char) -> impl Iterator<Item = char> {
 /// Like [`char::to_uppercase`].
 pub fn upper_of(c: char) -> impl Iterator<Item = char> {
     let mut entries = SEVERAL_CAPITALS.split(' ');
-    let several = if c.is_ascii() {
-        None
-    } else {
-        entries.find_map(|entry| entry.strip_prefix(c))
+    // Few letters have several capitals, and each of an alphabet is asked about.
+    let several = match c {
+        'ß' | 'ŉ' | 'ǰ' | 'ΐ' | 'ΰ' | 'և' | '\u{1E96}'..='\u{1FFC}' | '\u{FB00}'..='\u{FB17}' => {
+            entries.find_map(|entry| entry.strip_prefix(c))
+        }
+        _ => None,
     };
     let one = several.is_none().then(|| counterpart(c, &UPPER));
     one.into_iter().chain(several.unwrap_or_default().chars())

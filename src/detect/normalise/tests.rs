@@ -413,3 +413,32 @@ fn words_beyond_ascii_are_found_in_any_case() {
     assert_eq!(words.len(), 3);
     assert_eq!(readings("Plain"), ["plain"]);
 }
+
+/// How a text is compared without case.
+fn caseless(text: &str) -> String {
+    let view = NormalisedText::without_case(text);
+    let text = view.map_or_else(|| text.to_owned(), |view| view.text().to_owned());
+    text.to_ascii_lowercase()
+}
+
+#[test]
+fn without_case_a_letter_is_the_same_small_and_capital() {
+    let letters = ('\u{80}'..=char::MAX).filter(|c| c.is_lowercase());
+    for small in letters {
+        let capital = small.to_uppercase().to_string();
+        if capital.chars().count() == 1 && capital.to_lowercase() == small.to_string() {
+            assert_eq!(caseless(&capital), caseless(&small.to_string()), "{small}");
+        }
+    }
+    for (text, seen) in [
+        ("секретный КЛЮЧ", "cekpethый kлюч"),
+        ("GRÖSSE größe", "grosse grosse"),
+        ("忽略 plain", "忽略 plain"),
+    ] {
+        assert_eq!(caseless(text), seen);
+    }
+    let view = NormalisedText::without_case("a ßШ").unwrap();
+    assert_eq!(view.text(), "a ssш");
+    assert_eq!(view.original(2..4), 2..4);
+    assert_eq!(view.original(4..6), 4..6);
+}

@@ -19,9 +19,8 @@ use super::tokens::{TokenProbe, TokenProbes, add_by_length};
 use super::{MAX_RAW, SelectedDetector};
 use crate::detect::entropy::CharClasses;
 use crate::detect::literals::Literals;
-use crate::detect::normalise::{AnomalyKind, NormalisedText};
+use crate::detect::normalise::{AnomalyKind, readings};
 use crate::detect::{Confidence, Detector};
-use crate::wire::letter_case;
 use crate::wire::simd::{self, BLOCK, Block, SimdLevel, StemTables};
 use crate::wire::work;
 
@@ -253,9 +252,8 @@ impl Plan {
                 }
                 Anchor::Odd(kind) => plan.odd.push((slot, *kind)),
                 Anchor::Phrases(written) => {
-                    for phrase in written.iter().flat_map(|phrase| in_all_cases(phrase)) {
-                        let seen = NormalisedText::of(&phrase);
-                        phrases.push(seen.map_or(phrase, |view| view.text().to_owned()));
+                    for phrase in written.iter().flat_map(|phrase| readings(phrase)) {
+                        phrases.push(phrase);
                         plan.phrase_slots.push(slot);
                     }
                 }
@@ -447,16 +445,6 @@ impl Plan {
             text.len()
         }
     }
-}
-
-/// Returns a phrase in small letters, with a capital at its beginning, and in capitals: [`Literals`] finds only ASCII in any case.
-fn in_all_cases(phrase: &str) -> impl Iterator<Item = String> {
-    let (first, rest) = phrase.split_at(phrase.chars().next().map_or(0, char::len_utf8));
-    let capitals = letter_case::upper(phrase);
-    let has_case = capitals != phrase;
-    let sentence = letter_case::upper(first) + rest;
-    let others = [sentence, capitals].into_iter().filter(move |_| has_case);
-    std::iter::once(phrase.to_owned()).chain(others)
 }
 
 /// Returns whether the findings of these anchors begin at the anchor and therefore arrive in order.

@@ -501,13 +501,12 @@ impl<'d> Compiler<'d> {
         }
     }
 
-    fn literal(&mut self, text: &str) -> [u32; 2] {
+    fn literal(&mut self, text: &str) -> [u32; 3] {
         let written = self.literal_number(text);
-        let seen = match NormalisedText::of(text) {
-            Some(view) => self.literal_number(view.text()),
-            None => written,
-        };
-        [written, seen]
+        let [seen, without_case] = [NormalisedText::of(text), NormalisedText::without_case(text)]
+            .map(|view| view.map(|view| self.literal_number(view.text())));
+        let seen = seen.unwrap_or(written);
+        [written, seen, without_case.unwrap_or(seen)]
     }
 
     fn literal_number(&mut self, text: &str) -> u32 {

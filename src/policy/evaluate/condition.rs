@@ -16,7 +16,8 @@ use crate::policy::evaluate::value::{
 use crate::policy::field::{Field, FieldType};
 use crate::policy::glob::GlobReading;
 use crate::policy::operators::{
-    Commands, Overlap, Polarity, TestResult, address_count, character_count, path_of_file_uri, seen,
+    Commands, Overlap, Polarity, TestResult, address_count, character_count, path_of_file_uri,
+    seen, seen_without_case,
 };
 use crate::policy::rule::IfMissing;
 use crate::policy::scalar::{Scalar, TextValue};
@@ -526,7 +527,7 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
         match operator {
             Operator::Contains(contains) => {
                 with_scan(context, direction, text, MatchKinds::LITERALS, |scan| {
-                    let stands = |needle: &[u32; 2]| match side {
+                    let stands = |needle: &[u32; 3]| match side {
                         Polarity::Restricting => needle.iter().any(|literal| scan.stands(*literal)),
                         Polarity::Loosening => needle
                             .first()
@@ -587,7 +588,13 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
                             false => seen(&text).into(),
                         };
                         let read = if *names { read.trim() } else { &read };
-                        broad(exact, &text) || broad(folded, read)
+                        let caseless = || match names {
+                            true => None,
+                            false => seen_without_case(&text),
+                        };
+                        broad(exact, &text)
+                            || broad(folded, read)
+                            || caseless().is_some_and(|caseless| broad(folded, caseless.as_str()))
                     }
                 }
             }

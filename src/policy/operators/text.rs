@@ -10,8 +10,8 @@ use crate::wire::letter_case;
 /// `contains`, `contains_any`, `contains_all`: numbers of literals in the policy's automaton.
 #[derive(Clone, Debug)]
 pub(crate) struct Contains {
-    /// For each needle: the literal as written and as a reader sees it.
-    pub(crate) needles: Vec<[u32; 2]>,
+    /// For each needle: the literal as written, as a reader sees it, and without case outside ASCII.
+    pub(crate) needles: Vec<[u32; 3]>,
     /// All of them must be there, not just one.
     pub(crate) all: bool,
 }
@@ -28,6 +28,8 @@ struct Needle {
     exact: Box<str>,
     /// As a reader sees it, lower case.
     seen: Box<str>,
+    /// The same without case outside ASCII.
+    caseless: Box<str>,
 }
 
 impl Affix {
@@ -47,9 +49,15 @@ impl Affix {
         Affix {
             needles: needles
                 .iter()
-                .map(|needle| Needle {
-                    exact: needle.clone(),
-                    seen: seen(needle).into(),
+                .map(|needle| {
+                    let seen = seen(needle);
+                    Needle {
+                        exact: needle.clone(),
+                        caseless: seen_without_case(needle)
+                            .unwrap_or_else(|| seen.clone())
+                            .into(),
+                        seen: seen.into(),
+                    }
                 })
                 .collect(),
             at_end,
@@ -74,7 +82,11 @@ impl Affix {
         let reads = |seen: &str| {
             // A reader skips what stands around a text and can't be seen.
             let mut needles = self.needles.iter().filter(|needle| needle.is_shown());
-            needles.any(|needle| fits(seen, &needle.seen) || fits(seen.trim(), &needle.seen))
+            needles.any(|needle| {
+                let forms = [&needle.seen, &needle.caseless];
+                let mut forms = forms.iter();
+                forms.any(|form| fits(seen, form) || fits(seen.trim(), form))
+            })
         };
         let mut has_view = false;
         let mut is_read = false;
@@ -84,6 +96,7 @@ impl Affix {
         });
         is_read
             || !has_view && reads(&squeezed_lower(text))
+            || seen_without_case(text).is_some_and(|caseless| reads(&caseless))
             || self
                 .needles
                 .iter()
@@ -120,11 +133,13 @@ impl ContainsDynamic {
             readings.push(letter_case::lower(text));
             readings.push(squeezed_lower(text));
             each_view(text, &mut |view| readings.push(squeezed_lower(view.text())));
+            readings.extend(seen_without_case(text));
         }
         let stands = |needle: &Needle| {
             readings.iter().any(|reading| {
                 reading.contains(&*needle.exact)
-                    || (side == Polarity::Restricting && reading.contains(&*needle.seen))
+                    || (side == Polarity::Restricting
+                        && (reading.contains(&*needle.seen) || reading.contains(&*needle.caseless)))
             })
         };
         match self.all {
@@ -140,6 +155,11 @@ pub(crate) fn seen(text: &str) -> String {
         Some(view) => squeezed_lower(view.text()),
         None => squeezed_lower(text),
     }
+}
+
+/// The same without case outside ASCII: some capitals there look like other letters than their small ones. `None`: it is the same.
+pub(crate) fn seen_without_case(text: &str) -> Option<String> {
+    NormalisedText::without_case(text).map(|view| squeezed_lower(view.text()))
 }
 
 fn squeezed_lower(text: &str) -> String {
