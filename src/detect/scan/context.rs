@@ -26,6 +26,8 @@ const READ_AHEAD: usize = 32;
 const KEPT: usize = 256;
 /// Work steps for storing a word, in addition to its letters.
 const WORD: usize = 8;
+/// Words or cells at the end of those read that are looked at one by one.
+const NEAREST: usize = 4;
 /// Maximum words of a term.
 const PHRASE: usize = 5;
 
@@ -388,7 +390,7 @@ impl ContextWords {
     #[inline(never)]
     fn look_over(&mut self, text: &[u8], at: usize, terms: &ContextDictionary) -> DetectorSet {
         self.read_tables(text, at, terms);
-        let next = self.cells.partition_point(|cell| cell.range().end <= at);
+        let next = count_before(&self.cells, |cell| cell.range().end <= at);
         let cell = self.cells.get(next).filter(|cell| cell.has(text, at));
         cell.map_or(0, |cell| cell.slots)
     }
@@ -408,20 +410,18 @@ impl ContextWords {
         }
         let mut done = false;
         while self.table.at() <= to && !done {
-            let cell;
-            (cell, done) = match self.table.step(text, terms) {
-                TableStep::Moved(cell) => (cell, false),
-                TableStep::Done(cell) => (cell, true),
-            };
-            if let Some(cell) = cell {
+            let known = self.cells.len();
+            done = self.table.step(text, terms, &mut self.cells) == TableStep::Done;
+            if let Some(cell) = self.cells.get(known) {
                 if cell.is_secret
                     && cell.may_hold_secret()
                     && let Some(heading) = self.table.heading()
                 {
-                    self.secrets.push((heading, cell));
+                    self.secrets.push((heading, *cell));
                 }
-                if cell.slots != 0 {
-                    self.cells.push(cell);
+                // The name of a secret alone is no context word.
+                if cell.slots == 0 {
+                    self.cells.truncate(known);
                 }
             }
         }
@@ -543,7 +543,7 @@ impl Words {
         let near = match self.words.last() {
             Some(last) if last.end <= at => self.words.as_slice(),
             _ => {
-                let first = self.words.partition_point(|word| word.end <= at);
+                let first = count_before(&self.words, |word| word.end <= at);
                 self.words.get(..first).unwrap_or_default()
             }
         };
@@ -762,6 +762,18 @@ impl Words {
         }
         let hash = if terms.wide_phrases { hash(run) } else { 0 };
         self.word(hash, start, start.wrapping_add(run.len()), slots, terms);
+    }
+}
+
+/// Returns the number of items before a position in a list that is ordered. Most positions are near its end, where a binary
+/// search takes more steps.
+#[inline]
+fn count_before<T>(items: &[T], is_before: impl Fn(&T) -> bool) -> usize {
+    let nearest = items.len().saturating_sub(NEAREST);
+    let (far, near) = items.split_at_checked(nearest).unwrap_or_default();
+    match near.iter().rposition(&is_before) {
+        Some(last) => nearest.wrapping_add(last).wrapping_add(1),
+        None => far.partition_point(is_before),
     }
 }
 

@@ -307,11 +307,11 @@ impl Cell {
 }
 
 /// Result of a step.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TableStep {
-    Moved(Option<Cell>),
+    Moved,
     /// The reader is at the end of the text.
-    Done(Option<Cell>),
+    Done,
 }
 
 impl Table {
@@ -327,7 +327,10 @@ impl Table {
 
     /// Reads a text to its end.
     pub(super) fn read_all(&mut self, text: &[u8], terms: &ContextDictionary) {
-        while let TableStep::Moved(_) = self.step(text, terms) {}
+        let mut cells = Vec::new();
+        while self.step(text, terms, &mut cells) == TableStep::Moved {
+            cells.clear();
+        }
     }
 
     /// Returns the heading of the cell that was just read.
@@ -346,16 +349,21 @@ impl Table {
         self.headings >= HEADINGS
     }
 
-    /// Reads one cell, or the text between cells.
-    pub(super) fn step(&mut self, text: &[u8], terms: &ContextDictionary) -> TableStep {
+    /// Reads one cell, or the text between cells. Adds the cell to `cells` if the name of its column has an effect.
+    pub(super) fn step(
+        &mut self,
+        text: &[u8],
+        terms: &ContextDictionary,
+        cells: &mut Vec<Cell>,
+    ) -> TableStep {
         if self.is_incomplete() {
             self.at = text.len();
-            return TableStep::Done(None);
+            return TableStep::Done;
         }
         let from = self.at;
         let step = match self.stage {
             TableStage::Line => self.line(text),
-            TableStage::Cell => self.cell(text, terms),
+            TableStage::Cell => self.cell(text, terms, cells),
             TableStage::Within => self.within(text, terms),
             TableStage::End => self.end(terms),
             TableStage::Rest => self.rest(text, self.at),
@@ -363,14 +371,13 @@ impl Table {
             TableStage::Values => self.values(text),
             TableStage::Tuples => self.tuples(text),
         };
-        work::spend(self.at.saturating_sub(from) / 4);
-        work::spend(STEP);
+        work::spend((self.at.saturating_sub(from) / 4).wrapping_add(STEP));
         step
     }
 
     fn go(&mut self, at: usize, stage: TableStage) -> TableStep {
         (self.at, self.stage) = (at, stage);
-        TableStep::Moved(None)
+        TableStep::Moved
     }
 
     /// Ends the table; the rest of the line is not part of one.
@@ -387,7 +394,7 @@ impl Table {
             start = run(text, start, BLANKS, SPACE);
         }
         let Some(first) = text.get(start).copied() else {
-            return TableStep::Done(None);
+            return TableStep::Done;
         };
         self.names.clear();
         if matches!(first, b'\n' | b'\r') {
@@ -409,7 +416,7 @@ impl Table {
                         return self.go(start.wrapping_add(words.len()), TableStage::Statement);
                     }
                     Some(false) => {}
-                    None => return TableStep::Done(None),
+                    None => return TableStep::Done,
                 }
             }
         }
@@ -424,7 +431,7 @@ impl Table {
         self.go(start.wrapping_add(usize::from(edged)), TableStage::Cell)
     }
 
-    fn cell(&mut self, text: &[u8], terms: &ContextDictionary) -> TableStep {
+    fn cell(&mut self, text: &[u8], terms: &ContextDictionary, cells: &mut Vec<Cell>) -> TableStep {
         let from = self.at;
         let mut near = text;
         if self.heading.is_none() {
@@ -443,7 +450,7 @@ impl Table {
                 false => from,
             };
             match text.get(name) {
-                None => return TableStep::Done(None),
+                None => return TableStep::Done,
                 Some(b'|' | b'\t' | b';' | b',' | b'\n' | b')') if self.line.named => {}
                 Some(_) => return self.give_up(from),
             }
@@ -456,7 +463,7 @@ impl Table {
             return self.give_up(from);
         }
         let to = end.unwrap_or(near.len());
-        let cell = self.under_a_name(text, from..to, end.is_ok());
+        self.under_a_name(text, from..to, end.is_ok(), cells);
         let len = to.wrapping_sub(from);
         let end = match end {
             Ok(end) => end,
@@ -464,7 +471,7 @@ impl Table {
                 if len > LONG {
                     (self.at, self.stage) = (read, TableStage::Within);
                 }
-                return TableStep::Done(cell);
+                return TableStep::Done;
             }
         };
         if len > LONG {
@@ -473,19 +480,21 @@ impl Table {
             self.take_in(text, from..to);
         }
         self.behind(text, end, terms);
-        TableStep::Moved(cell)
+        TableStep::Moved
     }
 
-    /// Returns a cell of a row, if the name of its column has an effect.
-    fn under_a_name(&self, text: &[u8], cell: Range<usize>, ended: bool) -> Option<Cell> {
+    /// Adds a cell of a row, if the name of its column has an effect.
+    fn under_a_name(&self, text: &[u8], cell: Range<usize>, ended: bool, cells: &mut Vec<Cell>) {
         let column = self.line.cells;
-        let heading = self.heading.as_ref()?;
-        let known = heading.columns.get(column)?;
+        let heading = self.heading.as_ref();
+        let Some(known) = heading.and_then(|heading| heading.columns.get(column)) else {
+            return;
+        };
         if known.slots == 0 && !known.is_secret {
-            return None;
+            return;
         }
         let range = trimmed(text, cell, BLANK);
-        Some(Cell {
+        cells.push(Cell {
             start: range.start,
             end: range.end,
             column,
@@ -497,7 +506,7 @@ impl Table {
             },
             ended,
             in_statement: self.line.mark == TUPLE,
-        })
+        });
     }
 
     /// Updates the line with the content of a cell.
@@ -558,11 +567,11 @@ impl Table {
             Ok(end) => {
                 self.take_in_long();
                 self.behind(text, end, terms);
-                TableStep::Moved(None)
+                TableStep::Moved
             }
             Err(read) => {
                 self.at = read;
-                TableStep::Done(None)
+                TableStep::Done
             }
         }
     }
@@ -641,7 +650,7 @@ impl Table {
             Some(end) => self.go(end.wrapping_add(1), TableStage::Line),
             None => {
                 (self.at, self.stage) = (text.len(), TableStage::Rest);
-                TableStep::Done(None)
+                TableStep::Done
             }
         }
     }
@@ -660,7 +669,7 @@ impl Table {
                 self.go(end.wrapping_add(1), TableStage::Cell)
             }
             Some(_) => self.give_up(end),
-            None => TableStep::Done(None),
+            None => TableStep::Done,
         }
     }
 
@@ -682,7 +691,7 @@ impl Table {
         }
         let cut = |words| begins(text, start, words).is_none();
         if cut(b"values") || cut(b"from stdin") {
-            return TableStep::Done(None);
+            return TableStep::Done;
         }
         self.give_up(start)
     }
@@ -703,7 +712,7 @@ impl Table {
                 self.go(start.wrapping_add(1), TableStage::Cell)
             }
             Some(_) => self.give_up(start),
-            None => TableStep::Done(None),
+            None => TableStep::Done,
         }
     }
 }
@@ -836,9 +845,19 @@ fn newline(text: &[u8], from: usize) -> Option<usize> {
     Some(from.wrapping_add(without).wrapping_add(place))
 }
 
-/// Returns a range without the bytes of a class at its ends.
-#[inline(never)]
+/// Returns a range without the bytes of a class at its ends. Most ranges have none there.
+#[inline]
 fn trimmed(text: &[u8], range: Range<usize>, class: u8) -> Range<usize> {
+    let bytes = text.get(range.clone()).unwrap_or_default();
+    let is_bare = |byte: Option<&u8>| byte.is_some_and(|byte| !is_of(*byte, class));
+    match is_bare(bytes.first()) && is_bare(bytes.last()) {
+        true => range,
+        false => without_ends(text, range, class),
+    }
+}
+
+#[inline(never)]
+fn without_ends(text: &[u8], range: Range<usize>, class: u8) -> Range<usize> {
     let bytes = text.get(range.clone()).unwrap_or_default();
     let other = |byte: &u8| !is_of(*byte, class);
     match (bytes.iter().position(other), bytes.iter().rposition(other)) {
