@@ -74,6 +74,12 @@ struct Column {
 }
 
 impl Column {
+    /// Returns whether the name of the column has an effect.
+    #[inline]
+    fn speaks(&self) -> bool {
+        self.slots != 0 || self.is_secret
+    }
+
     /// Looks up the name of the column. The name of a secret is written as in programs. Only a word that the pass over
     /// the text finds may name one: whatever else makes the pass read tables has no effect.
     fn look_up(&mut self, name: &mut [u8], words: &mut Words, terms: &ContextDictionary) {
@@ -158,8 +164,7 @@ impl Heading {
                 column.look_up(name, &mut words, terms);
             }
             self.has_secrets |= column.is_secret;
-            let speaks = column.slots != 0 || column.is_secret;
-            self.speaking = self.speaking.wrapping_add(usize::from(speaks));
+            self.speaking = self.speaking.wrapping_add(usize::from(column.speaks()));
         }
     }
 
@@ -349,7 +354,8 @@ impl Table {
         self.headings >= HEADINGS
     }
 
-    /// Reads one cell, or the text between cells. Adds the cell to `cells` if the name of its column has an effect.
+    /// Reads one cell, after those that have no effect, or the text between cells. Adds the cell to `cells` if the name of its
+    /// column has an effect.
     pub(super) fn step(
         &mut self,
         text: &[u8],
@@ -432,6 +438,9 @@ impl Table {
     }
 
     fn cell(&mut self, text: &[u8], terms: &ContextDictionary, cells: &mut Vec<Cell>) -> TableStep {
+        if self.pass_over(text) {
+            return TableStep::Moved;
+        }
         let from = self.at;
         let mut near = text;
         if self.heading.is_none() {
@@ -483,6 +492,42 @@ impl Table {
         TableStep::Moved
     }
 
+    /// Moves past cells of a row in columns whose names have no effect, which are most cells. Returns whether the line ends
+    /// there. Left to be read one by one are cells of a line that may be something else than a row, cells that may be
+    /// quoted, and the last one of the text.
+    fn pass_over(&mut self, text: &[u8]) -> bool {
+        let line = &mut self.line;
+        let Some(heading) = &self.heading else {
+            return false;
+        };
+        if line.named || line.rule || line.edged || matches!(line.mark, 0 | TUPLE) {
+            return false;
+        }
+        loop {
+            let rest = text.get(self.at..).unwrap_or_default();
+            let column = heading.columns.get(line.cells);
+            if column.is_some_and(Column::speaks)
+                || rest
+                    .first()
+                    .is_none_or(|first| *first == b'"' || is_of(*first, SPACE))
+            {
+                return false;
+            }
+            let len = search::bytes_before(rest, [line.mark, b'\n']);
+            let Some(end) = rest.get(len) else {
+                return false;
+            };
+            work::spend(STEP);
+            self.at = self.at.wrapping_add(len);
+            line.cells = line.cells.saturating_add(1);
+            if *end != line.mark {
+                self.stage = TableStage::End;
+                return true;
+            }
+            self.at = self.at.wrapping_add(1);
+        }
+    }
+
     /// Adds a cell of a row, if the name of its column has an effect.
     fn under_a_name(&self, text: &[u8], cell: Range<usize>, ended: bool, cells: &mut Vec<Cell>) {
         let column = self.line.cells;
@@ -490,7 +535,7 @@ impl Table {
         let Some(known) = heading.and_then(|heading| heading.columns.get(column)) else {
             return;
         };
-        if known.slots == 0 && !known.is_secret {
+        if !known.speaks() {
             return;
         }
         let range = trimmed(text, cell, BLANK);
