@@ -14,6 +14,20 @@ use crate::wire::work;
 /// Set of at most 127 detectors with context words, one bit each. The highest bit never represents a detector.
 pub(super) type DetectorSet = u128;
 
+/// Returns the index of a detector's bit in a [`DetectorSet`]; that of the highest bit if it has no context words.
+pub(super) fn index_of(detector: DetectorSet) -> u8 {
+    let [index, ..] = detector.trailing_zeros().min(127).to_le_bytes();
+    index
+}
+
+/// Returns whether the bit with this index is set. A shift of 128 bits takes more steps in WebAssembly.
+#[inline]
+pub(super) fn has(detectors: DetectorSet, index: u8) -> bool {
+    let bytes = detectors.to_le_bytes();
+    let byte = bytes.get(usize::from(index / 8)).copied().unwrap_or(0);
+    byte >> (index % 8) & 1 == 1
+}
+
 /// Maximum distance from a context term to its value, in words.
 const WORDS: usize = 6;
 /// Maximum distance from a context term to its value, in bytes.

@@ -11,7 +11,7 @@
 
 use crate::wire::sorted_map::SortedMap;
 
-use super::context::DetectorSet;
+use super::context::{self, DetectorSet};
 use crate::wire::sort;
 
 /// Number of character classes that forms distinguish.
@@ -66,6 +66,8 @@ pub(super) struct FormMatch {
     pub(super) or_whole: bool,
     pub(super) validator: u16,
     pub(super) form: u8,
+    /// Index of the bit of its detector in the set of detectors with context words.
+    pub(super) detector: u8,
 }
 
 /// Gate of a state with a form that needs no context word.
@@ -153,6 +155,7 @@ impl FormTable {
                     form,
                     needs_context,
                     or_whole: pattern.starts_with('!'),
+                    detector: context::index_of(known.context),
                 };
                 let all = expand(bare);
                 written.extend(all.into_iter().map(|form| (fit, form)));

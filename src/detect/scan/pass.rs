@@ -53,8 +53,7 @@ pub(super) struct Plan {
     forms: FormTable,
     /// Slot of the detector of passwords. The words that it is anchored at are also column names.
     passwords: Option<usize>,
-    /// Slot, bit in the set of detectors with context words, and validator.
-    validators: Vec<(usize, DetectorSet, ValidateFn)>,
+    validators: Vec<(usize, ValidateFn)>,
     terms: ContextDictionary,
     beginnings: PrefixTable,
     /// The first three bytes of all prefixes, where they are few: then hardly a word has to be looked up.
@@ -205,7 +204,7 @@ impl Plan {
                         context,
                         low: known.is_some_and(|known| known.threshold == Confidence::Low),
                     });
-                    plan.validators.push((slot, context, *validator));
+                    plan.validators.push((slot, *validator));
                 }
                 Anchor::Number(lengths, when, probe) => {
                     let token = TokenProbe::new(slots, slot, *when, *probe);

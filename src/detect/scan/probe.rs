@@ -109,31 +109,31 @@ pub(in crate::detect) struct Candidate<'a> {
     pub(in crate::detect) range: Range<usize>,
     /// Index of the form in the detector's list.
     pub(in crate::detect) form: usize,
-    pub(super) compact: &'a [u8],
+    /// Letters and digits of the text, and their number.
+    pub(super) bytes: &'a [u8; COMPACT],
+    pub(super) len: usize,
 }
 
 impl Candidate<'_> {
     /// Returns the letters and digits as written, without separators.
     pub(in crate::detect) fn compact(&self) -> &[u8] {
-        self.compact
+        self.bytes.get(..self.len).unwrap_or_default()
     }
 
     /// Returns the letters and digits in capitals.
+    #[inline(never)]
     pub(in crate::detect) fn capitals(&self) -> Capitals {
-        let mut bytes = [0; COMPACT];
-        if let Some(to) = bytes.get_mut(..self.compact.len()) {
-            to.copy_from_slice(self.compact);
-            to.make_ascii_uppercase();
-        }
+        // Of a known length: V8 calls a function to copy any other.
+        let bytes = self.bytes.map(|byte| byte.to_ascii_uppercase());
         Capitals {
             bytes,
-            len: self.compact.len(),
+            len: self.len,
         }
     }
 
     /// Returns whether the candidate is written with separators.
     pub(in crate::detect) fn is_separated(&self) -> bool {
-        self.range.len() > self.compact.len()
+        self.range.len() > self.len
     }
 
     /// Returns whether the candidate is part of something longer.

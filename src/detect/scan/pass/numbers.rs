@@ -4,7 +4,7 @@ use super::{Pass, TOKEN, ViewFinding, lead};
 use crate::detect::Confidence;
 use crate::detect::scan::alphabet::Alphabet;
 use crate::detect::scan::anchor::{MARKED, WIDE_BEFORE};
-use crate::detect::scan::context::DetectorSet;
+use crate::detect::scan::context::{self, DetectorSet};
 use crate::detect::scan::forms::{FREE, WHOLE, Walked};
 use crate::detect::scan::probe::{BLANKS, COMPACT, Candidate, Match};
 use crate::detect::scan::tokens::{TokenProbe, TokenProbes};
@@ -354,29 +354,33 @@ impl Pass<'_> {
             return;
         }
         let mut bytes = [0u8; COMPACT];
-        let mut compact: &[u8] = &[];
+        let mut len = 0;
         for fit in plan.forms.fits(state) {
             if fit.needs_context && context == 0 && !whole {
                 break;
             }
             let needs_word = fit.needs_context && !(fit.or_whole && whole);
-            let Some((slot, bit, validator)) =
-                plan.validators.get(usize::from(fit.validator)).copied()
+            // Of the many forms of a number few have their word before it.
+            if needs_word && !context::has(context, fit.detector) {
+                continue;
+            }
+            let Some((slot, validator)) = plan.validators.get(usize::from(fit.validator)).copied()
             else {
                 continue;
             };
-            if needs_word && bit & context == 0 || self.is_covered(slot, start) {
+            if self.is_covered(slot, start) {
                 continue;
             }
-            if compact.is_empty() {
-                compact = compacted(self.text.slice(start..end), &mut bytes);
+            if len == 0 {
+                len = compacted(self.text.slice(start..end), &mut bytes);
             }
             work::spend(2 * TOKEN_SEEN);
             let candidate = Candidate {
                 place: self.place(slot, start, end),
                 range: start..end,
                 form: usize::from(fit.form),
-                compact,
+                bytes: &bytes,
+                len,
             };
             let found = validator(&candidate).map(|confidence| Match {
                 start,
@@ -406,8 +410,8 @@ fn behind(base: usize, at: usize) -> u64 {
     u64::MAX.checked_shl(passed).unwrap_or(0)
 }
 
-/// Returns the letters and digits of a candidate.
-fn compacted<'a>(written: &[u8], bytes: &'a mut [u8; COMPACT]) -> &'a [u8] {
+/// Copies the letters and digits of a candidate. Returns their number.
+fn compacted(written: &[u8], bytes: &mut [u8; COMPACT]) -> usize {
     let mut len = 0usize;
     for byte in written {
         if let Some(to) = bytes.get_mut(len) {
@@ -415,5 +419,5 @@ fn compacted<'a>(written: &[u8], bytes: &'a mut [u8; COMPACT]) -> &'a [u8] {
             len = len.wrapping_add(usize::from(Alphabet::Alphanumeric.has(*byte)));
         }
     }
-    bytes.get(..len).unwrap_or_default()
+    len
 }
