@@ -290,7 +290,8 @@ fn loose(place: &MatchSite<'_>) -> Option<Match> {
     if second == place.end || !text.at(second).is_ascii_digit() {
         return None;
     }
-    if is_in_table(place, &(place.at..place.at)) || grouped(place).is_some() {
+    let is_grouped = || place.end.wrapping_sub(place.at) == 4 && grouped(place).is_some();
+    if is_in_table(place, &(place.at..place.at)) || is_grouped() {
         return None;
     }
     let mut number = [0u8; 19];
@@ -353,11 +354,17 @@ fn is_in_table(place: &MatchSite<'_>, range: &Range<usize>) -> bool {
 /// digits.
 const LOOK: usize = 24;
 
-/// Returns whether four groups of four digits are followed by no fifth one of three, and their check digit is wrong.
-/// This rules out most grouped numbers, four digits at a time.
+/// Returns whether the second group has fewer than four digits, as in a date; or four groups of four digits are followed by no
+/// fifth one of three, and their check digit is wrong. This rules out most grouped numbers, four digits at a time.
 fn is_no_card(written: &[u8; LOOK]) -> bool {
     let at = |place: usize| written.get(place).copied().unwrap_or(0);
-    if !is_separator(at(4)) || !is_separator(at(9)) || !is_separator(at(14)) {
+    if !is_separator(at(4)) {
+        return false;
+    }
+    if at(5).is_ascii_digit() && !(6..9).all(|place| at(place).is_ascii_digit()) {
+        return true;
+    }
+    if !is_separator(at(9)) || !is_separator(at(14)) {
         return false;
     }
     let group = |from: usize| {
