@@ -284,21 +284,24 @@ pub(super) mod marks {
     pub(in crate::detect) const QUOTE: u16 = 1 << 13;
     /// Characters that no key or token contains: all but letters, digits and `_.=+/-~:%@`.
     pub(in crate::detect) const STRANGE: u16 = 1 << 14;
+    /// Strange characters other than `!#*,?^`, with which a password that people typed often ends.
+    pub(in crate::detect) const CODE: u16 = 1 << 15;
     pub(super) const ALL: u16 = !0x3F;
 
     /// Returns the bits of a character.
     pub(super) const fn of(byte: u8) -> u16 {
         match byte {
             b':' => COLON,
-            b'(' => BRACKET | STRANGE,
-            b'$' | b'{' | b'}' => REFERENCE | STRANGE,
-            b'>' => ANGLE | STRANGE,
+            b'(' => BRACKET | STRANGE | CODE,
+            b'$' | b'{' | b'}' => REFERENCE | STRANGE | CODE,
+            b'>' => ANGLE | STRANGE | CODE,
             b'.' => DOT,
             b'/' => SLASH,
             b'=' => EQUALS,
-            b'"' | b'\'' | b'\\' => QUOTE | STRANGE,
+            b'"' | b'\'' | b'\\' => QUOTE | STRANGE | CODE,
+            b'!' | b'#' | b'*' | b',' | b'?' | b'^' => STRANGE,
             b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'_' | b'+' | b'-' | b'~' | b'%' | b'@' => 0,
-            _ => STRANGE,
+            _ => STRANGE | CODE,
         }
     }
 }

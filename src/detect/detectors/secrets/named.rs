@@ -129,11 +129,11 @@ fn is_path_or_address(value: &[u8], kinds: CharClasses) -> bool {
 /// name + '`.
 pub(super) fn is_snippet(value: &[u8], kinds: CharClasses) -> bool {
     // Each of these has a mark that most values lack.
-    let strange = kinds.may_have(marks::STRANGE);
+    let is_code = kinds.may_have(marks::CODE);
     kinds.may_have(marks::COLON | marks::EQUALS) && is_setting(value)
-        || (strange || value.starts_with(b"+")) && is_concatenation(value)
-        || strange && (is_call_or_type(value) || is_pattern(value) || is_choice(value))
-        || (strange || kinds.may_have(marks::COLON | marks::DOT)) && is_environment(value)
+        || (is_code || value.starts_with(b"+")) && is_concatenation(value)
+        || is_code && (is_call_or_type(value) || is_pattern(value) || is_choice(value))
+        || (is_code || kinds.may_have(marks::COLON | marks::DOT)) && is_environment(value)
 }
 
 fn is_of_identifier(byte: u8) -> bool {
@@ -262,7 +262,8 @@ fn is_choice(value: &[u8]) -> bool {
                     || !byte.is_ascii()
             })
     };
-    value.contains(&b'|') && value.split(|byte| *byte == b'|').all(word)
+    let is_bar = |byte: &u8| matches!(byte, b'|');
+    value.iter().any(is_bar) && value.split(is_bar).all(word)
 }
 
 /// Returns whether a value is the name of a variable in the environment or of a program's setting, or a name by RFC

@@ -302,7 +302,7 @@ fn is_image(value: &[u8]) -> bool {
 
 /// Returns whether a value is a path or a name: `PASS: gdb.ada/assign_1.exp`, `pass file0_dirname`.
 fn is_path(value: &[u8], kinds: CharClasses) -> bool {
-    let joined = value.contains(&b'/') || value.contains(&b'_');
+    let joined = value.iter().any(|byte| matches!(byte, b'/' | b'_'));
     let part = |byte: &u8| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'/' | b'_' | b'.')
     };
