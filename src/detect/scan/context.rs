@@ -197,7 +197,7 @@ impl ContextDictionary {
 
     /// Returns whether a word of a term may begin with these letters. They are the whole word if it is shorter.
     #[inline]
-    fn may_begin(&self, three: [u8; 3]) -> bool {
+    fn may_begin(&self, three: u32) -> bool {
         let bit = start(three);
         let bits = self.starts.as_flattened().get(bit / 64);
         bits.is_some_and(|bits| bits >> (bit % 64) & 1 == 1)
@@ -608,6 +608,7 @@ impl Words {
             self.full = self.read.saturating_add(KEPT);
         }
         let mut at = self.read;
+        let mut words = 0usize;
         let byte = |at: usize| byte_at(text, at);
         loop {
             at = next_letter(text, at, to);
@@ -630,9 +631,10 @@ impl Words {
                 at = end;
                 continue;
             }
+            words = words.wrapping_add(1);
             let start = at;
             let joined = byte(at.wrapping_sub(1)).is_ascii_alphabetic() && at > 0;
-            let fits = |(len, _): &(usize, [u8; 3])| !joined && *len <= to.wrapping_sub(at);
+            let fits = |(len, _): &(usize, u32)| !joined && *len <= to.wrapping_sub(at);
             let short = short_word(text, at).filter(fits);
             let mut ascii = true;
             if let Some((len, _)) = short {
@@ -663,12 +665,18 @@ impl Words {
                     0
                 };
                 let three = short.map_or_else(|| first_three(run), |(_, three)| three);
-                let hash = if terms.may_begin(three) { hash(run) } else { 0 };
-                self.word(hash, start, at, slots, terms);
+                if terms.may_begin(three) {
+                    self.word(hash(run), start, at, slots, terms);
+                } else if slots == 0 {
+                    self.other_word(start, at);
+                } else {
+                    self.word(0, start, at, slots, terms);
+                }
             } else {
                 self.run(run, start, terms);
             }
         }
+        work::spend(words.wrapping_mul(WORD));
         self.read = at.max(self.read);
     }
 
@@ -698,6 +706,31 @@ impl Words {
         terms.get(hash(name)).map_or(0, |entry| entry.slots)
     }
 
+    /// Stores a word of no term, as most words are.
+    #[inline]
+    fn other_word(&mut self, start: usize, end: usize) {
+        self.near = 0;
+        let after_barrier = self.is_after_barrier();
+        self.words.push(Word {
+            hash: 0,
+            start,
+            end,
+            slots: 0,
+            phrase_slots: 0,
+            phrase_start: start,
+            after_barrier,
+        });
+    }
+
+    /// Returns whether an object or paragraph ended after the last word.
+    #[inline]
+    fn is_after_barrier(&self) -> bool {
+        let last = self.words.last();
+        last.is_some_and(|before| self.barrier > before.end)
+    }
+
+    /// Stores a word with the detectors of the terms that end with it. A word with a hash of 0 ends none.
+    #[inline(never)]
     fn word(
         &mut self,
         hash: u64,
@@ -706,7 +739,6 @@ impl Words {
         slots: DetectorSet,
         terms: &ContextDictionary,
     ) {
-        work::spend(WORD);
         let (mut slots, mut phrase_slots, mut phrase_start) = (slots, 0, start);
         if hash != 0
             && let Some(entry) = terms.get(hash)
@@ -733,8 +765,7 @@ impl Words {
             self.last_term = end;
         }
         self.near = 0;
-        let last = self.words.last();
-        let after_barrier = last.is_some_and(|before| self.barrier > before.end);
+        let after_barrier = self.is_after_barrier();
         self.words.push(Word {
             hash,
             start,
@@ -797,21 +828,21 @@ fn run_start(two: [u8; 2]) -> usize {
     (two.wrapping_mul(0x9E37_79B1) >> (32 - RUN_START_BITS)) as usize
 }
 
-/// Returns the bit of the first three letters of a word, in lower case. The hash is that of [`run_start`].
-fn start([a, b, c]: [u8; 3]) -> usize {
-    (u32::from_le_bytes([a, b, c, 0]).wrapping_mul(0x9E37_79B1) >> (32 - START_BITS)) as usize
+/// Returns the bit of the [first three letters](first_three) of a word. The hash is that of [`run_start`].
+fn start(three: u32) -> usize {
+    (three.wrapping_mul(0x9E37_79B1) >> (32 - START_BITS)) as usize
 }
 
-/// Returns the first three letters of a word in lower case, with 0 after its end.
-fn first_three(word: &[u8]) -> [u8; 3] {
+/// Returns the first three letters of a word in lower case, with 0 after its end, as one number.
+fn first_three(word: &[u8]) -> u32 {
     let letter = |place: usize| word.get(place).map_or(0, |byte| byte | 0x20);
-    [letter(0), letter(1), letter(2)]
+    u32::from_le_bytes([letter(0), letter(1), letter(2), 0])
 }
 
 /// Returns the length of an ASCII word that begins here, if it ends within eight bytes and has no humps, and its [first
 /// three letters](first_three).
 #[inline]
-fn short_word(text: &[u8], at: usize) -> Option<(usize, [u8; 3])> {
+fn short_word(text: &[u8], at: usize) -> Option<(usize, u32)> {
     const HIGH: u64 = 0x8080_8080_8080_8080;
     let eight = u64::from_le_bytes(*text.get(at..)?.first_chunk()?);
     let small = eight & !HIGH | 0x2020_2020_2020_2020;
@@ -824,7 +855,8 @@ fn short_word(text: &[u8], at: usize) -> Option<(usize, [u8; 3])> {
     let capitals = letters & !(eight << 2) & word;
     let humps = capitals & !0x80 != 0 && capitals != letters & word;
     let [a, b, c, ..] = (small & word).to_le_bytes();
-    (end > 0 && !humps && eight >> end & 0x80 == 0).then_some((end as usize / 8, [a, b, c]))
+    let three = u32::from_le_bytes([a, b, c, 0]);
+    (end > 0 && !humps && eight >> end & 0x80 == 0).then_some((end as usize / 8, three))
 }
 
 /// Returns the next position up to `to` at which a letter or a barrier may be. Of eight bytes each is compared at once.
