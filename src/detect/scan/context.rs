@@ -380,10 +380,12 @@ impl ContextWords {
                 || self.answer == 0 && self.is_answered(at))
     }
 
-    /// Returns whether many words would have to be read to find the terms before `at`.
+    /// Returns whether many words would have to be read to find the terms before `at`. Below the names of columns they are
+    /// read anyway, for most values.
     #[inline]
     pub(super) fn is_unread(&self, at: usize) -> bool {
-        self.words.read == 0 || at > self.words.read.saturating_add(READ_AHEAD)
+        self.cells.is_empty()
+            && (self.words.read == 0 || at > self.words.read.saturating_add(READ_AHEAD))
     }
 
     /// Returns the detectors with a context term before `at`, near enough, or in the name of its column. Most positions
