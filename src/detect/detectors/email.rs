@@ -207,7 +207,8 @@ fn domain_end(place: &MatchSite<'_>) -> Option<usize> {
     let mut label = end;
     let mut dots = 0usize;
     let mut last = 0..0;
-    while end.wrapping_sub(at) < 256 {
+    let longest = at.saturating_add(256);
+    while end < longest {
         match text.at(end) {
             b'-' if end > label => {}
             b'.' if end > label && text.before(end) != b'-' => {
@@ -224,6 +225,10 @@ fn domain_end(place: &MatchSite<'_>) -> Option<usize> {
             _ => break,
         }
         end = end.wrapping_add(1);
+        // Most characters, without the choice above for each.
+        end = text.run(end, longest.saturating_sub(end), |byte| {
+            byte.is_ascii_alphanumeric()
+        });
         last = label..end;
     }
     let domain = text.slice(last.clone());
