@@ -132,13 +132,22 @@ Out of reach: what DNS answers, redirects, other hosts in the query of a URL.",
         title: "Files",
         reading: "\
 A path is read in each way in which a tool may read it: as it stands, percent-decoded once and twice, trimmed and not, with `\\` as a
-separator, with letters that normalisation turns into `.`, `/` and `\\` (`．．／`), and without quotes. Each reading that differs is a value of its own, and so is each of several paths in one text (`/a /b`, `/a,/b`, one on each line). `.` and doubled slashes mean nothing, `..` goes up; whole names are compared,
-so that `/data-evil` is not within `/data`; case counts. `~`, Windows drives and servers are roots of their own. A relative path is within
-relative folders only.
+separator, with letters that normalisation turns into `.`, `/` and `\\` (`．．／`), and without quotes. Each reading that differs is a value
+of its own, and so is each of several paths in one text (`/a /b`, `/a,/b`, one on each line). `.` and doubled slashes mean nothing, `..`
+goes up; whole names are compared, so that `/data-evil` is not within `/data`. `~`, Windows drives and servers are roots of their own.
+A relative path is within relative folders only.
 
 Can't be read: nothing at all, NUL, a URL, a path that climbs above its start or begins with a variable, one that a shell makes another
-path of (`$(id)`, `$HOME`, backticks, `{a,../b}`), a name that some reader takes for `..` (`.?`, `..;x`, `.. `), `/proc/self/root` and its like, and on Windows short names, streams, device paths and names that end in a dot or a space. Out of reach: symbolic links, mounts,
-file systems that ignore case.",
+path of (`$(id)`, `$HOME`, backticks, `{a,../b}`), a name that some reader takes for `..` (`.?`, `..;x`, `.. `, `.$x.`) or for nothing
+before a `..` (`**/..`), a relative path that is an option, a pipe or begins with a host (`-x`, `|x`, `host:x`; `./-x` is a file),
+`/proc/self/root` and its like, and on Windows short names, streams, device paths and names that end in a dot or a space.
+
+It can't be told either where a path is within none of the folders by its letters, but some system takes it for one that is: in other
+case or another form of Unicode (macOS, Windows), `/root/x`, `/home/me/x`, `/Users/me/x` and `C:\\Users\\me\\x` for `~/x` and the reverse,
+`/c/x` and `/mnt/c/x` for `C:\\x`, `/private/etc` for `/etc`, `etc/x` for `/etc/x` and `/repo/.env` for `.env`, depending on where the tool
+stands, patterns that fit a folder (`/etc/sh*`), and names that end earlier to some reader (`.env::$DATA`, `.env#x`, `.env,x`).
+
+Out of reach: symbolic links and mounts.",
         cases: "path",
         operators: &[
             Verb::PathWithin.reference(),

@@ -1,9 +1,14 @@
 //! `path_within`, `path_not_within`: paths of files, decoded and resolved by their letters.
 //!
 //! A path is looked at in each way in which a tool may read it: as it stands, percent-decoded once and twice, with the
-//! white space around it and without, and with `\` as a separator (in a path that begins with `/` or `~/` also as a
-//! letter). Every reading that differs is a value of its own. Doubled slashes and `.` mean nothing, `..` goes up; whole
+//! white space around it and without, and with `\` as a separator (in a path that begins with `/` or `~/`, or goes up with `/..`,
+//! also as a letter). Every reading that differs is a value of its own. Doubled slashes and `.` mean nothing, `..` goes up; whole
 //! names are compared, so that `/data-evil` is not within `/data`. Case counts.
+//!
+//! Where a path lies in no folder by its letters and some system may yet take it for one that does, it can't be told: case and
+//! the forms of Unicode mean nothing to macOS and Windows; `~` is a folder of `/home`, `/Users` or `C:\Users`; `/c`, `/mnt/c` and
+//! a path without a drive are on a drive; `/private/etc` is `/etc`; a relative path begins, and a relative folder lies, where the
+//! tool stands; `*` and `?` are any name that fits; and a name may end earlier to another reader (`.env::$DATA`, `.env#x`, `.env,b`).
 //!
 //! A text that holds several paths (`/srv/a /etc/b`, one on each line) is read as each of them, too.
 //!
@@ -13,28 +18,37 @@
 //! `~` and `~bob` are roots of their own, as are Windows drives and servers (`C:\`, `\\server\share`). A relative path
 //! is within relative operands only. Not readable are: nothing at all, NUL, a URL, a path that climbs above its start or
 //! begins with a variable (`$HOME/x`, `%TEMP%\x`) or holds what a shell makes another path of (`$(id)`, `${x}`, `$HOME`,
-//! backticks, `{a,../b}`), a name that some reader takes for `..` (`.?`, `..;x`, `.. `), `/proc/self/root` and its like, and on
-//! Windows drive-relative
-//! (`C:x`), verbatim (`\\?\`) and device paths, short names (`PROGRA~1`), streams (`x:y`) and names that end in a dot or
-//! a space.
+//! backticks, `{a,../b}`), a name that some reader takes for `..` (`.?`, `..;x`, `.. `, `.$x.`) or for nothing before a `..` (`**/..`,
+//! `$x/..`), a relative path that is an option, a pipe or begins with a host (`-x`, `|x`, `host:x`), `/proc/self/root` and its like, and on
+//! Windows drive-relative (`C:x`), verbatim (`\\?\`) and device paths, short names (`PROGRA~1`), streams (`x:y`) and names that end
+//! in a dot or a space.
 //!
-//! Out of reach: symbolic links, mounts, case-insensitive and normalising file systems, and what `*` stands for.
+//! Out of reach: symbolic links and mounts.
 
 use super::url::percent_decoded;
 use super::{OperandError, TestResult};
+use crate::detect::fold_name;
+use crate::policy::glob::{Glob, GlobReading};
 use crate::wire::letter_case;
 use crate::wire::work;
 
 /// Longest path that is read: Windows takes 32,767 characters, others far less.
 const MAX_BYTES: usize = 128 << 10;
 
+/// Longest name that file systems have; a longer pattern is not tried and may be any name.
+const MAX_NAME: usize = 255;
+
 /// Work steps for comparing a path with a folder.
 const COMPARED: usize = 4;
+
+/// Work steps for a pattern, and for each byte of it.
+const PATTERN: usize = 64;
+const PATTERN_BYTE: usize = 8;
 
 /// Folders to compare with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Folders {
-    folders: Vec<Path>,
+    folders: Vec<(Path, FoldedNames)>,
     /// Whether `//server/share` may mean a server: only where a list speaks of Windows.
     windows: bool,
     negative: bool,
@@ -82,10 +96,11 @@ impl Folders {
                     "write for example `/srv/data`, `src`, `~/work` or `C:\\data`",
                 )
             })?;
-            folders.push(folder);
+            let folded = FoldedNames::of(&folder);
+            folders.push((folder, folded));
         }
         Ok(Folders {
-            windows: folders.iter().any(Path::is_windows),
+            windows: folders.iter().any(|(folder, _)| folder.is_windows()),
             folders,
             negative,
         })
@@ -113,7 +128,9 @@ impl Folders {
     }
 
     fn readings(&self, spelling: &str) -> [Option<Option<Path>>; 3] {
-        let literal = spelling.contains('\\') && spelling.starts_with(['/', '~']);
+        // To POSIX `a\b/..` is one name and back.
+        let literal = spelling.contains('\\')
+            && (spelling.starts_with(['/', '~']) || spelling.contains("/.."));
         let server = self.windows && spelling.starts_with("//");
         [
             Some(resolve(spelling, Backslash::Separates)),
@@ -123,16 +140,164 @@ impl Folders {
     }
 
     fn compare(&self, path: Option<&Path>) -> TestResult {
-        match path {
-            None => TestResult::Unreadable,
-            Some(path) => {
-                work::spend(self.folders.len().saturating_mul(COMPARED));
-                let within = self.folders.iter().any(|folder| path.is_within(folder));
-                (within != self.negative).into()
-            }
+        let Some(path) = path else {
+            return TestResult::Unreadable;
+        };
+        let steps = COMPARED.saturating_add(path.names.len());
+        work::spend(self.folders.len().saturating_mul(steps));
+        if self
+            .folders
+            .iter()
+            .any(|(folder, _)| path.is_within(folder))
+        {
+            return (!self.negative).into();
+        }
+        let folded = FoldedNames::of(path);
+        match self
+            .folders
+            .iter()
+            .any(|(folder, names)| may_be_within((path, &folded), (folder, names)))
+        {
+            true => TestResult::Unreadable,
+            false => self.negative.into(),
         }
     }
 }
+
+/// The names of a path as a file system compares them that knows neither case nor the forms of Unicode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct FoldedNames(Vec<Box<str>>);
+
+impl FoldedNames {
+    fn of(path: &Path) -> FoldedNames {
+        let mut names: Vec<Box<str>> = path
+            .names
+            .iter()
+            .map(|name| {
+                work::spend(name.len());
+                fold_name(name).into()
+            })
+            .collect();
+        // The links that every macOS has in its root.
+        let linked = match names.iter().map(|name| &**name).collect::<Vec<_>>()[..] {
+            ["private", "etc" | "tmp" | "var", ..] => 1,
+            ["system", "volumes", "data", ..] => 3,
+            _ => 0,
+        };
+        if path.root == PathRoot::Absolute {
+            names.drain(..linked);
+        }
+        FoldedNames(names)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> + Clone {
+        self.0.iter().map(|name| &**name)
+    }
+}
+
+/// Whether some system may take a path for one within a folder.
+fn may_be_within(
+    (path, names): (&Path, &FoldedNames),
+    (folder, folder_names): (&Path, &FoldedNames),
+) -> bool {
+    use PathRoot::{Drive, Home, Relative, Server};
+    let is_below = || begins_with(names.iter(), folder_names.iter());
+    match (&path.root, &folder.root) {
+        (Relative, Relative) => is_below(),
+        // The tool may stand in any folder above the last names of the folder, …
+        (Relative, _) => (0..folder_names.0.len())
+            .any(|above| begins_with(names.iter(), folder_names.iter().skip(above))),
+        // … and anywhere on the way of the path.
+        (_, Relative) => {
+            !folder_names.0.is_empty()
+                && (0..names.0.len())
+                    .any(|above| begins_with(names.iter().skip(above), folder_names.iter()))
+        }
+        (Drive(one), Drive(other)) => one == other && is_below(),
+        (Home(one), Home(other)) => {
+            (one == other || one.is_empty() || other.is_empty()) && is_below()
+        }
+        (Server(..), _) | (_, Server(..)) => path.root == folder.root && is_below(),
+        (root, folder_root) => {
+            let (starts, folder_starts) = (starts(root), starts(folder_root));
+            folder_starts.iter().any(|folder_start| {
+                let folder = folder_start.iter().map(String::as_str);
+                let folder = folder.chain(folder_names.iter());
+                starts.iter().any(|start| {
+                    let path = start.iter().map(String::as_str).chain(names.iter());
+                    begins_with(path, folder.clone())
+                })
+            })
+        }
+    }
+}
+
+/// The folders that a root may be.
+fn starts(root: &PathRoot) -> Vec<Vec<String>> {
+    let start = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    match root {
+        PathRoot::Home(_) => vec![
+            start(&["home", ANY_NAME]),
+            start(&["users", ANY_NAME]),
+            start(&["root"]),
+            start(&["var", "root"]),
+        ],
+        // As Git Bash, WSL and Cygwin name it, and Windows where it stands on that drive.
+        PathRoot::Drive(letter) => {
+            let letter = letter.to_ascii_lowercase().to_string();
+            vec![
+                Vec::new(),
+                start(&[&letter]),
+                start(&["mnt", &letter]),
+                start(&["cygdrive", &letter]),
+            ]
+        }
+        _ => vec![Vec::new()],
+    }
+}
+
+/// Stands for any name, as a pattern does.
+const ANY_NAME: &str = "*";
+
+/// Whether a path may begin with the names of a folder.
+fn begins_with<'n>(
+    mut path: impl Iterator<Item = &'n str>,
+    folder: impl Iterator<Item = &'n str>,
+) -> bool {
+    for wanted in folder {
+        match path.next() {
+            // Any number of names.
+            Some("**") => return true,
+            Some(name) if may_be_name(name, wanted) => {}
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Whether a reader may take a name for another one: a pattern, or one that ends where the reader stops.
+fn may_be_name(name: &str, wanted: &str) -> bool {
+    if wanted == ANY_NAME {
+        return true;
+    }
+    let mut fits = false;
+    if Glob::is_glob(name) {
+        work::spend(
+            name.len()
+                .saturating_mul(PATTERN_BYTE)
+                .saturating_add(PATTERN),
+        );
+        fits = name.len() > MAX_NAME
+            || work::is_exhausted()
+            || Glob::parse(name).is_ok_and(|glob| glob.matches(wanted, GlobReading::Broad));
+    }
+    fits || name.strip_prefix(wanted).is_some_and(|rest| {
+        rest.starts_with(NAME_ENDS) || rest.trim_end_matches(['.', ' ']).is_empty()
+    })
+}
+
+/// Where a list, a URL or a stream of Windows ends a name.
+const NAME_ENDS: [char; 7] = [' ', ',', ';', ':', '|', '#', '?'];
 
 /// Calls `visit` with the text as it stands, trimmed, and with its percent escapes decoded once and twice.
 fn each_spelling(text: &str, visit: &mut dyn FnMut(&str)) {
@@ -152,7 +317,11 @@ fn each_spelling(text: &str, visit: &mut dyn FnMut(&str)) {
             visit(&plain_signs(trimmed));
         }
         if trimmed.contains(QUOTES) {
-            visit(&unquoted(trimmed));
+            let plain = trimmed.replace(['"', '\''], "");
+            visit(&plain);
+            if plain.starts_with(['/', '~']) {
+                visit(&plain.replace('\\', ""));
+            }
         }
         if !text.contains('%') {
             return;
@@ -197,23 +366,14 @@ fn begins_at_root(text: &str) -> bool {
             && bytes.next() == Some(b':')
             && matches!(bytes.next(), Some(b'/' | b'\\'))
     };
-    text.starts_with(['/', '\\', '~'])
-        || text.starts_with("../")
-        || text.starts_with("..\\")
-        || is_drive()
+    let climbs = |rest: &str| {
+        rest.is_empty() || rest.starts_with(['/', '\\']) || rest.starts_with(BETWEEN_PATHS)
+    };
+    text.starts_with(['/', '\\', '~']) || text.strip_prefix("..").is_some_and(climbs) || is_drive()
 }
 
-/// What a shell takes out of a word.
+/// What a shell takes out of a word; `\` only where the path is one of POSIX.
 const QUOTES: [char; 3] = ['"', '\'', '\\'];
-
-/// A path without quotes. Where it begins with `/` or `~`, `\` is one of them.
-fn unquoted(text: &str) -> String {
-    let plain = text.replace(['"', '\''], "");
-    match plain.starts_with(['/', '~']) {
-        true => plain.replace('\\', ""),
-        false => plain,
-    }
-}
 
 /// A path with the letters for `.`, `/` and `\` that it may have after normalisation (NFKC), and without those that nobody sees.
 fn plain_signs(text: &str) -> String {
@@ -237,11 +397,14 @@ fn plain_signs(text: &str) -> String {
     plain
 }
 
-/// Whether a shell makes another path of it: a substitution, a variable (by custom in capitals), a choice in braces.
+/// Whether a shell makes another path of it: a substitution, a variable (by custom in capitals), a string with escapes, a choice
+/// in braces.
 fn expands(text: &str) -> bool {
     let is_substituted = text.contains('`')
         || text.split('$').skip(1).any(|after| {
-            after.starts_with(|c: char| matches!(c, '(' | '{') || c.is_ascii_uppercase())
+            after.starts_with(|c: char| {
+                matches!(c, '(' | '{' | '\'' | '"') || c.is_ascii_uppercase()
+            })
         });
     is_substituted
         || text.split('{').skip(1).any(|after| {
@@ -269,12 +432,15 @@ fn resolve(text: &str, backslash: Backslash) -> Option<Path> {
         root,
         names: Vec::new(),
     };
+    if path.root == PathRoot::Relative && is_for_program(rest, &is_separator) {
+        return None;
+    }
     let is_windows = path.is_windows();
     for name in rest.split(is_separator) {
         match name {
             "" | "." => {}
             ".." => {
-                path.names.pop()?;
+                path.names.pop().filter(|name| !may_be_nothing(name))?;
             }
             _ if may_be_parent(name) || is_windows && is_other_on_windows(name) => return None,
             _ => path.names.push(name.into()),
@@ -289,7 +455,7 @@ fn root<'t>(text: &'t str, is_separator: &dyn Fn(char) -> bool) -> Option<(PathR
         let mut parts = rest.splitn(3, is_separator);
         let server = parts
             .next()
-            .filter(|server| !matches!(*server, "" | "?" | "."))?;
+            .filter(|server| !matches!(*server, "" | "?" | "." | ".."))?;
         let share = parts
             .next()
             .filter(|share| !matches!(*share, "" | "." | ".."))?;
@@ -375,12 +541,43 @@ fn is_other_on_windows(name: &str) -> bool {
     is_short || name.contains(':') || name.ends_with(['.', ' '])
 }
 
-/// Whether some reader takes a name for `..`: what expands patterns, or drops blanks, control characters or parameters.
+/// Whether a program takes a relative path for something else: an option, a pipe (Perl's and Ruby's `open`), or what stands
+/// before a colon for a host (`scp`), a pattern's magic (`git`), a scheme.
+fn is_for_program(path: &str, is_separator: &dyn Fn(char) -> bool) -> bool {
+    let first = path.split(is_separator).next().unwrap_or_default();
+    first.starts_with(['-', '|', '<', '>']) || first.contains(':')
+}
+
+/// Whether some reader takes a name for `..`: what expands patterns and variables, drops blanks and control characters, or ends
+/// it where a list, parameters, a query or a fragment begin.
 fn may_be_parent(name: &str) -> bool {
     let is_dropped = |c: char| c.is_whitespace() || c.is_control();
-    let named = name.split(';').next().unwrap_or_default();
-    named.trim_matches(is_dropped) == ".."
+    let is_end = |c: char| BETWEEN_PATHS.contains(&c) || matches!(c, '?' | '#');
+    let plain = without_variables(name);
+    let named = plain.trim_start_matches(is_dropped).split(is_end).next();
+    named == Some("..")
+        || plain.replace(is_dropped, "") == ".."
         || [".?", ".*", ".["].iter().any(|glob| name.starts_with(glob))
+}
+
+/// Whether some reader takes a name for none at all: `**` is any number of folders, a variable may be empty.
+fn may_be_nothing(name: &str) -> bool {
+    name == "**" || without_variables(name).is_empty()
+}
+
+/// A name without the variables of a shell: `$x`, `$1`, `$@`.
+fn without_variables(name: &str) -> String {
+    let mut parts = name.split('$');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
+        let is_word = rest.len() < part.len();
+        plain.push_str(match is_word {
+            true => rest,
+            false => rest.trim_start_matches(['@', '*', '#', '?', '!', '-']),
+        });
+    }
+    plain
 }
 
 /// Linux's links to what a process holds: `/proc/self/root`, `/proc/1/cwd`, `/dev/fd/3`, …
@@ -430,13 +627,18 @@ mod tests {
             ("/data/", "/data/a/b", "in", "further inside"),
             ("/data", "/data-evil/x", "out", "a longer name"),
             ("/data", "/database", "out", "a longer name"),
-            ("/data", "/Data/x", "out", "case counts"),
+            (
+                "/data",
+                "/Data/x",
+                "?",
+                "one folder where case means nothing",
+            ),
             ("/data", "/other", "out", "elsewhere"),
             ("/", "/anything", "in", "the root holds all absolute paths"),
             ("/", "relative", "out", "and no relative one"),
             (
                 "/data",
-                "data/x",
+                "src/x",
                 "out",
                 "a relative path is inside no absolute folder",
             ),
@@ -450,8 +652,8 @@ mod tests {
             (".", "anything", "in", "the start holds all relative paths"),
             ("src", "srcs/x", "out", "a longer name"),
             ("~", "~/notes", "in", "one's own folder"),
-            ("~/a", "~bob/a", "out", "somebody else's"),
-            ("/home/me", "~/x", "out", "where that is nobody says"),
+            ("~amy/a", "~bob/a", "out", "somebody else's"),
+            ("/home/me", "~/x", "?", "where that is nobody says"),
             ("~bob", "~bob/x", "in", "somebody's folder"),
             (
                 "C:\\data",
@@ -462,7 +664,7 @@ mod tests {
             ("C:\\data", "D:\\data\\x", "out", "another drive"),
             (
                 "/data",
-                "C:\\data\\x",
+                "C:\\other\\x",
                 "out",
                 "a drive is a root of its own",
             ),
@@ -485,6 +687,102 @@ mod tests {
     }
 
     #[test]
+    fn what_some_system_takes_for_a_path_within_a_folder_can_not_be_told() {
+        for (folder, path, why) in [
+            ("/data", "/DATA/x", "macOS and Windows ignore case"),
+            ("C:\\data", "c:\\Data\\x", "macOS and Windows ignore case"),
+            (
+                "/data/caf\u{E9}",
+                "/data/cafe\u{301}/x",
+                "NFD, as HFS+ writes it",
+            ),
+            ("/data/stra\u{DF}e", "/data/STRASSE", "full case folding"),
+            ("~/.ssh", "/home/me/.ssh/id", "a home of Linux"),
+            ("~/.ssh", "/root/.ssh/id", "root's home"),
+            ("~/.ssh", "/Users/me/.ssh/id", "a home of macOS"),
+            ("~/.ssh", "C:\\Users\\me\\.ssh\\id", "a home of Windows"),
+            ("/home/me/.ssh", "~/.ssh/id", "a home as a shell writes it"),
+            (
+                "/home/me/.ssh",
+                "~me/.ssh/id",
+                "a home as a shell writes it",
+            ),
+            ("~/.ssh", "~me/.ssh/id", "whoever runs the tool"),
+            ("C:\\data", "/c/data/x", "Git Bash"),
+            ("C:\\data", "/mnt/c/data/x", "WSL"),
+            ("/mnt/c/data", "C:\\data\\x", "WSL"),
+            ("C:\\data", "/cygdrive/c/data/x", "Cygwin"),
+            (
+                "C:\\data",
+                "\\data\\x",
+                "on whichever drive the tool stands",
+            ),
+            ("/etc", "/private/etc/passwd", "a link of macOS"),
+            (
+                "/Users/me/a",
+                "/System/Volumes/Data/Users/me/a",
+                "a link of macOS",
+            ),
+            ("/etc", "etc/passwd", "a tool that stands in the root"),
+            ("/home/me/.ssh", ".ssh/id", "a tool that stands at home"),
+            ("~/.ssh", "./.ssh/id", "a tool that stands at home"),
+            (".env", "/data/.env", "where the tool stands"),
+            ("/etc/shadow", "/etc/shadow,a", "a list"),
+            ("/etc/shadow", "/etc/shadow a", "a list"),
+            ("/etc/shadow", "/etc/shadow#a", "a fragment"),
+            ("/etc/shadow", "/etc/shadow?a", "a query, or a pattern"),
+            (".env", ".env::$DATA", "a stream of Windows"),
+            (".env", ".env.", "a final dot of Windows"),
+            ("/etc/shadow", "/etc/sh*", "a pattern"),
+            ("/etc/shadow", "/*/sh[a]do?", "a pattern"),
+            ("/etc/shadow", "/**/shadow", "a pattern"),
+        ] {
+            assert!(
+                read(folder, path).contains('?'),
+                "{path} in {folder}: {why}"
+            );
+        }
+        for (folder, path, why) in [
+            ("/etc", "/srv/etc/x", "another folder of this name"),
+            ("/srv/etc", "/etc/x", "another folder of this name"),
+            (".env", ".env.example", "another file"),
+            ("/etc/shadow", "/etc/shadows", "another file"),
+            ("/etc/shadow", "/etc/*.md", "a pattern that does not fit"),
+            ("/etc/shadow", "/srv/[slug]/*", "a pattern elsewhere"),
+            ("/home/me/.ssh", "/home/you/.ssh/x", "somebody else's"),
+            ("/home/me/.ssh", "~/work/x", "another folder of a home"),
+            ("C:\\data", "/d/data/x", "another drive"),
+            ("~/.ssh", "src/main.rs", "another folder"),
+            ("secrets", "sub/secrets/x", "another folder"),
+            ("\\\\srv\\share", "/share/x", "no server"),
+        ] {
+            assert!(
+                !read(folder, path).contains(['?', 'i']),
+                "{path} in {folder}: {why}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_relative_path_that_a_program_takes_for_something_else_can_not_be_read() {
+        for (path, why) in [
+            ("-rf", "an option"),
+            ("--output=/data/x", "an option"),
+            ("|id", "a pipe to Perl and Ruby"),
+            (">x", "a file to write to Perl"),
+            ("evil.com:x", "a host to scp"),
+            (":/x", "a pattern's magic to git"),
+            (":(top)x", "a pattern's magic to git"),
+            ("data:x", "a URL without a slash"),
+        ] {
+            assert!(read(".", path).contains('?'), "{path}: {why}");
+        }
+        for path in ["./-rf", "a-b", "src/a:b", "@scope/a", "a|b", "src/10:30.md"] {
+            assert_eq!(read(".", path), "in", "{path}");
+        }
+    }
+
+    #[test]
     fn several_paths_in_one_text_are_each_read() {
         for (path, is_inside, why) in [
             ("/data/a /data/b", true, "a blank"),
@@ -496,6 +794,8 @@ mod tests {
             ("/data/a\nb", false, "lines"),
             ("/data/a\r\n/data/b\r\n", true, "lines"),
             ("/data/a;../b", false, "one that climbs"),
+            ("/data/a,..", false, "one that climbs"),
+            ("/data/a,..,b", false, "one that climbs"),
             ("/data/a b, c: d", true, "one path with blanks"),
         ] {
             let all = verdicts(&["/data"], false, path);
@@ -535,8 +835,29 @@ mod tests {
             ),
             ("/data/.\\./etc", "in in out", "an escaped dot"),
             ("/data/'..'/etc", "in out", "quoted dots"),
+            (
+                "\"/data/..\\etc",
+                "out out out in in",
+                "backslashes behind a quote",
+            ),
+            (
+                "\\data\\a\\b\\c/../x",
+                "in out",
+                "backslashes of one name, which is left again",
+            ),
             ("/data/.?/etc", "?", "a pattern for two dots"),
             ("/data/..;a/etc", "?", "dots with parameters"),
+            ("/data/..,a/etc", "?", "dots in a list"),
+            ("/data/..#a/etc", "?", "dots with a fragment"),
+            ("/data/..?a/etc", "?", "dots with a query"),
+            ("/data/. ./etc", "?", "dots with a blank between"),
+            ("/data/.$x./etc", "?", "a variable that may be empty"),
+            ("/data/$1../etc", "?", "a variable that may be empty"),
+            ("/data/$x/../etc", "?", "a variable that may be empty"),
+            ("/data/**/../etc", "?", "a pattern that may be no folder"),
+            ("/data/*/../x", "in", "a pattern that is one folder"),
+            ("/data/$x/a/../b", "in", "a name with a dollar sign"),
+            ("/data/$'..'/etc", "?", "a string with escapes"),
             ("/data/..\t/etc", "? out out", "dots with white space"),
             ("/data/.a*/..b;c/.../x", "in", "other names"),
             ("/data/...\u{a0}/x", "in", "three dots are a name"),
@@ -574,6 +895,7 @@ mod tests {
             ("\\\\?\\C:\\data", "verbatim path"),
             ("\\\\.\\pipe\\x", "device"),
             ("\\\\server", "no share"),
+            ("\\\\..\\etc", "no server"),
             ("C:\\PROGRA~1\\x", "short name"),
             ("C:\\data\\x.txt:hidden", "stream"),
             ("C:\\data.\\x", "final dot"),
