@@ -119,7 +119,10 @@ Every mail address, URL and host in the value counts, by DNS's rules (case, fina
 text, user names before an `@` in a URL, ports, backslashes and IPv6 don't hide one. `example.com` is that host alone,
 `*.example.com` are the hosts below it and not the host itself. A word without a dot is a host only if the list has it.
 
-A URL with `@` and a domain behind its host (`https://good.com/x@evil.com`) is an address to a mail program: both count.
+A URL with `@` and a domain behind its host (`https://good.com/x@evil.com`) is an address to a mail program: both count. So do
+addresses in quotes and comments, which some programs deliver to (`\"x@evil.com y\"@good.com`). Can't be read: an open quote, comment or
+bracket, a line end in one of these (a header may follow: `Bcc:`), several words or a comma in angle brackets, and `?` or `#` behind an
+address.
 
 Out of reach: what DNS answers, redirects, other hosts in the query of a URL.",
         cases: "domain",

@@ -200,9 +200,13 @@ mod tests {
             ("bob@x.com", "x.com", "plain"),
             ("Bob <bob@X.com.>", "x.com", "display name, case, final dot"),
             ("bob+tag@x.com", "x.com", "tags stay with the local part"),
-            ("\"a@good.com\"@evil.com", "evil.com", "quoted local part"),
+            ("\"a b\"@evil.com", "evil.com", "quoted local part"),
             ("\"Doe, John\" <j@x.com>", "x.com", "comma in a quoted name"),
-            ("bob(at @good.com)@evil.com(ha)", "evil.com", "comments"),
+            (
+                "bob(at good.com)@evil.com(ha @ Acme)",
+                "evil.com",
+                "comments",
+            ),
             (
                 "bob@(good.com)evil.com",
                 "evil.com",
@@ -211,7 +215,7 @@ mod tests {
             ("bob @ evil.com", "evil.com", "white space around the sign"),
             ("bob@evil . com", "evil.com", "white space around the dot"),
             (
-                "\"x\\\"@good.com\" <eve@evil.com>",
+                "\"x\\\" good.com\" <eve@evil.com>",
                 "evil.com",
                 "escaped quote in a name",
             ),
@@ -276,7 +280,45 @@ mod tests {
                 "a wide sign in a name",
             ),
             ("Bob <bob@x.com", "? x.com", "open angle bracket"),
-            ("\"bob@x.com", "?", "open quote"),
+            ("\"bob@x.com", "? x.com", "open quote"),
+            (
+                "\"a@good.com\"@evil.com",
+                "evil.com good.com",
+                "quoted local part",
+            ),
+            (
+                "bob(at @good.com)@evil.com(ha)",
+                "evil.com good.com",
+                "comments",
+            ),
+            (
+                "\"x\\\"@good.com\" <eve@evil.com>",
+                "evil.com good.com",
+                "address in a quoted name",
+            ),
+            ("(a@x.com)", "? x.com", "nothing but a comment"),
+            (
+                "\"x\r\nBcc: a@evil.com\r\n\" <bob@x.com>",
+                "? evil.com x.com",
+                "a header in a quoted name",
+            ),
+            (
+                "bob(\r\nBcc: Eve)@x.com",
+                "? x.com",
+                "a header in a comment",
+            ),
+            (
+                "<bob@x.com evil.com>",
+                "? x.com",
+                "Python joins both words of a domain",
+            ),
+            ("<bob@x.com,evil.com>", "? x.com", "a domain with a comma"),
+            (
+                "bob@x.com?bcc=a%40evil.com",
+                "? x.com",
+                "fields behind `mailto:`",
+            ),
+            ("bob@x.com#a", "? x.com", "a fragment"),
             ("bob@x.com (see", "? x.com", "open comment"),
             (
                 "<a@x.com<b@y.com>>",

@@ -2,8 +2,9 @@
 //!
 //! `Bob <bob@x.com>` goes to `x.com`, `"a@good.com"@evil.com` to `evil.com`, comments and display names to nobody.
 //! Where servers differ, every reading counts: all parts of `a@b@c`, both hosts of `user%evil.com@relay.com` and
-//! `evil.com!user@relay.com`, an address in a display name, every address of a source route. What is left open (a
-//! quote, a comment, an angle bracket) and encoded words inside an address can't be read.
+//! `evil.com!user@relay.com`, an address in a display name, a quoted string or a comment, every address of a source route. What is
+//! left open (a quote, a comment, an angle bracket), a line end inside one of these, encoded words inside an address, and a domain
+//! with something behind it that is neither a port nor a path can't be read.
 
 use super::host::{Host, HostVisitor, bare, named};
 use super::idna::ascii_name;
@@ -110,6 +111,9 @@ const QUOTED: char = '"';
 struct AddressItem {
     around: String,
     angled: Vec<String>,
+    /// What stands in quotes and comments, which some readers take for an address: nodemailer before 7.0.7 delivered
+    /// `"x@evil.com y"@good.com` to `evil.com`, and whoever looks for addresses by a pattern finds them anywhere.
+    aside: String,
     is_open: bool,
 }
 
@@ -118,6 +122,7 @@ impl AddressItem {
         let mut item = AddressItem {
             around: String::new(),
             angled: Vec::new(),
+            aside: String::new(),
             is_open: false,
         };
         let mut walk = AddressScanner::default();
@@ -130,6 +135,14 @@ impl AddressItem {
                     item.angled.push(String::new());
                 }
                 continue;
+            }
+            if role != CharRole::Plain {
+                item.aside.push(match c {
+                    '"' | '\\' | '(' | ')' => ' ',
+                    c => c,
+                });
+                // A header ends here, and another one begins (`Bcc:`).
+                walk.broken |= matches!(c, '\n' | '\r');
             }
             let target = match item.angled.last_mut() {
                 Some(angled) if was_angled => angled,
@@ -169,25 +182,30 @@ pub(super) fn read_list(list: &str, found: HostVisitor<'_>) {
     each_item(list, &mut |item| read_item(item, found));
 }
 
-/// Whether an item of a list holds an address: an `@` outside quotes and comments.
+/// Whether an item of a list holds an address: an `@` anywhere.
 pub(super) fn is_address(item: &str) -> bool {
-    let item = AddressItem::of(item);
-    item.around.contains('@') || item.angled.iter().any(|angled| angled.contains('@'))
+    item.contains('@')
 }
 
 /// How many addresses an item of a list holds.
-pub(super) fn address_count(item: &str) -> u64 {
-    let item = AddressItem::of(item);
-    let angled = item
-        .angled
-        .iter()
-        .filter(|angled| angled.contains('@'))
-        .count();
+pub(super) fn address_count(text: &str) -> u64 {
+    let item = AddressItem::of(text);
+    // Some readers split at a comma in there as well; in a source route it stands in front of an `@`.
+    let is_address = |part: &&str| part.contains('@') && !part.trim_start().starts_with('@');
+    let angled = item.angled.iter().filter(|angled| angled.contains('@'));
+    let angled: usize = angled
+        .map(|angled| angled.split([',', ';']).filter(is_address).count().max(1))
+        .sum();
     let around = words(&item.around)
         .filter(|word| word.contains('@'))
         .count();
     // An address in front of an angle bracket is a name for the one inside.
-    let count = if angled > 0 { angled } else { around };
+    let count = match (item.is_open, angled) {
+        // Where it ends is for the reader to say.
+        (true, _) => text.matches('@').count(),
+        (false, 0) => around,
+        (false, angled) => angled,
+    };
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 
@@ -201,7 +219,7 @@ pub(super) fn read_item(text: &str, found: HostVisitor<'_>) {
     }
     for angled in &item.angled {
         if angled.contains('@') {
-            addresses(angled, false, found);
+            addresses(angled, true, found);
         } else {
             bare(angled.trim(), found);
         }
@@ -210,6 +228,13 @@ pub(super) fn read_item(text: &str, found: HostVisitor<'_>) {
         addresses(&item.around, item.angled.is_empty(), found);
     } else if item.angled.is_empty() {
         found(None);
+    }
+    if item.aside.contains('@') {
+        addresses(&item.aside, false, &mut |host| match host {
+            // `(sales @ Acme)`
+            Some(Host::Name(name)) if !name.contains('.') => {}
+            host => found(host),
+        });
     }
 }
 
@@ -300,5 +325,10 @@ fn domain(text: &str, found: HostVisitor<'_>) {
     let end = text
         .find([':', ',', '/', '\\', '?', '#'])
         .unwrap_or(text.len());
-    named(text.get(..end).unwrap_or_default(), found);
+    let (host, behind) = text.split_at_checked(end).unwrap_or((text, ""));
+    named(host, found);
+    // A comma is followed by the `@` of a source route. What else stands there is more for some reader: `?bcc=…` behind `mailto:`.
+    if behind.starts_with(['\\', '?', '#']) || behind.starts_with(',') && behind.len() > 1 {
+        found(None);
+    }
 }

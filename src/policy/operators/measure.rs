@@ -31,5 +31,8 @@ mod tests {
         assert_eq!(address_count("a@x.com (b@y.com, c@z.com)"), 1);
         assert_eq!(address_count("friends: a@x.com, b@y.com;"), 2);
         assert_eq!(address_count("<a@x.com> <b@y.com>"), 2);
+        assert_eq!(address_count("<a@x.com, b@y.com>"), 2);
+        assert_eq!(address_count("<@x.com,@y.com:c@z.com>"), 1);
+        assert_eq!(address_count("\\\"a@x.com, b@y.com"), 2);
     }
 }
