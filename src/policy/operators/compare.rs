@@ -1,4 +1,8 @@
 //! `greater_than`, `at_least`, `less_than`, `at_most`, `between`: exact decimals.
+//!
+//! Where the number is on one side of a limit and what a program reads in its place on the other one, it can't be told: a double
+//! (99.99999999999999999 is 100 to it, and 1e-400 is 0), and the digits that a text begins with (`9999e-2` is 9999 to JavaScript's
+//! `parseInt`, and `9９` is 9).
 
 use super::TestResult;
 use crate::policy::scalar::Scalar;
@@ -15,9 +19,26 @@ impl Comparison {
     /// JSON numbers, and strings that are a number after trimming and width folding (`"１０１"`). Everything else
     /// (`"1,000"`, `"$5"`, `true`) can't be compared.
     pub(crate) fn evaluate(&self, value: &Scalar<'_>) -> TestResult {
-        match number(value) {
-            Some(number) => self.holds(&number).into(),
-            None => TestResult::Unreadable,
+        let Some(number) = number(value) else {
+            return TestResult::Unreadable;
+        };
+        let holds = self.holds(&number);
+        let as_double = self.rounded().holds(&number.rounded());
+        let of_digits = leading_digits(value).is_some_and(|digits| self.holds(&digits) != holds);
+        if as_double != holds || of_digits {
+            return TestResult::Unreadable;
+        }
+        holds.into()
+    }
+
+    fn rounded(&self) -> Comparison {
+        let rounded = |end: &Option<(Decimal, bool)>| {
+            let end = end.as_ref();
+            end.map(|(number, included)| (number.rounded(), *included))
+        };
+        Comparison {
+            low: rounded(&self.low),
+            high: rounded(&self.high),
         }
     }
 
@@ -51,6 +72,19 @@ pub(crate) fn number(value: &Scalar<'_>) -> Option<Decimal> {
     }
 }
 
+/// The number that a reader takes who stops at the first character that it doesn't know, if a text has letters.
+fn leading_digits(value: &Scalar<'_>) -> Option<Decimal> {
+    let Scalar::Text(text) = value else {
+        return None;
+    };
+    let text = text.text();
+    let text = text.trim();
+    let is_end = |c: char| !c.is_ascii_digit() && !matches!(c, '-' | '.');
+    text.contains(is_end).then_some(())?;
+    let digits = text.split(|c: char| is_end(c) || c == '.').next()?;
+    Decimal::parse(digits)
+}
+
 /// Full-width forms (U+FF01 to U+FF5E) as ASCII.
 fn width_folded(text: &str) -> String {
     text.chars()
@@ -79,22 +113,10 @@ mod tests {
     #[test]
     fn numbers_and_numbers_in_texts_are_compared_exactly() {
         let over_100 = more_than("100");
-        for number in [
-            "100.01",
-            "1e3",
-            "100.00000000000000000001",
-            "12345678901234567890",
-        ] {
-            assert_eq!(
-                over_100.evaluate(&Scalar::Number(number.into(), None)),
-                TestResult::Holds,
-                "{number}"
-            );
-            assert_eq!(
-                over_100.evaluate(&Scalar::text(number)),
-                TestResult::Holds,
-                "{number:?}"
-            );
+        for number in ["100.01", "100.000000000001", "12345678901234567890"] {
+            for value in [Scalar::Number(number.into(), None), Scalar::text(number)] {
+                assert_eq!(over_100.evaluate(&value), TestResult::Holds, "{value:?}");
+            }
         }
         assert_eq!(
             over_100.evaluate(&Scalar::text(" １０１ ")),
@@ -107,6 +129,46 @@ mod tests {
                 "{number}"
             );
         }
+    }
+
+    #[test]
+    fn where_programs_read_a_number_on_both_sides_of_a_limit_it_can_not_be_told() {
+        let over_100 = more_than("100");
+        for (text, in_text, in_number, why) in [
+            ("100.00000000000000000001", '?', '?', "100 as a double"),
+            (
+                "99.99999999999999999999",
+                '-',
+                '-',
+                "100 as a double, which is not above 100",
+            ),
+            ("100.0000000001", '+', '+', "as exact as a double"),
+            ("9999e-2", '?', '-', "9999 to `parseInt`"),
+            ("1e3", '?', '+', "1 to `parseInt`"),
+            ("999e3", '+', '+', "more to both"),
+            ("9９9", '?', '?', "9 to `parseInt`"),
+            ("９９９", '+', '?', "no number to `parseInt`"),
+        ] {
+            let said = |value: &Scalar<'_>| match over_100.evaluate(value) {
+                TestResult::Holds => '+',
+                TestResult::Fails => '-',
+                TestResult::Unreadable => '?',
+            };
+            assert_eq!(said(&Scalar::text(text)), in_text, "{text:?}: {why}");
+            assert_eq!(
+                said(&Scalar::Number(text.into(), None)),
+                in_number,
+                "{text}: {why}"
+            );
+        }
+        let at_least_100 = Comparison {
+            low: Some((Decimal::parse("100").unwrap(), true)),
+            high: None,
+        };
+        let nearly = Scalar::Number("99.99999999999999999999".into(), None);
+        assert_eq!(at_least_100.evaluate(&nearly), TestResult::Unreadable);
+        let tiny = Scalar::Number("1e-400".into(), None);
+        assert_eq!(more_than("0").evaluate(&tiny), TestResult::Unreadable);
     }
 
     #[test]

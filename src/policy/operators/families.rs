@@ -43,9 +43,10 @@ not.",
     OperatorFamily {
         title: "Numbers",
         reading: "\
-Numbers are exact decimals of any length: nothing is rounded, so that `0.1` and integers of twenty digits compare as they are written. A
-text counts as a number if it is one after trimming, full-width digits included (`\" １０１ \"`, `\"1e3\"`). Everything else can't be
-read: `\"1,000\"`, `\"$5\"`, `true`, `null`, objects.",
+Numbers are exact decimals of any length: `0.1` and integers of twenty digits compare as they are written. A text counts as a number if it
+is one after trimming, full-width digits included (`\" １０１ \"`, `\"1e3\"`). Everything else can't be read: `\"1,000\"`, `\"$5\"`, `true`,
+`null`, objects. Where the number lies on one side of the limit and what a program reads lies on the other, it can't be told: a double (to
+which 99.99999999999999999 is 100), or the digits that a text begins with (`\"9999e-2\"` is 9999 to JavaScript's `parseInt`).",
         cases: "order",
         operators: &[
             Verb::GreaterThan.reference(),

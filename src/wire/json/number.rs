@@ -116,6 +116,34 @@ impl Decimal {
         Some((scaled.whole()?, rest.is_empty()))
     }
 
+    /// Returns the number with the digits that a double keeps of it, 15, and zero for one that is too small for a double.
+    pub fn rounded(&self) -> Decimal {
+        const DIGITS: usize = 15;
+        const SMALLEST: i64 = -307;
+        let mut rounded = self.clone();
+        if self.exponent < SMALLEST {
+            rounded.digits.clear();
+        }
+        let is_up = rounded.digits.get(DIGITS).is_some_and(|next| *next >= b'5');
+        rounded.digits.truncate(DIGITS);
+        if is_up {
+            while rounded.digits.pop_if(|digit| *digit == b'9').is_some() {}
+            match rounded.digits.last_mut() {
+                Some(last) => *last = last.saturating_add(1),
+                None => {
+                    rounded.digits.push(b'1');
+                    rounded.exponent = rounded.exponent.saturating_add(1);
+                }
+            }
+        }
+        while rounded.digits.pop_if(|digit| *digit == b'0').is_some() {}
+        if rounded.digits.is_empty() {
+            rounded.negative = false;
+            rounded.exponent = 0;
+        }
+        rounded
+    }
+
     /// Whether the number is below zero.
     pub fn is_negative(&self) -> bool {
         self.negative
@@ -235,6 +263,24 @@ mod tests {
             ("123456789012345678901", "1.23456789012345678901e20"),
         ] {
             assert_eq!(decimal(a), decimal(b), "{a} = {b}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_rounded_to_what_a_double_keeps() {
+        for (number, rounded) in [
+            ("0", "0"),
+            ("100.5", "100.5"),
+            ("123456789012345", "123456789012345"),
+            ("1234567890123454", "1234567890123450"),
+            ("1234567890123455", "1234567890123460"),
+            ("-99.99999999999999999", "-100"),
+            ("9999999999999999", "1e16"),
+            ("100.00000000000000001", "100"),
+            ("1e400", "1e400"),
+            ("1e-400", "0"),
+        ] {
+            assert_eq!(decimal(number).rounded(), decimal(rounded), "{number}");
         }
     }
 
