@@ -331,7 +331,8 @@ fn each_spelling(text: &str, visit: &mut dyn FnMut(&str)) {
 }
 
 /// Calls `visit` with each path of a text that some tool may take for several (`/srv/a /etc/b`): parts that end at a line's end,
-/// or at a blank, comma, semicolon, colon or bar before the root of another path.
+/// or at a blank, comma, semicolon, colon or bar before the root of another path, and parts behind one of these that climb above
+/// their start, which they do only to who splits there.
 fn each_of_several(text: &str, visit: &mut dyn FnMut(&str)) {
     if !text.contains(BETWEEN_PATHS) {
         return;
@@ -344,20 +345,35 @@ fn each_of_several(text: &str, visit: &mut dyn FnMut(&str)) {
         let rest = text.get(behind..).unwrap_or_default();
         let is_drive = mark == ":" && part.len() == 1;
         let ends = matches!(mark, "\n" | "\r") || begins_at_root(rest) && !is_drive;
-        if ends && !part.is_empty() && !rest.trim_start().is_empty() {
-            visit(part);
+        // Blanks in front are read without them anyway.
+        let is_part = !part.is_empty() || !mark.trim().is_empty();
+        if ends && is_part && !rest.trim_start().is_empty() {
+            if !part.is_empty() {
+                visit(part);
+            }
             start = behind;
         }
     }
     if start > 0 {
         visit(text.get(start..).unwrap_or_default().trim());
     }
+    for part in text.split(BETWEEN_PATHS).skip(1) {
+        let plain = without_variables(part);
+        if plain.contains("..") && resolve(&plain, Backslash::Separates).is_none() {
+            visit(part);
+        }
+    }
 }
 
 /// What stands between several paths.
 const BETWEEN_PATHS: [char; 8] = [' ', '\t', '\n', '\r', ',', ';', ':', '|'];
 
+/// Whether a text begins as a path from a root does, or one that climbs; behind variables, which may be empty.
 fn begins_at_root(text: &str) -> bool {
+    let mut text = text.trim_start_matches(|c: char| !c.is_ascii() && c.is_whitespace());
+    while let Some(behind) = text.strip_prefix('$') {
+        text = behind_variable(behind);
+    }
     let is_drive = || {
         let mut bytes = text.bytes();
         bytes
@@ -560,9 +576,9 @@ fn may_be_parent(name: &str) -> bool {
         || [".?", ".*", ".["].iter().any(|glob| name.starts_with(glob))
 }
 
-/// Whether some reader takes a name for none at all: `**` is any number of folders, a variable may be empty.
+/// Whether some reader takes a name for none at all: `**` is any number of folders, a variable may be empty, and `.$x` be `.`.
 fn may_be_nothing(name: &str) -> bool {
-    name == "**" || without_variables(name).is_empty()
+    matches!(&*without_variables(name), "" | "." | "**")
 }
 
 /// A name without the variables of a shell: `$x`, `$1`, `$@`.
@@ -570,14 +586,18 @@ fn without_variables(name: &str) -> String {
     let mut parts = name.split('$');
     let mut plain = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let rest = part.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
-        let is_word = rest.len() < part.len();
-        plain.push_str(match is_word {
-            true => rest,
-            false => rest.trim_start_matches(['@', '*', '#', '?', '!', '-']),
-        });
+        plain.push_str(behind_variable(part));
     }
     plain
+}
+
+/// What follows the name of a variable.
+fn behind_variable(text: &str) -> &str {
+    let rest = text.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    match rest.len() < text.len() {
+        true => rest,
+        false => rest.trim_start_matches(['@', '*', '#', '?', '!', '-']),
+    }
 }
 
 /// Linux's links to what a process holds: `/proc/self/root`, `/proc/1/cwd`, `/dev/fd/3`, …
@@ -796,6 +816,18 @@ mod tests {
             ("/data/a;../b", false, "one that climbs"),
             ("/data/a,..", false, "one that climbs"),
             ("/data/a,..,b", false, "one that climbs"),
+            ("/data/a/b,c/../../d", false, "one that climbs"),
+            (
+                "/data/a/b $x/../d",
+                false,
+                "one that climbs where $x is empty",
+            ),
+            ("/data/a .$x./d", false, "one that climbs where $x is empty"),
+            ("/data/a $x/etc", false, "one of the root where $x is empty"),
+            ("/data/a,\u{a0}/etc", false, "a blank of another kind"),
+            (";/etc", false, "nothing in front"),
+            ("/data/a b/../c", true, "one path with a blank that goes up"),
+            ("/data/costs $5 ... $6.md", true, "one path with dollars"),
             ("/data/a b, c: d", true, "one path with blanks"),
         ] {
             let all = verdicts(&["/data"], false, path);
@@ -805,7 +837,7 @@ mod tests {
         assert_eq!(read("C:\\data", "C:\\data\\x"), "in", "a drive is no part");
         assert_eq!(
             read("src", "src/x,../../etc"),
-            "in in ?",
+            "in in ? ?",
             "a part that climbs"
         );
     }
@@ -856,6 +888,7 @@ mod tests {
             ("/data/$x/../etc", "?", "a variable that may be empty"),
             ("/data/**/../etc", "?", "a pattern that may be no folder"),
             ("/data/*/../x", "in", "a pattern that is one folder"),
+            ("/data/.$x/../etc", "?", "a variable that may be empty"),
             ("/data/$x/a/../b", "in", "a name with a dollar sign"),
             ("/data/$'..'/etc", "?", "a string with escapes"),
             ("/data/..\t/etc", "? out out", "dots with white space"),
@@ -953,7 +986,25 @@ mod tests {
     #[test]
     fn long_paths_take_linear_time() {
         for part in [
-            "/", "a/", "../", "a/../", "%2e", "%25", "\\", "a\\", "~", "$", ":", "%a",
+            "/",
+            "a/",
+            "../",
+            "a/../",
+            "%2e",
+            "%25",
+            "\\",
+            "a\\",
+            "~",
+            "$",
+            ":",
+            "%a",
+            " $",
+            ",..",
+            " .$x.",
+            "*/",
+            "?a/",
+            ",\u{3000}",
+            "C/",
         ] {
             let text = part.repeat(100_000 / part.len());
             let _ = verdicts(&["/data", "C:\\x"], true, &text);
