@@ -204,9 +204,11 @@ fn may_be_within(
     let is_below = || begins_with(names.iter(), folder_names.iter());
     match (&path.root, &folder.root) {
         (Relative, Relative) => is_below(),
-        // The tool may stand in any folder above the last names of the folder, …
-        (Relative, _) => (0..folder_names.0.len())
-            .any(|above| begins_with(names.iter(), folder_names.iter().skip(above))),
+        // The tool may stand in the root, as in a container without a folder to work in, or at home, …
+        (Relative, _) => [0, home_length(folder_names)].iter().any(|above| {
+            let mut rest = folder_names.iter().skip(*above).peekable();
+            rest.peek().is_some() && begins_with(names.iter(), rest)
+        }),
         // … and anywhere on the way of the path.
         (_, Relative) => {
             !folder_names.0.is_empty()
@@ -229,6 +231,15 @@ fn may_be_within(
                 })
             })
         }
+    }
+}
+
+/// How many names of an absolute path are those of a home: `/home/me`, `C:\Users\me`, `/root`.
+fn home_length(names: &FoldedNames) -> usize {
+    match names.iter().next() {
+        Some("home" | "users") => 2,
+        Some("root") => 1,
+        _ => 0,
     }
 }
 
@@ -746,6 +757,7 @@ mod tests {
             ("/etc", "etc/passwd", "a tool that stands in the root"),
             ("/home/me/.ssh", ".ssh/id", "a tool that stands at home"),
             ("~/.ssh", "./.ssh/id", "a tool that stands at home"),
+            ("C:\\Users\\me\\a", "a/b", "a tool that stands at home"),
             (".env", "/data/.env", "where the tool stands"),
             ("/etc/shadow", "/etc/shadow,a", "a list"),
             ("/etc/shadow", "/etc/shadow a", "a list"),
@@ -764,6 +776,8 @@ mod tests {
         }
         for (folder, path, why) in [
             ("/etc", "/srv/etc/x", "another folder of this name"),
+            ("/usr/lib", "lib/x.rb", "a folder of a project"),
+            ("/home/me", "src/x", "any file, if the tool stands there"),
             ("/srv/etc", "/etc/x", "another folder of this name"),
             (".env", ".env.example", "another file"),
             ("/etc/shadow", "/etc/shadows", "another file"),
