@@ -7,6 +7,8 @@
 use super::TestResult;
 use crate::policy::scalar::Scalar;
 use crate::wire::json::Decimal;
+use std::borrow::Cow;
+use std::cmp::Ordering;
 
 /// A range of numbers; each end with whether it belongs to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,23 +25,12 @@ impl Comparison {
             return TestResult::Unreadable;
         };
         let holds = self.holds(&number);
-        let as_double = self.rounded().holds(&number.rounded());
+        let as_double = self.holds_by(&number, Decimal::rounded);
         let of_digits = leading_digits(value).is_some_and(|digits| self.holds(&digits) != holds);
         if as_double != holds || of_digits {
             return TestResult::Unreadable;
         }
         holds.into()
-    }
-
-    fn rounded(&self) -> Comparison {
-        let rounded = |end: &Option<(Decimal, bool)>| {
-            let end = end.as_ref();
-            end.map(|(number, included)| (number.rounded(), *included))
-        };
-        Comparison {
-            low: rounded(&self.low),
-            high: rounded(&self.high),
-        }
     }
 
     /// The same for a count.
@@ -51,15 +42,19 @@ impl Comparison {
     }
 
     fn holds(&self, number: &Decimal) -> bool {
-        let above = self
-            .low
-            .as_ref()
-            .is_none_or(|(low, included)| number > low || (*included && number == low));
-        let below = self
-            .high
-            .as_ref()
-            .is_none_or(|(high, included)| number < high || (*included && number == high));
-        above && below
+        self.holds_by(number, |number| Cow::Borrowed(number))
+    }
+
+    /// Whether it holds if the number and its ends are `read` so.
+    fn holds_by(&self, number: &Decimal, read: fn(&Decimal) -> Cow<'_, Decimal>) -> bool {
+        let number = read(number);
+        let fits = |end: &Option<(Decimal, bool)>, side: Ordering| {
+            end.as_ref().is_none_or(|(end, included)| {
+                let order = number.cmp(&read(end));
+                order == side || (*included && order == Ordering::Equal)
+            })
+        };
+        fits(&self.low, Ordering::Greater) && fits(&self.high, Ordering::Less)
     }
 }
 

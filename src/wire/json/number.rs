@@ -1,5 +1,6 @@
 //! Numbers as exact decimals. As doubles, 0.1 + 0.2 and 0.3 differ, and 9007199254740993 becomes even.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 /// A finite decimal number: sign, digits without leading or trailing zeros, and the power of ten of the first digit.
@@ -117,9 +118,12 @@ impl Decimal {
     }
 
     /// Returns the number with the digits that a double keeps of it, 15, and zero for one that is too small for a double.
-    pub fn rounded(&self) -> Decimal {
+    pub fn rounded(&self) -> Cow<'_, Decimal> {
         const DIGITS: usize = 15;
         const SMALLEST: i64 = -307;
+        if self.digits.len() <= DIGITS && self.exponent >= SMALLEST {
+            return Cow::Borrowed(self);
+        }
         let mut rounded = self.clone();
         if self.exponent < SMALLEST {
             rounded.digits.clear();
@@ -141,7 +145,7 @@ impl Decimal {
             rounded.negative = false;
             rounded.exponent = 0;
         }
-        rounded
+        Cow::Owned(rounded)
     }
 
     /// Whether the number is below zero.
@@ -280,7 +284,7 @@ mod tests {
             ("1e400", "1e400"),
             ("1e-400", "0"),
         ] {
-            assert_eq!(decimal(number).rounded(), decimal(rounded), "{number}");
+            assert_eq!(*decimal(number).rounded(), decimal(rounded), "{number}");
         }
     }
 
