@@ -1,6 +1,6 @@
 //! Regular expressions of a policy, matched in one pass by a lazily built automaton.
 //!
-//! `.` and `[^…]` match whole characters. `\w \d \s \b` and `(?i)` are ASCII. `^` and `$` match the ends of the whole
+//! `.` and `[^…]` match whole characters. `\w \d \s \b` are ASCII; `(?i)` ignores the case of any script. `^` and `$` match the ends of the whole
 //! text unless `(?m)` is set. There is no look-around and no back reference, so that no pattern and no text can make
 //! a match slow: time is linear, and a search that would not be linear is cut off (see [`Pattern::spans`]).
 

@@ -41,7 +41,7 @@ fn letters_digits_and_word_edges_are_ascii() {
 }
 
 #[test]
-fn case_is_ignored_for_ascii_letters_where_the_flag_stands() {
+fn case_is_ignored_where_the_flag_stands() {
     assert_eq!(
         spans("(?i)straße", "STRAßE Straße STRASSE"),
         ["STRAßE", "Straße"]
@@ -50,7 +50,15 @@ fn case_is_ignored_for_ascii_letters_where_the_flag_stands() {
     assert_eq!(spans("a(?i)b|c", "aB C AB"), ["aB", "C"]);
     assert_eq!(spans("(?i)[x-z]", "Xy"), ["X", "y"]);
     assert_eq!(spans("(?i)[^a]", "aAb"), ["b"]);
-    assert!(!is_match("(?i)k", "\u{212A}"));
+    assert!(!is_match("(?i)k", "\u{212A}"), "the sign of kelvin");
+    assert_eq!(
+        spans("(?i)секрет", "СЕКРЕТ секрет СеКрЕт"),
+        ["СЕКРЕТ", "секрет", "СеКрЕт"]
+    );
+    assert_eq!(spans("(?i)[а-г]+", "АбВ ж"), ["АбВ"]);
+    assert_eq!(spans("(?i)[^а]+", "бАв"), ["б", "в"]);
+    assert_eq!(spans("(?i)ǅ", "Ǆǅǆ"), ["Ǆ", "ǅ", "ǆ"]);
+    assert_eq!(spans("секрет", "СЕКРЕТ"), [""; 0]);
 }
 
 #[test]

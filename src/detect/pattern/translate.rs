@@ -1,8 +1,8 @@
 //! Translator of a pattern's text to the engine's intermediate form, without Unicode tables.
 //!
 //! The engine's own translator needs tables for `\w`, `\b` and `(?i)` over characters, or works on bytes instead of
-//! characters. A policy needs both: `.` and `[^,]` are whole characters, `\d` is ten digits. So the syntax tree is
-//! walked here, with ASCII meanings where tables would be needed.
+//! characters. A policy needs both: `.` and `[^,]` are whole characters, `\d` is ten digits, `(?i)` any letter. So the syntax tree
+//! is walked here, with ASCII meanings where more tables would be needed than the filter has for [letter case](letter_case).
 
 use std::ops::Range;
 
@@ -12,6 +12,7 @@ use regex_syntax::hir::{
 };
 
 use super::PatternError;
+use crate::wire::letter_case;
 
 /// Maximum nesting of parentheses and brackets; the walk below recurses.
 const NEST: u32 = 48;
@@ -74,7 +75,16 @@ pub(super) fn states(hir: &Hir) -> usize {
         HirKind::Class(class) if class.is_utf8() && class.maximum_len() == Some(1) => 1,
         HirKind::Class(Class::Bytes(_)) => 1,
         // A range of characters is at most twenty sequences of up to four ranges of bytes.
-        HirKind::Class(Class::Unicode(class)) => class.ranges().len().saturating_mul(128),
+        HirKind::Class(Class::Unicode(class)) => {
+            let states = class
+                .ranges()
+                .iter()
+                .map(|range| match range.start() == range.end() {
+                    true => range.start().len_utf8(),
+                    false => 128,
+                });
+            states.sum()
+        }
         HirKind::Repetition(repetition) => {
             let times = repetition.max.unwrap_or(repetition.min.saturating_add(1));
             let times = usize::try_from(times).unwrap_or(usize::MAX);
@@ -286,7 +296,7 @@ impl Walk {
                     return Err(PatternError {
                         message: "the flags `u` and `R` can't be set".to_owned(),
                         span: range(&item.span),
-                        help: Some("a pattern is over characters, and `\\w \\d \\s \\b (?i)` are ASCII; a line ends with \\n".to_owned()),
+                        help: Some("a pattern is over characters, and `\\w \\d \\s \\b` are ASCII; a line ends with \\n".to_owned()),
                     });
                 }
             }
@@ -295,10 +305,12 @@ impl Walk {
     }
 
     fn literal(&self, c: char) -> Hir {
-        if self.flags.no_case && c.is_ascii_alphabetic() {
-            let cases = [c.to_ascii_uppercase(), c.to_ascii_lowercase()];
-            let class = from_ranges(&cases.map(|c| (c, c)));
-            return Hir::class(Class::Unicode(class));
+        if self.flags.no_case {
+            let [capital, small] = in_both_cases(c);
+            if capital != small {
+                let class = from_ranges(&[c, capital, small].map(|c| (c, c)));
+                return Hir::class(Class::Unicode(class));
+            }
         }
         Hir::literal(c.to_string().into_bytes())
     }
@@ -405,22 +417,28 @@ impl Walk {
     }
 }
 
-/// Adds the range, and the letters A–Z in it in the other case.
+/// Maximum characters of a range that are looked at for their other case. A longer one has most letters in both.
+const MAX_CASED: usize = 4_096;
+
+/// Adds the range, and the letters in it in the other case.
 fn push_no_case(class: &mut ClassUnicode, from: char, to: char) {
     class.push(ClassUnicodeRange::new(from, to));
-    for (first, last) in [('a', 'z'), ('A', 'Z')] {
-        let (low, high) = (from.max(first), to.min(last));
-        if low <= high {
-            let other = |c: char| {
-                if c.is_ascii_lowercase() {
-                    c.to_ascii_uppercase()
-                } else {
-                    c.to_ascii_lowercase()
-                }
-            };
-            class.push(ClassUnicodeRange::new(other(low), other(high)));
-        }
-    }
+    let letters = (from..=to).take(MAX_CASED).map(in_both_cases);
+    let others: Vec<(char, char)> = letters
+        .filter(|[capital, small]| capital != small)
+        .flatten()
+        .map(|c| (c, c))
+        .collect();
+    class.union(&from_ranges(&others));
+}
+
+/// Returns the capital and the small letter of a letter; any other character twice.
+fn in_both_cases(c: char) -> [char; 2] {
+    let (mut upper, mut lower) = (letter_case::upper_of(c), letter_case::lower_of(c));
+    [[upper.next(), upper.next()], [lower.next(), lower.next()]].map(|letters| match letters {
+        [Some(letter), None] => letter,
+        _ => c,
+    })
 }
 
 fn perl(class: &ast::ClassPerl) -> ClassUnicode {

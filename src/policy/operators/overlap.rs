@@ -1,6 +1,6 @@
 //! `overlaps`: shares text with another one.
 
-use super::text::seen;
+use super::text::{seen, seen_without_case};
 use crate::wire::sort;
 
 /// How many characters in a row are a shared text, unless the policy says otherwise.
@@ -12,13 +12,19 @@ const MIN_RUN: usize = 4;
 /// Lengths of a shared text that a policy may ask for.
 pub(crate) const RUNS: std::ops::RangeInclusive<usize> = MIN_RUN..=64;
 
-/// A text that others are compared with: the numbers of all its runs of some length, each length when it is first asked
-/// for.
+/// A text that others are compared with.
 pub(crate) struct Overlap {
     run: usize,
     exact: String,
-    seen: Vec<char>,
-    /// By length, from [`SHORTEST`]; ascending.
+    seen: RunNumbers,
+    /// Without case outside ASCII, if that is another text.
+    caseless: Option<RunNumbers>,
+}
+
+/// The numbers of all runs of a text of some length, each length when it is first asked for.
+struct RunNumbers {
+    text: Vec<char>,
+    /// By length, from [`MIN_RUN`]; ascending.
     runs: Vec<Option<Vec<u64>>>,
 }
 
@@ -27,30 +33,54 @@ impl Overlap {
         Overlap {
             run,
             exact: text.to_owned(),
-            seen: seen(text).chars().collect(),
-            runs: Vec::new(),
+            seen: RunNumbers::of(&seen(text)),
+            caseless: seen_without_case(text).map(|text| RunNumbers::of(&text)),
         }
     }
 
     /// Whether a run of characters of the other text stands in this one, as both are read; a shorter text counts as a
     /// whole.
     pub(crate) fn shares(&mut self, other: &str) -> bool {
-        let other: Vec<char> = seen(other).trim().chars().collect();
-        let length = other.len().min(self.run);
-        if length < MIN_RUN || length > self.seen.len() {
+        let (as_seen, caseless) = (seen(other), seen_without_case(other));
+        self.seen.share(&as_seen, self.run)
+            || match (&mut self.caseless, &caseless) {
+                (None, None) => false,
+                (None, Some(other)) => self.seen.share(other, self.run),
+                (Some(text), other) => text.share(other.as_ref().unwrap_or(&as_seen), self.run),
+            }
+    }
+
+    /// Whether all of this text stands in the other one, as written.
+    pub(crate) fn is_within(&self, other: &str) -> bool {
+        !self.exact.is_empty() && other.contains(&self.exact)
+    }
+}
+
+impl RunNumbers {
+    fn of(text: &str) -> RunNumbers {
+        RunNumbers {
+            text: text.chars().collect(),
+            runs: Vec::new(),
+        }
+    }
+
+    fn share(&mut self, other: &str, run: usize) -> bool {
+        let other: Vec<char> = other.trim().chars().collect();
+        let length = other.len().min(run);
+        if length < MIN_RUN || length > self.text.len() {
             return false;
         }
         let slot = length.saturating_sub(MIN_RUN);
         if self.runs.len() <= slot {
             self.runs.resize(slot.saturating_add(1), None);
         }
-        let Overlap { seen, runs, .. } = self;
+        let RunNumbers { text, runs } = self;
         let Some(runs) = runs.get_mut(slot) else {
             return false;
         };
         let runs = runs.get_or_insert_with(|| {
             let mut runs = Vec::new();
-            each_run(seen, length, &mut |run| {
+            each_run(text, length, &mut |run| {
                 runs.push(run);
                 true
             });
@@ -58,11 +88,6 @@ impl Overlap {
             runs
         });
         !each_run(&other, length, &mut |run| runs.binary_search(&run).is_err())
-    }
-
-    /// Whether all of this text stands in the other one, as written.
-    pub(crate) fn is_within(&self, other: &str) -> bool {
-        !self.exact.is_empty() && other.contains(&self.exact)
     }
 }
 
@@ -102,6 +127,8 @@ mod tests {
         let secret = "the key is 8f3a-99c1-77de-0b21, keep it";
         assert!(shares("send 8f3a-99c1-77de-0b21 to bob", secret, 12));
         assert!(shares("8F3A-99C1-77DE", secret, 12));
+        assert!(shares("СЕКРЕТНЫЙ КЛЮЧ", "вот секретный ключ", 12));
+        assert!(shares("вот секретный ключ", "СЕКРЕТНЫЙ КЛЮЧ", 12));
         assert!(!shares("8f3a-99c1-7", secret, 12));
         assert!(shares("8f3a-99c1-7", secret, 8));
         assert!(!shares("nothing of this stands there", secret, 12));

@@ -92,7 +92,7 @@ operators! {
             "\
 A regular expression fits somewhere in the text as it is written; no other view of it is tried, except that a name (a tool, a model) is
 also read folded where that restricts: in lower case, look-alike letters as the ones they look like. `^` and `$` are the ends of the whole text,
-`.` and `[^…]` are whole characters, `\\w \\d \\s \\b` and `(?i)` are ASCII. There is no look-around and no back reference, so no text can make
+`.` and `[^…]` are whole characters, `\\w \\d \\s \\b` are ASCII; `(?i)` ignores the case of any script. There is no look-around and no back reference, so no text can make
 it slow.",
             "an expression, or a list of which one is enough; in YAML best in single quotes",
             "args.ticket: { matches: '^OPS-[0-9]{1,6}$' }",
