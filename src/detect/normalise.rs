@@ -128,8 +128,8 @@ impl NormalisedText {
         })
     }
 
-    /// Returns the reading of a text without case outside ASCII: there its letters are compared as those of
-    /// [names](fold_name). `None` if there is nothing to normalise.
+    /// Returns the reading of a text without case outside ASCII: capitals are read as their small letters are, and these as the
+    /// letter that either looks like. `СЕКРЕТ` and `секрет` are `cekpet`. `None` if there is nothing to normalise.
     pub fn without_case(text: &str) -> Option<Self> {
         let mut view = Self::default();
         view.build(text, Tags::Apart, true).then_some(view)
@@ -400,6 +400,7 @@ struct ViewBuilder<'a> {
     unseen: InvisibleRun,
     word: ScriptWord,
     tags: Tags,
+    /// Whether letters outside ASCII lose their case.
     folds_case: bool,
 }
 
@@ -435,6 +436,7 @@ impl ViewBuilder<'_> {
                 || byte == b'%';
             let mut reading = read(c);
             if self.folds_case && may_have_case(c) {
+                // `Υ` looks like `Y`, and `υ` like `u`.
                 reading = read(letter_case::lower_of(c).next().unwrap_or(c));
             }
             self.look(c, reading, at, end);

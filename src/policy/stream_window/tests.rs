@@ -12,7 +12,7 @@ metadata: { name: test }
 defaults: { action: allow }
 rules:
   - { id: pii, match: { event: response }, when: { text: { detects: [pii, secrets, injection] } }, action: redact }
-  - { id: words, match: { event: response }, when: { text: { contains_any: [forbidden, "swan lake", "swan lakeside", Straße, "\n\n", " end  "] } }, action: redact }
+  - { id: words, match: { event: response }, when: { text: { contains_any: [forbidden, "swan lake", "swan lakeside", Straße, "\n\n", " end  ", Секретный код] } }, action: redact }
   - { id: regex, match: { event: response }, when: { text: { matches: [PATTERNS] } }, action: redact }
 "#;
     let text = text.replace("PATTERNS", patterns);
@@ -136,6 +136,11 @@ const FRAGMENTS: &[&str] = &[
     "end",
     "ssn ",
     "Straße",
+    "STRASSE",
+    "СЕКРЕТНЫЙ",
+    "секрет",
+    "ный ",
+    " КоД",
     "é",
     "\u{301}",
     "\u{200d}",
