@@ -21,21 +21,27 @@ fn found(input: &Input<'_>) -> Vec<(&'static str, String)> {
         .collect()
 }
 
+/// The findings of one detector alone, by its number.
+fn scan_by(index: u16, detector: &Detector) -> impl Fn(&str) -> Vec<Finding> {
+    let mut selection = Selection::none();
+    selection.add(detector.name, Confidence::Medium).unwrap();
+    let scanner = Scanner::new(&selection);
+    move |text| {
+        let mut findings = Vec::new();
+        scanner.scan(&Input::whole(text), &mut Scratch::default(), &mut findings);
+        findings.retain(|finding| finding.detector == index);
+        findings
+    }
+}
+
 #[test]
 fn every_detector_finds_its_samples_and_leaves_the_others() {
     let mut wrong = Vec::new();
     for (index, detector) in (0u16..).zip(DETECTORS) {
-        let mut selection = Selection::none();
-        selection.add(detector.name, Confidence::Medium).unwrap();
-        let scanner = Scanner::new(&selection);
+        let found = scan_by(index, detector);
         let of = |text: &str| -> Vec<String> {
-            let mut findings = Vec::new();
-            scanner.scan(&Input::whole(text), &mut Scratch::default(), &mut findings);
-            findings
-                .iter()
-                .filter(|f| f.detector == index)
-                .map(|f| text[f.range()].to_owned())
-                .collect()
+            let findings = found(text).into_iter();
+            findings.map(|f| text[f.range()].to_owned()).collect()
         };
         for hit in detector.hits {
             let found = of(hit.text);
@@ -66,15 +72,7 @@ fn every_detector_finds_its_samples_and_leaves_the_others() {
 fn what_ends_with_the_text_is_found() {
     let mut wrong = Vec::new();
     for (index, detector) in (0u16..).zip(DETECTORS) {
-        let mut selection = Selection::none();
-        selection.add(detector.name, Confidence::Medium).unwrap();
-        let scanner = Scanner::new(&selection);
-        let found = |text: &str| {
-            let mut findings = Vec::new();
-            scanner.scan(&Input::whole(text), &mut Scratch::default(), &mut findings);
-            findings.retain(|finding| finding.detector == index);
-            findings
-        };
+        let found = scan_by(index, detector);
         for sample in detector.hits {
             for finding in found(sample.text) {
                 let range = finding.range();
