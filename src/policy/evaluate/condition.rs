@@ -588,13 +588,11 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
                             false => seen(&text).into(),
                         };
                         let read = if *names { read.trim() } else { &read };
-                        let caseless = || match names {
-                            true => None,
-                            false => seen_without_case(&text),
-                        };
                         broad(exact, &text)
                             || broad(folded, read)
-                            || caseless().is_some_and(|caseless| broad(folded, caseless.as_str()))
+                            || !*names
+                                && seen_without_case(&text)
+                                    .is_some_and(|caseless| broad(folded, &caseless))
                     }
                 }
             }

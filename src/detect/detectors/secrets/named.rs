@@ -262,8 +262,7 @@ fn is_choice(value: &[u8]) -> bool {
                     || !byte.is_ascii()
             })
     };
-    let is_bar = |byte: &u8| matches!(byte, b'|');
-    value.iter().any(is_bar) && value.split(is_bar).all(word)
+    value.contains(&b'|') && value.split(|byte| *byte == b'|').all(word)
 }
 
 /// Returns whether a value is the name of a variable in the environment or of a program's setting, or a name by RFC
