@@ -179,9 +179,10 @@ impl FoldedNames {
             })
             .collect();
         // The links that every macOS has in its root.
-        let linked = match names.iter().map(|name| &**name).collect::<Vec<_>>()[..] {
-            ["private", "etc" | "tmp" | "var", ..] => 1,
-            ["system", "volumes", "data", ..] => 3,
+        let name = |at: usize| names.get(at).map(|name| &**name);
+        let linked = match [name(0), name(1), name(2)] {
+            [Some("private"), Some("etc" | "tmp" | "var"), _] => 1,
+            [Some("system"), Some("volumes"), Some("data")] => 3,
             _ => 0,
         };
         if path.root == PathRoot::Absolute {
@@ -203,7 +204,7 @@ fn may_be_within(
     use PathRoot::{Drive, Home, Relative, Server};
     let is_below = || begins_with(names.iter(), folder_names.iter());
     match (&path.root, &folder.root) {
-        (Relative, Relative) => is_below(),
+        (root, folder_root) if root == folder_root => is_below(),
         // The tool may stand in the root, as in a container without a folder to work in, or at home, …
         (Relative, _) => [0, home_length(folder_names)].iter().any(|above| {
             let mut rest = folder_names.iter().skip(*above).peekable();
@@ -215,11 +216,8 @@ fn may_be_within(
                 && (0..names.0.len())
                     .any(|above| begins_with(names.iter().skip(above), folder_names.iter()))
         }
-        (Drive(one), Drive(other)) => one == other && is_below(),
-        (Home(one), Home(other)) => {
-            (one == other || one.is_empty() || other.is_empty()) && is_below()
-        }
-        (Server(..), _) | (_, Server(..)) => path.root == folder.root && is_below(),
+        (Drive(_), Drive(_)) | (Server(..), _) | (_, Server(..)) => false,
+        (Home(one), Home(other)) => (one.is_empty() || other.is_empty()) && is_below(),
         (root, folder_root) => {
             let (starts, folder_starts) = (starts(root), starts(folder_root));
             folder_starts.iter().any(|folder_start| {
@@ -234,25 +232,28 @@ fn may_be_within(
     }
 }
 
-/// How many names of an absolute path are those of a home: `/home/me`, `C:\Users\me`, `/root`.
+/// Stands for any name, as a pattern does.
+const ANY_NAME: &str = "*";
+
+/// The homes of Linux, macOS and Windows, and root's.
+const HOMES: [&[&str]; 4] = [
+    &["home", ANY_NAME],
+    &["users", ANY_NAME],
+    &["root"],
+    &["var", "root"],
+];
+
+/// How many names of an absolute path are those of a home.
 fn home_length(names: &FoldedNames) -> usize {
-    match names.iter().next() {
-        Some("home" | "users") => 2,
-        Some("root") => 1,
-        _ => 0,
-    }
+    let home = |home: &&&[&str]| begins_with(names.iter(), home.iter().copied());
+    HOMES.iter().find(home).map_or(0, |home| home.len())
 }
 
 /// The folders that a root may be.
 fn starts(root: &PathRoot) -> Vec<Vec<String>> {
     let start = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     match root {
-        PathRoot::Home(_) => vec![
-            start(&["home", ANY_NAME]),
-            start(&["users", ANY_NAME]),
-            start(&["root"]),
-            start(&["var", "root"]),
-        ],
+        PathRoot::Home(_) => HOMES.map(start).into(),
         // As Git Bash, WSL and Cygwin name it, and Windows where it stands on that drive.
         PathRoot::Drive(letter) => {
             let letter = letter.to_ascii_lowercase().to_string();
@@ -266,9 +267,6 @@ fn starts(root: &PathRoot) -> Vec<Vec<String>> {
         _ => vec![Vec::new()],
     }
 }
-
-/// Stands for any name, as a pattern does.
-const ANY_NAME: &str = "*";
 
 /// Whether a path may begin with the names of a folder.
 fn begins_with<'n>(
@@ -756,6 +754,7 @@ mod tests {
             ),
             ("/etc", "etc/passwd", "a tool that stands in the root"),
             ("/home/me/.ssh", ".ssh/id", "a tool that stands at home"),
+            ("/var/root/.ssh", ".ssh/id", "a tool that stands at home"),
             ("~/.ssh", "./.ssh/id", "a tool that stands at home"),
             ("C:\\Users\\me\\a", "a/b", "a tool that stands at home"),
             (".env", "/data/.env", "where the tool stands"),
@@ -784,7 +783,7 @@ mod tests {
             ("/etc/shadow", "/etc/*.md", "a pattern that does not fit"),
             ("/etc/shadow", "/srv/[slug]/*", "a pattern elsewhere"),
             ("/home/me/.ssh", "/home/you/.ssh/x", "somebody else's"),
-            ("/home/me/.ssh", "~/work/x", "another folder of a home"),
+            ("/home/me/.ssh", "~/notes/x", "another folder of a home"),
             ("C:\\data", "/d/data/x", "another drive"),
             ("~/.ssh", "src/main.rs", "another folder"),
             ("secrets", "sub/secrets/x", "another folder"),
