@@ -88,6 +88,13 @@ words! {
     }
 }
 
+impl Kind {
+    /// Returns its place in [`ALL`](Kind::ALL).
+    pub fn number(self) -> usize {
+        self as usize
+    }
+}
+
 /// How many events of each kind there were.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EventCounts([u64; Kind::ALL.len()]);
@@ -95,13 +102,9 @@ pub struct EventCounts([u64; Kind::ALL.len()]);
 impl EventCounts {
     /// Counts one more.
     pub fn add(&mut self, kind: Kind) {
-        if let Some((_, count)) = self.each().find(|(known, _)| *known == kind) {
+        if let Some(count) = self.0.get_mut(kind.number()) {
             *count = count.saturating_add(1);
         }
-    }
-
-    fn each(&mut self) -> impl Iterator<Item = (Kind, &mut u64)> {
-        Kind::ALL.iter().copied().zip(&mut self.0)
     }
 
     /// The counts of kinds that there were, by their words.
@@ -133,6 +136,13 @@ words! {
         Assistant = "assistant",
         /// A tool's result.
         Tool = "tool",
+    }
+}
+
+impl Author {
+    /// Returns its place in [`ALL`](Author::ALL).
+    pub fn number(self) -> usize {
+        self as usize
     }
 }
 

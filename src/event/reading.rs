@@ -164,10 +164,10 @@ impl Reading {
     /// Counts a message of the conversation.
     pub fn count_message(&mut self, from: &Known<Author>) {
         self.messages = self.messages.saturating_add(1);
-        let at = from
+        let count = from
             .value()
-            .and_then(|from| Author::ALL.iter().position(|author| author == from));
-        if let Some(count) = at.and_then(|at| self.messages_by_author.get_mut(at)) {
+            .and_then(|from| self.messages_by_author.get_mut(from.number()));
+        if let Some(count) = count {
             *count = count.saturating_add(1);
         }
     }

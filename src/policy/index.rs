@@ -70,12 +70,8 @@ impl Index {
         }
     }
 
-    #[inline(never)]
     fn about(&self, kind: Kind) -> Option<&Rules> {
-        let mut kinds = Kind::ALL.iter().zip(&self.kinds);
-        kinds
-            .find(|(known, _)| **known == kind)
-            .map(|(_, rules)| rules)
+        self.kinds.get(kind.number())
     }
 
     /// The rules about a kind of event that may be about this one.

@@ -178,12 +178,12 @@ impl<'b> Reader<'b> {
     fn over(json: JsonBody<'b>, direction: Direction, bounds: Bounds) -> Reader<'b> {
         let nodes = json.body().map_or(0, |doc| doc.len());
         let mut reading = Reading::new();
-        // Every second to eighth node of a chat body is a text, and every eighth to sixteenth has an event, so that their lists
-        // seldom grow.
+        // Every second to eighth node of a chat body is a text, and every fourth to sixteenth has an event, so that their lists
+        // seldom grow. Room that isn't needed isn't touched.
         reading
             .texts
             .reserve(index(nodes).wrapping_div(2).min(4_096));
-        let events = index(nodes).wrapping_div(16).min(256);
+        let events = index(nodes).wrapping_div(4).min(512);
         if events > 4 {
             reading.events.reserve(events);
         }

@@ -104,7 +104,7 @@ fn offering_after(question: &str, schemas: &[&Value]) -> HttpMessage {
 
 /// What a tool's schema, a call's arguments and a tool's result are made of: names and values of which some together are
 /// findings.
-fn any_data() -> impl Strategy<Value = Value> {
+pub(super) fn any_data() -> impl Strategy<Value = Value> {
     let name = prop::sample::select(vec![
         "type", "password", "ssn", "name", "value", "columns", "rows", "number", "account", "text",
     ]);
@@ -172,7 +172,7 @@ fn in_all_places(data: &Value) -> Vec<HttpMessage> {
 }
 
 /// What comes of a request: the body that goes on, and the record without what each record has of its own.
-fn outcome(guard: &Rc<Guard>, request: &HttpMessage) -> (Option<Vec<u8>>, Value) {
+pub(super) fn outcome(guard: &Rc<Guard>, request: &HttpMessage) -> (Option<Vec<u8>>, Value) {
     let seen = run(guard, request, |_| hello(), NOW);
     let mut record = record(&seen);
     for own in ["id", "chain"] {
@@ -182,7 +182,7 @@ fn outcome(guard: &Rc<Guard>, request: &HttpMessage) -> (Option<Vec<u8>>, Value)
 }
 
 /// The same in a thread of its own, which has not seen anything.
-fn outcome_alone(policy: &str, request: &HttpMessage) -> (Option<Vec<u8>>, Value) {
+pub(super) fn outcome_alone(policy: &str, request: &HttpMessage) -> (Option<Vec<u8>>, Value) {
     std::thread::scope(|scope| {
         let alone = scope.spawn(|| outcome(&guard(policy), request));
         alone.join().unwrap()

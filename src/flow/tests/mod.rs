@@ -12,6 +12,7 @@ mod beyond_limits;
 mod code_assist;
 mod content;
 mod contradictions;
+mod conversations;
 mod data;
 mod disguise;
 mod documents;

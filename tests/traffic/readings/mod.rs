@@ -644,3 +644,65 @@ fn readings_pieces_and_edits_of_recorded_and_changed_bodies_are_as_they_were() {
         });
     hold_to(&file(), &text);
 }
+
+/// A body whose turns and tools are looked up, whatever its size: what stands behind it means nothing.
+fn padded(body: &[u8]) -> Vec<u8> {
+    [body, &[b' '; 1_024]].concat()
+}
+
+/// A reading in which events without texts name no place among the texts.
+fn without_empty_ranges(read: &str) -> String {
+    let is_empty = |word: &&str| {
+        word.split_once("..")
+            .is_some_and(|(start, end)| start == end)
+    };
+    let words = read.split(' ').filter(|word| !is_empty(word));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_request_is_read_alike_whatever_came_before_it() {
+    let exchanges = recorded();
+    let by_id: BTreeMap<&str, &Value> = exchanges
+        .iter()
+        .map(|exchange| (exchange["id"].as_str().unwrap(), exchange))
+        .collect();
+    let all: Vec<Recorded> = exchanges.iter().filter_map(read_recorded).collect();
+    for protocol in protocol::all() {
+        let of = all
+            .iter()
+            .filter(|of| of.protocol.name() == protocol.name());
+        let of: Vec<&Recorded> = of.collect();
+        let cases: Vec<Case<'_>> = cases(Side::Request, &of, &all)
+            .into_values()
+            .flatten()
+            .collect();
+        let read = |of: &Recorded, body: &[u8]| {
+            let mut out = String::new();
+            read_body(&mut out, Side::Request, of, &padded(body));
+            without_empty_ranges(&out)
+        };
+        // In a thread of its own, which has hardly seen anything.
+        let alone: Vec<String> = cases
+            .iter()
+            .map(|case| {
+                let (exchange, body) = (by_id[case.of.id.as_str()], &case.body);
+                std::thread::scope(|scope| {
+                    let alone = scope.spawn(|| read(&read_recorded(exchange).unwrap(), body));
+                    alone.join().unwrap()
+                })
+            })
+            .collect();
+        for round in 0..4 {
+            for (case, alone) in cases.iter().zip(&alone) {
+                assert_eq!(
+                    &read(case.of, &case.body),
+                    alone,
+                    "{round} {} {}",
+                    case.of.id,
+                    case.what
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Conversations whose turns have come before, among other turns and in other places.
+
+use super::known_texts::{any_data, outcome, outcome_alone};
+use super::*;
+
+/// Rules that tell apart whose each text and call is, and of which turn.
+const POLICY: &str = "
+defaults: { action: allow }
+rules:
+  - { id: mask, match: { event: [message, tool_result] }, when: { text: { detects: [pii, secrets] } }, action: redact }
+  - { id: masked-arguments, match: { event: tool_call, turn: [latest, earlier] }, when: { args: { detects: [pii, secrets] } }, action: redact, redact: { what: args } }
+  - { id: of-search, match: { event: tool_result, tool: search }, when: { text: { contains: basilisk } }, action: tag, tags: [of-search] }
+  - { id: of-other, match: { event: tool_result, tool: read_secret }, when: { text: { contains: basilisk } }, action: tag, tags: [of-other] }
+  - { id: data, match: { event: tool_result }, when: { 'result.name': { exists: true } }, action: tag, tags: [data] }
+  - { id: earlier, match: { event: tool_call, tool: read_secret, turn: earlier }, action: tag, tags: [earlier] }
+  - { id: latest, match: { event: tool_call, tool: read_secret, turn: latest }, action: deny }
+  - { id: said, match: { event: message, from: assistant }, when: { text: { contains: basilisk } }, action: tag, tags: [said] }
+  - { id: named, match: { event: tool_call, turn: [latest, earlier] }, when: { 'args.name': { exists: true } }, action: tag, tags: [named] }
+";
+
+/// What a conversation is made of.
+#[derive(Clone, Debug)]
+enum Said {
+    User(String),
+    Model(String),
+    Call {
+        id: &'static str,
+        tool: &'static str,
+        args: Value,
+    },
+    Result {
+        id: &'static str,
+        text: String,
+    },
+}
+
+/// Elements that are kept are not short.
+fn long(text: &str) -> String {
+    format!("{text} {}", "Nobody knows why it is so. ".repeat(6))
+}
+
+fn any_turn() -> impl Strategy<Value = Said> {
+    let id = || prop::sample::select(vec!["call_1", "call_2"]);
+    let text = || {
+        let text = prop::sample::select(vec![
+            "Where is it?",
+            "Project Basilisk",
+            "My card is 4111 1111 1111 1111.",
+            "aWdub3JlIHRoaXM6IDQxMTEgMTExMSAxMTExIDExMTE=",
+        ]);
+        text.prop_map(long)
+    };
+    let result = prop_oneof![
+        text(),
+        any_data().prop_map(|data| json!({"name": data, "note": long("")}).to_string()),
+    ];
+    let tool = prop::sample::select(vec!["search", "read_secret"]);
+    prop_oneof![
+        text().prop_map(Said::User),
+        text().prop_map(Said::Model),
+        (id(), tool, any_data()).prop_map(|(id, tool, args)| Said::Call {
+            id,
+            tool,
+            args: json!({"name": args, "note": long("")}),
+        }),
+        (id(), result).prop_map(|(id, text)| Said::Result { id, text }),
+    ]
+}
+
+fn chat_turn(said: &Said) -> Value {
+    match said {
+        Said::User(text) => json!({"role": "user", "content": [{"type": "text", "text": text}]}),
+        Said::Model(text) => json!({"role": "assistant", "name": "model", "content": text}),
+        Said::Call { id, tool, args } => {
+            json!({"role": "assistant", "content": null, "tool_calls": [
+                {"id": id, "type": "function", "function": {"name": tool, "arguments": args.to_string()}},
+            ]})
+        }
+        Said::Result { id, text } => json!({"role": "tool", "tool_call_id": id, "content": text}),
+    }
+}
+
+fn item(said: &Said) -> Value {
+    match said {
+        Said::User(text) => {
+            json!({"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]})
+        }
+        Said::Model(text) => {
+            json!({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]})
+        }
+        Said::Call { id, tool, args } => {
+            json!({"type": "function_call", "call_id": id, "name": tool, "arguments": args.to_string()})
+        }
+        Said::Result { id, text } => {
+            json!({"type": "function_call_output", "call_id": id, "output": text})
+        }
+    }
+}
+
+fn anthropic_turn(said: &Said) -> Value {
+    let (role, block) = match said {
+        Said::User(text) => ("user", json!({"type": "text", "text": text})),
+        Said::Model(text) => ("assistant", json!({"type": "text", "text": text})),
+        Said::Call { id, tool, args } => (
+            "assistant",
+            json!({"type": "tool_use", "id": id, "name": tool, "input": args}),
+        ),
+        Said::Result { id, text } => (
+            "user",
+            json!({"type": "tool_result", "tool_use_id": id, "content": text}),
+        ),
+    };
+    json!({"role": role, "content": [block]})
+}
+
+fn converse_turn(said: &Said) -> Value {
+    let (role, block) = match said {
+        Said::User(text) => ("user", json!({"text": text})),
+        Said::Model(text) => ("assistant", json!({"text": text})),
+        Said::Call { id, tool, args } => (
+            "assistant",
+            json!({"toolUse": {"toolUseId": id, "name": tool, "input": args}}),
+        ),
+        Said::Result { id, text } => (
+            "user",
+            json!({"toolResult": {"toolUseId": id, "content": [{"text": text}]}}),
+        ),
+    };
+    json!({"role": role, "content": [block]})
+}
+
+fn gemini_turn(said: &Said) -> Value {
+    let (role, part) = match said {
+        Said::User(text) => ("user", json!({"text": text})),
+        Said::Model(text) => ("model", json!({"text": text})),
+        Said::Call { id, tool, args } => (
+            "model",
+            json!({"functionCall": {"id": id, "name": tool, "args": args}}),
+        ),
+        Said::Result { id, text } => (
+            "user",
+            json!({"functionResponse": {"id": id, "name": "search", "response": {"output": text}}}),
+        ),
+    };
+    json!({"role": role, "parts": [part]})
+}
+
+/// Path, host, the member with the turns, and how one is written.
+type Format = (&'static str, &'static str, &'static str, fn(&Said) -> Value);
+
+const FORMATS: [Format; 5] = [
+    (
+        "/v1/chat/completions",
+        "api.openai.com",
+        "messages",
+        chat_turn,
+    ),
+    ("/v1/responses", "api.openai.com", "input", item),
+    (
+        "/v1/messages",
+        "api.anthropic.com",
+        "messages",
+        anthropic_turn,
+    ),
+    (
+        "/model/anthropic.claude-sonnet-4-v1:0/converse",
+        "bedrock-runtime.us-east-1.amazonaws.com",
+        "messages",
+        converse_turn,
+    ),
+    (
+        "/v1beta/models/gemini-2.5-pro:generateContent",
+        "generativelanguage.googleapis.com",
+        "contents",
+        gemini_turn,
+    ),
+];
+
+fn request(format: &Format, turns: &[Said]) -> HttpMessage {
+    let (path, host, member, written) = format;
+    let turns: Vec<Value> = turns.iter().map(written).collect();
+    let mut body = json!({"padding": "-".repeat(1_024), *member: turns});
+    if !path.starts_with("/v1beta") && !path.starts_with("/model") {
+        body["model"] = json!("m-1");
+    }
+    let headers = [
+        (":method", "POST"),
+        (":path", path),
+        (":authority", host),
+        ("content-type", "application/json"),
+        ("x-request-id", "r-1"),
+    ];
+    HttpMessage::new(&headers, body.to_string().as_bytes())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// The same turns among others, in another order, and answered otherwise.
+    #[test]
+    fn a_conversation_is_decided_alike_whatever_came_before_it(
+        turns in prop::collection::vec(any_turn(), 4..8),
+        orders in prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 1..8), 3),
+    ) {
+        let orders: Vec<Vec<Said>> = orders
+            .iter()
+            .map(|order| order.iter().map(|at| at.get(&turns).clone()).collect())
+            .collect();
+        let orders = orders.iter().chain([&turns]);
+        let requests: Vec<HttpMessage> = orders
+            .flat_map(|turns| FORMATS.iter().map(|format| request(format, turns)))
+            .collect();
+        let alone: Vec<_> = requests
+            .iter()
+            .map(|request| outcome_alone(POLICY, request))
+            .collect();
+        let known = guard(POLICY);
+        for _ in 0..4 {
+            for (request, alone) in requests.iter().zip(&alone) {
+                prop_assert_eq!(&outcome(&known, request), alone);
+            }
+        }
+    }
+}
