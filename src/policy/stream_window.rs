@@ -2,7 +2,7 @@
 //! held back. Whole texts and texts in pieces have the same findings.
 
 use super::cross_text::SHORTEST_WITHOUT_SPACE;
-use super::text_scan::{KeptScan, KeptScans, MatchKinds, TextScan, TextSpans};
+use super::text_scan::{CrossTextMatch, KeptScan, KeptScans, MatchKinds, TextScan, TextSpans};
 use crate::detect::normalise::stable_len;
 use crate::detect::scan::{LOOK_BEHIND, Tables};
 use crate::detect::{Ending, Finding, Input};
@@ -185,6 +185,9 @@ impl HoldbackBuffer {
             detectors.follow(&mut self.tables, &self.text, start, safe);
         }
         found.keep(start..safe, self.left, self.joins, self.other);
+        if wants.detectors && self.is_behind() {
+            self.leave_to_text(policy, start, scratch, &mut found.scan);
+        }
         let part = self.text.get(start..safe).unwrap_or_default();
         let is_of_interest = !found.scan.is_blank() || watch.stands_in(part);
         let settled = is_of_interest.then(|| Settled {
@@ -207,6 +210,39 @@ impl HoldbackBuffer {
         };
         self.forget();
         settled
+    }
+
+    /// Of what begins in the other text, what the text holds alone, too, is told there: it goes on here without being told.
+    fn leave_to_text(
+        &self,
+        policy: &Policy,
+        start: usize,
+        scratch: &mut ScanScratch,
+        scan: &mut TextScan,
+    ) {
+        let TextScan {
+            findings, splits, ..
+        } = scan;
+        if findings.is_empty() {
+            return;
+        }
+        let text = self.text.get(self.other..).unwrap_or_default();
+        let mut alone = Vec::new();
+        let detectors = &policy.matcher.detectors;
+        detectors.scan(&Input::whole(text), &mut scratch.detectors, &mut alone);
+        findings.retain(|found| {
+            let end = found.end.saturating_add(start);
+            let is_alone = alone.iter().any(|known| {
+                known.detector == found.detector && known.start.saturating_add(self.other) < end
+            });
+            splits.extend(is_alone.then_some(CrossTextMatch {
+                text: 0,
+                literal: None,
+                finding: *found,
+                is_first: false,
+            }));
+            !is_alone
+        });
     }
 
     /// How much is held back, in bytes.

@@ -193,6 +193,16 @@ fn what_clients_take_for_one_text_is_searched_as_one() {
     let (texts, findings) = told(1, &next);
     assert_eq!(texts.concat(), "write to [EMAIL]pany news");
     assert_eq!(findings, json!({"email": 1}));
+    // A finding whose end is one by itself is told of the text that holds it.
+    for (first, second, kind) in [
+        ("write to ann.", "lee@contoso.com now", "email"),
+        ("from 1", "92.168.10.20 now", "ip_address"),
+    ] {
+        let (texts, findings) = told(1, &[of(0, first), of(1, second)]);
+        let label = kind.to_uppercase();
+        assert_eq!(texts.concat(), format!("{first}[{label}] now"));
+        assert_eq!(findings, json!({kind: 1}));
+    }
     // A call stands between texts.
     let (texts, _) = told(1, &[of(0, "pay 4111 1111 "), call, of(1, "1111 1111 now")]);
     assert_eq!(texts.concat(), "pay 4111 1111 1111 1111 now");
@@ -290,6 +300,39 @@ fn a_character_that_is_cut_in_two_halves_hides_nothing() {
     for answer in [emoji, call] {
         let seen = ask(&guard, answer.as_bytes(), &[]);
         assert_eq!(String::from_utf8(seen.client.body()).unwrap(), answer);
+    }
+}
+
+#[test]
+fn beside_a_character_that_is_cut_in_two_everything_is_found() {
+    let of = |part: &str| {
+        format!(
+            r#"data: {{"choices":[{{"index":0,"delta":{{"content":"{part}"}},"finish_reason":null}}]}}{}"#,
+            "\n\n"
+        )
+    };
+    let ends = format!("data: {}\n\ndata: [DONE]\n\n", end("stop"));
+    let label = "[CREDIT_CARD]";
+    let card = "4111 1111 1111 1111";
+    for parts in [
+        [r"pay C\ud83d", r"\ude00 ok", ""],
+        [r"pay C \uD83D", r"\uDE00 ok", ""],
+        [r"pay C \ud83d", "", r"\ude00 ok"],
+        [r"pay \ud83d", r"\ude00C ok", ""],
+        [r"\ud83d", r"\ude00 C \ud83d", r"\ude00"],
+        [r"C\ud83d", r"\ude00C\ud83d\udc68\u200d\ud83d", r"\udc69 ok"],
+        [r"C \ud83d", "and no second half", ""],
+    ] {
+        let with = |value: &str| parts.map(|part| of(&part.replace('C', value))).concat() + &ends;
+        let sent = with(card);
+        let every: Vec<usize> = (0..sent.len()).collect();
+        for cuts in [&[][..], &every] {
+            let seen = ask(&guard(LOOKS), sent.as_bytes(), cuts);
+            let client = String::from_utf8(seen.client.body()).unwrap();
+            assert_eq!(client, with(label));
+        }
+        let seen = ask(&guard(LOOKS), with("forbidden word").as_bytes(), &[]);
+        assert_eq!(record(&seen)["decision"], "deny");
     }
 }
 
