@@ -55,6 +55,19 @@ impl TextKey {
             item,
         }
     }
+
+    /// Returns the key of what goes across to a text from the end of the one before.
+    pub fn across(self) -> TextKey {
+        TextKey {
+            item: ACROSS,
+            ..self
+        }
+    }
+
+    /// Returns whether this is the key of what goes across.
+    pub fn is_across(self) -> bool {
+        self.item == ACROSS
+    }
 }
 
 impl CallKey {
@@ -91,6 +104,9 @@ pub enum Delta {
 
 /// Number of the text that the tokens of a choice are together, beside its other texts.
 pub const TOKENS: u32 = u32::MAX;
+
+/// Number of the text that goes across from the end of one to the beginning of the next.
+const ACROSS: u32 = u32::MAX - 1;
 
 /// Piece of a text in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -360,6 +376,11 @@ impl TextChanges {
             with,
             start,
         });
+    }
+
+    /// Forgets the changes, for a text that takes the place of another one.
+    pub fn clear(&mut self) {
+        self.list.clear();
     }
 
     /// Returns the changes in these bytes, without those that only touch them from outside.

@@ -152,19 +152,23 @@ impl Flow {
         piece: TextDelta,
         new: &str,
     ) -> Result<(), StreamEnd> {
-        let channel = across(piece.channel);
+        let channel = piece.channel.across();
         let before = stream.said.replace(piece.channel);
         let is_new = |before: &TextKey| {
             *before != piece.channel || !stream.texts.contains_key(&piece.channel)
         };
         if let Some(before) = before.filter(is_new) {
-            self.end_text(stream, across(before))?;
+            self.end_text(stream, before.across())?;
             let is_joined =
                 before.choice == channel.choice || !self.request_context.asks_for_several;
             if is_joined && !stream.said_end.is_empty() {
                 let joined = TextDelta::joined(channel, piece.place, Class::Text);
                 let mut text = self.begin_text(stream, &joined)?;
                 text.at = stream.reader.text_at(&piece.channel);
+                // Those of what went across before.
+                if let Some(changes) = stream.changes.get_mut(&channel) {
+                    changes.clear();
+                }
                 text.left = stream.said_end.len();
                 let guard = &self.guard;
                 let scratch = &mut guard.scratch.borrow_mut();
@@ -363,7 +367,7 @@ impl Flow {
         let left = left.saturating_sub(start);
         let known = stream.changes.entry(channel).or_default();
         stream.is_changed = true;
-        let is_across = channel.item == ACROSS;
+        let is_across = channel.is_across();
         stream.has_edited_across |= is_across;
         for (range, with) in changes {
             if range.end <= left {
@@ -455,7 +459,7 @@ impl Flow {
             text.event.is_duplicate = true;
         }
         if stream.said == Some(channel) {
-            self.rest_text(stream, across(channel))?;
+            self.rest_text(stream, channel.across())?;
         }
         Ok(())
     }
@@ -491,11 +495,14 @@ impl Stream {
                 if let Some(text) = value.and_then(|value| value.text()) {
                     self.keep_end(&text);
                     let (choice, part) = (event.choice, event.part);
-                    self.said = Some(across(TextKey {
-                        choice,
-                        part,
-                        item: 0,
-                    }));
+                    self.said = Some(
+                        TextKey {
+                            choice,
+                            part,
+                            item: 0,
+                        }
+                        .across(),
+                    );
                 }
             }
         }
@@ -504,17 +511,6 @@ impl Stream {
 
 /// Work steps for reading two halves as one character.
 const PAIR: usize = 32;
-
-/// Number of the text that goes across from the end of one to the beginning of the next.
-const ACROSS: u32 = u32::MAX - 1;
-
-/// Returns the key of what goes across to a text.
-fn across(text: TextKey) -> TextKey {
-    TextKey {
-        item: ACROSS,
-        ..text
-    }
-}
 
 /// Whether clients show a text as what is said.
 fn is_said(piece: &TextDelta) -> bool {

@@ -214,6 +214,107 @@ mod v2 {
         assert_eq!(record(&seen)["rules"][0]["at"], "#content/0");
     }
 
+    fn cites(index: u32, citation: Value) -> [Value; 2] {
+        let mut cited = json!({"sources": []});
+        let members = citation.as_object().unwrap().clone();
+        cited.as_object_mut().unwrap().extend(members);
+        [
+            of("citation-start", index, json!({"citations": cited})),
+            json!({"type": "citation-end", "index": index}),
+        ]
+    }
+
+    #[test]
+    fn a_citation_moves_with_the_text_that_it_points_into() {
+        let plan = |part: &str| of("tool-plan-delta", 0, json!({"tool_plan": part}));
+        let thought = |part: &str| {
+            let mut thought = content(0, &[]);
+            thought[0] = of("content-start", 0, json!({"content": {"type": "thinking"}}));
+            let delta = json!({"content": {"thinking": part}});
+            thought.insert(1, of("content-delta", 0, delta));
+            thought
+        };
+        let (mail, words) = ("bob@example.com sent it", json!([16, 20, "sent"]));
+        let cite = |index: u32, kind: &str, at: Option<u32>, words: &Value| {
+            let mut citation = json!({"start": words[0], "end": words[1], "text": words[2]});
+            if !kind.is_empty() {
+                citation["type"] = json!(kind);
+            }
+            if let Some(at) = at {
+                citation["content_index"] = json!(at);
+            }
+            cites(index, citation).to_vec()
+        };
+        let (same, moved) = ((16, 20), (8, 12));
+        let plain = "one two three four five";
+        let plan_only = vec![plan(mail)];
+        for (parts, kind, at, expected) in [
+            (
+                [plan_only.clone(), content(0, &[plain])],
+                "PLAN",
+                None,
+                moved,
+            ),
+            (
+                [plan_only, content(0, &[plain])],
+                "TEXT_CONTENT",
+                Some(0),
+                same,
+            ),
+            ([vec![plan(plain)], content(0, &[mail])], "PLAN", None, same),
+            ([vec![plan(plain)], content(0, &[mail])], "", None, moved),
+            (
+                [thought(mail), content(1, &[plain])],
+                "THINKING_CONTENT",
+                Some(0),
+                moved,
+            ),
+            ([thought(mail), content(1, &[plain])], "", Some(0), moved),
+            ([thought(mail), content(1, &[plain])], "", Some(1), same),
+            (
+                [thought(plain), content(1, &[mail])],
+                "THINKING_CONTENT",
+                Some(0),
+                same,
+            ),
+            (
+                [thought(plain), content(1, &[mail])],
+                "TEXT_CONTENT",
+                Some(1),
+                moved,
+            ),
+        ] {
+            let [first, second] = parts;
+            let events = whole(&[first, second, cite(0, kind, at, &words)], "COMPLETE");
+            let seen = ask(&guard(LOOKS), &sse(&events));
+            let told = answer_of(&super::v2::events(&seen)).citations;
+            assert_eq!(told, [expected], "{kind} {at:?} {events:?}");
+        }
+    }
+
+    #[test]
+    fn what_goes_across_to_one_content_changes_no_other() {
+        // Longer than what is looked at of the end of a text.
+        let long = "All is well here. ".repeat(40);
+        let parts = [
+            format!("{long}pay 4111 1111 "),
+            format!("1111 1111 now. {long}"),
+            "Nothing of this is changed.".to_owned(),
+        ];
+        let mut events: Vec<Vec<Value>> = Vec::new();
+        for (at, part) in (0..).zip(&parts) {
+            events.push(content(at, &[part]));
+        }
+        events.push(cites(0, json!({"start": 10, "end": 13, "content_index": 1})).to_vec());
+        let seen = ask(&guard(LOOKS), &sse(&whole(&events, "COMPLETE")));
+        let answer = answer_of(&super::v2::events(&seen));
+        let [first, second, third] = parts;
+        let second = second.strip_prefix("1111 1111").unwrap();
+        assert_eq!(answer.contents, [&first, second, &third]);
+        // How far the text of the citation moved is not known.
+        assert_eq!(answer.citations, []);
+    }
+
     #[test]
     fn a_text_that_goes_on_after_its_end_is_searched_with_what_it_was() {
         let mut text = content(0, &["the forbid"]);

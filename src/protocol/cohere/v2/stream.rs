@@ -208,16 +208,23 @@ impl V2Stream {
     /// Returns the changes in the text of a citation.
     fn cited<'c>(&self, citation: Value<'_>, changes: &'c ChangesByText) -> Cited<'c> {
         let named = number(citation, "content_index");
-        let number = match (named, self.texts.as_slice()) {
-            (Some(number), _) => number,
-            (None, [only]) => *only,
+        let is_in = |kind: &str| citation.get("type").is_some_and(|it| it.is_text(kind));
+        let key = match (named, self.texts.as_slice()) {
+            _ if is_in("PLAN") => TextKey::block(PLAN, Part::Reasoning),
+            (Some(number), texts) if is_in("THINKING_CONTENT") || !texts.contains(&number) => {
+                TextKey::block(number, Part::Reasoning)
+            }
+            (Some(number), _) => TextKey::block(number, Part::Text),
+            (None, [only]) => TextKey::block(*only, Part::Text),
             // It is unknown which of several texts it points into.
             (None, _) if changes.is_empty() => return Cited::Unchanged,
             _ => return Cited::Unclear,
         };
-        changes
-            .get(&TextKey::block(number, Part::Text))
-            .map_or(Cited::Unchanged, Cited::Changed)
+        // Where the beginning of a text went with the end of the one before, its changes don't tell how much.
+        if changes.contains_key(&key.across()) {
+            return Cited::Unclear;
+        }
+        changes.get(&key).map_or(Cited::Unchanged, Cited::Changed)
     }
 
     /// Moves a citation with its text; `false` if it repeats a changed part.
