@@ -57,8 +57,14 @@ impl Flow {
         let is_wanted = wants.detectors || wants.literals;
         if is_wanted && is_said(&piece) && !new.is_empty() && stream.reader.shows_texts_as_one() {
             self.take_across(stream, number, piece, new)?;
-        } else if piece.repeats > 0 && stream.has_edited_across {
-            return Err(self.stop_uneditable(None));
+        } else if piece.repeats > 0 {
+            if new.is_empty() {
+                // The whole text is here: what goes across to it is decided before its copy is.
+                self.rest_text(stream, channel.across())?;
+            }
+            if stream.has_edited_across {
+                return Err(self.stop_uneditable(None));
+            }
         }
         let known = stream.texts.get_mut(&channel);
         if known.as_ref().is_none_or(|known| known.has_ended) && new.is_empty() {

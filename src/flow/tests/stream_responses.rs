@@ -1155,6 +1155,27 @@ mod faults {
     }
 }
 
+#[test]
+fn a_copy_repeats_nothing_of_what_goes_across_to_its_text() {
+    // Only the end of the text shows that the address is complete.
+    for second in [
+        "example.com ",
+        "example.com",
+        "example.com is it, and more of that text",
+    ] {
+        let texts = ["anna@", second];
+        let parts = [said(0, &texts[..1]), said(1, &texts[1..])];
+        let seen = ask(
+            &guard(LOOKS),
+            &sse(&whole(&parts, &texts.map(message))),
+            &[],
+        );
+        assert_eq!(record(&seen)["code"], "AG3005", "{second}");
+        let left = String::from_utf8(seen.client.body()).unwrap();
+        assert!(!left.contains("example.com"), "{left}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -1189,7 +1210,11 @@ proptest! {
         );
         let answer = answer_of(&frames(&at_once));
         let is_denied = answer.last["output"][0]["id"] == "msg_agentguard_r-1";
-        prop_assert!(answer.error.is_none());
+        if answer.error.is_some() {
+            // What goes across to a text would stay in its copies.
+            prop_assert_eq!(&record(&at_once)["code"], "AG3005");
+            return Ok(());
+        }
         for (text, original) in answer.texts().iter().zip(&original) {
             let Some(original) = original.as_ref().filter(|_| !is_denied) else { continue };
             let whole = json!({
