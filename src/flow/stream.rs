@@ -36,7 +36,7 @@ use queue::{Queue, QueuedFrame};
 use stall::{Interruption, Stall};
 use std::rc::Rc;
 use text::StreamedText;
-use texts::part_of_text;
+use texts::{Said, part_of_text};
 #[cfg(not(target_arch = "wasm32"))]
 pub use transcript::{Transcript, TranscriptPart, transcript};
 
@@ -72,9 +72,8 @@ pub(super) struct Stream {
     /// Ordering groups of the previous frame.
     lanes: OrderingGroups,
     texts: SortedMap<TextKey, StreamedText>,
-    /// The text that was continued last, and the end of what was said since the last call.
-    said: Option<TextKey>,
-    said_end: String,
+    /// What was said and thought since the last call.
+    said: [Said; 2],
     /// First halves of characters at the ends of pieces.
     halves: Vec<u16>,
     /// Whether something was replaced that goes across from one text to the next: copies of the texts have it, too.
@@ -146,8 +145,7 @@ impl Stream {
             has_begun: false,
             lanes: OrderingGroups::default(),
             texts: SortedMap::new(),
-            said: None,
-            said_end: String::new(),
+            said: Default::default(),
             halves: Vec::new(),
             has_edited_across: false,
             calls: SortedMap::new(),

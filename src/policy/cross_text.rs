@@ -28,6 +28,15 @@ pub(crate) const SHORTEST_WITHOUT_SPACE: usize = 8;
 /// Detector of a finding that no detector made.
 const NO_DETECTOR: u16 = u16::MAX;
 
+/// Whether clients join texts of a class and a part: what is said, and what is thought, which its provider may have signed.
+pub(crate) fn is_joined(class: Class, part: Part) -> bool {
+    match part {
+        Part::Text => class == Class::Text,
+        Part::Reasoning => matches!(class, Class::Text | Class::Sealed),
+        _ => false,
+    }
+}
+
 /// A stretch of the joined text: which text it is from, and where it begins there.
 struct JoinedSegment {
     joined: Range<usize>,
@@ -44,6 +53,22 @@ pub(crate) fn find(
     scratch: &mut ScanScratch,
 ) -> Vec<CrossTextMatch> {
     let mut found = Vec::new();
+    for part in [Part::Text, Part::Reasoning] {
+        find_in(part, reading, json, matcher, wants, scratch, &mut found);
+    }
+    found
+}
+
+/// The same in texts of one part.
+fn find_in(
+    part: Part,
+    reading: &Reading,
+    json: &JsonBody<'_>,
+    matcher: &Matcher,
+    wants: MatchKinds,
+    scratch: &mut ScanScratch,
+    found: &mut Vec<CrossTextMatch>,
+) {
     let mut run: Vec<u32> = Vec::new();
     let mut last: Option<&Event> = None;
     for event in &reading.events {
@@ -52,31 +77,31 @@ pub(crate) fn find(
         let is_between = event.direction == Direction::Response
             && matches!(event.kind, Kind::ToolCall | Kind::ToolResult);
         // What stands beside a text doesn't stand between it and the next, nor does a thought, which many clients don't show.
-        let is_beside = match event.direction {
-            Direction::Response => matches!(event.part, Part::Other | Part::Reasoning),
-            Direction::Request => event.part == Part::Other,
+        let is_beside = match (event.direction, part) {
+            (_, Part::Reasoning) => event.part != part || event.direction == Direction::Request,
+            (Direction::Response, _) => matches!(event.part, Part::Other | Part::Reasoning),
+            (Direction::Request, _) => event.part == Part::Other,
         };
         if !is_between && (!is_said || is_beside) {
             continue;
         }
         if last.is_none_or(|last| !goes_on(last, event)) {
-            join(&run, reading, json, matcher, wants, scratch, &mut found);
+            join(&run, reading, json, matcher, wants, scratch, found);
             run.clear();
         }
         last = Some(event);
-        let joins = is_said && event.part == Part::Text;
+        let joins = is_said && event.part == part;
         for number in event.texts.clone().filter(|_| joins) {
             // What goes by a name stands alone: nobody joins the values of a tool's result.
             let is_text = reading.texts.get(index(number)).is_some_and(|text| {
-                text.class == Class::Text && text.form == Form::String && text.key().is_none()
+                is_joined(text.class, part) && text.form == Form::String && text.key().is_none()
             });
             if is_text && run.last() != Some(&number) {
                 run.push(number);
             }
         }
     }
-    join(&run, reading, json, matcher, wants, scratch, &mut found);
-    found
+    join(&run, reading, json, matcher, wants, scratch, found);
 }
 
 fn goes_on(last: &Event, next: &Event) -> bool {

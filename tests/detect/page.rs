@@ -76,9 +76,9 @@ its `reach` (4,096 where neither that nor the pattern sets an end) is a finding 
 all that follows in this text belongs to it.
 
 **Split texts.** What a reader joins is seen as one: the parts of a message, messages of one author in a row, texts of an answer between
-two calls or thoughts. Their ends (512 bytes of each) are looked at together, as they follow one another and with a space between
-them. So are the texts of `contains` rules; those shorter than 8 bytes only with a space, and patterns not. In a stream, the parts of an
-OpenAI response are not joined: the first has left before the next begins.
+two calls, and its thoughts. Their ends (512 bytes of each) are looked at together, as they follow one another and with a space between
+them. So are the texts of `contains` rules; those shorter than 8 bytes only with a space, and patterns not. In a stream, the first
+has left before the next begins: what goes on there is removed, or the stream is denied.
 
 **Bounds.** Work is linear in the text, and counted: a text that costs many times as much as others of its length is refused
 (AG2015, see [what inspecting may cost](policy.md#what-inspecting-may-cost)). In one exchange detectors look at `inspect.max_text` (4 MiB) of text at most; an

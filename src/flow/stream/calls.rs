@@ -35,7 +35,7 @@ impl Flow {
             return;
         }
         // What is said on both sides of a call isn't joined.
-        stream.said_end.clear();
+        stream.part_said();
         let call = stream.calls.entry(key).or_default();
         let held = stream.queue.get(number);
         let Some(json) = held.and_then(|held| held.json.as_ref()) else {

@@ -14,7 +14,9 @@ use crate::flow::evaluate::{AssembledPart, HalfDecision, may_hold_calls};
 use crate::flow::request::empty_body;
 use crate::flow::restore_pseudonyms::composed;
 use crate::policy::scan::each_view;
-use crate::policy::{EvaluationPhase, HoldbackBuffer, JOINED_END as END, ReleaseMode, Scans};
+use crate::policy::{
+    EvaluationPhase, HoldbackBuffer, JOINED_END as END, ReleaseMode, Scans, is_joined,
+};
 use crate::protocol::stream::{HeldFrames, TextDelta, TextKey};
 use crate::redact::{self, replaced};
 use crate::wire::json::{JsonBody, Limits, NodeId, quote};
@@ -159,30 +161,39 @@ impl Flow {
         new: &str,
     ) -> Result<(), StreamEnd> {
         let channel = piece.channel.across();
-        let before = stream.said.replace(piece.channel);
+        let Some(said) = stream.said_in(channel.part) else {
+            return Ok(());
+        };
+        let before = said.text.replace(piece.channel);
+        let said_end = said.end.clone();
         let is_new = |before: &TextKey| {
-            *before != piece.channel || !stream.texts.contains_key(&piece.channel)
+            let known = stream.texts.get(before);
+            match *before == piece.channel {
+                true => known.is_none(),
+                // Servers repeat thoughts under a second name, delta by delta.
+                false => channel.part == Part::Text || known.is_none_or(|text| text.has_ended),
+            }
         };
         if let Some(before) = before.filter(is_new) {
             self.end_text(stream, before.across())?;
             let is_joined =
                 before.choice == channel.choice || !self.request_context.asks_for_several;
-            if is_joined && !stream.said_end.is_empty() {
-                let joined = TextDelta::joined(channel, piece.place, Class::Text);
+            if is_joined && !said_end.is_empty() {
+                let joined = TextDelta::joined(channel, piece.place, piece.class);
                 let mut text = self.begin_text(stream, &joined)?;
                 text.at = stream.reader.text_at(&piece.channel);
                 // Those of what went across before.
                 if let Some(changes) = stream.changes.get_mut(&channel) {
                     changes.clear();
                 }
-                text.left = stream.said_end.len();
+                text.left = said_end.len();
                 let guard = &self.guard;
                 let scratch = &mut guard.scratch.borrow_mut();
-                text.window = HoldbackBuffer::behind(&stream.said_end, &guard.policy, scratch);
+                text.window = HoldbackBuffer::behind(&said_end, &guard.policy, scratch);
                 stream.texts.insert(channel, text);
             }
         }
-        stream.keep_end(new);
+        stream.keep_end(channel.part, new);
         let Some(text) = stream.texts.get_mut(&channel) else {
             return Ok(());
         };
@@ -464,7 +475,10 @@ impl Flow {
             text.has_ended = true;
             text.event.is_duplicate = true;
         }
-        if stream.said == Some(channel) {
+        if stream
+            .said_in(channel.part)
+            .is_some_and(|said| said.text == Some(channel))
+        {
             self.rest_text(stream, channel.across())?;
         }
         Ok(())
@@ -472,55 +486,75 @@ impl Flow {
 }
 
 impl Stream {
-    /// Keeps the end of what was said.
-    fn keep_end(&mut self, new: &str) {
-        let from = new.ceil_char_boundary(new.len().saturating_sub(END));
-        let new = new.get(from..).unwrap_or_default();
-        self.said_end.push_str(new);
-        let surplus = self.said_end.len().saturating_sub(END);
-        if surplus > 0 {
-            let surplus = self.said_end.ceil_char_boundary(surplus);
-            self.said_end.drain(..surplus);
+    /// What was said so far in texts of a part that clients join.
+    fn said_in(&mut self, part: Part) -> Option<&mut Said> {
+        let [said, thought] = &mut self.said;
+        match part {
+            Part::Text => Some(said),
+            Part::Reasoning => Some(thought),
+            _ => None,
         }
+    }
+
+    /// Notes a call: what is said on both sides of it isn't joined.
+    pub(super) fn part_said(&mut self) {
+        for said in &mut self.said {
+            said.end.clear();
+        }
+    }
+
+    /// Keeps the end of what was said.
+    fn keep_end(&mut self, part: Part, new: &str) {
+        let Some(Said { end, .. }) = self.said_in(part) else {
+            return;
+        };
+        let from = new.ceil_char_boundary(new.len().saturating_sub(END));
+        end.push_str(new.get(from..).unwrap_or_default());
+        let surplus = end.len().saturating_sub(END);
+        end.drain(..end.ceil_char_boundary(surplus));
     }
 
     /// Notes what the events of a frame say as a whole, which clients may continue.
     pub(super) fn note_said(&mut self, json: &JsonBody<'_>, reading: &Reading) {
         for event in &reading.events {
             if matches!(event.kind, Kind::ToolCall | Kind::ToolResult) {
-                // What is said on both sides of a call isn't joined.
-                self.said_end.clear();
+                self.part_said();
             }
-            if event.kind != Kind::Response || event.part != Part::Text || event.is_duplicate {
+            if event.kind != Kind::Response || event.is_duplicate {
                 continue;
             }
             for text in event.texts.clone() {
                 let text = reading.texts.get(index(text));
-                let text = text.filter(|text| text.class == Class::Text);
+                let text = text.filter(|text| is_joined(text.class, event.part));
                 let value = text.and_then(|text| json.value(text.place));
                 if let Some(text) = value.and_then(|value| value.text()) {
-                    self.keep_end(&text);
                     let (choice, part) = (event.choice, event.part);
-                    self.said = Some(
-                        TextKey {
-                            choice,
-                            part,
-                            item: 0,
-                        }
-                        .across(),
-                    );
+                    self.keep_end(part, &text);
+                    if let Some(said) = self.said_in(part) {
+                        let item = 0;
+                        said.text = Some(TextKey { choice, part, item }.across());
+                    }
                 }
             }
         }
     }
 }
 
+/// What was said so far in texts that clients join.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// The text that was continued last.
+    text: Option<TextKey>,
+    /// The end of what was said since the last call.
+    end: String,
+}
+
 /// Work steps for reading two halves as one character.
 const PAIR: usize = 32;
 
-/// Whether clients show a text as what is said.
+/// Whether clients join a text with the next one.
 fn is_said(piece: &TextDelta) -> bool {
-    piece.class == Class::Text && piece.channel.part == Part::Text && !piece.is_duplicate
+    is_joined(piece.class, piece.channel.part) && !piece.is_duplicate
 }
 
 /// A part of a text that is about to be evaluated.

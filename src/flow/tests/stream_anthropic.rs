@@ -245,6 +245,37 @@ fn what_is_signed_is_refused_where_it_would_have_to_be_edited() {
 }
 
 #[test]
+fn thoughts_of_several_blocks_are_searched_as_one() {
+    let guard = guard(LOOKS);
+    for (first, second, code) in [
+        ("the card 4111 1111 ", "1111 1111 is it", "AG3005"),
+        ("the forbid", "den word", "AG3001"),
+    ] {
+        for between in [None, Some("I see. ")] {
+            let mut parts = vec![thinking(0, &[first])];
+            parts.extend(between.map(|said| text(1, &[said])));
+            parts.push(thinking(u32::try_from(parts.len()).unwrap(), &[second]));
+            parts.push(ended("end_turn"));
+            let seen = ask(&guard, &message(&parts), &[]);
+            assert_eq!(record(&seen)["code"], code);
+            let left = String::from_utf8(seen.client.body()).unwrap();
+            assert!(left.contains(first) && !left.contains(second), "{left}");
+            let mut content =
+                vec![json!({"type": "thinking", "thinking": first, "signature": "c2ln"})];
+            content.extend(between.map(|said| json!({"type": "text", "text": said})));
+            content.push(json!({"type": "thinking", "thinking": second, "signature": "c2ln"}));
+            let whole = json!({
+                "id": "m", "type": "message", "role": "assistant", "model": "m", "content": content,
+                "stop_reason": "end_turn", "usage": {"input_tokens": 1, "output_tokens": 1},
+            });
+            let headers = [(":status", "200"), ("content-type", "application/json")];
+            let whole = HttpMessage::new(&headers, whole.to_string().as_bytes());
+            assert_eq!(record(&exchange(&guard, &request(), whole))["code"], code);
+        }
+    }
+}
+
+#[test]
 fn a_denied_text_ends_the_stream_as_a_refusal() {
     let filler =
         "a b c d e f g h i j k l m n o p q r s t u v w x y z and so on it goes for a while. ";

@@ -102,6 +102,37 @@ fn said(frames: &[Value], candidate: u64) -> String {
 }
 
 #[test]
+fn thoughts_on_both_sides_of_what_is_said_are_searched_as_one() {
+    let thinks = |part: &str| json!({"text": part, "thought": true});
+    let parts = [
+        thinks("they pay 4111 1111 "),
+        json!({"text": "Well, "}),
+        thinks("1111 1111 then"),
+        json!({"text": "done"}),
+    ];
+    let guard = guard(LOOKS);
+    let each = parts.clone().map(|part| frame(&[part]));
+    let at_once = ask(&guard, &each, &[]);
+    let every: Vec<usize> = (0..sse(&each).len()).collect();
+    let in_pieces = ask(&guard, &each, &every);
+    assert_eq!(at_once.client.body(), in_pieces.client.body());
+    // What has left stays.
+    let texts = said(&frames_of(&at_once), 0);
+    assert_eq!(texts, "they pay 4111 1111 Well,  thendone");
+    let found = record(&at_once);
+    assert_eq!(found["findings"], json!({"credit_card": 1}));
+    assert_eq!(found["rules"][0]["at"], "#candidate/0/reasoning");
+    // A whole response is searched in the same way.
+    let headers = [(":status", "200"), ("content-type", "application/json")];
+    let whole = HttpMessage::new(&headers, frame(&parts).to_string().as_bytes());
+    let path = AS_ARRAY.replace("streamGenerateContent", "generateContent");
+    let seen = exchange(&guard, &request(&path), whole);
+    let texts = said(&[client_json(&seen)], 0);
+    assert_eq!(texts, "they pay [CREDIT_CARD]Well,  thendone");
+    assert_eq!(record(&seen)["findings"], json!({"credit_card": 1}));
+}
+
+#[test]
 fn a_card_number_over_many_frames_is_replaced_once() {
     let frames = [
         text("pay 41"),
