@@ -209,6 +209,105 @@ fn what_clients_take_for_one_text_is_searched_as_one() {
 }
 
 #[test]
+fn a_message_in_the_place_of_a_delta_goes_on_over_chunks() {
+    let of = |members: Value| {
+        let mut chunk = chunk(0, json!({}), Value::Null);
+        let choice = chunk["choices"][0].as_object_mut().unwrap();
+        choice.remove("delta");
+        choice.extend(members.as_object().unwrap().clone());
+        chunk
+    };
+    let say = |name: &str, part: &str| match name {
+        "parts" => json!({"content": [{"type": "text", "text": part}]}),
+        name => json!({name: part}),
+    };
+    for (name, code) in [
+        ("content", Value::Null),
+        ("parts", Value::Null),
+        ("reasoning", Value::Null),
+        ("novel", json!("AG3005")),
+    ] {
+        for holder in ["message", "delta"] {
+            let parts = ["pay 4111 11", "11 1111 ", "1111 now"];
+            let said = parts.map(|part| of(json!({holder: say(name, part)})));
+            let seen = ask(&guard(LOOKS), &sse(&said), &[]);
+            assert_eq!(record(&seen)["code"], code, "{holder} {name}");
+            assert_eq!(record(&seen)["findings"], json!({"credit_card": 1}));
+            let client = String::from_utf8(seen.client.body()).unwrap();
+            assert!(!client.contains("11 1111"), "{client}");
+        }
+    }
+    // `text` belongs to completions; it goes on beside a delta, too.
+    for holder in [json!({}), json!({"delta": {"content": "a"}})] {
+        let said = ["pay 4111 11", "11 1111 ", "1111 now"].map(|part| {
+            let mut members = holder.clone();
+            members["text"] = json!(part);
+            of(members)
+        });
+        let seen = ask(&guard(LOOKS), &sse(&said), &[]);
+        let texts = frames(&seen).into_iter();
+        let texts = texts.filter_map(|frame| {
+            let text = frame["choices"][0]["text"].as_str();
+            text.map(str::to_owned)
+        });
+        assert_eq!(texts.collect::<String>(), "pay [CREDIT_CARD] now");
+    }
+}
+
+#[test]
+fn strings_at_one_unknown_place_are_one_text() {
+    let function = |part: &str| json!({"arguments": "", "novel": part});
+    for made in [
+        |part: &str| json!({"novel": part}),
+        |part: &str| json!({"novel": {"inside": part}}),
+        |part: &str| json!({"novel": [{"index": 1, "inside": part}]}),
+        |part: &str| json!({"audio": {"novel": part}}),
+        |part: &str| json!({"tool_calls": [{"index": 0, "id": "a", "novel": part, "function": {"name": "find"}}]}),
+    ] {
+        let seen = ask(
+            &guard(LOOKS),
+            &sse(&["4111 1111 ", "1111 1111"].map(|part| chunk(0, made(part), Value::Null))),
+            &[],
+        );
+        assert_eq!(record(&seen)["code"], "AG3005", "{}", made(""));
+        let left = String::from_utf8(seen.client.body()).unwrap();
+        assert!(!left.contains("1111 1111"), "{left}");
+    }
+    // A string goes by its name, too.
+    let named = chunk(
+        0,
+        json!({"novel": {"password": "Tr0ub4dor&3x"}}),
+        Value::Null,
+    );
+    let seen = ask(&guard(LOOKS), &sse(&[named]), &[]);
+    assert_eq!(record(&seen)["findings"], json!({"password": 1}));
+    let calls = |index: u32, part: &str| {
+        let call = json!({"index": index, "function": function(part)});
+        chunk(0, json!({"tool_calls": [call]}), Value::Null)
+    };
+    // Those of two calls are two texts, and a list of texts only grows.
+    let lists =
+        ["4111 1111 ", "1111 1111"].map(|part| chunk(0, json!({"novel": [part]}), Value::Null));
+    let calls = [
+        call(0, "a", "find", "{}"),
+        call(1, "b", "find", "{}"),
+        calls(0, "4111 1111 "),
+        calls(1, "1111 1111"),
+        end("tool_calls"),
+    ];
+    for body in [sse(&lists), sse(&calls)] {
+        assert_eq!(ask(&guard(LOOKS), &body, &[]).client.body(), body);
+    }
+    // Beyond a number of places, and for long names, each string is a text of its own.
+    let many: Vec<Value> = (0..300)
+        .map(|at| chunk(0, json!({format!("novel{at}"): "well "}), Value::Null))
+        .chain([chunk(0, json!({"n".repeat(500): "well "}), Value::Null)])
+        .collect();
+    let body = sse(&many);
+    assert_eq!(ask(&guard(LOOKS), &body, &[]).client.body(), body);
+}
+
+#[test]
 fn thoughts_of_litellm_are_texts_in_pieces() {
     let thinks = |part: &str, signature: Value| {
         let block = json!({"type": "thinking", "thinking": part, "signature": signature});

@@ -226,7 +226,11 @@ impl ChatStream {
         delta: Option<Value<'_>>,
         choice: u32,
     ) {
-        let origin = Origin::answer(choice);
+        // Without `delta`, clients join what is in `message`.
+        let origin = match delta {
+            Some(_) => Origin::answer(choice),
+            None => Origin::piece_in(choice, IN_MESSAGE),
+        };
         reader.object(message, COPIED, |reader, key, value| {
             let twin = delta.and_then(|delta| delta.get(key));
             let is_string = value.kind() == json::ValueKind::String;
@@ -242,7 +246,7 @@ impl ChatStream {
                         })
                     }));
                 }
-                "content" => content(reader, value, &origin),
+                "content" => content(reader, value, &origin.member(number_of(key))),
                 "tool_calls" if twin.is_some_and(|twin| twin.raw() == value.raw()) => {
                     let mut at = 0u32;
                     reader.array(value, |reader, call| {
@@ -258,9 +262,12 @@ impl ChatStream {
                     called_function(reader, value, value, Turn::Latest, choice);
                 }
                 "function_call" => reader.claim_all(value),
-                _ => spoken(reader, key, value, &origin),
+                _ => spoken(reader, key, value, &origin.member(number_of(key))),
             }
         });
+        if delta.is_none() {
+            self.unknown.read(reader, message, &[], choice);
+        }
     }
 
     fn copied_text(

@@ -81,10 +81,12 @@ pub struct UnknownTexts {
 impl UnknownTexts {
     /// First number, above the numbers of all texts in a table.
     const FIRST: u32 = 1_000_000;
-    /// Maximum unknown members whose texts are continued.
+    /// Maximum unknown members whose texts are continued, and bytes of the place of one.
     const MAX: usize = 64;
+    const LONGEST: usize = 256;
 
-    /// Reads the strings of an object that its tables do not contain.
+    /// Reads the strings of an object that its tables do not contain, and those that nothing has read inside of its members.
+    /// Strings at the same place in several frames are one text, as OpenAI's libraries join them.
     pub(in crate::protocol) fn read(
         &mut self,
         reader: &mut Reader<'static>,
@@ -92,20 +94,66 @@ impl UnknownTexts {
         tables: &[&[Row]],
         choice: u32,
     ) {
-        reader.unknown_texts(object, &mut |name| {
+        let mut place = String::new();
+        for (key, value) in object.members() {
+            let Some(name) = key.text() else { continue };
             let mut known = tables.iter().copied().flatten();
-            if known.any(|(known, _)| *known == name) {
-                return None;
+            let is_text = value.kind() == json::ValueKind::String;
+            if !(is_text && known.any(|(known, _)| *known == name)) {
+                self.read_at(reader, value, &name, &mut place, choice);
             }
-            Some(TextKey {
-                choice,
-                part: Part::Other,
-                item: self.item(name)?,
-            })
-        });
+        }
     }
 
-    /// Returns the number of the text with this name.
+    /// Reads a value; `holder` is the place of what holds it, by this name.
+    fn read_at(
+        &mut self,
+        reader: &mut Reader<'static>,
+        value: Value<'_>,
+        name: &str,
+        holder: &mut String,
+        choice: u32,
+    ) {
+        let is_text = value.kind() == json::ValueKind::String;
+        let length = holder.len();
+        if is_text && reader.is_claimed_value(value)
+            || length.saturating_add(name.len()) >= UnknownTexts::LONGEST
+        {
+            return;
+        }
+        holder.push_str(name);
+        if is_text && let Some(item) = self.item(holder) {
+            let part = Part::Other;
+            let channel = TextKey { choice, part, item };
+            if length == 0 {
+                reader.claim(value);
+                let piece = TextDelta::new(channel, value.place(), Class::Unknown);
+                reader.piece(Delta::Text(piece));
+            } else {
+                // Its name says what it is, so that each string is evaluated by itself, too.
+                let piece = TextDelta::joined(channel, value.place(), Class::Unknown);
+                reader.piece(Delta::Text(piece));
+                reader.piece(Delta::TextRest(channel));
+            }
+        }
+        holder.push('/');
+        for (key, member) in value.members() {
+            let name = key.text().unwrap_or_default();
+            self.read_at(reader, member, &name, holder, choice);
+        }
+        for (at, element) in (0u64..).zip(value.elements()) {
+            if element.kind() == json::ValueKind::String {
+                // A list of texts grows, and none of them goes on.
+                continue;
+            }
+            let index = element.get("index").and_then(|index| index.as_u64());
+            let name = index.unwrap_or(at).to_string();
+            self.read_at(reader, element, &name, holder, choice);
+        }
+        holder.truncate(length);
+    }
+
+    /// Returns the number of the text at this place.
     fn item(&mut self, name: &str) -> Option<u32> {
         let known = self.names.iter().position(|known| **known == *name);
         let at = known.unwrap_or(self.names.len());
