@@ -105,6 +105,13 @@ impl HoldbackBuffer {
         self.other > 0
     }
 
+    /// Whether something was found in the end of the other text that is not settled there: it is what it is for who joins them,
+    /// and another thing may become of it where that text goes on.
+    pub fn is_behind_finding(&self, other: &HoldbackBuffer) -> bool {
+        let sure = self.other.saturating_sub(other.held());
+        self.alone.iter().any(|found| found.end > sure)
+    }
+
     /// Up to where the whole text is settled, in bytes.
     pub fn settled(&self) -> usize {
         self.base.saturating_add(self.settled)

@@ -187,10 +187,19 @@ impl Flow {
                     changes.clear();
                 }
                 text.left = said_end.len();
-                let guard = &self.guard;
-                let scratch = &mut guard.scratch.borrow_mut();
-                text.window = HoldbackBuffer::behind(&said_end, &guard.policy, scratch);
+                let policy = &self.guard.policy;
+                text.window = {
+                    let scratch = &mut self.guard.scratch.borrow_mut();
+                    HoldbackBuffer::behind(&said_end, policy, scratch)
+                };
+                let known = stream.texts.get(&before);
+                let is_found = known.is_some_and(|known| {
+                    !known.is_held() && text.window.is_behind_finding(&known.window)
+                });
                 stream.texts.insert(channel, text);
+                if is_found {
+                    self.rest_text(stream, before)?;
+                }
             }
         }
         stream.keep_end(channel.part, new);

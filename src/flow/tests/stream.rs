@@ -203,6 +203,11 @@ fn what_clients_take_for_one_text_is_searched_as_one() {
         assert_eq!(texts.concat(), format!("{first}[{label}] now"));
         assert_eq!(findings, json!({kind: 1}));
     }
+    // What goes on behind another text is not what follows for who joins them.
+    let card = "pay 4111 1111 1111 1111";
+    let (texts, findings) = told(1, &[of(0, card), of(1, " now"), of(0, "here")]);
+    assert_eq!(texts.concat(), "pay [CREDIT_CARD] nowhere");
+    assert_eq!(findings, json!({"credit_card": 1}));
     // A call stands between texts.
     let (texts, _) = told(1, &[of(0, "pay 4111 1111 "), call, of(1, "1111 1111 now")]);
     assert_eq!(texts.concat(), "pay 4111 1111 1111 1111 now");
@@ -237,6 +242,21 @@ fn a_message_in_the_place_of_a_delta_goes_on_over_chunks() {
             assert!(!client.contains("11 1111"), "{client}");
         }
     }
+    // Two pieces that begin alike are two pieces.
+    let said = ["4", "4 is more; pay 4111 1111 1111 1111 now"];
+    let said = said.map(|part| of(json!({"message": {"content": part}})));
+    let seen = ask(&guard(LOOKS), &sse(&said), &[]);
+    let texts = frames(&seen).into_iter();
+    let texts: Vec<String> = texts
+        .filter_map(|frame| {
+            Some(
+                frame["choices"][0]["message"]["content"]
+                    .as_str()?
+                    .to_owned(),
+            )
+        })
+        .collect();
+    assert_eq!(texts, ["4", "4 is more; pay [CREDIT_CARD] now"]);
     // `text` belongs to completions; it goes on beside a delta, too.
     for holder in [json!({}), json!({"delta": {"content": "a"}})] {
         let said = ["pay 4111 11", "11 1111 ", "1111 now"].map(|part| {

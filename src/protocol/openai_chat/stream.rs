@@ -237,11 +237,12 @@ impl ChatStream {
             match key {
                 "role" => reader.role(value, ROLES),
                 "content" | "refusal" | "reasoning_content" | "reasoning" if is_string => {
-                    let piece = self.copied_text(reader, key, value, twin, choice);
+                    let is_copy = delta.is_some();
+                    let piece = self.copied_text(reader, key, value, (is_copy, twin), choice);
                     // Mistral's models at Bedrock put all content into `message`.
                     reader.frame.pieces.extend(piece.map(|piece| {
                         Delta::Text(TextDelta {
-                            is_duplicate: delta.is_some(),
+                            is_duplicate: is_copy,
                             ..piece
                         })
                     }));
@@ -275,7 +276,7 @@ impl ChatStream {
         reader: &mut Reader<'static>,
         key: &str,
         value: Value<'_>,
-        twin: Option<Value<'_>>,
+        (is_copy, twin): (bool, Option<Value<'_>>),
         choice: u32,
     ) -> Option<TextDelta> {
         reader.claim(value);
@@ -287,7 +288,7 @@ impl ChatStream {
         let so_far = copies.entry(item).or_default();
         let goes_on = text.strip_prefix(so_far.as_str());
         let repeats = match goes_on {
-            Some(new) if new == twin || text != twin => so_far.len(),
+            Some(new) if is_copy && (new == twin || text != twin) => so_far.len(),
             _ => 0,
         };
         so_far.push_str(text.get(repeats..).unwrap_or_default());
