@@ -10,6 +10,7 @@ mod be_national_number;
 mod br_cnpj;
 mod br_cpf;
 mod ca_sin;
+mod ch_ahv;
 mod credit_card;
 mod crypto_address;
 mod date_of_birth;
@@ -130,6 +131,7 @@ detectors![
     &br_cnpj::DETECTOR,
     &br_cpf::DETECTOR,
     &ca_sin::DETECTOR,
+    &ch_ahv::DETECTOR,
     &credit_card::DETECTOR,
     &crypto_address::DETECTOR,
     &date_of_birth::DETECTOR,

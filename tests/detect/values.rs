@@ -588,6 +588,17 @@ pub const KINDS: &[Kind] = &[
         draw: |dice| format!("GARC{}HDFRRL{}", dice.date("yymmdd"), dice.fill("09")),
         valid: |value| curp(value),
     },
+    Kind {
+        name: "ch_ahv",
+        word: "ahv",
+        draw: |dice| dice.fill("756.9999.9999.99"),
+        valid: |value| {
+            let d = numbers(value);
+            let threes: i64 = d.iter().skip(1).step_by(2).sum();
+            let ones: i64 = d.iter().step_by(2).sum();
+            (ones + 3 * threes) % 10 == 0
+        },
+    },
 ];
 
 /// A token that is known by how it begins: the detector, the beginning, the alphabet, how many.
@@ -701,6 +712,7 @@ fn the_checks_accept_published_numbers() {
         ("fr_nir", "255081416802538"),
         ("br_cpf", "111.444.777-35"),
         ("br_cnpj", "11.222.333/0001-81"),
+        ("ch_ahv", "756.9217.0769.85"),
     ] {
         let kind = KINDS.iter().find(|kind| kind.name == name).unwrap();
         assert!((kind.valid)(published), "{name}");
