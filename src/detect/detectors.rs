@@ -2,6 +2,7 @@
 
 use super::{Detector, Doc};
 
+mod at_svnr;
 mod au_abn;
 mod au_acn;
 mod au_medicare;
@@ -123,6 +124,7 @@ macro_rules! detectors {
 }
 
 detectors![
+    &at_svnr::DETECTOR,
     &au_abn::DETECTOR,
     &au_acn::DETECTOR,
     &au_medicare::DETECTOR,

@@ -599,6 +599,16 @@ pub const KINDS: &[Kind] = &[
             (ones + 3 * threes) % 10 == 0
         },
     },
+    Kind {
+        name: "at_svnr",
+        word: "svnr",
+        draw: |dice| format!("{}{}", dice.fill("8999"), dice.date("ddmmyy")),
+        valid: |value| {
+            let d = numbers(value);
+            sum(&d, &[3, 7, 9, 0, 5, 8, 4, 2, 1, 6]) % 11 == d[3]
+                && real_date(&value[6..8], &value[4..6])
+        },
+    },
 ];
 
 /// A token that is known by how it begins: the detector, the beginning, the alphabet, how many.
@@ -713,6 +723,7 @@ fn the_checks_accept_published_numbers() {
         ("br_cpf", "111.444.777-35"),
         ("br_cnpj", "11.222.333/0001-81"),
         ("ch_ahv", "756.9217.0769.85"),
+        ("at_svnr", "1237010180"),
     ] {
         let kind = KINDS.iter().find(|kind| kind.name == name).unwrap();
         assert!((kind.valid)(published), "{name}");
