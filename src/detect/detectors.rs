@@ -14,6 +14,7 @@ mod ca_sin;
 mod ch_ahv;
 mod credit_card;
 mod crypto_address;
+mod cz_rodne_cislo;
 mod date_of_birth;
 mod de_bsnr;
 mod de_driver_licence;
@@ -136,6 +137,7 @@ detectors![
     &ch_ahv::DETECTOR,
     &credit_card::DETECTOR,
     &crypto_address::DETECTOR,
+    &cz_rodne_cislo::DETECTOR,
     &date_of_birth::DETECTOR,
     &de_bsnr::DETECTOR,
     &de_driver_licence::DETECTOR,
