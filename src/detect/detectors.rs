@@ -70,6 +70,7 @@ mod pl_nip;
 mod pl_pesel;
 mod postal_address;
 mod pt_nif;
+mod ro_cnp;
 mod se_orgnr;
 mod se_personnummer;
 mod secrets;
@@ -192,6 +193,7 @@ detectors![
     &pl_pesel::DETECTOR,
     &postal_address::DETECTOR,
     &pt_nif::DETECTOR,
+    &ro_cnp::DETECTOR,
     &se_orgnr::DETECTOR,
     &se_personnummer::DETECTOR,
     &sg_nric::DETECTOR,

@@ -622,6 +622,21 @@ pub const KINDS: &[Kind] = &[
             number / 10 % 11 % 10 == number % 10 && real_date(&format!("{month}"), &value[4..6])
         },
     },
+    Kind {
+        name: "ro_cnp",
+        word: "cnp",
+        draw: |dice| format!("1{}{}", dice.date("yymmdd"), dice.fill("229999")),
+        valid: |value| {
+            let county = numbers(&value[7..9]);
+            let county = 10 * county[0] + county[1];
+            "1256".contains(&value[..1])
+                && (1..=46).contains(&county)
+                && real_date(&value[3..5], &value[5..7])
+                && checked(value, &[2, 7, 9, 1, 4, 6, 3, 5, 8, 2, 7, 9], 11, |rest| {
+                    if rest == 10 { 1 } else { rest }
+                })
+        },
+    },
 ];
 
 /// A token that is known by how it begins: the detector, the beginning, the alphabet, how many.
@@ -738,6 +753,7 @@ fn the_checks_accept_published_numbers() {
         ("ch_ahv", "756.9217.0769.85"),
         ("at_svnr", "1237010180"),
         ("cz_rodne_cislo", "710319/2745"),
+        ("ro_cnp", "1630615123457"),
     ] {
         let kind = KINDS.iter().find(|kind| kind.name == name).unwrap();
         assert!((kind.valid)(published), "{name}");
