@@ -37,6 +37,8 @@ mod es_passport;
 mod eu_vat_id;
 mod fi_hetu;
 mod fr_nir;
+mod gr_afm;
+mod gr_amka;
 mod iban;
 mod in_aadhaar;
 mod in_gstin;
@@ -161,6 +163,8 @@ detectors![
     &eu_vat_id::DETECTOR,
     &fi_hetu::DETECTOR,
     &fr_nir::DETECTOR,
+    &gr_afm::DETECTOR,
+    &gr_amka::DETECTOR,
     &iban::DETECTOR,
     &in_aadhaar::DETECTOR,
     &in_gstin::DETECTOR,

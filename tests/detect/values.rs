@@ -637,6 +637,22 @@ pub const KINDS: &[Kind] = &[
                 })
         },
     },
+    Kind {
+        name: "gr_amka",
+        word: "αμκα",
+        draw: |dice| format!("{}{}", dice.date("ddmmyy"), dice.fill("99999")),
+        valid: |value| luhn(value) && real_date(&value[2..4], &value[..2]),
+    },
+    Kind {
+        name: "gr_afm",
+        word: "afm",
+        draw: |dice| dice.fill("099999999"),
+        valid: |value| {
+            checked(value, &[256, 128, 64, 32, 16, 8, 4, 2], 11, |rest| {
+                rest % 10
+            })
+        },
+    },
 ];
 
 /// A token that is known by how it begins: the detector, the beginning, the alphabet, how many.
@@ -754,6 +770,8 @@ fn the_checks_accept_published_numbers() {
         ("at_svnr", "1237010180"),
         ("cz_rodne_cislo", "710319/2745"),
         ("ro_cnp", "1630615123457"),
+        ("gr_amka", "01013099997"),
+        ("gr_afm", "094259216"),
     ] {
         let kind = KINDS.iter().find(|kind| kind.name == name).unwrap();
         assert!((kind.valid)(published), "{name}");
