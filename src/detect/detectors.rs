@@ -39,6 +39,8 @@ mod fi_hetu;
 mod fr_nir;
 mod gr_afm;
 mod gr_amka;
+mod hu_taj;
+mod hu_tax_id;
 mod iban;
 mod in_aadhaar;
 mod in_gstin;
@@ -165,6 +167,8 @@ detectors![
     &fr_nir::DETECTOR,
     &gr_afm::DETECTOR,
     &gr_amka::DETECTOR,
+    &hu_taj::DETECTOR,
+    &hu_tax_id::DETECTOR,
     &iban::DETECTOR,
     &in_aadhaar::DETECTOR,
     &in_gstin::DETECTOR,

@@ -653,6 +653,20 @@ pub const KINDS: &[Kind] = &[
             })
         },
     },
+    Kind {
+        name: "hu_taj",
+        word: "taj",
+        draw: |dice| dice.fill("999999999"),
+        valid: |value| checked(value, &[3, 7, 3, 7, 3, 7, 3, 7], 10, |rest| rest),
+    },
+    Kind {
+        name: "hu_tax_id",
+        word: "adóazonosító",
+        draw: |dice| dice.fill("8399999999"),
+        valid: |value| {
+            value.starts_with('8') && checked(value, &[1, 2, 3, 4, 5, 6, 7, 8, 9], 11, |rest| rest)
+        },
+    },
 ];
 
 /// A token that is known by how it begins: the detector, the beginning, the alphabet, how many.
@@ -772,6 +786,8 @@ fn the_checks_accept_published_numbers() {
         ("ro_cnp", "1630615123457"),
         ("gr_amka", "01013099997"),
         ("gr_afm", "094259216"),
+        ("hu_taj", "111111110"),
+        ("hu_tax_id", "8071592153"),
     ] {
         let kind = KINDS.iter().find(|kind| kind.name == name).unwrap();
         assert!((kind.valid)(published), "{name}");
