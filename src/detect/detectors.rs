@@ -8,6 +8,7 @@ mod au_acn;
 mod au_medicare;
 mod au_tfn;
 mod be_national_number;
+mod bg_egn;
 mod br_cnpj;
 mod br_cpf;
 mod ca_sin;
@@ -136,6 +137,7 @@ detectors![
     &au_medicare::DETECTOR,
     &au_tfn::DETECTOR,
     &be_national_number::DETECTOR,
+    &bg_egn::DETECTOR,
     &br_cnpj::DETECTOR,
     &br_cpf::DETECTOR,
     &ca_sin::DETECTOR,

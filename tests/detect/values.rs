@@ -667,6 +667,18 @@ pub const KINDS: &[Kind] = &[
             value.starts_with('8') && checked(value, &[1, 2, 3, 4, 5, 6, 7, 8, 9], 11, |rest| rest)
         },
     },
+    Kind {
+        name: "bg_egn",
+        word: "егн",
+        draw: |dice| format!("{}{}", dice.date("yymmdd"), dice.fill("9999")),
+        valid: |value| {
+            let century = numbers(&value[2..3])[0] / 2 * 20;
+            let month = numbers(&value[2..4]);
+            let month = 10 * month[0] + month[1] - century;
+            real_date(&format!("{month}"), &value[4..6])
+                && checked(value, &[2, 4, 8, 5, 10, 9, 7, 3, 6], 11, |rest| rest % 10)
+        },
+    },
 ];
 
 /// A token that is known by how it begins: the detector, the beginning, the alphabet, how many.
@@ -788,6 +800,7 @@ fn the_checks_accept_published_numbers() {
         ("gr_afm", "094259216"),
         ("hu_taj", "111111110"),
         ("hu_tax_id", "8071592153"),
+        ("bg_egn", "7523169263"),
     ] {
         let kind = KINDS.iter().find(|kind| kind.name == name).unwrap();
         assert!((kind.valid)(published), "{name}");
