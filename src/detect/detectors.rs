@@ -43,6 +43,7 @@ mod gr_amka;
 mod hu_taj;
 mod hu_tax_id;
 mod iban;
+mod ie_pps;
 mod in_aadhaar;
 mod in_gstin;
 mod in_pan;
@@ -172,6 +173,7 @@ detectors![
     &hu_taj::DETECTOR,
     &hu_tax_id::DETECTOR,
     &iban::DETECTOR,
+    &ie_pps::DETECTOR,
     &in_aadhaar::DETECTOR,
     &in_gstin::DETECTOR,
     &in_pan::DETECTOR,

@@ -679,6 +679,18 @@ pub const KINDS: &[Kind] = &[
                 && checked(value, &[2, 4, 8, 5, 10, 9, 7, 3, 6], 11, |rest| rest % 10)
         },
     },
+    Kind {
+        name: "ie_pps",
+        word: "ppsn",
+        draw: |dice| format!("{}A", dice.fill("9999999A")),
+        valid: |value| {
+            let rest = sum(&numbers(&value[..7]), &[8, 7, 6, 5, 4, 3, 2]) + 9;
+            "WABCDEFGHIJKLMNOPQRSTUV"
+                .chars()
+                .nth(usize::try_from(rest % 23).unwrap())
+                == value.chars().nth(7)
+        },
+    },
 ];
 
 /// A token that is known by how it begins: the detector, the beginning, the alphabet, how many.
@@ -801,6 +813,7 @@ fn the_checks_accept_published_numbers() {
         ("hu_taj", "111111110"),
         ("hu_tax_id", "8071592153"),
         ("bg_egn", "7523169263"),
+        ("ie_pps", "1234567FA"),
     ] {
         let kind = KINDS.iter().find(|kind| kind.name == name).unwrap();
         assert!((kind.valid)(published), "{name}");
