@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::detect::entropy::shannon_entropy_tenths;
 use crate::detect::scan::alphabet::{Alphabet, SearchState};
 use crate::detect::scan::anchor::{Anchor, PreFilter};
 use crate::detect::scan::first_in;
@@ -22,7 +23,7 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
     name: "vendor_token",
     groups: &["secrets.vendor"],
     doc: Doc {
-        finds: "Tokens of some hundred vendors that begin with a prefix of theirs: 1Password, Adobe, Age, Aiven, Airtable, Alibaba, Apify, Atlassian, Authress, Bitbucket, Buildkite, Cerebras, CircleCI, ClickHouse, ClickUp, Clojars, Cloudflare, CockroachDB, Contentful, crates.io, Deno, Docker, Doppler, Dropbox, Duffel, Dynatrace, E2B, EasyPost, Facebook, Figma, Firecrawl, Fireworks, Flutterwave, Fly.io, Frame.io, Google OAuth, Groq, Harness, Heroku, HubSpot, Infracost, Jina, Kimi, Klaviyo, Langfuse, LangSmith, LaunchDarkly, Linear, LlamaCloud, Mapbox, MaxMind, Neon, Netlify, New Relic, Notion, NVIDIA, Octopus Deploy, OpenRouter, OpenShift, Paddle, PayPal, Perplexity, Pinecone, Plaid, PlanetScale, PostHog, Postman, Prefect, Pulumi, ReadMe, Render, Replicate, Resend, RubyGems, Scalingo, Sendinblue, Sentry, SettleMint, Shippo, Snyk, Sonar, Sourcegraph, Supabase, Tailscale, Tavily, Trello, Typeform, Vercel, Voyage, xAI and others; Teams webhooks; the data of Kubernetes secrets.",
+        finds: "Tokens of some hundred vendors that begin with a prefix of theirs: 1Password, Adobe, Age, Aiven, Airtable, Alibaba, Apify, Asana, Atlassian, Authress, Bitbucket, Buildkite, Cerebras, CircleCI, ClickHouse, ClickUp, Clojars, Cloudflare, CockroachDB, Contentful, crates.io, Deno, Docker, Doppler, Dropbox, Duffel, Dynatrace, E2B, EasyPost, Facebook, Figma, Firecrawl, Fireworks, Flutterwave, Fly.io, Frame.io, Google OAuth, Groq, Harness, Heroku, HubSpot, Infracost, Jina, Kimi, Klaviyo, Langfuse, LangSmith, LaunchDarkly, Linear, LlamaCloud, Mapbox, MaxMind, Neon, Netlify, New Relic, Notion, NVIDIA, Octopus Deploy, OpenRouter, OpenShift, Paddle, PayPal, Perplexity, Pinecone, Plaid, PlanetScale, PostHog, Postman, Prefect, Pulumi, ReadMe, Render, Replicate, Resend, RubyGems, Scalingo, Sendinblue, Sentry, SettleMint, Shippo, Snyk, Sonar, Sourcegraph, Supabase, Tailscale, Tavily, Trello, Typeform, Vercel, Voyage, xAI and others; addresses of Teams webhooks, of Zapier webhooks and of its MCP servers; the data of Kubernetes secrets.",
         misses: "Vendors whose tokens have no prefix: their values are found by the name they are assigned to (`generic_api_key`).",
         source: "The vendors' documentation; GitHub Docs, supported secret scanning patterns",
     },
@@ -130,6 +131,9 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
             token("NRAK-", "[0-9a-zA-Z]{27}"),
             token("NRJS-", "[0-9a-f]{19}"),
             token("NRII-", "[0-9a-zA-Z_-]{32}"),
+            token("NRIQ-", "[0-9a-zA-Z_-]{32}"),
+            token("NRRA-", "[0-9a-f]{42}"),
+            token("NRAA-", "[0-9a-f]{27}"),
             token("ATATT3", "[0-9a-zA-Z_=-]{150,250}"),
             token("ATCTT3", "[0-9a-zA-Z_=-]{150,250}"),
             token("ATBB", "[0-9a-zA-Z]{32}"),
@@ -218,7 +222,14 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
             token("dnkey-", "[0-9a-zA-Z_=-]{20,120}"),
             token("pk_", "[0-9a-f]{34}"),
             token("pk_", "[0-9]{6,10}_[0-9A-Z]{32}"),
+            token("sk-ak-", "[0-9a-zA-Z]{24,32}"),
         ]),
+        Anchor::Mixed(40..=40, PreFilter::ALWAYS, license),
+        Anchor::Number(10..=19, PreFilter::ALWAYS.before(b":"), asana),
+        Anchor::Word(
+            &["hooks.zapier.com/hooks/catch/", "mcp.zapier.com/api/mcp/s/"],
+            zapier,
+        ),
         Anchor::Mixed(29..=29, PreFilter::ALWAYS.before(b"_"), maxmind),
         Anchor::Mixed(6..=6, PreFilter::ALWAYS.before(b"_"), maxmind),
         Anchor::Word(
@@ -340,6 +351,45 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
             concat!("maxmind = w5fruZ_8ZUsgYLu8vwgb3yKsgMna3uIF9Oa4", "_mmk"),
             &[concat!("w5fruZ_8ZUsgYLu8vwgb3yKsgMna3uIF9Oa4", "_mmk")],
         ),
+        hit(
+            concat!(
+                "license_key: 1771c9a9ff879ebf899e7b9e91f682dbFFFF",
+                "NRAL\nlicense_key: eu01xx1771c9a9ff879ebf899e7b9e91FFFF",
+                "NRAL"
+            ),
+            &[
+                concat!("1771c9a9ff879ebf899e7b9e91f682dbFFFF", "NRAL"),
+                concat!("eu01xx1771c9a9ff879ebf899e7b9e91FFFF", "NRAL"),
+            ],
+        ),
+        hit(
+            concat!(
+                "ASANA=1/1204387562019384:1771c9a9ff879ebf",
+                "899e7b9e91f682db, 2/1204387562019384/1207654382910475:8a19e54379c29063",
+                "d961cfa28ce26e7f"
+            ),
+            &[
+                concat!("1/1204387562019384:1771c9a9ff879ebf", "899e7b9e91f682db"),
+                concat!(
+                    "2/1204387562019384/1207654382910475:8a19e54379c29063",
+                    "d961cfa28ce26e7f"
+                ),
+            ],
+        ),
+        hit(
+            concat!(
+                "https://hooks.zapier",
+                ".com/hooks/catch/4821397/b7xk2qm/ and https://mcp.zapier",
+                ".com/api/mcp/s/MTc3MWM5YTktZmY4Ny05ZWJmLTg5OWUtN2I5ZTkxZjY4MmRi/mcp"
+            ),
+            &[
+                concat!("https://hooks.zapier", ".com/hooks/catch/4821397/b7xk2qm"),
+                concat!(
+                    "https://mcp.zapier",
+                    ".com/api/mcp/s/MTc3MWM5YTktZmY4Ny05ZWJmLTg5OWUtN2I5ZTkxZjY4MmRi"
+                ),
+            ],
+        ),
     ],
     misses: &[
         miss(
@@ -369,6 +419,18 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
         miss(
             "src=\"./assets/vipul-f0eb1acf0da84c06a50c5b2c59932001997786b1\"",
             "within a name",
+        ),
+        miss(
+            "blob 1771c9a9ff879ebf899e7b9e91f682db8a19e543, 1771c9a9ff879ebf899e7b9e91f682zzFFFFNRAL",
+            "a hash, not hexadecimal",
+        ),
+        miss(
+            "3/1204387562019384:1771c9a9ff879ebf899e7b9e91f682db, 1/1204387562019384:1771c9a9",
+            "no such version, too short",
+        ),
+        miss(
+            "https://hooks.zapier.com/hooks/catch/[ID]/okx/, https://mcp.zapier.com/api/mcp/s/YOUR_SECRET/mcp",
+            "placeholders",
         ),
         miss(
             "kind: ExternalSecret\ndata:\n  secretKey: api-key-of-the-service\n",
@@ -425,6 +487,79 @@ fn teams(place: &MatchSite<'_>) -> Option<Match> {
         .windows(17)
         .any(|window| window == b"/IncomingWebhook/");
     (incoming && path.len() >= 100).then_some(Match {
+        start,
+        end,
+        confidence: Confidence::High,
+    })
+}
+
+/// New Relic's license key: 36 hexadecimal digits, perhaps with a region such as `eu01xx` in place of the first six, and
+/// `NRAL`.
+fn license(place: &MatchSite<'_>) -> Option<Match> {
+    let text = place.text;
+    let head = text.slice(place.at..place.end).strip_suffix(b"NRAL")?;
+    let region = if head.get(4..6) == Some(b"xx") { 6 } else { 0 };
+    let key = head.get(region..)?;
+    let fits = key.iter().all(|byte| Alphabet::Hex.has(*byte)) && shannon_entropy_tenths(key) >= 25;
+    fits.then_some(Match {
+        start: place.at,
+        end: place.end,
+        confidence: Confidence::High,
+    })
+}
+
+/// Asana's personal token: its version, the user's number, in version 2 the token's number, 32 hexadecimal digits.
+fn asana(place: &MatchSite<'_>) -> Option<Match> {
+    let text = place.text;
+    let number = place.at.checked_sub(1)?;
+    let before = text.run_back(number, 20, |byte| byte.is_ascii_digit());
+    let start = match text.slice(before..number) {
+        b"1" => before,
+        user if (10..20).contains(&user.len()) => before.checked_sub(2)?,
+        _ => return None,
+    };
+    let version = text.slice(start..number);
+    if text.before(place.at) != b'/'
+        || text.before(start).is_ascii_alphanumeric()
+        || version != b"1" && !version.starts_with(b"2/")
+    {
+        return None;
+    }
+    place.begins(start);
+    let from = place.end.wrapping_add(1);
+    let end = text.run_of(Alphabet::Hex, from, 33);
+    let fits = end.wrapping_sub(from) == 32
+        && !text.at(end).is_ascii_alphanumeric()
+        && text.is_random(from..end, 25);
+    fits.then_some(Match {
+        start,
+        end,
+        confidence: Confidence::High,
+    })
+}
+
+/// Zapier's addresses that are a key by themselves: of webhooks, and of MCP servers.
+fn zapier(place: &MatchSite<'_>) -> Option<Match> {
+    let text = place.text;
+    let scheme = ["https://", "http://"]
+        .iter()
+        .find(|scheme| text.precedes(place.at, scheme));
+    let start = place
+        .at
+        .wrapping_sub(scheme.map_or(0, |scheme| scheme.len()));
+    place.begins(start);
+    // The number of the account, for webhooks.
+    let account = text.run(place.end, 16, |byte| byte.is_ascii_digit());
+    let from = match text.at(account) {
+        b'/' if account > place.end => account.wrapping_add(1),
+        _ => place.end,
+    };
+    let end = text.run_of(Alphabet::Base64UrlPadded, from, 200);
+    let is_server = text.follows(place.at, "mcp");
+    let least = if is_server { 24 } else { 6 };
+    let key = text.slice(from..end);
+    let fits = key.len() >= least && (is_server || from > account) && text.is_random(from..end, 20);
+    fits.then_some(Match {
         start,
         end,
         confidence: Confidence::High,
