@@ -16,6 +16,8 @@ const UUID: &str = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 /// The key's number, the key, a checksum.
 const PADDLE: &str = "[0-9a-z]{26}_[0-9a-zA-Z]{22}_[0-9a-zA-Z]{3}";
 
+const HELICONE: &str = "[0-9a-z]{7}-[0-9a-z]{7}-[0-9a-z]{7}-[0-9a-z]{7}";
+
 /// The key's number, which ends in `CNTRL`, a hyphen, the key.
 const TAILSCALE: &str = "[0-9a-zA-Z]{10,24}-[0-9a-zA-Z]{16,48}";
 
@@ -23,7 +25,7 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
     name: "vendor_token",
     groups: &["secrets.vendor"],
     doc: Doc {
-        finds: "Tokens of some hundred vendors that begin with a prefix of theirs: 1Password, Adobe, Age, Aiven, Airtable, Alibaba, Apify, Asana, Atlassian, Authress, Bitbucket, Buildkite, Cerebras, CircleCI, ClickHouse, ClickUp, Clojars, Cloudflare, CockroachDB, Contentful, crates.io, Deno, Docker, Doppler, Dropbox, Duffel, Dynatrace, E2B, EasyPost, Facebook, Figma, Firecrawl, Fireworks, Flutterwave, Fly.io, Frame.io, Google OAuth, Groq, Harness, Heroku, HubSpot, Infracost, Jina, Kimi, Klaviyo, Langfuse, LangSmith, LaunchDarkly, Linear, LlamaCloud, Mapbox, MaxMind, Neon, Netlify, New Relic, Notion, NVIDIA, Octopus Deploy, OpenRouter, OpenShift, Paddle, PayPal, Perplexity, Pinecone, Plaid, PlanetScale, PostHog, Postman, Prefect, Pulumi, ReadMe, Render, Replicate, Resend, RubyGems, Scalingo, Sendinblue, Sentry, SettleMint, Shippo, Snyk, Sonar, Sourcegraph, Supabase, Tailscale, Tavily, Trello, Typeform, Vercel, Voyage, xAI and others; addresses of Teams webhooks, of Zapier webhooks and of its MCP servers; the data of Kubernetes secrets.",
+        finds: "Tokens of some hundred vendors that begin with a prefix of theirs: 1Password, Adafruit, Adobe, Age, Aikido, Aiven, Airtable, Alibaba, Apify, Asaas, Asana, Astra DB, Atlassian, Authress, Axiom, Bitbucket, Buildkite, Canva, Cerebras, CircleCI, ClickHouse, ClickUp, Clojars, Cloudflare, CockroachDB, Confluent, Contentful, crates.io, Cursor, Deno, Devin, Docker, Doppler, Dropbox, Duffel, Dynatrace, E2B, EasyPost, Elastic, Facebook, Figma, Firecrawl, Fireworks, Flutterwave, Fly.io, Frame.io, Google OAuth, Groq, Harness, Helicone, Heroku, HubSpot, Infracost, Inngest, Jina, Kimi, Klaviyo, Langfuse, LangSmith, LaunchDarkly, Linear, LlamaCloud, LM Studio, Mapbox, MaxMind, MiniMax, MongoDB Atlas, Neon, Netlify, New Relic, Notion, NVIDIA, Octopus Deploy, OneSignal, OpenRouter, OpenShift, Paddle, PayPal, Perplexity, Pinecone, Plaid, PlanetScale, Polar, PostHog, Postman, Prefect, Pulumi, Ramp, ReadMe, Render, Replicate, Resend, RubyGems, Samsara, Scalingo, Segment, Sendinblue, Sentry, SettleMint, Shippo, Snyk, Sonar, Sourcegraph, Supabase, Tailscale, Tavily, Tencent, Trello, Typeform, UpCloud, Vercel, Voyage, Weights & Biases, xAI, Yandex and others; addresses of Teams webhooks, of Zapier webhooks and of its MCP servers; the data of Kubernetes secrets.",
         misses: "Vendors whose tokens have no prefix: their values are found by the name they are assigned to (`generic_api_key`).",
         source: "The vendors' documentation; GitHub Docs, supported secret scanning patterns",
     },
@@ -123,6 +125,8 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
             token("sgp_", "[0-9a-fA-F]{40}"),
             token("sgp_", "[0-9a-fA-F]{16}_[0-9a-fA-F]{40}"),
             token("sgp_local_", "[0-9a-fA-F]{40}"),
+            // Segment has the same prefix.
+            token("sgp_", "[0-9a-zA-Z]{64}"),
             token("slk_", "[0-9a-f]{64}"),
             token("tfp_", "[0-9a-zA-Z_.=-]{40,70}"),
             token("sqp_", "[0-9a-fA-F]{40}"),
@@ -137,7 +141,14 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
             token("ATATT3", "[0-9a-zA-Z_=-]{150,250}"),
             token("ATCTT3", "[0-9a-zA-Z_=-]{150,250}"),
             token("ATBB", "[0-9a-zA-Z]{32}"),
-            token("bkua_", "[0-9a-f]{40}"),
+            token("bkua_", "[0-9a-z]{40,53}"),
+            token("bkaa_", "[0-9a-zA-Z_-]{75}"),
+            token("bkaj_", "[0-9a-zA-Z_-]{333}"),
+            token("bkar_", "[0-9a-zA-Z_-]{73}"),
+            token("bkct_", "[0-9a-zA-Z_-]{73}"),
+            token("bkpt_", "[0-9a-zA-Z_-]{199}"),
+            token("bkpat_", "[0-9a-zA-Z_-]{54}"),
+            token("bkps_", "[0-9a-zA-Z_-]{64}"),
             token("CCIPAT_", "[0-9a-zA-Z]{22}_[0-9a-f]{40}"),
             token("CFPAT-", "[0-9a-zA-Z_-]{43}"),
             token("cio", "[0-9a-zA-Z]{32}"),
@@ -222,7 +233,40 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
             token("dnkey-", "[0-9a-zA-Z_=-]{20,120}"),
             token("pk_", "[0-9a-f]{34}"),
             token("pk_", "[0-9]{6,10}_[0-9A-Z]{32}"),
+            token("aio_", "[0-9a-zA-Z]{28}"),
+            token("AIK_SECRET_", "[0-9a-zA-Z]{64}"),
+            token("AIK_CI_", "[0-9a-zA-Z]{20,44}"),
+            token("aact_prod_", "[0-9a-zA-Z_-]{20,200}"),
+            token("aact_hmlg_", "[0-9a-zA-Z_-]{20,200}"),
+            token("AstraCS:", "[0-9a-zA-Z]{20,40}:[0-9a-f]{64}"),
+            token("xaat-", UUID),
+            token("xapt-", UUID),
+            token("cnvca", "[0-9a-zA-Z_-]{51}"),
+            token("cflt", "[0-9a-zA-Z+/=]{60}"),
+            token("crsr_", "[0-9a-f]{64}"),
+            token("apk_user_", "[0-9a-zA-Z+/=]{120,184}"),
+            token("cog_", "[0-9a-z]{52}"),
+            token("essu_", "[0-9a-zA-Z_=-]{60,204}"),
+            token("signkey-prod-", "[0-9a-f]{64}"),
+            token("signkey-test-", "[0-9a-f]{64}"),
+            token("signkey-branch-", "[0-9a-f]{64}"),
+            token("mdb_sa_sk_", "[0-9a-zA-Z_-]{40}"),
+            token("os_v2_app_", "[0-9a-z]{48,120}"),
+            token("os_v2_org_", "[0-9a-z]{48,120}"),
+            token("polar_oat_", "[0-9a-zA-Z_-]{32,100}"),
+            token("polar_pat_", "[0-9a-zA-Z_-]{32,100}"),
+            token("ramp_sec_", "[0-9a-zA-Z]{48}"),
+            token("samsara_api_", "[0-9a-zA-Z]{26,32}"),
+            token("AKID", "[0-9a-zA-Z]{32}"),
+            token("ucat_", "[0-9a-zA-Z]{24,32}"),
+            token("wandb_v1_", "[0-9a-zA-Z_]{77}"),
+            token("AQVN", "[0-9a-zA-Z_-]{35,38}"),
+            token("sk-lm-", "[0-9a-zA-Z]{8}:[0-9a-zA-Z]{20}"),
+            token("sk-api-", "[0-9a-zA-Z_-]{119}"),
             token("sk-ak-", "[0-9a-zA-Z]{24,32}"),
+            token("sk-helicone-", HELICONE),
+            token("sk-helicone-cp-", HELICONE),
+            token("sk-helicone-eu-", HELICONE),
         ]),
         Anchor::Mixed(40..=40, PreFilter::ALWAYS, license),
         Anchor::Number(10..=19, PreFilter::ALWAYS.before(b":"), asana),
@@ -389,6 +433,10 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
                     ".com/api/mcp/s/MTc3MWM5YTktZmY4Ny05ZWJmLTg5OWUtN2I5ZTkxZjY4MmRi"
                 ),
             ],
+        ),
+        hit(
+            concat!("LM_API_TOKEN=sk-l", "m-hV7dN3rL:m5KsJ9tYbG2fWxQ4zPeR"),
+            &[concat!("sk-l", "m-hV7dN3rL:m5KsJ9tYbG2fWxQ4zPeR")],
         ),
     ],
     misses: &[
