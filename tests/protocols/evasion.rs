@@ -752,6 +752,10 @@ fn what_a_result_holds_in_another_form_is_part_of_it_in_every_protocol() {
                     json!([{"type": "file", "file": {"file_data": format!("data:text/plain;base64,{encoded}")}}]),
                 ),
             ),
+            (
+                RESPONSES,
+                json!({"model": "a", "input": [{"role": "tool", "tool_call_id": "1", "content": form}]}),
+            ),
             (RESPONSES, output(json!(form))),
             (
                 RESPONSES,

@@ -245,6 +245,12 @@ rules:
             {"type": "function_call_output", "call_id": "c1", "output": "yes"},
         ]});
         assert_eq!(ask(approved, "pay"), "allow");
+        let as_in_chat = json!({"model": "gpt-4o", "previous_response_id": "resp_0", "input": [
+            {"role": "assistant", "content": null, "tool_calls": [
+                {"id": "c1", "type": "function", "function": {"name": "get_approval", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": "c1", "content": "yes"},
+        ]});
+        assert_eq!(ask(as_in_chat, "pay"), "allow");
     });
 }
 

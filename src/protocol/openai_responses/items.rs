@@ -5,7 +5,7 @@ use super::offers;
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{Calls, ROLES, TurnRole, Turns, author_of};
-use crate::protocol::openai_shapes::{CACHE_CONTROL, message_text};
+use crate::protocol::openai_shapes::{CACHE_CONTROL, message_text, tool_call};
 use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type, is_data_url};
 use crate::wire::json::{self, Value};
 use std::ops::Range;
@@ -29,6 +29,9 @@ pub(super) const MESSAGE: &[Row] = &[
     ("content", Type::Custom),
     ("name", Type::Text(Part::Name)),
     ("phase", Type::Word("commentary|final_answer")),
+    // As in chat, which some clients send here.
+    ("tool_calls", Type::Custom),
+    ("tool_call_id", Type::Id),
 ];
 const REASONING: &[Row] = &[
     ("summary", Type::List(&Type::Object(THOUGHT))),
@@ -199,6 +202,7 @@ fn role_of(item: Value<'_>) -> TurnRole {
     let says = |word: &str| item.get("role").is_some_and(|role| role.is_text(word));
     match kind.as_str() {
         "message" if says("assistant") => TurnRole::Model,
+        "message" if says("tool") => TurnRole::Result,
         "message" => TurnRole::Other,
         "additional_tools" | "mcp_approval_response" => TurnRole::Result,
         kind if kind.ends_with("_output") => TurnRole::Result,
@@ -265,7 +269,10 @@ impl Items {
         }
         let kind = kind_of(item);
         match kind.as_str() {
-            "message" => message(reader, item, &origin),
+            "message" => {
+                let calls = turn(self.turns.call_turn(at));
+                self.message(reader, item, calls, &origin);
+            }
             "reasoning" => {
                 let origin = by_model(&origin);
                 reader.row_lists(item, &[ITEM, REASONING], &origin, &mut claim_type);
@@ -314,6 +321,71 @@ impl Items {
             }
             // An item of an unknown kind: everything in it is unknown text.
             _ => reader.rows(item, ITEM, &origin, &mut |_, _, _| {}),
+        }
+    }
+
+    /// Reads a message. `calls` is the turn of calls that it has as in chat.
+    fn message(&mut self, reader: &mut Reader<'_>, item: Value<'_>, calls: Turn, origin: &Origin) {
+        let author = author_of(item, ROLES);
+        let is_request = reader.direction() == Direction::Request;
+        let is_result = is_request && author == Known::Is(Author::Tool);
+        let origin = match is_request {
+            true => Origin {
+                from: author,
+                part: Part::Text,
+                ..origin.clone()
+            },
+            // A list of items repeats texts of other authors.
+            false => origin.with_part(match author {
+                Known::Is(Author::System | Author::User | Author::Tool) => Part::Other,
+                _ => Part::Text,
+            }),
+        };
+        if is_request {
+            reader.reading.count_message(&origin.from);
+            reader.role_is_needed(item);
+        }
+        let mut said = None;
+        reader.row_lists(
+            item,
+            &[ITEM, MESSAGE],
+            &origin,
+            &mut |reader, key, value| match key {
+                "content" if is_result => {
+                    let texts = output(reader, value, &origin, true);
+                    let beside = texts.end..reader.text_count();
+                    said = Some((value, texts, beside));
+                }
+                // Beside calls there is none.
+                "content" if value.is_null() && item.get("tool_calls").is_some() => {
+                    reader.claim(value);
+                }
+                "content" => match value.kind() {
+                    json::ValueKind::String => message_text(reader, value, &origin, false),
+                    _ => reader.array(value, |reader, part| {
+                        content_part(reader, part, &origin, false);
+                    }),
+                },
+                "tool_calls" if is_request && !value.is_null() => {
+                    reader.array(value, |reader, call| {
+                        if let Some((id, name)) = tool_call(reader, call, calls, 0) {
+                            self.calls.add(&id, &name);
+                        }
+                    });
+                }
+                _ => claim_type(reader, key, value),
+            },
+        );
+        if is_result {
+            let mut event = Event::new(Kind::ToolResult, Direction::Request, item.place());
+            event.turn = origin.turn;
+            event.from = origin.from.clone();
+            let answered = item.get("tool_call_id").and_then(|id| id.text());
+            let named = item.get("name").and_then(|name| name.text());
+            event.tool = self
+                .calls
+                .tool_of(answered.as_deref(), named.map(Into::into));
+            reader.said_result(event, said, &|part| part.get("text"));
         }
     }
 
@@ -483,41 +555,6 @@ fn claim_type(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
     if key == "type" {
         reader.claim(value);
     }
-}
-
-fn message(reader: &mut Reader<'_>, item: Value<'_>, origin: &Origin) {
-    let author = author_of(item, ROLES);
-    let is_request = reader.direction() == Direction::Request;
-    let origin = match is_request {
-        true => Origin {
-            from: author,
-            part: Part::Text,
-            ..origin.clone()
-        },
-        // A list of items repeats texts of other authors.
-        false => origin.with_part(match author {
-            Known::Is(Author::System | Author::User | Author::Tool) => Part::Other,
-            _ => Part::Text,
-        }),
-    };
-    if is_request {
-        reader.reading.count_message(&origin.from);
-        reader.role_is_needed(item);
-    }
-    reader.row_lists(
-        item,
-        &[ITEM, MESSAGE],
-        &origin,
-        &mut |reader, key, value| match key {
-            "content" => match value.kind() {
-                json::ValueKind::String => message_text(reader, value, &origin, false),
-                _ => reader.array(value, |reader, part| {
-                    content_part(reader, part, &origin, false);
-                }),
-            },
-            _ => claim_type(reader, key, value),
-        },
-    );
 }
 
 /// Reads a part of a message's content, or of a result's.
