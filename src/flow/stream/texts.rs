@@ -165,7 +165,6 @@ impl Flow {
             return Ok(());
         };
         let before = said.text.replace(piece.channel);
-        let said_end = said.end.clone();
         let is_new = |before: &TextKey| {
             let known = stream.texts.get(before);
             match *before == piece.channel {
@@ -178,7 +177,9 @@ impl Flow {
             self.end_text(stream, before.across())?;
             let is_joined =
                 before.choice == channel.choice || !self.request_context.asks_for_several;
-            if is_joined && !said_end.is_empty() {
+            let said = stream.said_in(channel.part).filter(|_| is_joined);
+            let said_end = said.map(|said| said.end.clone()).unwrap_or_default();
+            if !said_end.is_empty() {
                 let joined = TextDelta::joined(channel, piece.place, piece.class);
                 let mut text = self.begin_text(stream, &joined)?;
                 text.at = stream.reader.text_at(&piece.channel);

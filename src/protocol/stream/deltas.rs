@@ -115,10 +115,12 @@ impl UnknownTexts {
         choice: u32,
     ) {
         let is_text = value.kind() == json::ValueKind::String;
+        let may_hold_text = match value.kind() {
+            json::ValueKind::String => !reader.is_claimed_value(value),
+            kind => matches!(kind, json::ValueKind::Object | json::ValueKind::Array),
+        };
         let length = holder.len();
-        if is_text && reader.is_claimed_value(value)
-            || length.saturating_add(name.len()) >= UnknownTexts::LONGEST
-        {
+        if !may_hold_text || length.saturating_add(name.len()) >= UnknownTexts::LONGEST {
             return;
         }
         holder.push_str(name);
