@@ -694,7 +694,7 @@ impl Flow {
         if aside.trim().is_empty() {
             return Ok(());
         }
-        let (json, mut reading) = part_of_text(aside, class, &stream.response);
+        let (json, mut reading) = part_of_text(aside, None, class, &stream.response);
         let Some(json) = json else { return Ok(()) };
         let mut event = Event::new(Kind::Response, Direction::Response, NodeId::default());
         event.part = Part::Other;

@@ -17,6 +17,8 @@ const LITERAL_CONTEXT: usize = 64;
 /// A text of a stream: what is still held back of it, and what stands before that for context.
 #[derive(Debug, Default)]
 pub struct HoldbackBuffer {
+    /// What the text goes by.
+    pub name: Option<Box<str>>,
     /// Context, and then what is not settled.
     text: String,
     /// Where in the whole text `text` begins, in bytes.
@@ -276,7 +278,7 @@ impl HoldbackBuffer {
         } else if wants.detectors {
             let input = Input {
                 text: &self.text,
-                key: None,
+                key: self.name.as_deref(),
                 tables: Some(&self.tables),
                 settled: self.settled,
                 ending,

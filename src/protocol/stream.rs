@@ -125,6 +125,8 @@ pub struct TextDelta {
     pub is_duplicate: bool,
     /// Whether the piece is evaluated by itself, too, so that only what goes across to the pieces before it is of interest.
     pub joins: bool,
+    /// Whether its key says what it is, as of a member that nobody knows.
+    pub is_named: bool,
 }
 
 impl TextDelta {
@@ -137,6 +139,7 @@ impl TextDelta {
             repeats: 0,
             is_duplicate: false,
             joins: false,
+            is_named: false,
         }
     }
 

@@ -90,7 +90,10 @@ impl Flow {
             None => {
                 stream.changes.remove(&channel);
                 self.begin_recorded_text(channel);
-                let text = self.begin_text(stream, &piece)?;
+                let name = value.filter(|_| piece.is_named);
+                let name = name.and_then(|value| value.key()?.text());
+                let mut text = self.begin_text(stream, &piece)?;
+                text.window.name = name.map(Into::into);
                 stream.texts.insert(channel, text);
             }
         }
@@ -235,7 +238,7 @@ impl Flow {
         event.is_duplicate = piece.is_duplicate;
         event.rpc = (!stream.response.rpc.is_empty()).then_some(0);
         let at = stream.reader.text_at(&channel);
-        let (json, reading) = part_of_text("", class, &stream.response);
+        let (json, reading) = part_of_text("", None, class, &stream.response);
         let Some(json) = json else {
             return Ok(StreamedText::new(event, class, at, ReleaseMode::Settled));
         };
@@ -307,7 +310,12 @@ impl Flow {
                 // Rules evaluate the text that the client gets.
                 scans = Scans::default();
             }
-            let (json, reading) = part_of_text(&real, text.class, &stream.response);
+            let (json, reading) = part_of_text(
+                &real,
+                text.window.name.as_deref(),
+                text.class,
+                &stream.response,
+            );
             let Some(json) = json else { return Ok(()) };
             let (start, characters) = (settled.start, settled.characters);
             let Some(text) = stream.texts.get(&channel) else {
@@ -438,7 +446,12 @@ impl Flow {
         if text.is_kept() {
             let restored = self.pseudonyms_in(&text.whole, text);
             let real = replaced(&text.whole, &restored);
-            let (json, reading) = part_of_text(&real, text.class, &stream.response);
+            let (json, reading) = part_of_text(
+                &real,
+                text.window.name.as_deref(),
+                text.class,
+                &stream.response,
+            );
             let Some(json) = json else { return Ok(()) };
             let part = PendingText {
                 json: &json,
@@ -586,25 +599,37 @@ pub(super) struct EvaluatedText<'a> {
     characters: u64,
 }
 
-/// Creates a body of its own for a part of a text, with what is known of the response.
+/// Creates a body of its own for a part of a text, with what is known of the response: the text, `"…"`, or what it goes by as well,
+/// `{"password":"…"}`.
 pub(super) fn part_of_text(
     part: &str,
+    name: Option<&str>,
     class: Class,
     response: &Reading,
 ) -> (Option<JsonBody<'static>>, Reading) {
-    let mut quoted = Vec::with_capacity(part.len().saturating_add(2));
-    quote(part, &mut quoted);
+    let mut body = Vec::with_capacity(part.len().saturating_add(2));
+    let (node, names) = match name {
+        Some(name) => {
+            body.push(b'{');
+            quote(name, &mut body);
+            body.push(b':');
+            (2, TextNames::new([Some(1), None]))
+        }
+        None => (0, TextNames::NONE),
+    };
+    quote(part, &mut body);
+    if name.is_some() {
+        body.push(b'}');
+    }
     let mut reading = Reading::new();
     copy_known_facts(&mut reading, response);
     reading.texts.push(TextInfo {
-        place: NodeId::default(),
+        place: NodeId { doc: 0, node },
         class,
         form: Form::String,
-        names: TextNames::NONE,
+        names,
         is_data: false,
     });
-    (
-        JsonBody::owned(quoted, Limits { max_depth: 1 }, 0).ok(),
-        reading,
-    )
+    let json = JsonBody::owned(body, Limits { max_depth: 1 }, 0);
+    (json.ok(), reading)
 }

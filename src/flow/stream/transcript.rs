@@ -172,7 +172,7 @@ impl OpenParts {
         parts: &mut [Option<TranscriptPart>],
     ) {
         for (channel, (number, text, class)) in self.texts {
-            let (json, mut reading) = part_of_text(&text, class, &Reading::new());
+            let (json, mut reading) = part_of_text(&text, None, class, &Reading::new());
             let (Some(json), Some(part)) = (json, parts.get_mut(number)) else {
                 continue;
             };

@@ -214,6 +214,31 @@ fn what_clients_take_for_one_text_is_searched_as_one() {
 }
 
 #[test]
+fn an_unknown_member_says_what_its_text_is() {
+    let policy = "defaults: { action: allow }
+rules: [{ id: secrets, match: { event: response }, when: { text: { detects: secrets } }, action: deny, on_deny: error }]";
+    // The whole text is waited for where a rule asks for the whole of it.
+    let whole = policy.replace(
+        ", action: deny",
+        ", unless: { text: { contains: of a test } }, action: deny",
+    );
+    let policy = policy.to_owned();
+    for policy in [&policy, &whole] {
+        for (name, found) in [("password", true), ("weather", false)] {
+            for pieces in [vec!["hunter2-Kx9"], vec!["hunt", "er2-", "Kx9"]] {
+                let said: Vec<Value> = pieces
+                    .iter()
+                    .map(|piece| chunk(0, json!({name: piece}), Value::Null))
+                    .collect();
+                let seen = ask(&guard(policy), &sse(&said), &[]);
+                let code = if found { json!("AG3001") } else { Value::Null };
+                assert_eq!(record(&seen)["code"], code, "{name} {pieces:?} {policy}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_message_in_the_place_of_a_delta_goes_on_over_chunks() {
     let of = |members: Value| {
         let mut chunk = chunk(0, json!({}), Value::Null);

@@ -129,8 +129,10 @@ impl UnknownTexts {
             let channel = TextKey { choice, part, item };
             if length == 0 {
                 reader.claim(value);
-                let piece = TextDelta::new(channel, value.place(), Class::Unknown);
-                reader.piece(Delta::Text(piece));
+                reader.piece(Delta::Text(TextDelta {
+                    is_named: true,
+                    ..TextDelta::new(channel, value.place(), Class::Unknown)
+                }));
             } else {
                 // Its name says what it is, so that each string is evaluated by itself, too.
                 let piece = TextDelta::joined(channel, value.place(), Class::Unknown);

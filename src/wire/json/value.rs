@@ -299,6 +299,13 @@ impl<'a> Value<'a> {
             .map(|(_, value)| value)
     }
 
+    /// Returns the key of a member's value; `None` for the root and for elements.
+    pub fn key(self) -> Option<Value<'a>> {
+        let before = self.doc.value(self.node.checked_sub(1)?);
+        let node = self.doc.node(before.node)?;
+        (node.kind == NodeKind::Key).then_some(before)
+    }
+
     /// Returns the element at this index.
     pub fn element(self, at: usize) -> Option<Value<'a>> {
         self.elements().nth(at)
