@@ -53,7 +53,13 @@ pub(crate) fn find(
     scratch: &mut ScanScratch,
 ) -> Vec<CrossTextMatch> {
     let mut found = Vec::new();
-    for part in [Part::Text, Part::Reasoning] {
+    let is_request = |event: &Event| event.direction == Direction::Request;
+    let parts: &[Part] = match reading.events.first().is_some_and(is_request) {
+        // Nobody joins the thoughts of earlier answers.
+        true => &[Part::Text],
+        false => &[Part::Text, Part::Reasoning],
+    };
+    for &part in parts {
         find_in(part, reading, json, matcher, wants, scratch, &mut found);
     }
     found
@@ -78,7 +84,7 @@ fn find_in(
             && matches!(event.kind, Kind::ToolCall | Kind::ToolResult);
         // What stands beside a text doesn't stand between it and the next, nor does a thought, which many clients don't show.
         let is_beside = match (event.direction, part) {
-            (_, Part::Reasoning) => event.part != part || event.direction == Direction::Request,
+            (_, Part::Reasoning) => event.part != part,
             (Direction::Response, _) => matches!(event.part, Part::Other | Part::Reasoning),
             (Direction::Request, _) => event.part == Part::Other,
         };

@@ -53,6 +53,16 @@ impl MatchSite<'_> {
         self.first.set(at);
     }
 
+    /// Sets that a finding would begin with the URL of this host, its scheme included. Returns where that is.
+    #[inline(never)]
+    pub(in crate::detect) fn begins_url(&self, host: usize) -> usize {
+        let mut schemes = ["https://", "http://"].iter();
+        let scheme = schemes.find(|scheme| self.text.precedes(host, scheme));
+        let start = host.wrapping_sub(scheme.map_or(0, |scheme| scheme.len()));
+        self.begins(start);
+        start
+    }
+
     /// Returns whether one of the detector's context words is before `at`, or in the JSON key of the text.
     pub(in crate::detect) fn context(&self, at: usize) -> bool {
         self.context != 0

@@ -1,11 +1,12 @@
 //! Texts of a streamed response, assembled from their deltas.
 
 use super::queue::Queue;
-use crate::event::{Class, Event};
+use super::texts::part_of_text;
+use crate::event::{Class, Event, Reading};
 use crate::policy::{HoldbackBuffer, ReleaseMode};
 use crate::protocol::stream::{HeldFrames, TextChanges};
 use crate::protocol::written_calls;
-use crate::wire::json::NodeId;
+use crate::wire::json::{JsonBody, NodeId};
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -125,6 +126,15 @@ impl StreamedText {
             written: WrittenCallTail::default(),
             pieces: VecDeque::new(),
         }
+    }
+
+    /// Creates a body of its own for a part of the text, with what is known of the response.
+    pub(super) fn body(
+        &self,
+        part: &str,
+        response: &Reading,
+    ) -> (Option<JsonBody<'static>>, Reading) {
+        part_of_text(part, self.window.name.as_deref(), self.class, response)
     }
 
     /// Whether nothing is released before the text ends.

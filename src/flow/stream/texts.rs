@@ -310,12 +310,7 @@ impl Flow {
                 // Rules evaluate the text that the client gets.
                 scans = Scans::default();
             }
-            let (json, reading) = part_of_text(
-                &real,
-                text.window.name.as_deref(),
-                text.class,
-                &stream.response,
-            );
+            let (json, reading) = text.body(&real, &stream.response);
             let Some(json) = json else { return Ok(()) };
             let (start, characters) = (settled.start, settled.characters);
             let Some(text) = stream.texts.get(&channel) else {
@@ -446,12 +441,7 @@ impl Flow {
         if text.is_kept() {
             let restored = self.pseudonyms_in(&text.whole, text);
             let real = replaced(&text.whole, &restored);
-            let (json, reading) = part_of_text(
-                &real,
-                text.window.name.as_deref(),
-                text.class,
-                &stream.response,
-            );
+            let (json, reading) = text.body(&real, &stream.response);
             let Some(json) = json else { return Ok(()) };
             let part = PendingText {
                 json: &json,

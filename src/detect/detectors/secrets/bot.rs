@@ -162,13 +162,7 @@ fn discord(place: &MatchSite<'_>) -> Option<Match> {
 
 fn webhook(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
-    let scheme = ["https://", "http://"]
-        .iter()
-        .find(|scheme| text.precedes(place.at, scheme));
-    let start = place
-        .at
-        .wrapping_sub(scheme.map_or(0, |scheme| scheme.len()));
-    place.begins(start);
+    let start = place.begins_url(place.at);
     let id = text.run(place.end, 21, |byte| byte.is_ascii_digit());
     let from = id.wrapping_add(1);
     let end = text.run_of(Alphabet::Base64Url, from, 80);

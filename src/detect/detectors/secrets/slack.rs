@@ -165,13 +165,7 @@ fn token(place: &MatchSite<'_>) -> Option<Match> {
 
 fn webhook(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
-    let scheme = ["https://", "http://"]
-        .iter()
-        .find(|scheme| text.precedes(place.at, scheme));
-    let start = place
-        .at
-        .wrapping_sub(scheme.map_or(0, |scheme| scheme.len()));
-    place.begins(start);
+    let start = place.begins_url(place.at);
     let kind = ["services/", "workflows/", "triggers/"]
         .iter()
         .find(|kind| text.follows(place.end, kind))?;

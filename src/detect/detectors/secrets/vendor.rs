@@ -522,11 +522,7 @@ fn teams(place: &MatchSite<'_>) -> Option<Match> {
     let host = text.run_back(place.at, 64, |byte| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.')
     });
-    let scheme = ["https://", "http://"]
-        .iter()
-        .find(|scheme| text.precedes(host, scheme));
-    let start = host.wrapping_sub(scheme.map_or(0, |scheme| scheme.len()));
-    place.begins(start);
+    let start = place.begins_url(host);
     let end = text.run(place.end, 260, |byte| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'@' | b'/')
     });
@@ -589,13 +585,7 @@ fn asana(place: &MatchSite<'_>) -> Option<Match> {
 /// Zapier's addresses that are a key by themselves: of webhooks, and of MCP servers.
 fn zapier(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
-    let scheme = ["https://", "http://"]
-        .iter()
-        .find(|scheme| text.precedes(place.at, scheme));
-    let start = place
-        .at
-        .wrapping_sub(scheme.map_or(0, |scheme| scheme.len()));
-    place.begins(start);
+    let start = place.begins_url(place.at);
     // The number of the account, for webhooks.
     let account = text.run(place.end, 16, |byte| byte.is_ascii_digit());
     let from = match text.at(account) {
