@@ -35,7 +35,7 @@ PRESIDIO       := 2.2.366
 DETECT_SECRETS := 1.5.0
 
 # The filter may not grow past this: Envoy compiles it at every start, at about 0.75 ms of CPU for each KiB. It is meant to
-# come down to 1.5 MB; docs/performance.md tells what was tried and what it costs.
+# come down to 1.5 MB; docs/performance-notes.md tells what was tried and what it costs.
 WASM_BUDGET := 2454000
 
 AGENTS_SDK   := $(patsubst openai-agents==%,%,$(firstword $(AGENTS_SDKS)))
@@ -86,7 +86,7 @@ wasm: check-rust binaryen ## The filter: target/wasm32-wasip1/release/agentguard
 	@$(MAKE) --silent $(ARRANGED)
 	@ln -f $(ARRANGED) $(WASM)
 
-# A ninth smaller and cheaper to run; docs/performance.md has the figures. The features are those that the compiler used.
+# A ninth smaller and cheaper to run; docs/performance-notes.md has the figures. The features are those that the compiler used.
 FEATURES := bulk-memory multivalue mutable-globals nontrapping-float-to-int reference-types sign-ext simd
 %.optimised.wasm: %.wasm Makefile
 	@$(STEP) 'Optimising the filter' \
