@@ -34,7 +34,7 @@ MKDOCS_MORE  := mkdocs==1.6.1 pymdown-extensions==13.1 mdx-truly-sane-lists==1.3
 PRESIDIO       := 2.2.366
 DETECT_SECRETS := 1.5.0
 
-# The filter may not grow past this: Envoy compiles it at every start, at about 0.75 ms of CPU for each KiB. It is meant to
+# The filter may not grow past this: Envoy compiles it at every start, at about 1.7 ms of CPU for each KB. It is meant to
 # come down to 1.5 MB; docs/performance-notes.md tells what was tried and what it costs.
 WASM_BUDGET := 2454000
 
