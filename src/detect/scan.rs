@@ -10,7 +10,7 @@ use super::{Confidence, DETECTORS, Detector, Finding};
 use crate::wire::simd::SimdLevel;
 use crate::wire::{sort, work};
 use context::Words;
-use custom::{CustomInput, CustomMatch, CustomPlan};
+use custom::{CustomInput, CustomMatch, CustomPlan, Sought};
 use pass::{PassInput, PassScratch, Plan, ViewFinding};
 use spaced_out::RunReadings;
 pub use table::Tables;
@@ -408,8 +408,11 @@ impl Scanner {
         let viewed = scratch.view.rebuild(text);
         let is_ascii = scratch.view.is_plain();
         if viewed && self.custom.has_patterns() {
-            let begun = self.run_custom(text, None, None, input, false, scratch);
+            let begun = self.run_custom(text, None, None, input, Sought::Patterns, scratch);
             safe = safe.min(begun);
+        }
+        if !is_ascii && self.custom.has_wide_keywords() {
+            safe = safe.min(self.run_without_case(text, input, scratch));
         }
         let others = [
             (viewed && scratch.view.joins()).then_some(HiddenReading::Spaced),
@@ -451,7 +454,7 @@ impl Scanner {
             }
             if !self.custom.is_empty() {
                 let table = standing(CUSTOM);
-                let begun = self.run_custom(read, seen, table, input, true, scratch);
+                let begun = self.run_custom(read, seen, table, input, Sought::Both, scratch);
                 safe = safe.min(begun);
             }
             if self.decodes && depth > 0 && is_first {
@@ -547,7 +550,7 @@ impl Scanner {
         view: Option<&NormalisedText>,
         table: Option<Table>,
         input: &Input<'_>,
-        keywords: bool,
+        sought: Sought,
         scratch: &mut Scratch,
     ) -> usize {
         scratch.hits.clear();
@@ -557,7 +560,7 @@ impl Scanner {
             key: input.key,
             table: table.as_ref(),
             open: input.ending == Ending::Open,
-            keywords,
+            sought,
         };
         let begun = self
             .custom
@@ -591,6 +594,30 @@ impl Scanner {
             scratch.endless = scratch.endless.or(ours.copied());
         }
         original(view, begun..begun).start
+    }
+
+    /// Looks for keywords in the readings of a text without case; otherwise as [`run_built_in`](Self::run_built_in).
+    #[inline(never)]
+    fn run_without_case(&self, text: &str, input: &Input<'_>, scratch: &mut Scratch) -> usize {
+        let Some(mut view) = NormalisedText::without_case(text) else {
+            return text.len();
+        };
+        let mut run = |view: &NormalisedText| {
+            self.run_custom(
+                view.text(),
+                Some(view),
+                None,
+                input,
+                Sought::Keywords,
+                scratch,
+            )
+        };
+        let begun = run(&view);
+        if !view.joins() {
+            return begun;
+        }
+        view.space();
+        begun.min(run(&view))
     }
 
     /// Scans the content of encoded runs; otherwise as [`run_built_in`](Self::run_built_in). Each finding covers the
@@ -711,7 +738,10 @@ impl Scanner {
         let table = tabled.then(Table::default);
         self.run_built_in(input.text, None, table.clone(), part, input, scratch);
         if !self.custom.is_empty() {
-            self.run_custom(input.text, None, table, input, true, scratch);
+            self.run_custom(input.text, None, table, input, Sought::Both, scratch);
+        }
+        if self.custom.has_wide_keywords() {
+            self.run_without_case(input.text, input, scratch);
         }
         let found = &mut scratch.found;
         found.retain(|finding| finding.start >= input.settled && finding.end > finding.start);

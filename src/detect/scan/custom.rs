@@ -7,7 +7,7 @@ use super::context::{ContextDictionary, ContextWords, DetectorSet, start_of_word
 use super::table::Table;
 use crate::detect::custom::CustomDetector;
 use crate::detect::literals::Literals;
-use crate::detect::normalise::readings;
+use crate::detect::normalise::{NormalisedText, readings};
 use crate::detect::pattern::{self, Pattern, PatternSet};
 use crate::detect::select::Selection;
 use crate::detect::{Confidence, DETECTORS};
@@ -24,6 +24,8 @@ pub(super) struct CustomPlan {
     keywords: Option<Literals>,
     /// For each literal, the detector of the keyword.
     owners: Vec<usize>,
+    /// Whether a keyword has a letter outside ASCII, where literals distinguish capitals from small letters.
+    has_wide_keywords: bool,
     terms: ContextDictionary,
 }
 
@@ -58,6 +60,16 @@ pub(super) struct CustomMatch {
     pub(super) confidence: Confidence,
 }
 
+/// What is searched in a reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sought {
+    /// Patterns: the reading is the text as written, which has a view.
+    Patterns,
+    /// Keywords, which are compared with the normalised text: the reading is one without case.
+    Keywords,
+    Both,
+}
+
 /// One reading of a text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CustomInput<'a> {
@@ -68,8 +80,7 @@ pub(super) struct CustomInput<'a> {
     /// State of the tables where the text begins; `None`: column names are ignored.
     pub(super) table: Option<&'a Table>,
     pub(super) open: bool,
-    /// Whether keywords are searched. They are compared with the normalised text, so in the view if there is one.
-    pub(super) keywords: bool,
+    pub(super) sought: Sought,
 }
 
 /// Buffers of the scans.
@@ -120,9 +131,14 @@ impl CustomPlan {
                     pattern: pattern.clone(),
                     reach: detector.reach_of(pattern),
                 }));
-            for word in detector.keywords.iter().flat_map(|word| readings(word)) {
-                literals.push(word);
-                plan.owners.push(known);
+            for keyword in &detector.keywords {
+                let caseless = NormalisedText::without_case(keyword.trim());
+                plan.has_wide_keywords |= caseless.is_some();
+                let caseless = caseless.map(|view| view.text().to_owned());
+                for word in readings(keyword).into_iter().chain(caseless) {
+                    literals.push(word);
+                    plan.owners.push(known);
+                }
             }
             plan.known.push(SelectedCustom {
                 index,
@@ -184,6 +200,11 @@ impl CustomPlan {
         self.patterns.len()
     }
 
+    /// Returns whether keywords are found in a reading without case only, if they are in neither of the usual cases.
+    pub(super) fn has_wide_keywords(&self) -> bool {
+        self.has_wide_keywords
+    }
+
     /// Returns whether any detector has patterns, which inspect the text as written, too.
     pub(super) fn has_patterns(&self) -> bool {
         !self.patterns.is_empty()
@@ -200,10 +221,12 @@ impl CustomPlan {
         let mut begun = reading.text.len();
         memory.outrun = None;
         memory.matches.clear();
-        if reading.keywords {
+        if reading.sought != Sought::Patterns {
             begun = begun.min(self.find_keywords(reading, &mut memory.matches));
         }
-        begun = begun.min(self.find_patterns(reading, memory));
+        if reading.sought != Sought::Keywords {
+            begun = begun.min(self.find_patterns(reading, memory));
+        }
         sort::sort_by_key(&mut memory.matches, |(_, range, _)| range.start);
         memory
             .near

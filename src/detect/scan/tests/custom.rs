@@ -83,6 +83,19 @@ fn keywords_are_whole_words_in_any_case_and_disguise() {
         ),
         ["project nightingale", "жук", "ЖУК", "猫", "Naive", "nаïve"]
     );
+    assert_eq!(
+        values(
+            &selection,
+            "жУк, ж\u{200B}УК, жУки, nAÏve, NaÏve, pRoject %4EightinGale"
+        ),
+        [
+            "жУк",
+            "ж\u{200B}УК",
+            "nAÏve",
+            "NaÏve",
+            "pRoject %4EightinGale"
+        ]
+    );
 }
 
 #[test]

@@ -94,6 +94,7 @@ fn part() -> impl Strategy<Value = String> {
         " den",
         "猫",
         "жук",
+        "жУк",
         "<",
         ">",
         "end",
