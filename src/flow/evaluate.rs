@@ -13,8 +13,8 @@ use crate::event::{
     Replacement, Text, TextGroup, Turn,
 };
 use crate::policy::{
-    Action, Context, Decision, Evaluation, EvaluationPhase, Interest, Mode, OnDeny, ReleaseMode,
-    Ruling, Scans, Shadow,
+    Action, CompiledRule, Context, Decision, Evaluation, EvaluationPhase, Interest, MatchedRule,
+    Mode, OnDeny, ReleaseMode, Ruling, Scans, Shadow,
 };
 use crate::protocol::{self, Protocol, RemovalMethod, written_calls};
 use crate::wire::json::{JsonBody, Limits, NodeId};
@@ -102,6 +102,15 @@ impl Flow {
             .decided(ExchangeOutcome::Deny, ExchangeOutcome::Deny);
         DeniedEvent::half(Kind::Response, Direction::Response, codes::AG3005)
     }
+}
+
+/// What the rules that hold for an event make of it.
+struct Effect {
+    ruling: Ruling,
+    /// The outcome for the exchange.
+    outcome: ExchangeOutcome,
+    /// The outcome if everything that is only observed were enforced.
+    would: ExchangeOutcome,
 }
 
 /// Whether a decision can still take effect.
@@ -612,110 +621,28 @@ impl Flow {
         let exceeded = self.ask_beyond_limits(case, context, &mut evaluation, verdict);
         // What is killed spends no approval.
         let missing = self.seek_approval(case, context, &mut evaluation, verdict);
-        let mut outcome = self.outcome_of(event, &evaluation.ruling);
-        let mut would = self.outcome_of(event, &evaluation.would);
+        let mut effect = Effect {
+            ruling: evaluation.ruling,
+            outcome: self.outcome_of(event, &evaluation.ruling),
+            would: self.outcome_of(event, &evaluation.would),
+        };
         let hides = self.hides(event, &evaluation.would);
-        let mut ruling = evaluation.ruling;
         for held in &evaluation.held {
-            let Some(rule) = policy.rule(held.rule) else {
-                continue;
-            };
-            let is_denied = match held.enforced {
-                true => case.unread.denied,
-                false => case.unread.would_be,
-            };
-            if is_denied && policy.is_undecided(rule, event, context) {
-                self.exchange.undecided.insert(rule.id.clone());
-                continue;
-            }
-            let mode = if held.enforced {
-                Mode::Enforce
-            } else {
-                Mode::Observe
-            };
-            self.exchange
-                .rules
-                .entry((held.rule, event.kind.word()))
-                .or_insert_with(|| RecordedRule {
-                    id: rule.id.clone(),
-                    action: match rule.action {
-                        Action::Deny | Action::RequireApproval if hides => Action::Redact.word(),
-                        action => action.word(),
-                    },
-                    event: event.kind.word(),
-                    at: match case.at {
-                        Some(at) => at.to_owned(),
-                        None => redacted_pointer(context.json, event.at),
-                    },
-                    mode: mode.word(),
-                    form: None,
-                });
-            self.exchange.tags.extend(rule.tags.iter().cloned());
-            if rule.action != Action::Redact {
-                continue;
-            }
-            let mut found = Vec::new();
-            policy.redactions(rule, event, context, &mut |redaction| found.push(redaction));
-            self.keep_what_the_model_signed(event, context, &mut found);
-            let is_signed = self.head.signed && event.direction == Direction::Request;
-            let is_label = !found.is_empty() && self.labels(rule, event.direction);
-            let impossible = found.iter().any(|redaction| {
-                is_signed
-                    || (is_label && rule.requires_pseudonym())
-                    || !redaction.is_possible()
-                    || !context.json.is_editable(redaction.place)
-            });
-            let uneditable = Ruling::deny(Some(held.rule), codes::AG3005);
-            let what = match impossible {
-                true => self.outcome_of(event, &uneditable),
-                false if found.is_empty() => continue,
-                false => ExchangeOutcome::Redact,
-            };
-            would = would.max(what);
-            if is_label
-                && !impossible
-                && let Some(held) = self.exchange.rules.get_mut(&(held.rule, event.kind.word()))
+            if let Some(rule) = policy.rule(held.rule)
+                && self.record_rule(*held, rule, case, context, hides)
+                && rule.action == Action::Redact
             {
-                held.form = Some(Replacement::Label.word());
+                self.redact(*held, rule, event, context, &mut effect, verdict);
             }
-            if !held.enforced {
-                continue;
-            }
-            self.disables_storage |= rule.unstores()
-                && event.direction == Direction::Request
-                && self.pseudonyms == PseudonymUse::IfUnstored;
-            outcome = outcome.max(what);
-            if impossible && ruling.decision != Decision::Deny {
-                ruling = uneditable;
-            }
-            verdict.redactions.extend(found);
         }
         if case.force == Enforcement::RecordOnly {
-            outcome = ExchangeOutcome::Allow;
+            effect.outcome = ExchangeOutcome::Allow;
         }
-        self.exchange.decided(outcome, would);
-        // A provider-run tool is reported by name only if its definition is denied.
-        let is_reported = !event.provider_run
-            || event.is_provider_offer()
-                && matches!(
-                    would,
-                    ExchangeOutcome::Deny | ExchangeOutcome::RequireApproval
-                )
-                && !verdict.has_denied_call(event.at);
-        let is_decided_now = event.direction == Direction::Response || event.turn == Turn::Latest;
-        if event.kind == Kind::ToolCall
-            && is_decided_now
-            && is_reported
-            && let Known::Is(tool) = &event.tool
-        {
-            let name = context
-                .facts
-                .qualified(tool)
-                .map_or_else(|| tool.clone(), Into::into);
-            self.exchange.calls.push((name, outcome));
-        }
+        self.exchange.decided(effect.outcome, effect.would);
+        self.record_call(event, context, &effect, verdict);
         let call = (self.exchange.calls.len() > calls_before).then_some(calls_before);
         self.collect_limits(case, &evaluation, &exceeded, call, context, verdict);
+        let ruling = effect.ruling;
         if ruling.decision != Decision::Allow {
             if ruling.code == Some(codes::AG2010) {
                 self.exchange.uninspectable.push(codes::AG2010);
@@ -730,6 +657,129 @@ impl Flow {
         UnreadableBody {
             denied: evaluation.ruling.decision == Decision::Deny,
             would_be: evaluation.would.decision == Decision::Deny,
+        }
+    }
+
+    /// Records a rule that holds for an event. Returns `false` if it does not count: it may hold only because of content that
+    /// could not be inspected, whose code decides alone.
+    fn record_rule(
+        &mut self,
+        held: MatchedRule,
+        rule: &CompiledRule,
+        case: &EvaluatedEvent<'_>,
+        context: &Context<'_>,
+        hides: bool,
+    ) -> bool {
+        let event = case.event;
+        let is_denied = match held.enforced {
+            true => case.unread.denied,
+            false => case.unread.would_be,
+        };
+        if is_denied && context.policy.is_undecided(rule, event, context) {
+            self.exchange.undecided.insert(rule.id.clone());
+            return false;
+        }
+        let mode = match held.enforced {
+            true => Mode::Enforce,
+            false => Mode::Observe,
+        };
+        self.exchange
+            .rules
+            .entry((held.rule, event.kind.word()))
+            .or_insert_with(|| RecordedRule {
+                id: rule.id.clone(),
+                action: match rule.action {
+                    Action::Deny | Action::RequireApproval if hides => Action::Redact.word(),
+                    action => action.word(),
+                },
+                event: event.kind.word(),
+                at: match case.at {
+                    Some(at) => at.to_owned(),
+                    None => redacted_pointer(context.json, event.at),
+                },
+                mode: mode.word(),
+                form: None,
+            });
+        self.exchange.tags.extend(rule.tags.iter().cloned());
+        true
+    }
+
+    /// Adds the redactions of a rule that holds for an event. One that is impossible denies the event.
+    fn redact(
+        &mut self,
+        held: MatchedRule,
+        rule: &CompiledRule,
+        event: &Event,
+        context: &Context<'_>,
+        effect: &mut Effect,
+        verdict: &mut HalfDecision,
+    ) {
+        let mut found = Vec::new();
+        context
+            .policy
+            .redactions(rule, event, context, &mut |redaction| found.push(redaction));
+        self.keep_what_the_model_signed(event, context, &mut found);
+        let is_signed = self.head.signed && event.direction == Direction::Request;
+        let is_label = !found.is_empty() && self.labels(rule, event.direction);
+        let impossible = found.iter().any(|redaction| {
+            is_signed
+                || (is_label && rule.requires_pseudonym())
+                || !redaction.is_possible()
+                || !context.json.is_editable(redaction.place)
+        });
+        let uneditable = Ruling::deny(Some(held.rule), codes::AG3005);
+        let what = match impossible {
+            true => self.outcome_of(event, &uneditable),
+            false if found.is_empty() => return,
+            false => ExchangeOutcome::Redact,
+        };
+        effect.would = effect.would.max(what);
+        if is_label
+            && !impossible
+            && let Some(held) = self.exchange.rules.get_mut(&(held.rule, event.kind.word()))
+        {
+            held.form = Some(Replacement::Label.word());
+        }
+        if !held.enforced {
+            return;
+        }
+        self.disables_storage |= rule.unstores()
+            && event.direction == Direction::Request
+            && self.pseudonyms == PseudonymUse::IfUnstored;
+        effect.outcome = effect.outcome.max(what);
+        if impossible && effect.ruling.decision != Decision::Deny {
+            effect.ruling = uneditable;
+        }
+        verdict.redactions.extend(found);
+    }
+
+    /// Records a tool call with what became of it, if it is decided in this exchange.
+    fn record_call(
+        &mut self,
+        event: &Event,
+        context: &Context<'_>,
+        effect: &Effect,
+        verdict: &HalfDecision,
+    ) {
+        // A provider-run tool is reported by name only if its definition is denied.
+        let is_reported = !event.provider_run
+            || event.is_provider_offer()
+                && matches!(
+                    effect.would,
+                    ExchangeOutcome::Deny | ExchangeOutcome::RequireApproval
+                )
+                && !verdict.has_denied_call(event.at);
+        let is_decided_now = event.direction == Direction::Response || event.turn == Turn::Latest;
+        if event.kind == Kind::ToolCall
+            && is_decided_now
+            && is_reported
+            && let Known::Is(tool) = &event.tool
+        {
+            let name = context
+                .facts
+                .qualified(tool)
+                .map_or_else(|| tool.clone(), Into::into);
+            self.exchange.calls.push((name, effect.outcome));
         }
     }
 }

@@ -163,17 +163,8 @@ impl Flow {
         self.remember_caller(identified);
 
         if !applies {
-            self.exchange.ignored = true;
-            if let Some(denied) = self.begin_kill() {
-                return self.deny_now(&denied);
-            }
-            self.exchange
-                .decided(ExchangeOutcome::Allow, ExchangeOutcome::Allow);
-            self.request = HalfState::Passing;
-            self.response = HalfState::Passing;
-            self.authentication = None;
             edits.extend(set_path);
-            return Step::with(edits, Action::Continue);
+            return self.pass_ungoverned(edits);
         }
 
         edits.extend(
@@ -192,21 +183,7 @@ impl Flow {
             path: &uri.path,
             headers: head.headers,
         };
-        let recognised = match named.entry.and_then(|entry| assumed(entry, &start)) {
-            Some(route) => Recognised::Protocol(route),
-            None => self.recognise(&start),
-        };
-        if matches!(recognised, Recognised::ByBody) {
-            self.head.undetermined = Some(Undetermined {
-                host: seen.authority.clone(),
-                path: uri.path.clone(),
-                headers: head
-                    .headers
-                    .iter()
-                    .map(|(name, value)| (name.to_vec(), value.to_vec()))
-                    .collect(),
-            });
-        }
+        let recognised = self.recognise(&start, named.entry);
         let problem = self.read_head(&seen, head, recognised);
         let problem = problem.or(named.is_contradictory.then(|| Problem {
             code: codes::AG2012,
@@ -220,35 +197,10 @@ impl Flow {
         let is_read = (self.protocol.is_some() || self.head.undetermined.is_some())
             && self.request_context.endpoint.body != BodyForm::Absent
             && !head.end;
-        // A client-chosen type, encoding or path must not hide a body from the policy.
-        let is_doubtful = |problem: &Problem| {
-            let codes = [
-                codes::AG2005,
-                codes::AG2006,
-                codes::AG2007,
-                codes::AG2009,
-                codes::AG2012,
-            ];
-            is_read
-                && codes.contains(&problem.code)
-                && !self.denies(Direction::Request, problem.code)
+        let problem = match is_read {
+            true => self.leave_doubt_to_body(problem, &seen),
+            false => problem,
         };
-        let (doubt, problem) = match problem {
-            Some(problem) if is_doubtful(&problem) => (Some(problem), None),
-            problem => (None, problem),
-        };
-        if doubt.is_some() {
-            self.head.headers_problem = doubt;
-            if matches!(
-                self.request_context.endpoint.body,
-                BodyForm::Multipart | BodyForm::Fields
-            ) {
-                let content_type = ContentType::parse(seen.content_type.as_deref());
-                if !self.request_context.endpoint.body.takes(content_type.media) {
-                    self.request_context.endpoint.body = BodyForm::Json;
-                }
-            }
-        }
         if problem.is_some() || !is_read {
             let step = self.evaluate_without_body(problem);
             return match step {
@@ -260,7 +212,60 @@ impl Flow {
                 }
             };
         }
+        self.await_body(&seen, head.now, edits)
+    }
 
+    /// Lets a request pass that the policy does not apply to, unless a kill list stops it.
+    fn pass_ungoverned(&mut self, edits: Vec<HeaderEdit>) -> Step {
+        self.exchange.ignored = true;
+        if let Some(denied) = self.begin_kill() {
+            return self.deny_now(&denied);
+        }
+        self.exchange
+            .decided(ExchangeOutcome::Allow, ExchangeOutcome::Allow);
+        self.request = HalfState::Passing;
+        self.response = HalfState::Passing;
+        self.authentication = None;
+        Step::with(edits, Action::Continue)
+    }
+
+    /// Keeps a problem of the headers that the policy allows until the body is read: a client-chosen type, encoding or path must
+    /// not hide a body from the policy. Returns any other problem.
+    fn leave_doubt_to_body(
+        &mut self,
+        problem: Option<Problem>,
+        seen: &RequestHeaderInfo<'_>,
+    ) -> Option<Problem> {
+        let doubtful = [
+            codes::AG2005,
+            codes::AG2006,
+            codes::AG2007,
+            codes::AG2009,
+            codes::AG2012,
+        ];
+        let problem = problem?;
+        if !doubtful.contains(&problem.code) || self.denies(Direction::Request, problem.code) {
+            return Some(problem);
+        }
+        self.head.headers_problem = Some(problem);
+        let body = &mut self.request_context.endpoint.body;
+        let content_type = ContentType::parse(seen.content_type.as_deref());
+        if matches!(body, BodyForm::Multipart | BodyForm::Fields) && !body.takes(content_type.media)
+        {
+            *body = BodyForm::Json;
+        }
+        None
+    }
+
+    /// Ends the headers of a request whose body is read: it is held, or copied where nothing can change it any more.
+    fn await_body(
+        &mut self,
+        seen: &RequestHeaderInfo<'_>,
+        since: u64,
+        mut edits: Vec<HeaderEdit>,
+    ) -> Step {
+        let guard = Rc::clone(&self.guard);
+        let policy = &guard.policy;
         let reads_responses = self.response_interest().max(guard.limits.bounds_streams());
         if reads_responses == Interest::Enforced && !seen.signs_accept_encoding {
             // Envoy's decompressor never ends a response body, so that compressed responses cannot be inspected. The
@@ -274,7 +279,7 @@ impl Flow {
             self.request = HalfState::Tapping(BodyCopy::default());
             return Step::with(edits, Action::Continue);
         }
-        self.request = HalfState::Holding { since: head.now };
+        self.request = HalfState::Holding { since };
         if guard.holds_headers() {
             return Step::with(edits, Action::Hold);
         }
@@ -293,10 +298,13 @@ impl Flow {
         Step::with(edits, Action::Continue)
     }
 
-    /// Recognises the protocol by the start of a request. If the policy allows unknown endpoints, the body is checked
-    /// first: an exempt path must not carry a governed body.
-    fn recognise(&self, head: &ProtocolHead<'_>) -> Recognised {
-        match protocol::recognise(head) {
+    /// Recognises the protocol by the start of a request, or takes that of the policy's entry for it. If the policy allows unknown
+    /// endpoints, the body is checked first: an exempt path must not carry a governed body.
+    fn recognise(&mut self, head: &ProtocolHead<'_>, entry: Option<&ProtocolEntry>) -> Recognised {
+        if let Some(route) = entry.and_then(|entry| assumed(entry, head)) {
+            return Recognised::Protocol(route);
+        }
+        let recognised = match protocol::recognise(head) {
             Recognised::Unknown
                 if protocol::may_hold_a_call(head)
                     && !self.denies(Direction::Request, codes::AG2007) =>
@@ -304,7 +312,18 @@ impl Flow {
                 Recognised::ByBody
             }
             recognised => recognised,
+        };
+        if matches!(recognised, Recognised::ByBody) {
+            let headers = head.headers.iter();
+            self.head.undetermined = Some(Undetermined {
+                host: head.host.to_owned(),
+                path: head.path.clone(),
+                headers: headers
+                    .map(|(name, value)| (name.to_vec(), value.to_vec()))
+                    .collect(),
+            });
         }
+        recognised
     }
 
     /// Whether content is denied that could not be inspected for this reason.

@@ -202,57 +202,12 @@ impl Flow {
                 Interest::Observed => ReadPurpose::Observe,
                 Interest::Enforced => ReadPurpose::Enforce,
             };
-            if let Some(stream) = self.stream_of(&seen, purpose, head.now) {
-                self.response = HalfState::Streaming(stream);
-                if purpose == ReadPurpose::Enforce {
-                    edits.extend(self.edited_body_edits(None));
-                }
-                return Step::with(edits, Action::Continue);
+            if !self.begin_stream(&seen, purpose, head.now, &mut edits) {
+                self.response = self.usage_only(&seen);
             }
-            let has_usage = self.protocol.is_some()
-                && !seen.encoded
-                && seen.media == MediaType::Json
-                && self.request_context.endpoint.answer != ResponseForm::File;
-            self.response = if has_usage {
-                HalfState::Tapping(BodyCopy {
-                    usage_only: true,
-                    ..BodyCopy::default()
-                })
-            } else {
-                HalfState::Passing
-            };
             return Step::with(edits, Action::Continue);
         }
-        let problem = self.response_problem(&seen);
-        let is_doubtful = |problem: &Problem| {
-            let codes = [codes::AG2005, codes::AG2006, codes::AG2009];
-            seen.status != 206
-                && self.protocol.is_some()
-                && codes.contains(&problem.code)
-                && !self.denies(Direction::Response, problem.code)
-        };
-        let problem = match problem {
-            Some(problem) if is_doubtful(&problem) => {
-                self.headers_problem = Some(problem);
-                None
-            }
-            problem => problem,
-        };
-        let unread = match problem {
-            Some(problem) => Some(Reading {
-                problems: vec![problem],
-                ..Reading::new()
-            }),
-            None if self.protocol.is_some()
-                && self.request_context.endpoint.answer.is_media(seen.media) =>
-            {
-                protocol::read_bytes(self.guard.bounds())
-                    .ok()
-                    .map(|(_, reading)| reading)
-            }
-            None => None,
-        };
-        if let Some(reading) = unread {
+        if let Some(reading) = self.unread_response(&seen) {
             if let Some(denied) = self.evaluate_unread_response(&reading) {
                 return denied;
             }
@@ -263,13 +218,8 @@ impl Flow {
             Interest::Observed => ReadPurpose::Observe,
             _ => ReadPurpose::Enforce,
         };
-        if self.headers_problem.is_none()
-            && let Some(stream) = self.stream_of(&seen, purpose, head.now)
+        if self.headers_problem.is_none() && self.begin_stream(&seen, purpose, head.now, &mut edits)
         {
-            self.response = HalfState::Streaming(stream);
-            if purpose == ReadPurpose::Enforce {
-                edits.extend(self.edited_body_edits(None));
-            }
             return Step::with(edits, Action::Continue);
         }
         if interest == Interest::Observed {
@@ -282,6 +232,62 @@ impl Flow {
         }
         edits.extend(self.edited_body_edits(None));
         Step::with(edits, Action::Continue)
+    }
+
+    /// Returns the reading of a response that no reader can read, because of a problem of its headers or because it is media.
+    /// Problems that the policy allows are kept until the body is read.
+    fn unread_response(&mut self, seen: &ResponseHeaderInfo) -> Option<Reading> {
+        let is_read = self.protocol.is_some();
+        if let Some(problem) = self.response_problem(seen) {
+            let doubtful = [codes::AG2005, codes::AG2006, codes::AG2009];
+            let is_left_to_body = is_read
+                && seen.status != 206
+                && doubtful.contains(&problem.code)
+                && !self.denies(Direction::Response, problem.code);
+            if !is_left_to_body {
+                return Some(Reading {
+                    problems: vec![problem],
+                    ..Reading::new()
+                });
+            }
+            self.headers_problem = Some(problem);
+        }
+        let is_media = is_read && self.request_context.endpoint.answer.is_media(seen.media);
+        let read = is_media.then(|| protocol::read_bytes(self.guard.bounds()))?;
+        read.ok().map(|(_, reading)| reading)
+    }
+
+    /// Returns the state of a response at which no rule looks: what it used is read, if it tells that.
+    fn usage_only(&self, seen: &ResponseHeaderInfo) -> HalfState {
+        let has_usage = self.protocol.is_some()
+            && !seen.encoded
+            && seen.media == MediaType::Json
+            && self.request_context.endpoint.answer != ResponseForm::File;
+        match has_usage {
+            true => HalfState::Tapping(BodyCopy {
+                usage_only: true,
+                ..BodyCopy::default()
+            }),
+            false => HalfState::Passing,
+        }
+    }
+
+    /// Begins to read a streamed response; `false` if it is none.
+    fn begin_stream(
+        &mut self,
+        seen: &ResponseHeaderInfo,
+        purpose: ReadPurpose,
+        now: u64,
+        edits: &mut Vec<HeaderEdit>,
+    ) -> bool {
+        let Some(stream) = self.stream_of(seen, purpose, now) else {
+            return false;
+        };
+        self.response = HalfState::Streaming(stream);
+        if purpose == ReadPurpose::Enforce {
+            edits.extend(self.edited_body_edits(None));
+        }
+        true
     }
 
     /// Creates the reader of a streamed response.
