@@ -928,13 +928,14 @@ fn written_principal(principal: &Principal) -> Node {
             .map(|text| node(NodeValue::String(text.clone())));
         node(NodeValue::List(texts.collect()))
     };
-    match &principal.roles {
+    let mut write = |name: &str, values: &Known<Vec<Box<str>>>| match values {
         Known::Missing => {}
-        Known::Unknown => members.push(member("roles", node(NodeValue::String("unknown".into())))),
-        Known::Is(roles) => members.push(member("roles", list(roles))),
-    }
+        Known::Unknown => members.push(member(name, node(NodeValue::String("unknown".into())))),
+        Known::Is(values) => members.push(member(name, list(values))),
+    };
+    write("roles", &principal.roles);
     for (claim, values) in &principal.claims {
-        members.push(member(claim, list(values)));
+        write(claim, values);
     }
     node(NodeValue::Map(members))
 }

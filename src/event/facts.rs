@@ -17,7 +17,7 @@ pub struct Principal {
     /// The roles.
     pub roles: Known<Vec<Box<str>>>,
     /// All other claims, each a set of values.
-    pub claims: SortedMap<Box<str>, Vec<Box<str>>>,
+    pub claims: SortedMap<Box<str>, Known<Vec<Box<str>>>>,
     /// The identity source.
     pub via: Option<Box<str>>,
 }
@@ -70,9 +70,10 @@ impl Principal {
             None => {}
         }
         match self.claims.get(name) {
-            Some(values) => Known::Is(values.iter().map(|value| &**value).collect()),
-            None if self.is_anonymous() => Known::Unknown,
-            None => Known::Missing,
+            Some(Known::Is(values)) => Known::Is(values.iter().map(|value| &**value).collect()),
+            Some(Known::Unknown) => Known::Unknown,
+            Some(Known::Missing) | None if self.is_anonymous() => Known::Unknown,
+            Some(Known::Missing) | None => Known::Missing,
         }
     }
 }

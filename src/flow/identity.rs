@@ -102,6 +102,7 @@ fn environment(principal: &Principal, otherwise: Option<&str>) -> Known<Box<str>
             [_, ..] => return Known::Unknown,
             [] => None,
         },
+        Known::Unknown if !principal.is_anonymous() => return Known::Unknown,
         Known::Missing | Known::Unknown => None,
     };
     named

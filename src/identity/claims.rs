@@ -31,8 +31,8 @@ pub(super) fn find(source: &JwtSource, credentials: &Credentials<'_>) -> Finding
             get(&[failed])?;
             Some(get(&[failed, "message"]).and_then(text).unwrap_or_default())
         }) {
-            // That there is no token is told as a failure too.
-            Some(message) if message.contains("missing") => Finding::Absent,
+            // That there is no token is told as a failure too. Others speak of missing members of a key.
+            Some(message) if message == "Jwt is missing" => Finding::Absent,
             Some(message) => Finding::Invalid(reason(&message), None),
             None => Finding::Absent,
         };

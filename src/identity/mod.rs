@@ -300,6 +300,8 @@ fn add(principal: &mut Principal, other: Principal) {
             }
         }
         (own @ Known::Missing, roles) => *own = roles,
+        // One of them could be the role that a rule denies.
+        (own, Known::Unknown) => *own = Known::Unknown,
         _ => {}
     }
     for (name, values) in other.claims {
@@ -336,13 +338,11 @@ fn set(principal: &mut Principal, member: &str, values: Known<Vec<Box<str>>>) {
         "client" => principal.client = first(values),
         "tenant" => principal.tenant = first(values),
         "roles" | "role" => principal.roles = values,
-        member => {
-            if let Known::Is(values) = values
-                && !values.is_empty()
-            {
-                principal.claims.insert(member.into(), values);
-            }
-        }
+        member => match values {
+            Known::Missing => {}
+            Known::Is(values) if values.is_empty() => {}
+            values => drop(principal.claims.insert(member.into(), values)),
+        },
     }
 }
 

@@ -81,7 +81,11 @@ fn told(identified: &Identified) -> String {
         Known::Missing => {}
     }
     for (name, values) in &principal.claims {
-        told += &format!(" {name}={}", values.join(","));
+        match values {
+            Known::Is(values) => told += &format!(" {name}={}", values.join(",")),
+            Known::Unknown => told += &format!(" {name}=?"),
+            Known::Missing => {}
+        }
     }
     told
 }
@@ -409,6 +413,37 @@ mod tokens {
     }
 
     #[test]
+    fn a_further_member_that_can_t_be_read_is_unknown_and_not_missing() {
+        let claims = json!({"scope": "org", "level": {"claim": "org.id", "type": "number"}, "absent": "nothing.there"});
+        let jwt = json!({"payload": "jwt", "id": "sub", "environment": "two", "claims": claims});
+        let several = "user id=user-1 environment=a,b level=? scope=?";
+        assert_eq!(say(jwt), several);
+        let groups = json!({"sub": "user-1", "groups": vec!["staff"; 300]});
+        let properties = MemoryProperties::of_json(&json!({"metadata": {"filter_metadata": {
+            "envoy.filters.http.jwt_authn": {"jwt": groups},
+        }}}));
+        let source = json!([{"name": "user", "jwt": {"payload": "jwt", "id": "sub", "claims": {"groups": "groups"}}}]);
+        assert_eq!(read(&source, &[], &properties).0, "user id=user-1 groups=?");
+    }
+
+    #[test]
+    fn a_token_that_could_not_be_verified_is_not_taken_for_none() {
+        let policy =
+            json!([{"name": "user", "jwt": {"payload": "jwt", "failed": "failure", "id": "sub"}}]);
+        let failed = |message: &str| {
+            let properties = MemoryProperties::of_json(&json!({"metadata": {"filter_metadata": {
+                "envoy.filters.http.jwt_authn": {"failure": {"code": 5, "message": message}},
+            }}}));
+            read(&policy, &[], &properties).0
+        };
+        // What is wrong here is the issuer's list of keys.
+        assert_eq!(
+            failed("[n] field is missing for a RSA key"),
+            "user unverified"
+        );
+    }
+
+    #[test]
     fn without_a_verified_token_nobody_is_known() {
         let policy =
             json!([{"name": "user", "jwt": {"payload": "jwt", "failed": "failure", "id": "sub"}}]);
@@ -638,6 +673,20 @@ mod several {
         assert_eq!(
             said(&[("x-key", KEY)]),
             "key+user id=ann client=acme tenant=t-1 roles=agent,dev"
+        );
+    }
+
+    #[test]
+    fn roles_that_add_up_are_unknown_if_some_of_them_are() {
+        let combined = sources(json!({"combine": ["user"]}));
+        let many = MemoryProperties::of_json(
+            &json!({"metadata": {"filter_metadata": {"envoy.filters.http.jwt_authn": {
+                "jwt": {"sub": "ann", "azp": "acme", "roles": vec!["dev"; 300]},
+            }}}}),
+        );
+        assert_eq!(
+            read(&combined, &[("x-key", KEY)], &many).0,
+            "key+user id=ann client=acme roles=?"
         );
     }
 

@@ -60,9 +60,10 @@ pub(crate) fn principal(
             "roles" | "role" => principal.roles = Known::Is(decoder.texts(&at, value)?),
             claim => {
                 let values = match &value.data {
-                    NodeValue::Number(number) => vec![number.clone()],
-                    NodeValue::Bool(value) => vec![value.to_string().into()],
-                    _ => decoder.texts(&at, value)?,
+                    NodeValue::Number(number) => Known::Is(vec![number.clone()]),
+                    NodeValue::Bool(value) => Known::Is(vec![value.to_string().into()]),
+                    _ if value.text() == Some("unknown") => Known::Unknown,
+                    _ => Known::Is(decoder.texts(&at, value)?),
                 };
                 principal.claims.insert(claim.into(), values);
             }

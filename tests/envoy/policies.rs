@@ -408,7 +408,7 @@ fn claims_of(principal: &Principal) -> Value {
         claims["roles"] = json!(roles);
     }
     for (name, values) in principal.claims.iter() {
-        claims[&**name] = json!(values.first());
+        claims[&**name] = json!(values.value().and_then(|values| values.first()));
     }
     claims
 }

@@ -228,7 +228,11 @@ fn principal(node: &Node) -> Principal {
             "roles" if member.value.text() == Some("unknown") => principal.roles = Known::Unknown,
             "roles" => principal.roles = Known::Is(texts(&member.value)),
             claim => {
-                principal.claims.insert(claim.into(), texts(&member.value));
+                let values = match member.value.text() {
+                    Some("unknown") => Known::Unknown,
+                    _ => Known::Is(texts(&member.value)),
+                };
+                principal.claims.insert(claim.into(), values);
             }
         }
     }

@@ -195,7 +195,7 @@ fn known_members(principal: &Principal) -> impl Iterator<Item = (&str, &[Box<str
     let roles = roles.value().map(|roles| ("roles", roles.as_slice()));
     let claims = claims
         .iter()
-        .map(|(name, values)| (&**name, values.as_slice()));
+        .filter_map(|(name, values)| Some((&**name, values.value()?.as_slice())));
     names.chain(roles).chain(claims)
 }
 

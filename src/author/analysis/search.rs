@@ -391,7 +391,11 @@ fn assign(field: &Field, sample: &Sample, event: &mut SampleEvent, facts: &mut F
         Field::Principal(name) => by(&|principal| match (&**name, sample) {
             ("id", _) => principal.id = known(),
             (name, Sample::Is(node)) => {
-                principal.claims.insert(name.into(), texts(node));
+                let values = Known::Is(texts(node));
+                principal.claims.insert(name.into(), values);
+            }
+            (name, Sample::Unknown) => {
+                principal.claims.insert(name.into(), Known::Unknown);
             }
             (name, _) => {
                 principal.claims.remove(name);

@@ -245,6 +245,76 @@ rules: [{ id: no-prod, match: { event: request, environment: prod }, action: den
 }
 
 #[test]
+fn a_member_that_can_t_be_read_is_denied_what_any_of_its_values_is() {
+    let policy = |rules: &str| {
+        guard(&format!(
+            "require: identity
+principals: [{{ name: edge, header: {{ id: x-user, environment: x-env, claims: {{ groups: x-groups }}, trusted: [10.0.0.0/8] }} }}]
+defaults: {{ action: allow }}
+{rules}"
+        ))
+    };
+    let ask = |guard: &Rc<Guard>, groups: usize| {
+        let caller = Caller {
+            properties: MemoryProperties::default().with(&["source", "address"], "10.0.0.1:1"),
+            ..Caller::default()
+        };
+        let groups = "staff,".repeat(groups) + "suspended";
+        let request = asking(&[("x-user", "ann"), ("x-groups", &groups)]);
+        let seen = run_as(&caller, guard, &request, |_| hello(), NOW, None);
+        record(&seen)["code"].clone()
+    };
+    let denied = policy(
+        "rules: [{ id: suspended, match: { event: request }, when: { principal.groups: suspended }, action: deny }]",
+    );
+    let in_group = policy(
+        "rules: [{ id: staff, match: { event: request }, unless: { principal.groups: staff }, action: deny }]",
+    );
+    assert_eq!(ask(&denied, 3), "AG3001");
+    assert_eq!(ask(&in_group, 3), Value::Null);
+    for guard in [denied, in_group] {
+        assert_eq!(ask(&guard, 300), "AG3001");
+    }
+}
+
+#[test]
+fn an_environment_that_can_t_be_read_is_every_one() {
+    let token = |environment: Value| {
+        let mut token = MemoryProperties::default();
+        token.extend(MemoryProperties::of_json(
+            &serde_json::json!({"metadata": {"filter_metadata": {
+                "envoy.filters.http.jwt_authn": {"jwt": {"sub": "ann", "env": environment}},
+            }}}),
+        ));
+        token
+    };
+    let guard = guard(
+        "require: identity
+principals: [{ name: user, jwt: { payload: jwt, id: sub, environment: env } }]
+environment: { from: principal, otherwise: dev }
+defaults: { action: allow }
+rules: [{ id: no-prod, match: { event: request, environment: prod }, action: deny }]",
+    );
+    for (environment, is_denied) in [
+        (serde_json::json!("prod"), true),
+        (serde_json::json!("dev"), false),
+        (Value::Null, false),
+        (serde_json::json!(7), true),
+    ] {
+        let caller = Caller {
+            properties: token(environment.clone()),
+            ..Caller::default()
+        };
+        let seen = run_as(&caller, &guard, &asking(&[]), |_| hello(), NOW, None);
+        assert_eq!(
+            record(&seen)["code"] == "AG3001",
+            is_denied,
+            "{environment}"
+        );
+    }
+}
+
+#[test]
 fn headers_of_an_untrusted_peer_are_taken_out() {
     let policy = "require: identity
 principals: [{ name: edge, header: { id: x-user, trusted: [10.0.0.0/8] } }]

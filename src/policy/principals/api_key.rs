@@ -239,7 +239,7 @@ fn read_key(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<A
                     decoder.texts(at, node)
                 });
                 for (name, values) in members {
-                    principal.claims.insert(name, values);
+                    principal.claims.insert(name, Known::Is(values));
                 }
             }
             KeyKey::Id
@@ -258,7 +258,11 @@ fn read_key(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<A
                     KeyKey::Agent => principal.agent = Known::Is(text),
                     KeyKey::Client => principal.client = Known::Is(text),
                     KeyKey::Tenant => principal.tenant = Known::Is(text),
-                    _ => drop(principal.claims.insert(member.key.clone(), vec![text])),
+                    _ => drop(
+                        principal
+                            .claims
+                            .insert(member.key.clone(), Known::Is(vec![text])),
+                    ),
                 }
             }
         }
