@@ -4,7 +4,8 @@ use super::keys::{Signer, VerifiedToken};
 use super::spent::SpentTokens;
 use super::subject::Subject;
 use super::token::Token;
-use crate::event::Principal;
+use crate::detect::fold_name;
+use crate::event::{Known, Principal};
 
 /// Seconds that the clock of the approver may be ahead.
 const SKEW: u64 = 60;
@@ -194,16 +195,15 @@ impl Check<'_> {
         let mut grants: Vec<Grant> = Vec::new();
         let mut is_enough = true;
         for demand in demands {
-            let mut agreed: Vec<&str> = Vec::new();
+            let mut agreed: Vec<&Signer> = Vec::new();
             for verified in &valid {
-                // Two tokens of one key are one who agrees.
-                let key = verified.signer.key.as_str();
-                if agreed.contains(&key) {
+                let signer = &verified.signer;
+                if agreed.iter().any(|known| signer.is_same_person(known)) {
                     continue;
                 }
                 match self.answers(verified, demand, spent) {
                     Ok(grant) => {
-                        agreed.push(key);
+                        agreed.push(signer);
                         match grants.iter_mut().find(|known| known.id == grant.id) {
                             Some(known) => {
                                 known.uses = known.uses.min(grant.uses);
@@ -296,16 +296,21 @@ impl Check<'_> {
     }
 
     /// Whether the asker may hold the key: it is the key's principal, or where no principal is named, it has the key's role.
+    /// Names are read as broadly as where a rule denies: letter case is no other person.
     fn is_own(&self, signer: &Signer) -> bool {
         let asker = self.asker;
+        let is_same = |one: &str, other: &str| fold_name(one) == fold_name(other);
         match &signer.principal {
             Some(holder) => [&asker.id, &asker.agent, &asker.client]
                 .iter()
-                .any(|name| name.value() == Some(holder)),
-            None => asker
-                .roles
-                .value()
-                .is_some_and(|roles| roles.contains(&signer.role)),
+                .filter_map(|name| name.value())
+                .any(|name| is_same(name, holder)),
+            None => match &asker.roles {
+                Known::Is(roles) => roles.iter().any(|role| is_same(role, &signer.role)),
+                // Of somebody who is known, and has a list of roles that could not be read.
+                Known::Unknown => !asker.is_anonymous(),
+                Known::Missing => false,
+            },
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::encoding::base64url;
 use super::token::{SignedToken, Token};
 use crate::approval::check::Invalid;
+use crate::detect::fold_name;
 use crate::policy::{Approver, ApproverKey};
 use ed25519_dalek::{Signature, VerifyingKey};
 use hmac::{Hmac, KeyInit, Mac};
@@ -36,6 +37,18 @@ pub(super) struct Signer {
     pub(super) role: Box<str>,
     /// Who holds the key, if the policy says it.
     pub(super) principal: Option<Box<str>>,
+}
+
+impl Signer {
+    /// Whether two tokens are of one who agrees: by one key, or by two keys of one principal.
+    pub(super) fn is_same_person(&self, other: &Signer) -> bool {
+        let are_one = |one: &str, other: &str| fold_name(one) == fold_name(other);
+        self.key == other.key
+            || match (&self.principal, &other.principal) {
+                (Some(one), Some(other)) => are_one(one, other),
+                _ => false,
+            }
+    }
 }
 
 /// A key of an approver.

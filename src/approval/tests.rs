@@ -287,6 +287,14 @@ fn nobody_approves_what_they_ask_for() {
         Checked::Invalid(Invalid::SelfApproval)
     );
     assert!(matches!(outcome(&lena, &manager()), Checked::Approved(_)));
+    let in_capitals = Principal {
+        id: Known::Is("LENA".into()),
+        ..asker()
+    };
+    assert_eq!(
+        outcome(&in_capitals, &lead()),
+        Checked::Invalid(Invalid::SelfApproval)
+    );
     // It doesn't: whoever has the role may hold it.
     let boss = Principal {
         roles: Known::Is(vec!["manager".into(), "lead".into()]),
@@ -297,6 +305,17 @@ fn nobody_approves_what_they_ask_for() {
         Checked::Invalid(Invalid::SelfApproval)
     );
     assert!(matches!(outcome(&boss, &lead()), Checked::Approved(_)));
+    // Or may have it: the list of its roles is longer than what is read.
+    let of_many_roles = Principal {
+        roles: Known::Unknown,
+        ..asker()
+    };
+    assert_eq!(
+        outcome(&of_many_roles, &manager()),
+        Checked::Invalid(Invalid::SelfApproval)
+    );
+    let anonymous = outcome(&Principal::anonymous(), &manager());
+    assert!(matches!(anonymous, Checked::Approved(_)));
 }
 
 #[test]
@@ -315,6 +334,29 @@ fn two_have_to_agree_with_two_keys() {
     };
     // Both answer one request, which is spent once.
     assert_eq!(grants.len(), 1);
+}
+
+#[test]
+fn two_keys_of_one_principal_are_one_who_agrees() {
+    let by = ["manager".into(), "lead".into()];
+    let tokens = [manager(), lead()].map(|key| minted(&asked(&by, 2), &key));
+    let outcome = |holders: [Option<&str>; 2]| {
+        let [first, second] = holders;
+        let list = [approver(&manager(), first), approver(&lead(), second)];
+        let keys = VerifyingKeys::new(&list, &|_| None).unwrap();
+        let tokens = tokens.each_ref().map(|token| keys.read(token));
+        let check = Check {
+            subject: &subject(),
+            asker: &asker(),
+            now: NOW,
+            reserved: &[],
+        };
+        check.tokens(&tokens, &[demand("large", &by, 2)], None)
+    };
+    assert_eq!(outcome([Some("lena"), Some("Lena")]), Checked::Missing);
+    for others in [[Some("lena"), Some("max")], [Some("lena"), None]] {
+        assert!(matches!(outcome(others), Checked::Approved(_)));
+    }
 }
 
 #[test]
