@@ -28,4 +28,6 @@ pub use schema::{DECISIONS, MEMBERS, Member, Shape, schema};
 pub use time::is_time;
 pub use trace::valid_traceparent;
 #[cfg(all(feature = "command", not(target_arch = "wasm32")))]
-pub use verify::{ChainId, Fault, Head, Place, RecordDigest, Report, Verifier, parse_chain_id};
+pub use verify::{
+    ChainId, Fault, Head, Kept, Place, RecordDigest, Report, Verifier, parse_chain_id,
+};

@@ -113,7 +113,7 @@ pub enum Fault {
         /// Whether they are the same records: a copy of a file.
         is_copy: bool,
     },
-    /// A record is not the one that a checkpoint names.
+    /// A record is not the one that was kept elsewhere.
     Rewritten {
         /// The record.
         at: Place,
@@ -121,6 +121,8 @@ pub enum Fault {
         chain: ChainId,
         /// Its sequence number.
         seq: u64,
+        /// What names another one.
+        kept: Kept,
     },
     /// A chain ends before the record that a checkpoint names.
     CutOff {
@@ -138,6 +140,15 @@ pub enum Fault {
         /// The later one.
         behind: Place,
     },
+}
+
+/// What names a record that was seen before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// A checkpoint.
+    Checkpoint,
+    /// The heads that the verification starts behind.
+    Heads,
 }
 
 /// The result of a verification.
@@ -292,20 +303,27 @@ impl Verifier {
         *mac
     }
 
-    /// Compares a record with those that checkpoints name.
+    /// Compares a record with those that checkpoints and the heads name. Files from before the heads may be there as well,
+    /// and a chain that was written anew goes on from its own records.
     fn compare(&mut self, link: &Link, digest: RecordDigest, at: Place) {
-        let mut is_other = false;
+        let is_other = |head: &Head| head.seq == link.seq && head.digest != digest;
+        let mut kept = self
+            .heads
+            .get(&link.id)
+            .filter(|head| is_other(head))
+            .map(|_| Kept::Heads);
         for (head, is_found) in self.anchors.get_mut(&link.id).into_iter().flatten() {
-            if head.seq == link.seq {
-                *is_found = true;
-                is_other |= head.digest != digest;
+            *is_found |= head.seq == link.seq;
+            if is_other(head) {
+                kept = Some(Kept::Checkpoint);
             }
         }
-        if is_other {
+        if let Some(kept) = kept {
             self.fault(Fault::Rewritten {
                 at,
                 chain: link.id,
                 seq: link.seq,
+                kept,
             });
         }
     }
@@ -675,9 +693,15 @@ impl Fault {
                  there twice",
                 name(*first)
             ),
-            Fault::Rewritten { chain, seq, .. } => format!(
-                "record {seq} of chain {} is not the one of the checkpoint: it or a record before it was changed",
-                hex::encode(chain)
+            Fault::Rewritten {
+                chain, seq, kept, ..
+            } => format!(
+                "record {seq} of chain {} is not the one of the {}: it or a record before it was changed",
+                hex::encode(chain),
+                match kept {
+                    Kept::Checkpoint => "checkpoint",
+                    Kept::Heads => "heads",
+                }
             ),
             Fault::CutOff { chain, seq, last } => {
                 let chain = hex::encode(chain);

@@ -205,6 +205,39 @@ fn a_trail_goes_on_behind_the_heads_of_an_earlier_one() {
 }
 
 #[test]
+fn the_heads_find_a_chain_that_was_written_anew_before_them() {
+    // By whoever can write the file, or holds the key.
+    for key in [None, Some(KEY)] {
+        let keys: Vec<&[u8]> = key.into_iter().collect();
+        let heads = verified(&[chain(1, 5, key)], &keys).heads;
+        let behind = || {
+            let keys = key.and_then(ChainKey::new);
+            Verifier::new(keys.into_iter().collect()).behind(heads.clone())
+        };
+        let mut anew = Chain::new([1; 8], key.and_then(ChainKey::new));
+        let forged: Vec<Vec<u8>> = (0..7)
+            .map(|_| {
+                let mut line = br#"{"v":1,"ts":"2026-01-01T00:00:00.000Z","chain":"#.to_vec();
+                anew.write(&mut line);
+                let chain_end = line.len();
+                line.extend_from_slice(br#","decision":"allow","status":200}"#);
+                anew.seal(&mut line, chain_end);
+                line
+            })
+            .collect();
+        // It goes on, it ends where the heads are, and it ends before them.
+        for (records, faults) in [
+            (7, &["0:5 rewritten"][..]),
+            (5, &["0:5 rewritten"]),
+            (4, &[]),
+        ] {
+            let report = verified_by(behind(), &[forged[..records].to_vec()]);
+            assert_eq!(told(&report), faults, "{records}");
+        }
+    }
+}
+
+#[test]
 fn only_the_order_that_the_filter_writes_is_a_record() {
     let line = String::from_utf8(chain(1, 1, Some(KEY)).remove(0)).unwrap();
     for (from, to) in [

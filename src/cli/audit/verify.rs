@@ -56,7 +56,8 @@ impl Verify {
         let files = Files::new(&self.files)?;
         files.read_into(&mut verifier);
         let report = verifier.finish();
-        if let (Some(file), true) = (&self.write_heads, report.faults.is_empty()) {
+        let is_sound = report.faults.is_empty() && !report.is_incomplete;
+        if let (Some(file), true) = (&self.write_heads, is_sound) {
             let text = format!("{:#}\n", heads_as_json(&report.heads));
             output::replace_file(file, text.as_bytes())?;
         } else if let Some(file) = &self.write_heads {
@@ -72,7 +73,7 @@ impl Verify {
             files.print_faults(&report);
             print_summary(&report, &checkpoints);
         }
-        Ok(match report.faults.is_empty() && !report.is_incomplete {
+        Ok(match is_sound {
             true => ExitStatus::Clean,
             false => ExitStatus::Found,
         })
@@ -106,6 +107,7 @@ fn print_summary(report: &Report, checkpoints: &[(&String, Checkpoint)]) {
             "exchanges not evaluated"
         ),
         match faults {
+            0 if report.is_incomplete => "not all was looked at".to_owned(),
             0 => "no fault".to_owned(),
             faults => counted(faults, "fault", "faults"),
         },
@@ -119,7 +121,7 @@ fn print_summary(report: &Report, checkpoints: &[(&String, Checkpoint)]) {
     if report.records == 0 {
         output::line("There is no record in these files, so that nothing was verified.");
     }
-    if report.faults.is_empty() && report.before_start == 0 {
+    if report.faults.is_empty() && !report.is_incomplete && report.before_start == 0 {
         for (file, checkpoint) in checkpoints {
             output::line(&format!(
                 "The checkpoint {file} of {} holds: nothing up to its {} was changed or cut off.",
