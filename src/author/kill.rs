@@ -210,14 +210,13 @@ fn changed(kills: &[Kill], change: &KillChange) -> Result<Vec<Kill>, String> {
     let mut kills = kills.to_vec();
     for (target, names) in &change.targets {
         for name in names {
-            let known = kills
-                .iter_mut()
-                .filter(|kill| kill.target == *target)
-                .any(|kill| {
-                    let before = kill.names.len();
-                    kill.names.retain(|known| known != name);
-                    kill.names.len() < before
-                });
+            // Each entry that has it: one that kept it would go on stopping what was lifted.
+            let mut known = false;
+            for kill in kills.iter_mut().filter(|kill| kill.target == *target) {
+                let before = kill.names.len();
+                kill.names.retain(|known| known != name);
+                known |= kill.names.len() < before;
+            }
             if !known && change.reason.is_none() {
                 return Err(format!("{} `{name}` is not stopped", singular(*target)));
             }
@@ -381,6 +380,16 @@ mod tests {
             .map(|kill| (kill.names.len(), &*kill.reason))
             .collect();
         assert_eq!(found, [(1, "old"), (1, "new")]);
+    }
+
+    #[test]
+    fn a_name_in_two_entries_is_lifted_from_both() {
+        let text = "apiVersion: agentguard.dev/v1\nkind: AgentKill\ngeneration: 1\nkill:\n  \
+                    - { agents: [a, b], reason: r }\n  - { agents: [a], reason: s }\n";
+        let lifted = after(text, &[lift(KillTarget::Agents, &["a"])]);
+        let kills = KillDocument::read(&lifted).unwrap().list.kills;
+        let names: Vec<&[Box<str>]> = kills.iter().map(|kill| &*kill.names).collect();
+        assert_eq!(names, [["b".into()]]);
     }
 
     #[test]
