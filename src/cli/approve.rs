@@ -5,8 +5,9 @@
 
 use super::{ExitStatus, Failed, output};
 use crate::approval::{self, ApprovalRequest, MIN_SECRET, SigningKey};
+use crate::wire::json::{JsonBody, Limits, Value, ValueKind};
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::{BufRead, IsTerminal};
 
 /// Bytes of a token's nonce.
@@ -160,20 +161,12 @@ fn shown(request: &ApprovalRequest, now: u64) -> Vec<String> {
         _ => "call of",
     };
     line(label, output::visible(&subject.what));
-    let members = request
-        .shown()
-        .and_then(|show| serde_json::from_str::<serde_json::Map<String, Value>>(show).ok());
-    for (path, values) in members.unwrap_or_default() {
-        let values = values.as_array().cloned().unwrap_or_default();
-        let values: Vec<String> = values
-            .iter()
-            .map(|value| output::visible(&value.to_string()))
-            .collect();
+    for (path, values) in shown_values(request.shown().unwrap_or("{}")) {
         let values = match values.is_empty() {
             true => "nothing".to_owned(),
             false => values.join(", "),
         };
-        line(&format!("  {}", output::visible(&path)), values);
+        line(&format!("  {path}"), values);
     }
     let bound = match request.subject.bind.as_slice() {
         [] => "all of it".to_owned(),
@@ -220,4 +213,26 @@ fn shown(request: &ApprovalRequest, now: u64) -> Vec<String> {
     let left = request.until.saturating_sub(now);
     line("ends", format!("in {left} seconds"));
     lines
+}
+
+/// What a request shows, each path with its values as they are in the canonical form: another number, or nothing at all of what
+/// a library can't hold, would be approved unseen.
+fn shown_values(show: &str) -> Vec<(String, Vec<String>)> {
+    let written = |value: Value<'_>| output::visible(&String::from_utf8_lossy(value.raw()));
+    let limits = Limits {
+        max_depth: u16::MAX,
+    };
+    let json = JsonBody::scan(show.as_bytes(), limits, 0).ok();
+    let body = json.as_ref().and_then(|json| json.body());
+    let Some(root) = body.as_ref().map(|body| body.root()) else {
+        return vec![("shown".to_owned(), vec![output::visible(show)])];
+    };
+    let members = root.members().map(|(path, value)| {
+        let values = match value.kind() {
+            ValueKind::Array => value.elements().map(written).collect(),
+            _ => vec![written(value)],
+        };
+        (output::visible(&path.text().unwrap_or_default()), values)
+    });
+    members.collect()
 }

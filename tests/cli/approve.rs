@@ -166,6 +166,27 @@ fn nobody_is_asked_without_a_terminal() {
 }
 
 #[test]
+fn an_approver_sees_what_a_library_can_not_hold() {
+    let folder = folder();
+    let (file, _) = key(folder.path(), "manager");
+    let deep = format!("{}{}", "[".repeat(140), "]".repeat(140));
+    for (values, seen) in [
+        ("[250,1e400]", "250, 1e+400"),
+        ("[99999999999999999999]", "99999999999999999999"),
+        ("[0.30000000000000000001]", "0.30000000000000000001"),
+        (&*format!("[250,{deep}]"), &*format!("250, {deep}")),
+        ("250", "250"),
+        ("[]", "nothing"),
+    ] {
+        let text = request(&format!(r#"{{"args.amount":{values}}}"#)).encode();
+        let made = run(&["approve", &text, "--key", &file, "--yes", "--time", NOW]);
+        assert_eq!(made.status.code(), Some(0), "{}", err(&made));
+        let line = format!("  args.amount {seen}\n");
+        assert!(err(&made).contains(&line), "{}", err(&made));
+    }
+}
+
+#[test]
 fn a_request_is_found_in_the_denial_that_holds_it() {
     let folder = folder();
     let (file, _) = key(folder.path(), "lead");
