@@ -105,6 +105,8 @@ pub(super) struct Exchange {
     pub(super) has_interim: bool,
     /// Whether the response arrived to its end.
     pub(super) is_complete: bool,
+    /// Bytes of the request's body, read or not.
+    pub(super) request_bytes: u64,
     /// Bytes of the response's body.
     pub(super) response_bytes: u64,
     /// Bytes of text and arguments in a response that streams.

@@ -582,7 +582,8 @@ impl Flow {
         let (input, output) = match limit.measure {
             Measure::Count(Counted::ConcurrentRequests) => return 0,
             Measure::Count(Counted::Bytes) => {
-                let request = self.facts.request.bytes.unwrap_or(0);
+                // What was not read has passed all the same.
+                let request = exchange.request_bytes;
                 return request.saturating_add(exchange.response_bytes);
             }
             _ => self.tokens(),

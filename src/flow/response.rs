@@ -419,8 +419,8 @@ impl Flow {
         let size = u64::try_from(body.size()).unwrap_or(u64::MAX);
         let known = &mut self.exchange.response_bytes;
         *known = match &self.response {
-            // Held bytes come again with those that follow.
-            HalfState::Holding { .. } | HalfState::Asking => size,
+            // Held bytes come again with those that follow, and not with trailers.
+            HalfState::Holding { .. } | HalfState::Asking => size.max(*known),
             _ => known.saturating_add(size),
         };
         self.exchange.is_complete = end;

@@ -560,6 +560,65 @@ fn bytes_of_both_bodies_are_counted() {
 }
 
 #[test]
+fn bytes_that_pass_unread_or_before_trailers_are_counted() {
+    let policy = "defaults: { action: allow, uninspectable: allow }
+require: none
+rules:
+  - { id: volume, action: deny, limit: { count: bytes, max: 400, window: 24h } }
+  - { id: words, match: { event: response }, when: { text: { contains: never } }, action: deny }
+";
+    in_both_modes(policy, |guard, _| {
+        let mut upload = chat_request(b"");
+        upload.headers = [
+            (":method", "POST"),
+            (":path", "/upload"),
+            (":authority", "files.example.com"),
+            ("content-type", "application/octet-stream"),
+        ]
+        .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
+        .to_vec();
+        upload.chunks = vec![vec![0; 90], vec![1; 60]];
+        let answer = || HttpMessage::new(&[(":status", "204")], b"");
+        let seen = run(guard, &upload, |_| answer(), NOW);
+        assert_eq!(seen.upstream.as_ref().unwrap().body().len(), 150);
+        assert_eq!(record(&seen)["limits"][0]["used"], 150);
+        let (question, answer) = (chat_request(&says("hi")), hello());
+        let (asked, answered) = (question.body(), answer.body());
+        let mut flow = Flow::new(Rc::clone(guard));
+        let _ = sends_head(&mut flow, &question);
+        let _ = flow.request_body(&mut asked.as_slice(), false, NOW);
+        let _ = flow.request_trailers(&[], &mut BehindTrailers(&asked), NOW);
+        let _ = flow.response_headers(&ResponseHead {
+            headers: &answer.header_slices(),
+            end: false,
+            now: NOW,
+        });
+        let _ = flow.response_body(&mut answered.as_slice(), false, NOW);
+        let _ = flow.response_body(&mut BehindTrailers(&answered), true, NOW);
+        let end = End {
+            now: NOW,
+            ..End::default()
+        };
+        let line: Value = serde_json::from_slice(&flow.finish(&end).line).unwrap();
+        let used = 150 + asked.len() + answered.len();
+        assert_eq!(line["limits"][0]["used"], used, "{line}");
+    });
+}
+
+/// What is held of a body when its trailers come: the host then counts no bytes, and still has them.
+struct BehindTrailers<'b>(&'b [u8]);
+
+impl Body for BehindTrailers<'_> {
+    fn size(&self) -> usize {
+        0
+    }
+
+    fn read(&mut self) -> Vec<u8> {
+        self.0.to_vec()
+    }
+}
+
+#[test]
 fn a_request_frees_its_place_when_it_ends() {
     let rule = "  - { id: at-once, action: deny, limit: { count: concurrent_requests, max: 2, window: { sliding: 1h } } }\n";
     let guard = guard(&limited(rule));
