@@ -15,6 +15,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -55,7 +56,7 @@ pub(super) struct RecordedRequest {
     #[serde(default)]
     pub(super) headers: BTreeMap<String, Value>,
     #[serde(default)]
-    pub(super) body: Option<Value>,
+    pub(super) body: Option<Box<RawValue>>,
     #[serde(default)]
     pub(super) body_encoding: Option<String>,
 }
@@ -68,7 +69,7 @@ pub(super) struct RecordedResponse {
     #[serde(default)]
     pub(super) headers: BTreeMap<String, Value>,
     #[serde(default)]
-    pub(super) body: Option<Value>,
+    pub(super) body: Option<Box<RawValue>>,
     #[serde(default)]
     pub(super) body_encoding: Option<String>,
 }
@@ -81,7 +82,22 @@ fn post() -> String {
 impl Recorded {
     /// Parses one line.
     pub(super) fn parse(line: &[u8]) -> Result<Recorded, String> {
-        serde_json::from_slice(line).map_err(|error| output::json_fault(&error))
+        let recorded: Recorded =
+            serde_json::from_slice(line).map_err(|error| output::json_fault(&error))?;
+        // What is left out of an exchange, or taken for something else, would be decided as if it had not been there.
+        let response = recorded.response.as_ref();
+        let responded = response.into_iter().flat_map(|response| &response.headers);
+        for (name, value) in recorded.request.headers.iter().chain(responded) {
+            if values_of(value).any(|value| text_of(value).is_none()) {
+                return Err(format!("header `{name}`: write a text, or a list of texts"));
+            }
+        }
+        match &recorded.time {
+            Some(time) if moment(time).is_none() => Err(format!(
+                "time `{time}`: this is no moment with its offset; write for example `2026-01-31T08:00:00Z`"
+            )),
+            _ => Ok(recorded),
+        }
     }
 
     /// Returns who sends it.
@@ -148,11 +164,14 @@ impl Recorded {
 }
 
 /// Returns the media type of a JSON body, if no header has one.
-fn media_of(body: &Option<Value>, headers: &BTreeMap<String, Value>) -> Option<(String, String)> {
+fn media_of(
+    body: &Option<Box<RawValue>>,
+    headers: &BTreeMap<String, Value>,
+) -> Option<(String, String)> {
     let is_named = headers
         .keys()
         .any(|name| name.eq_ignore_ascii_case("content-type"));
-    let is_json = matches!(body, Some(Value::Object(_) | Value::Array(_)));
+    let is_json = body.as_deref().is_some_and(is_inline);
     (is_json && !is_named).then(|| ("content-type".to_owned(), "application/json".to_owned()))
 }
 
@@ -196,22 +215,34 @@ impl From<&HalfExchange> for HttpMessage {
     }
 }
 
+/// Whether a recorded body is JSON itself, and no text that holds it.
+fn is_inline(body: &RawValue) -> bool {
+    body.get().starts_with(['{', '['])
+}
+
 /// Returns the bytes of a recorded body.
-pub(super) fn bytes_of(body: &Option<Value>, encoding: &Option<String>) -> Result<Vec<u8>, String> {
-    match (body, encoding.as_deref()) {
-        (None | Some(Value::Null), _) => Ok(Vec::new()),
-        (Some(Value::String(body)), None) => Ok(body.clone().into_bytes()),
-        // JSON written inline, as in tests.
-        (Some(body @ (Value::Object(_) | Value::Array(_))), None) => {
-            Ok(body.to_string().into_bytes())
-        }
-        (Some(Value::String(body)), Some("base64")) => STANDARD
+pub(super) fn bytes_of(
+    body: &Option<Box<RawValue>>,
+    encoding: &Option<String>,
+) -> Result<Vec<u8>, String> {
+    let Some(body) = body else {
+        return Ok(Vec::new());
+    };
+    // JSON written inline, as in tests, byte for byte: written again, it would lose a repeated key or a digit.
+    if is_inline(body) && encoding.is_none() {
+        return Ok(body.get().as_bytes().to_vec());
+    }
+    let text = serde_json::from_str(body.get()).map_err(|error| output::json_fault(&error))?;
+    match (text, encoding.as_deref()) {
+        (Value::Null, _) => Ok(Vec::new()),
+        (Value::String(body), None) => Ok(body.into_bytes()),
+        (Value::String(body), Some("base64")) => STANDARD
             .decode(body)
             .map_err(|error| format!("the body is not base64: {error}")),
-        (Some(Value::String(_)), Some(other)) => Err(format!(
+        (Value::String(_), Some(other)) => Err(format!(
             "body_encoding `{other}` is not known; it is `base64` or absent"
         )),
-        (Some(_), _) => Err("a body is a text, or JSON: an object or a list".to_owned()),
+        _ => Err("a body is a text, or JSON: an object or a list".to_owned()),
     }
 }
 
@@ -219,15 +250,27 @@ pub(super) fn bytes_of(body: &Option<Value>, encoding: &Option<String>) -> Resul
 pub(super) fn header_list(headers: &BTreeMap<String, Value>) -> Vec<(String, String)> {
     let mut list = Vec::new();
     for (name, value) in headers {
-        let values = match value {
-            Value::Array(values) => values.as_slice(),
-            one => std::slice::from_ref(one),
-        };
-        for value in values.iter().filter_map(Value::as_str) {
-            list.push((name.to_ascii_lowercase(), value.to_owned()));
+        for value in values_of(value).filter_map(text_of) {
+            list.push((name.to_ascii_lowercase(), value));
         }
     }
     list
+}
+
+fn values_of(header: &Value) -> impl Iterator<Item = &Value> {
+    match header {
+        Value::Array(values) => values.iter(),
+        one => std::slice::from_ref(one).iter(),
+    }
+}
+
+/// The text of a header's value. Recorders write lengths as numbers.
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
 }
 
 /// A policy in force without a proxy.

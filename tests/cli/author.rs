@@ -386,6 +386,49 @@ fn explain_and_replay_say_that_the_code_decides_what_could_not_be_read() {
 }
 
 #[test]
+fn a_recorded_exchange_is_replayed_as_it_is_written() {
+    let folder = Folder::new("replay-written");
+    let policy = folder.file(
+        "p.yaml",
+        "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: p }\nrequire: none\ndefaults: { action: allow }\nrules:\n  \
+         - { id: vip, match: { event: request }, when: { header.x-level: \"3\" }, action: deny }\n",
+    );
+    let replayed = |line: &str| {
+        let file = folder.file("one.jsonl", line);
+        run(&["--json", "replay", "--policy", &policy, &file])
+    };
+    let body = r#"{"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}"#;
+    let line = |members: &str| {
+        format!(
+            r#"{{"request": {{"host": "api.openai.com", "path": "/v1/chat/completions", {members}}}}}"#
+        )
+    };
+    let code = |members: &str| json_lines(&replayed(&line(members))).remove(0)["code"].clone();
+    assert_eq!(code(&format!("\"body\": {body}")), Value::Null);
+    // Which of the two a reader takes is not known.
+    let twice = body.replacen('{', r#"{"model": "o1-pro", "#, 1);
+    assert_eq!(code(&format!("\"body\": {twice}")), "AG2002");
+    // A recorder writes a number where the header had digits.
+    for value in ["3", "\"3\"", "[3]"] {
+        let members = format!(r#""headers": {{"x-level": {value}}}, "body": {body}"#);
+        assert_eq!(code(&members), "AG3001", "{value}");
+    }
+    let late = line(&format!("\"body\": {body}")).replacen('{', r#"{"time": "yesterday", "#, 1);
+    let unread = line(&format!(
+        r#""headers": {{"x-level": {{}}}}, "body": {body}"#
+    ));
+    for (wrong, told) in [
+        (late, "time `yesterday`: this is no moment"),
+        (unread, "header `x-level`: write a text"),
+    ] {
+        let refused = replayed(&wrong);
+        assert_eq!(refused.status.code(), Some(2));
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(said.contains(told), "{said}");
+    }
+}
+
+#[test]
 fn a_replay_is_summed_up_by_action_rule_and_code() {
     let folder = Folder::new("replay");
     let policy = folder.policy("p.yaml", NO_DELETE);
