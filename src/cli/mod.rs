@@ -111,6 +111,24 @@ enum Command {
     Man(man::ManPages),
 }
 
+impl Command {
+    /// Whether the exit status says what was found. Such a command reads a bounded input before it prints.
+    fn has_verdict(&self) -> bool {
+        matches!(
+            self,
+            Command::Validate(_)
+                | Command::Lint(_)
+                | Command::Check(_)
+                | Command::Test(_)
+                | Command::Replay(_)
+                | Command::Diff(_)
+                | Command::Audit(_)
+                | Command::Doctor(_)
+                | Command::Fmt(_)
+        )
+    }
+}
+
 /// Prints a usage error of the library that parses arguments; help and versions are none. Wrong use has one form and one code,
 /// whoever finds it.
 fn print_usage_error(error: &clap::Error) -> Option<Failed> {
@@ -139,6 +157,9 @@ pub fn main() -> ExitCode {
     let arguments =
         Arguments::from_arg_matches(&matches).unwrap_or_else(|error| end_unparsed(&error));
     let json = arguments.json;
+    if arguments.command.has_verdict() {
+        output::keep_verdict();
+    }
     let outcome = match &arguments.command {
         Command::Validate(command) => command.run(json),
         Command::Lint(command) => command.run_lint(json),

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// The file name of standard input.
 pub(super) const STDIN: &str = "-";
 
-/// Prints a line for a person. If the reader has closed the pipe (`| head`), the program ends silently.
+/// Prints a line for a person. If the reader has closed the pipe (`| head`), the program ends silently, or goes on to its verdict.
 pub(super) fn line(text: &str) {
     print(&format!("{text}\n"));
 }
@@ -42,9 +42,21 @@ pub(super) fn recorded_line(line: &str) {
 /// Prints what a program reads, byte for byte. What can't be written ends the program: who redirects to a file would take the
 /// part that fitted on the disk for all of it.
 pub(super) fn verbatim(text: &str) {
-    if let Err(error) = write_out(text) {
-        end_unwritten(&error);
+    match write_out(text) {
+        Err(error)
+            if error.kind() == ErrorKind::BrokenPipe && HAS_VERDICT.load(Ordering::Relaxed) => {}
+        Err(error) => end_unwritten(&error),
+        Ok(()) => {}
     }
+}
+
+/// Whether the exit status says what was found.
+static HAS_VERDICT: AtomicBool = AtomicBool::new(false);
+
+/// Has the program go on if nobody reads its output any more: its exit status would otherwise say that all is well before it
+/// has looked (`agentguard audit verify … | head -1` under `pipefail`).
+pub(super) fn keep_verdict() {
+    HAS_VERDICT.store(true, Ordering::Relaxed);
 }
 
 /// Prints a line that nothing else has. What was made for it is undone before the program ends.

@@ -250,6 +250,40 @@ fn whoever_reads_only_the_beginning_is_told_nothing() {
     }
 }
 
+/// As in `agentguard audit verify … | head -1` under `pipefail`.
+#[test]
+fn a_verdict_is_the_same_if_nobody_reads_what_was_found() {
+    let folder = TempDir::new().unwrap();
+    let write = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let trail = write("audit.jsonl", "no record\n");
+    let wrong = write("wrong.yaml", "apiVersion: agentguard.dev/v1\n");
+    let policy = write(
+        "policy.yaml",
+        "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: p }\ndefaults: { action: deny }\n",
+    );
+    for arguments in [
+        &["audit", "verify", &trail][..],
+        &["--json", "audit", "verify", &trail],
+        &["validate", &wrong],
+        &["check", &policy, "--model", "gpt-4o"],
+        &["--json", "diff", &policy, GOOD],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = Command::new(env!("CARGO_BIN_EXE_agentguard"))
+            .args(arguments)
+            .current_dir(super::root())
+            .stdout(writer)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_key_whose_public_half_could_not_be_printed_is_not_kept() {
