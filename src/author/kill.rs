@@ -68,6 +68,11 @@ impl KillDocument {
     /// # Errors
     /// Everything that is wrong with it, with places in the document.
     pub fn read(text: &str) -> Result<KillDocument, Vec<Diagnostic>> {
+        // JSON has no byte order mark, and Envoy reads none: what an editor put there is left out.
+        let text = match text.strip_prefix('\u{feff}') {
+            Some(json) if json.trim_start().starts_with('{') => json,
+            _ => text,
+        };
         if !text.trim_start().starts_with('{') {
             let root = super::parse_yaml(text)?;
             return KillDocument::of(Format::Yaml, text, &root);
@@ -380,6 +385,14 @@ mod tests {
             .map(|kill| (kill.names.len(), &*kill.reason))
             .collect();
         assert_eq!(found, [(1, "old"), (1, "new")]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_before_json_stops_no_change() {
+        let text = "\u{feff}{\"apiVersion\":\"agentguard.dev/v1\",\"kind\":\"AgentKill\",\"generation\":1,\"kill\":[]}";
+        let stopped = after(text, &[stop(KillTarget::Agents, &["a"], "r")]);
+        assert!(stopped.starts_with("{\"apiVersion\""), "{stopped}");
+        assert_eq!(KillDocument::read(&stopped).unwrap().list.generation, 2);
     }
 
     #[test]
