@@ -8,20 +8,20 @@ use agentguard::protocol::{self, CoverageRow, Inspected, OTHER_ROUTES};
 use std::fmt::Write;
 use std::path::PathBuf;
 
-const INTRODUCTION: &str = "# What is judged
+const INTRODUCTION: &str = "# Coverage
 
-One row for each route, and what is judged of it in each direction. The words are the kinds of events that rules are about.
-Beside them, everything that can't be read is an `uninspectable` event: in a request always, in an answer where a rule looks
-at one of the kinds that its row names. A code in place of the words says why nothing is judged: `AG2014` means that such
-a stream is refused where a rule looks at answers, and passes unread where none does.
+What the filter inspects of each route, in each direction. A cell lists the kinds of events that rules can match there.
+Content that can't be read is an `uninspectable` event as well: always in a request, and in a response if a rule can match
+one of the kinds in its cell. A code in a cell means that nothing is inspected there: a stream with `AG2014` is denied if a
+rule inspects responses, and passes uninspected otherwise.
 
-What is judged is bodies. Headers and the query of the URL are no texts: rules read them as `header.NAME` and `query.NAME`, and
-models that they name are in the set of models. `authorization` and `cookie` are read by identity sources only.
+Only bodies are inspected as text. Rules read headers and the query of the URL as `header.NAME` and `query.NAME`, and the
+models that these name are in the set of models. `authorization` and `cookie` are read by identity sources only.
 
-Retries, shadow traffic (`request_mirror_policies`) and internal redirects of Envoy begin behind the filter: a retry and a mirrored
-request are the judged request once more, edits included, and the answer that is judged is the one that the client gets. What a mirror
-answers is dropped by Envoy. An internal redirect (`internal_redirect_policy`) runs the filters again for the new address; the first
-answer is never seen by the client, and each of the two has its own record.
+Envoy's retries, shadow traffic (`request_mirror_policies`) and internal redirects begin after the filter. A retry or a mirrored
+request is the inspected request again, with the filter's edits; the response that is inspected is the one that the client gets,
+and Envoy drops the response to a mirrored request. An internal redirect (`internal_redirect_policy`) runs the filters again for
+the new address: the client never sees the first response, and each of the two requests has its own audit event.
 
 This page is written from the code (`UPDATE_DOCS=1 cargo test --test coverage`).
 ";
@@ -43,7 +43,7 @@ fn cell(evaluated: Inspected) -> String {
 fn section(page: &mut String, name: &str, rows: &[CoverageRow]) {
     writeln!(
         page,
-        "\n## {name}\n\n| route | request | answer | streamed answer |\n|---|---|---|---|"
+        "\n## {name}\n\n| route | request | response | streamed response |\n|---|---|---|---|"
     )
     .unwrap();
     for row in rows {

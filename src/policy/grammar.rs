@@ -310,7 +310,7 @@ keys! {
         Clusters = "clusters"
             => "Globs over the names of Envoy's clusters. A request that is routed again, from a cluster that no policy \
              governs to one of these, is denied (AG2012); from the cluster of one policy to that of another it has \
-             been judged by the first.", Texts;
+             been evaluated by the first.", Texts;
     }
 
     /// `environment`

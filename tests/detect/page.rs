@@ -37,7 +37,7 @@ Words behind a value don't count: in a stream they have not come yet.
 **Tables.** The name of a column counts as a word before every value below it, however far: in lines with commas,
 semicolons, tabs or pipes under a line of names, with the rules that Markdown, psql and MySQL draw; in the rows of
 `INSERT INTO t (a, b) VALUES (…), (…)` and `COPY t (a, b) FROM stdin`; in a list of values under one such name. In a
-column that is called `password`, `API key`, `client_secret`, `пароль` a value is judged as behind `name:`, but not in a
+column that is called `password`, `API key`, `client_secret`, `пароль` a value is evaluated as after `name:`, but not in a
 list. Names have at most 40 bytes and six words each, and one of them must say something; the first 256 columns count.
 Two words may stand before a value in its cell, none in the first cell of a line that begins without a pipe. A table ends
 at an empty line, at a line without separators, at the third line in a row with another number of cells, and at its first
