@@ -17,7 +17,7 @@ use crate::wire::sorted_map::SortedSet;
 pub struct FromRecord {
     /// What happens; `None`: it can't be rebuilt from a record.
     pub action: Option<&'static str>,
-    /// Stable code of a refusal.
+    /// Stable code of a denial.
     pub code: Option<&'static str>,
     /// Rules that hold for certain.
     pub rules: Vec<Box<str>>,

@@ -126,7 +126,7 @@ impl Flow {
         self.replied = true;
         let response = match self.protocol {
             Some(protocol) => protocol.denial_reply(denial, &self.request_context),
-            None => Dialect::OpenAi.refusal(denial),
+            None => Dialect::OpenAi.reply(denial),
         };
         self.exchange.code = Some(denial.code);
         // After the upstream's headers were sent, a local reply only cuts the connection.

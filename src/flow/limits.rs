@@ -282,7 +282,7 @@ impl Flow {
                 };
                 let is_denied = is_denied
                     || item.shadow.is_some_and(|shadow| {
-                        let is_refused = is_request && self.is_refused_by_shadow();
+                        let is_refused = is_request && self.is_denied_by_shadow();
                         shadow.is_denied || would_deny || is_refused
                     });
                 let counts_attempts = limit.measure == Measure::Count(Counted::ToolCallAttempts);
@@ -335,7 +335,7 @@ impl Flow {
     }
 
     /// Whether the shadow policy would have denied something of the exchange.
-    fn is_refused_by_shadow(&self) -> bool {
+    fn is_denied_by_shadow(&self) -> bool {
         let shadow = self.exchange.shadow.as_ref();
         shadow.is_some_and(|shadow| shadow.outcome >= ExchangeOutcome::RequireApproval)
     }

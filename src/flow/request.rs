@@ -204,7 +204,7 @@ impl Flow {
         if problem.is_some() || !is_read {
             let step = self.evaluate_without_body(problem);
             return match step {
-                Some(refusal) => refusal,
+                Some(denial) => denial,
                 None => {
                     edits.extend(self.tag_edit());
                     self.request = HalfState::Passing;

@@ -614,9 +614,9 @@ impl Flow {
             .reasons
             .insert(format!("response:cut_after_{passed}_bytes"));
         stream.queue.take_all();
-        let refusal = stream.reader.denial_frames(&stop.denial, stop.as_error);
-        stream.ended_with_denial = !refusal.is_empty();
-        for made in refusal {
+        let frames = stream.reader.denial_frames(&stop.denial, stop.as_error);
+        stream.ended_with_denial = !frames.is_empty();
+        for made in frames {
             stream.send_made(&made);
         }
         if stream.framing == Framing::Array {

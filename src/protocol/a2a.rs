@@ -3,8 +3,8 @@
 //!
 //! Source: the A2A specification and its protocol buffers of both versions, and what the official Python SDK sends.
 
+mod denial;
 mod read;
-mod refuse;
 mod stream;
 mod tables;
 
@@ -197,11 +197,11 @@ impl Protocol for A2a {
     }
 
     fn denial_reply(&self, denial: &Denial, context: &RequestContext) -> DenialReply {
-        refuse::refusal(denial, context)
+        denial::reply(denial, context)
     }
 
     fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
-        refuse::answer(denial, context)
+        denial::answer(denial, context)
     }
 
     fn remove_from_response(&self, _: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {

@@ -134,11 +134,11 @@ impl Protocol for AnthropicBatches {
         if edit.context.endpoint.answer != ResponseForm::Lines {
             return edit.removals.only_edits();
         }
-        let refusals = edit.removals.refusals();
+        let denied_texts = edit.removals.denied_texts();
         let denied = edit.removals.denied_calls();
         let mut taken = 0usize;
         for (line, result) in edit.root.elements().enumerate() {
-            let denied_text = refusals.get(&offset(line)).copied();
+            let denied_text = denied_texts.get(&offset(line)).copied();
             let message = result
                 .get("result")
                 .and_then(|result| result.get("message"));

@@ -187,7 +187,7 @@ impl Protocol for BedrockInvoke {
         } else if model.contains("amazon.nova") {
             denied_converse(&denial.message(), (0, 0))
         } else {
-            plain::refused_for(&model, &denial.message())
+            plain::denied_for(&model, &denial.message())
                 .unwrap_or_else(|| OpenAiChat.denied_response(denial, context))
         }
     }

@@ -123,12 +123,12 @@ impl Protocol for GeminiGenerate {
     }
 
     fn denial_reply(&self, denial: &Denial, context: &RequestContext) -> DenialReply {
-        let mut refusal = self.format().dialect.refusal(denial);
+        let mut reply = self.format().dialect.reply(denial);
         if context.endpoint.answer == ResponseForm::Elements {
-            refusal.body.insert(0, b'[');
-            refusal.body.push(b']');
+            reply.body.insert(0, b'[');
+            reply.body.push(b']');
         }
-        refusal
+        reply
     }
 
     fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {

@@ -1,8 +1,8 @@
 //! JSON-RPC 2.0 as MCP and A2A use it: the envelope, and denials that name the request they answer.
 
+use super::denial::Denial;
 use super::json_edit::ObjectWriter;
 use super::reader::{Origin, Reader, Row, Type, is_case_variant};
-use super::refusal::Denial;
 use super::{DenialReply, RequestContext, RouteHead, provider_of};
 use crate::detect::fold_name;
 use crate::diag::codes;

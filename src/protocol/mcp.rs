@@ -6,8 +6,8 @@
 
 mod answer;
 mod content;
+mod denial;
 mod headers;
-mod refuse;
 mod request;
 mod stream;
 mod tables;
@@ -243,22 +243,22 @@ impl Protocol for Mcp {
         if has_own_status(denial) {
             return denial_with_status(denial, context);
         }
-        refuse::refusal(denial, context)
+        denial::reply(denial, context)
     }
 
     fn denied_answers(&self, denial: &Denial, context: &RequestContext) -> Option<Vec<u8>> {
         if has_own_status(denial) {
             return None;
         }
-        refuse::denied_answers(denial, context)
+        denial::denied_answers(denial, context)
     }
 
     fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
-        refuse::refusal(denial, context).body
+        denial::reply(denial, context).body
     }
 
     fn remove_from_response(&self, edit: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
-        refuse::remove_from_response(edit.json, edit.context, edit.removals, edit.edits)
+        denial::remove_from_response(edit.json, edit.context, edit.removals, edit.edits)
     }
 
     fn framing(&self, _: &RequestContext, media: MediaType) -> Option<Framing> {

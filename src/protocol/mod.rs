@@ -17,6 +17,7 @@ mod code_assist;
 mod cohere;
 mod conversation;
 mod coverage;
+mod denial;
 mod gemini_embed;
 mod gemini_generate;
 mod gemini_interactions;
@@ -39,7 +40,6 @@ mod openai_shapes;
 mod provider;
 mod provider_apis;
 mod reader;
-mod refusal;
 mod region;
 mod routes;
 pub mod stream;
@@ -52,9 +52,9 @@ pub mod written_calls;
 
 use coverage::{CONVERSATION, MINTED, MODEL_ANSWER, TEXT_ANSWER, TEXTS};
 pub use coverage::{CoverageRow, Inspected, OTHER_ROUTES, answers_of};
+pub use denial::{Denial, Dialect};
 pub use provider::{known_providers, provider_of};
 pub use reader::{Bounds, Origin, Reader, begins_like_json, code_of, unread_message};
-pub use refusal::{Denial, Dialect};
 pub use region::{region_of, region_with_models};
 
 use crate::diag::codes;
@@ -351,7 +351,7 @@ pub struct Removals {
 
 impl Removals {
     /// Returns the choices whose text is denied, each with the replacement text.
-    pub(crate) fn refusals(&self) -> SortedMap<u32, &str> {
+    pub(crate) fn denied_texts(&self) -> SortedMap<u32, &str> {
         self.choices
             .iter()
             .map(|(choice, text)| (*choice, text.as_str()))
@@ -361,7 +361,7 @@ impl Removals {
     /// Returns denied calls by their position, each with the replacement text. Calls of denied choices are removed
     /// with the choices.
     pub(crate) fn denied_calls(&self) -> SortedMap<NodeId, &str> {
-        let denied_text = self.refusals();
+        let denied_text = self.denied_texts();
         self.calls
             .iter()
             .filter(|call| !denied_text.contains_key(&call.choice))
@@ -508,7 +508,7 @@ pub trait Protocol: Sync {
 
     /// Returns the local reply that denies a request, or a whole response whose status can still be set.
     fn denial_reply(&self, denial: &Denial, _asked: &RequestContext) -> DenialReply {
-        self.format().dialect.refusal(denial)
+        self.format().dialect.reply(denial)
     }
 
     /// Returns the body that tells the server of a denied request that nothing but answers it; `None`: the client is told.

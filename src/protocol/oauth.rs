@@ -248,7 +248,7 @@ impl Protocol for OAuth {
     fn denial_reply(&self, denial: &Denial, _: &RequestContext) -> DenialReply {
         DenialReply {
             body: denied_text(denial),
-            ..Dialect::OpenAi.refusal(denial)
+            ..Dialect::OpenAi.reply(denial)
         }
     }
 

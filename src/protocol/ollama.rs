@@ -501,8 +501,8 @@ fn common(context: &RequestContext, out: &mut Vec<u8>) {
     out.extend_from_slice(br#","created_at":"1970-01-01T00:00:00Z","#);
 }
 
-/// A response that is nothing but a refusal.
+/// A response that is nothing but a denial.
 fn denied_response(denial: &Denial, context: &RequestContext) -> Vec<u8> {
-    let refusal = stream::line_stream(context).denial_frames(denial, false);
-    refusal.into_iter().flat_map(|line| line.payload).collect()
+    let frames = stream::line_stream(context).denial_frames(denial, false);
+    frames.into_iter().flat_map(|line| line.payload).collect()
 }

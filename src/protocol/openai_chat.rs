@@ -342,7 +342,7 @@ pub(super) enum ResponseShape {
     Text,
 }
 
-/// A response that is nothing but a refusal.
+/// A response that is nothing but a denial.
 pub(super) fn denied_response(
     denial: &Denial,
     context: &RequestContext,

@@ -323,7 +323,7 @@ fn output_text(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.emit_duplicate(value, texts, &beside().with_part(Part::Text));
 }
 
-/// A response that is nothing but a refusal.
+/// A response that is nothing but a denial.
 pub(super) fn denied_response(denial: &Denial, context: &RequestContext) -> Vec<u8> {
     let mut output = Vec::new();
     denial_item(denial, &denial.message(), &mut output);

@@ -491,7 +491,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
-    fn no_body_makes_a_reader_panic_and_every_refusal_of_it_is_json(request in any_json(), answer in any_json()) {
+    fn no_body_makes_a_reader_panic_and_every_denial_of_it_is_json(request in any_json(), answer in any_json()) {
         for (route, _, _) in bodies() {
             let sent = request.to_string();
             let (json, reading) = read_request(&route, sent.as_bytes(), BOUNDS).unwrap();

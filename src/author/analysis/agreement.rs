@@ -896,14 +896,15 @@ fn outcome(
     })?
 }
 
-fn refusal(action: &str) -> usize {
+/// Rank of an action that keeps something from passing; 0 of the others.
+fn strictness(action: &str) -> usize {
     if rank(action) >= 2 { rank(action) } else { 0 }
 }
 
-/// Whether one outcome refuses as strictly as another.
+/// Whether one outcome denies as strictly as another.
 fn is_as_strict(one: &FullOutcome, other: &FullOutcome) -> bool {
-    refusal(one.reported.action) >= refusal(other.reported.action)
-        && refusal(one.reported.would) >= refusal(other.reported.would)
+    strictness(one.reported.action) >= strictness(other.reported.action)
+        && strictness(one.reported.would) >= strictness(other.reported.would)
 }
 
 fn is_alike(one: &FullOutcome, other: &FullOutcome) -> bool {

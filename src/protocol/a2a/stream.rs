@@ -6,8 +6,8 @@
 //! {"jsonrpc":"2.0","id":1,"result":{"artifactUpdate":{"taskId":"t","contextId":"c","artifact":{"artifactId":"a1","parts":[{"text":"Rain"}]},"append":true}}}
 //! ```
 
+use super::denial;
 use super::read::{self, Continued};
-use super::refuse;
 use crate::event::{Class, Part};
 use crate::protocol::reader::Reader;
 use crate::protocol::stream::{
@@ -255,7 +255,7 @@ impl StreamReader for A2aStream {
     }
 
     fn denial_frames(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
-        vec![refuse::frame(denial, &self.context)]
+        vec![denial::frame(denial, &self.context)]
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {

@@ -382,7 +382,7 @@ pub(super) fn member_of(model: &str) -> Option<&'static str> {
 }
 
 /// Returns a response that contains only a denial, in the form of a model's family.
-pub(super) fn refused_for(model: &str, text: &str) -> Option<Vec<u8>> {
+pub(super) fn denied_for(model: &str, text: &str) -> Option<Vec<u8>> {
     denied_text(member_of(model)?, text)
 }
 

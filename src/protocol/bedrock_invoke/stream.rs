@@ -58,7 +58,7 @@ fn family_of(event: Value<'_>) -> Option<ModelFamily> {
     signs.family()
 }
 
-/// Whose event a refusal would have to be before any has come.
+/// Returns the family whose event a denial is before any event has come.
 fn family_of_model(model: &str) -> ModelFamily {
     if model.contains("anthropic.") {
         ModelFamily::Claude

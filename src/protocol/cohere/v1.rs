@@ -7,7 +7,7 @@ pub(super) use stream::V1Stream;
 use super::{ANSWER, SETTINGS, quoted};
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::json_edit::{move_citations, remove_elements};
-use crate::protocol::openai_shapes::{self, refusal_text};
+use crate::protocol::openai_shapes::{self, denial_text};
 use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type};
 use crate::protocol::{CannotRemove, Denial, Endpoint, Removals};
 use crate::wire::json::{self, Edits, Value};
@@ -220,7 +220,7 @@ pub(super) fn remove_from_response(
     let denied = sort::set(removals.calls.iter().map(|call| call.at));
     remove_elements(list, &|place| denied.contains(&place), edits);
     empty("chat_history", edits);
-    let explanation = refusal_text(&mut removals.calls.iter().map(|call| call.text.as_str()));
+    let explanation = denial_text(&mut removals.calls.iter().map(|call| call.text.as_str()));
     let text = text
         .filter(|text| text.kind() == json::ValueKind::String)
         .ok_or(CannotRemove)?;

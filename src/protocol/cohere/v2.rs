@@ -9,7 +9,7 @@ use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{Attribution, Calls, ROLES, TurnRole, Turns, author_of};
 use crate::protocol::json_edit::{member_span, move_citations, remove_elements, remove_members};
 use crate::protocol::openai_shapes::{
-    self, content, content_texts, documents, refusal_text, tool_call, tool_choice,
+    self, content, content_texts, denial_text, documents, tool_call, tool_choice,
 };
 use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::{CannotRemove, Denial, Endpoint, Removals};
@@ -200,7 +200,7 @@ pub(super) fn remove_from_response(
     let list = message.get("tool_calls").ok_or(CannotRemove)?;
     let denied = sort::set(removals.calls.iter().map(|call| call.at));
     let none_left = list.elements().all(|call| denied.contains(&call.place()));
-    let explanation = refusal_text(&mut removals.calls.iter().map(|call| call.text.as_str()));
+    let explanation = denial_text(&mut removals.calls.iter().map(|call| call.text.as_str()));
     if none_left {
         complete(root, edits);
     } else {

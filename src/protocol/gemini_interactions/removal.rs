@@ -7,7 +7,7 @@ use crate::wire::json::{Edits, NodeId, Value};
 use crate::wire::sort;
 use crate::wire::sorted_map::SortedMap;
 
-/// An interaction that is nothing but a refusal.
+/// An interaction that is nothing but a denial.
 pub(super) fn denied_text(text: &str, id: &str, model: Option<&str>) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     let mut root = ObjectWriter::begin(&mut out);

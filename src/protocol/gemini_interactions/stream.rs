@@ -220,7 +220,7 @@ fn remove(
     }
 }
 
-/// An event with the interaction, as far as a refusal knows it.
+/// An event with the interaction, as far as a denial knows it.
 fn described(
     stream: &BlockStream,
     kind: &'static str,

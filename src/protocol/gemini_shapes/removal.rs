@@ -98,12 +98,12 @@ pub(in crate::protocol) fn remove_from_response(
             edits.replace(usage, with);
         }
     }
-    let refusals = removals.refusals();
+    let denied_texts = removals.denied_texts();
     let denied = removals.denied_calls();
     let edited = sort::map(removals.edited.iter().map(|edited| (edited.at, edited)));
     let mut taken = 0usize;
     for (number, candidate) in choices(root, "candidates") {
-        if let Some(text) = refusals.get(&number) {
+        if let Some(text) = denied_texts.get(&number) {
             let as_number = candidate
                 .get("finishReason")
                 .is_some_and(|reason| reason.kind() == json::ValueKind::Number);

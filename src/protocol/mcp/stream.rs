@@ -6,7 +6,7 @@
 //! {"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"Rain"}],"isError":false}}
 //! ```
 
-use super::refuse::{self, write_denied};
+use super::denial::{self, write_denied};
 use super::{STREAM, answer};
 use crate::event::{Kind, Part};
 use crate::protocol::json_edit::ObjectWriter;
@@ -191,7 +191,7 @@ impl StreamReader for McpStream {
             denials: Vec::new(),
             ..removals.clone()
         };
-        refuse::remove_from_response(&json, &self.context, &rest, &mut frame.edits)?;
+        denial::remove_from_response(&json, &self.context, &rest, &mut frame.edits)?;
         drop(messages);
         frame.json = Some(json);
         Ok(())

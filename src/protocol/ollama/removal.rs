@@ -1,7 +1,7 @@
 //! Removal of denied parts from a response, and their replacements.
 
 use crate::protocol::json_edit::{remove_elements, remove_members, replace_present};
-use crate::protocol::openai_shapes::refusal_text;
+use crate::protocol::openai_shapes::denial_text;
 use crate::protocol::{CannotRemove, Removals};
 use crate::wire::json::{self, Edits, Value, quote};
 use crate::wire::sort;
@@ -45,7 +45,7 @@ pub(super) fn remove_from_response(
     } else {
         remove_elements(list, &|place| denied.contains(&place), edits);
     }
-    let explanation = refusal_text(&mut removals.calls.iter().map(|call| call.text.as_str()));
+    let explanation = denial_text(&mut removals.calls.iter().map(|call| call.text.as_str()));
     explain(message, &explanation, edits);
     Ok(())
 }

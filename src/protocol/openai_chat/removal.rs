@@ -3,7 +3,7 @@
 use crate::protocol::json_edit::{
     choices, member_span, move_indices, remove_elements, remove_members,
 };
-use crate::protocol::openai_shapes::refusal_text;
+use crate::protocol::openai_shapes::denial_text;
 use crate::protocol::{CannotRemove, EditedText, Removals, RequestContext};
 use crate::wire::json::{self, Edits, NodeId, Value, quote};
 use crate::wire::sort;
@@ -150,7 +150,7 @@ fn take_out_calls(
     if legacy_denied {
         gone.push("function_call");
     }
-    let explanation = refusal_text(&mut calls.iter().map(|(_, text)| *text));
+    let explanation = denial_text(&mut calls.iter().map(|(_, text)| *text));
     explain(message, &gone, &explanation, edits);
     null_logprobs(choice, edits);
     let none_left = kept.is_empty() && (legacy.is_none() || legacy_denied);

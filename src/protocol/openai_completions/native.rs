@@ -153,7 +153,7 @@ fn details(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
     }
 }
 
-/// A refusal in the members of all these servers.
+/// A denial in the members of all these servers.
 pub(super) fn denied_response(denial: &Denial) -> Vec<u8> {
     let mut out = b"{".to_vec();
     for (at, name) in ["generated_text", "content", "text"].iter().enumerate() {

@@ -4,7 +4,7 @@ use super::items::{is_call, is_provider_run, kind_of};
 use super::mark::{self, OpenCall};
 use crate::event::Pending;
 use crate::protocol::json_edit::move_indices;
-use crate::protocol::openai_shapes::refusal_text;
+use crate::protocol::openai_shapes::denial_text;
 use crate::protocol::{CannotRemove, Denial, EditedText, Removals, RequestContext};
 use crate::wire::json::{self, Edits, Value, quote};
 use crate::wire::sort;
@@ -70,7 +70,7 @@ pub(in crate::protocol) fn remove_from_response(
         return Err(CannotRemove);
     }
     name_open_calls(root, context, is_kept, &open, edits)?;
-    let explanation = refusal_text(&mut explanation.into_iter());
+    let explanation = denial_text(&mut explanation.into_iter());
     if let Some(copy) = copy.filter(|_| !explanation.is_empty()) {
         let end = copy.text().map_or(0, |text| text.len());
         let explanation = if end == 0 {

@@ -108,7 +108,7 @@ pub(crate) fn usage(reader: &mut Reader<'_>, value: Value<'_>) {
 }
 
 /// Returns the texts in place of removed content, each once.
-pub(crate) fn refusal_text(texts: &mut dyn Iterator<Item = &str>) -> String {
+pub(crate) fn denial_text(texts: &mut dyn Iterator<Item = &str>) -> String {
     let mut seen = SortedSet::new();
     let explanation: Vec<&str> = texts.filter(|text| seen.insert(*text)).collect();
     explanation.join("\n")

@@ -110,7 +110,7 @@ pub enum Dialect {
 
 impl Dialect {
     /// Returns a local reply with the status of the denial's code.
-    pub fn refusal(self, denial: &Denial) -> DenialReply {
+    pub fn reply(self, denial: &Denial) -> DenialReply {
         let mut headers = vec![("content-type", "application/json".to_owned())];
         if self == Dialect::Aws {
             headers.push(("x-amzn-errortype", aws_exception(denial.status).to_owned()));
@@ -334,12 +334,12 @@ mod tests {
 
     #[test]
     fn aws_clients_read_the_class_from_a_header() {
-        let refusal = Dialect::Aws.refusal(&denial());
+        let reply = Dialect::Aws.reply(&denial());
         let class = ("x-amzn-errortype", "ValidationException".to_owned());
-        assert!(refusal.headers.contains(&class));
+        assert!(reply.headers.contains(&class));
         assert_eq!(body(Dialect::Aws, 400)["message"], "Not allowed. Ask.");
         assert_eq!(body(Dialect::Aws, 400)["agentguard"]["code"], "AG3001");
-        let unknown = Dialect::Aws.refusal(&Denial {
+        let unknown = Dialect::Aws.reply(&Denial {
             status: 403,
             ..denial()
         });

@@ -16,13 +16,13 @@ const SHORTEST_COPY: usize = 4;
 const MOST_COPIES: usize = 64;
 
 /// Returns the answer to all requests of the client in this exchange.
-pub(super) fn refusal(denial: &Denial, context: &RequestContext) -> DenialReply {
+pub(super) fn reply(denial: &Denial, context: &RequestContext) -> DenialReply {
     // A server without a stream, or without the ending of sessions, returns 405, and clients continue without it.
     if matches!(context.endpoint.name, STREAM | SESSION_END) {
-        let mut refusal = denial_with_status(denial, context);
-        refusal.status = 405;
-        refusal.headers.push(("allow", "POST".to_owned()));
-        return refusal;
+        let mut reply = denial_with_status(denial, context);
+        reply.status = 405;
+        reply.headers.push(("allow", "POST".to_owned()));
+        return reply;
     }
     if context.rpc.is_empty() {
         return denial_with_status(denial, context);

@@ -9,10 +9,10 @@ use crate::protocol::{Denial, DenialReply, Dialect, RequestContext};
 use crate::wire::json::quote;
 
 /// Returns a denial whose status can still be set.
-pub(super) fn refusal(denial: &Denial, context: &RequestContext) -> DenialReply {
+pub(super) fn reply(denial: &Denial, context: &RequestContext) -> DenialReply {
     let is_rpc = context.endpoint.name == super::MESSAGE || !context.rpc.is_empty();
     if !is_rpc {
-        return Dialect::A2a.refusal(denial);
+        return Dialect::A2a.reply(denial);
     }
     if has_own_status(denial) {
         return denial_with_status(denial, context);
