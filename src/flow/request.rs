@@ -225,7 +225,6 @@ impl Flow {
             .decided(ExchangeOutcome::Allow, ExchangeOutcome::Allow);
         self.request = HalfState::Passing;
         self.response = HalfState::Passing;
-        self.authentication = None;
         Step::with(edits, Action::Continue)
     }
 
@@ -580,6 +579,11 @@ impl Flow {
         }
         self.exchange.ignored = false;
         let step = self.metered(|flow| {
+            // The caller was not evaluated while the policy did not apply.
+            let denied = flow.evaluate_identity().or_else(|| flow.begin_kill());
+            if let Some(denied) = denied {
+                return Some(flow.deny_now(&denied));
+            }
             flow.evaluate_without_body(Some(Problem {
                 code: codes::AG2012,
                 at: String::new(),

@@ -557,6 +557,55 @@ fn a_request_that_is_routed_again_is_not_let_alone() {
     }
 }
 
+#[test]
+fn who_asks_in_a_request_that_is_routed_again_is_evaluated() {
+    let cluster = |name: &str| MemoryProperties::default().with(&["xds", "cluster_name"], name);
+    let routed = |policy: &str, key: &str, kill: &str| {
+        let guard = guard(&format!(
+            "applies_to: {{ clusters: [\"llm-*\"] }}\n{}{policy}",
+            sources()
+        ));
+        let list = format!(
+            r#"{{"apiVersion":"agentguard.dev/v1","kind":"AgentKill","generation":1,"kill":[{{"agents":["{kill}"],"reason":"r"}}]}}"#
+        );
+        let list = crate::policy::KillList::from_json(list.as_bytes()).unwrap();
+        guard
+            .kill
+            .set(crate::policy::KillState::List(Rc::new(list)));
+        let mut flow = Flow::new(guard);
+        let request = asking(&[("x-agent-key", key)]);
+        let step = flow.request_headers(&RequestHead {
+            headers: &request.header_slices(),
+            end: false,
+            properties: &cluster("web"),
+            now: NOW,
+        });
+        assert_eq!(step.action, Action::Continue);
+        let denied = flow.rerouted(&cluster("llm-eu"));
+        let end = End {
+            now: NOW,
+            ..End::default()
+        };
+        let record: Value = serde_json::from_slice(&flow.finish(&end).line).unwrap();
+        (
+            denied.is_some(),
+            record["code"].as_str().unwrap_or_default().to_owned(),
+        )
+    };
+    // Somebody has decided about this agent, whatever the policy only observes.
+    let observed = format!("mode: observe\n{OPEN}");
+    assert_eq!(routed(&observed, KEY, "bot"), (true, "AG3006".to_owned()));
+    assert_eq!(routed(&observed, KEY, "other"), (false, String::new()));
+    // A rule that lets it pass unread asks nobody who they are.
+    let unread =
+        "rules: [{ id: again, match: { event: uninspectable, code: AG2012 }, action: allow }]\n";
+    for open in [OPEN, CLOSED] {
+        let policy = format!("{open}{unread}");
+        assert_eq!(routed(&policy, KEY, "other"), (false, String::new()));
+        assert_eq!(routed(&policy, "nobody's", "other").1, "AG4002");
+    }
+}
+
 /// A proxy that does not tell where a request goes: the native host before Envoy 1.40.
 struct UntoldClusters;
 
