@@ -43,17 +43,24 @@ pub(crate) fn put_in_force(text: Option<&[u8]>, configuration: KillConfiguration
         ..
     } = configuration;
     let before = FEED.take();
+    // A list that was lifted in between is none to go on with.
+    let before = before.filter(|before| process::kill_owner() == before.owner);
     let own: Option<Arc<[u8]>> = match state {
         KillState::Unreadable if feed.is_none() => None,
         _ => text.map(Arc::from),
     };
     let (Some(mut reader), Some(own)) = (feed, own.clone()) else {
-        return process::stop(own.map_or(Kill::Unreadable, Kill::of_file), entries, 0);
+        let is_unreadable = own.is_none();
+        let owner = process::stop(own.map_or(Kill::Unreadable, Kill::of_file), entries, 0);
+        // Once the file can be read again, an older list of its feed must not lift anything.
+        if let Some(mut before) = before.filter(|_| is_unreadable) {
+            before.reader.expire();
+            (before.owner, before.asked) = (owner, None);
+            FEED.set(Some(before));
+        }
+        return owner;
     };
-    // A list that was lifted in between is none to go on with.
-    if let Some(before) = before
-        && process::kill_owner() == before.owner
-    {
+    if let Some(before) = before {
         reader.take_over(before.reader, log);
     }
     let (entries, generation) = (reader.entries(), reader.generation());

@@ -90,6 +90,14 @@ impl FeedReader {
         self.decide(log);
     }
 
+    /// The feed is read no longer, until a later configuration [takes it over](Self::take_over). Then what it has told is not in
+    /// force before it is read again, and its generation still does not go back.
+    pub fn expire(&mut self) {
+        self.age = u64::MAX;
+        self.in_force = None;
+        self.state = KillState::Unreadable;
+    }
+
     /// Where the list is read from.
     pub fn feed(&self) -> &KillFeed {
         &self.feed
@@ -318,6 +326,24 @@ mod tests {
         assert_eq!(answer(&mut reader, 200, &list(5, &["a"])), Ok(()));
         assert_eq!(in_force(&reader), Some(2));
         assert_eq!((reader.entries(), reader.generation()), (2, 5));
+    }
+
+    #[test]
+    fn behind_a_file_that_could_not_be_read_no_older_list_is_taken_and_none_is_in_force_unread() {
+        let mut before = reader();
+        assert!(before.tick(note));
+        assert_eq!(answer(&mut before, 200, &list(5, &["a"])), Ok(()));
+        before.expire();
+        assert_eq!((in_force(&before), before.entries()), (None, 1));
+        let mut mended = reader();
+        mended.take_over(before, note);
+        assert!(mended.tick(note));
+        assert_eq!(in_force(&mended), None);
+        assert_eq!(answer(&mut mended, 200, &list(4, &[])), Err("older"));
+        assert_eq!(answer(&mut mended, 200, &list(5, &[])), Err("older"));
+        assert_eq!(in_force(&mended), None);
+        assert_eq!(answer(&mut mended, 200, &list(5, &["a"])), Ok(()));
+        assert_eq!(in_force(&mended), Some(2));
     }
 
     #[test]

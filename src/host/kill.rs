@@ -57,14 +57,21 @@ impl KillRoot {
         } = KillConfiguration::read(text, is_named, abi::log)?;
         let number = CONFIGURATIONS.get().saturating_add(1);
         CONFIGURATIONS.set(number);
-        let before = FEED.take();
-        if let (Some(feed), Some((before, _))) = (&mut feed, before) {
-            feed.take_over(before, abi::log);
-            state = feed.state().clone();
-        }
+        let mut before = FEED.take().map(|(before, _)| before);
         let has_feed = feed.is_some();
+        match (&mut feed, &mut before) {
+            (Some(feed), before) => {
+                if let Some(before) = before.take() {
+                    feed.take_over(before, abi::log);
+                    state = feed.state().clone();
+                }
+            }
+            // Once the file can be read again, an older list of its feed must not lift anything.
+            (None, Some(before)) if matches!(state, KillState::Unreadable) => before.expire(),
+            (None, before) => *before = None,
+        }
         // The request that runs belongs to the configuration before, and its answer goes there.
-        FEED.set(feed.map(|feed| (feed, None)));
+        FEED.set(feed.or(before).map(|feed| (feed, None)));
         switch().set(state);
         Some(KillRoot {
             number,

@@ -9,6 +9,7 @@ in_both_envoys![
     what_the_feed_stops_is_stopped_by_every_worker_and_in_open_streams,
     a_feed_that_is_of_no_use_stops_nobody_for_its_grace_and_then_everybody,
     a_list_that_is_replaced_while_its_feed_hangs_harms_nobody,
+    a_file_that_could_not_be_read_makes_no_older_list_of_its_feed_acceptable,
 ];
 
 const KILL_ALL: &str = r#"[{"all": true, "reason": "Everything leaks."}]"#;
@@ -228,4 +229,30 @@ fn a_list_that_is_replaced_while_its_feed_hangs_harms_nobody(version: Version) {
     feed_answers.open();
     fed.file.kill(&["--lift", "--agent", "other"]);
     fed.all(200);
+}
+
+fn a_file_that_could_not_be_read_makes_no_older_list_of_its_feed_acceptable(version: Version) {
+    let fed = Fed::start("kill-feed-broken", version, "1h");
+    fed.all(200);
+    fed.feed.answer_always(list(6, KILL_ALL));
+    fed.all(400);
+    let document = match Host::of_run() {
+        Host::Wasm => "/resources/0/typed_config/config/configuration/value",
+        Host::Native => "/resources/0/typed_config/filter_config/value",
+    };
+    let mut good = Value::Null;
+    fed.file.edit(|resource| {
+        let text = resource.pointer_mut(document).expect("a document");
+        good = text.take();
+        *text = json!("{");
+    });
+    fed.all(503);
+    // A replica that lags answers.
+    fed.feed.answer_always(list(5, "[]"));
+    fed.file
+        .edit(|resource| *resource.pointer_mut(document).expect("a document") = good);
+    fed.read_by_all();
+    assert!(fed.statuses().iter().all(|status| *status == 503));
+    fed.feed.answer_always(list(6, KILL_ALL));
+    fed.all(400);
 }
