@@ -3,6 +3,10 @@
 /// Names of protocols in policies and audit events. A test compares them with the registered protocols.
 pub const PROTOCOL_NAMES: &[&str] = &[
     "openai.chat",
+    "watsonx.text",
+    "dashscope.generation",
+    "dify",
+    "cloudflare.run",
     "openai.responses",
     "openai.embeddings",
     "openai.moderations",
@@ -10,6 +14,7 @@ pub const PROTOCOL_NAMES: &[&str] = &[
     "openai.audio",
     "ollama.chat",
     "ollama.generate",
+    "lmstudio.chat",
     "cohere.v2",
     "cohere.v1",
     "openai.completions",

@@ -159,7 +159,8 @@ impl Protocol for Cohere {
     fn endpoint_by_body(&self, head: &RouteHead<'_>, body: Value<'_>) -> Option<Endpoint> {
         (self.asks_for_body(head)
             && body.get("message").is_some()
-            && body.get("messages").is_none())
+            && body.get("messages").is_none()
+            && !(routes::ends_with(head.path, "api/v1/chat") && body.get("input").is_some()))
         .then(|| Endpoint::named("chat"))
     }
 

@@ -102,6 +102,14 @@ pub enum Dialect {
     Ollama,
     /// Cohere: the error is the message.
     Cohere,
+    /// IBM watsonx.ai: a list of errors.
+    Watsonx,
+    /// DashScope: code and message.
+    DashScope,
+    /// Cloudflare: a list of errors beside a result.
+    Cloudflare,
+    /// Dify: status, code and message.
+    Dify,
     /// Gemini and Vertex AI: `google.rpc.Status`.
     Google,
     /// A2A's HTTP+JSON: `google.rpc.Status` with the detail that its libraries require.
@@ -147,6 +155,53 @@ impl Dialect {
                 };
                 let mut outer = ObjectWriter::begin(&mut out);
                 outer.text(key, &denial.message());
+                outer.member("agentguard", |out| denial.details(out));
+                outer.end();
+            }
+            Dialect::Dify => {
+                let mut outer = ObjectWriter::begin(&mut out);
+                outer.number("status", denial.status.into());
+                outer.text("code", "agentguard_denied");
+                outer.text("message", &denial.message());
+                outer.member("agentguard", |out| denial.details(out));
+                outer.end();
+            }
+            Dialect::Cloudflare => {
+                let mut outer = ObjectWriter::begin(&mut out);
+                outer.member("result", |out| out.extend_from_slice(b"null"));
+                outer.member("success", |out| out.extend_from_slice(b"false"));
+                outer.member("errors", |out| {
+                    out.push(b'[');
+                    let mut error = ObjectWriter::begin(out);
+                    error.number("code", denial.status.into());
+                    error.text("message", &denial.message());
+                    error.end();
+                    out.push(b']');
+                });
+                outer.member("messages", |out| out.extend_from_slice(b"[]"));
+                outer.member("agentguard", |out| denial.details(out));
+                outer.end();
+            }
+            Dialect::DashScope => {
+                let mut outer = ObjectWriter::begin(&mut out);
+                outer.text("code", "agentguard_denied");
+                outer.text("message", &denial.message());
+                outer.text("request_id", &denial.request_id);
+                outer.member("agentguard", |out| denial.details(out));
+                outer.end();
+            }
+            Dialect::Watsonx => {
+                let mut outer = ObjectWriter::begin(&mut out);
+                outer.member("errors", |out| {
+                    out.push(b'[');
+                    let mut error = ObjectWriter::begin(out);
+                    error.text("code", "agentguard_denied");
+                    error.text("message", &denial.message());
+                    error.end();
+                    out.push(b']');
+                });
+                outer.text("trace", &denial.request_id);
+                outer.number("status_code", denial.status.into());
                 outer.member("agentguard", |out| denial.details(out));
                 outer.end();
             }

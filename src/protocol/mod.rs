@@ -17,7 +17,9 @@ mod code_assist;
 mod cohere;
 mod conversation;
 mod coverage;
+mod dashscope;
 mod denial;
+mod dify;
 mod gemini_embed;
 mod gemini_generate;
 mod gemini_interactions;
@@ -25,6 +27,7 @@ mod gemini_shapes;
 mod generic;
 mod json_edit;
 mod jsonrpc;
+mod lmstudio;
 mod mcp;
 mod oauth;
 mod ollama;
@@ -48,6 +51,8 @@ pub mod stream;
 mod tests;
 mod vertex_paths;
 mod vertex_raw_predict;
+mod watsonx;
+mod workers_ai;
 pub mod written_calls;
 
 use coverage::{CONVERSATION, MINTED, MODEL_ANSWER, TEXT_ANSWER, TEXTS};
@@ -579,6 +584,12 @@ pub struct CannotRemove;
 /// last.
 pub const PROTOCOLS: &[&dyn Protocol] = &[
     &openai_chat::OpenAiChat,
+    // One of its paths ends like that of embeddings.
+    &watsonx::Watsonx,
+    &dashscope::DashScope,
+    &dify::Dify,
+    // Its paths end with the name of a model, which may be any word.
+    &workers_ai::WorkersAi,
     &openai_responses::OpenAiResponses,
     &openai_embeddings::OpenAiEmbeddings,
     &openai_moderations::OpenAiModerations,
@@ -587,6 +598,7 @@ pub const PROTOCOLS: &[&dyn Protocol] = &[
     // The paths of these protocols end like those of completions.
     &ollama::CHAT,
     &ollama::GENERATE,
+    &lmstudio::LmStudio,
     &cohere::V2,
     &cohere::V1,
     &openai_completions::OpenAiCompletions,

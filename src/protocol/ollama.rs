@@ -8,7 +8,7 @@ mod stream;
 
 use super::conversation::{Attribution, Calls, TurnRole, Turns, author_of};
 use super::coverage::shown;
-use super::openai_shapes::{self, called_function, error, tool_offer};
+use super::openai_shapes::{self, called_function, error, input_tokens, output_tokens, tool_offer};
 use super::reader::{Origin, Reader, Roles, Row, Type};
 use super::routes::{RouteSpec, json};
 use super::stream::StreamReader;
@@ -467,14 +467,6 @@ fn message(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.rows(value, MESSAGE, &origin, &mut |reader, key, value| {
         message_member(reader, key, value, &origin);
     });
-}
-
-fn input_tokens(reader: &mut Reader<'_>, value: Value<'_>) {
-    reader.reading.usage.input_tokens = reader.number(value);
-}
-
-fn output_tokens(reader: &mut Reader<'_>, value: Value<'_>) {
-    reader.reading.usage.output_tokens = reader.number(value);
 }
 
 /// A member of a response's message.

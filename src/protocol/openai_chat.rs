@@ -8,7 +8,7 @@ mod removal;
 mod stream;
 
 pub(super) use removal::remove_from_response;
-pub(super) use stream::chat_stream;
+pub(super) use stream::{ChunkForm, chat_stream, chat_stream_of};
 
 use super::conversation::{Attribution, Calls, TurnRole, Turns, author_of};
 use super::coverage::shown;
@@ -40,6 +40,12 @@ const DEFERRED: &str = "chat.completions.deferred";
 const REQUEST: &[Row] = &[
     // Read before all others.
     ("model", Type::Custom),
+    // watsonx.ai.
+    ("model_id", Type::Read(openai_shapes::model)),
+    ("project_id", Type::Id),
+    ("space_id", Type::Id),
+    ("time_limit", Type::Number),
+    ("tool_choice_option", Type::Read(tool_choice)),
     // Whichever answers, the request may use it.
     ("models", Type::Read(openai_shapes::models)),
     ("fallbacks", Type::Read(openai_shapes::models)),
@@ -83,6 +89,9 @@ const REQUEST: &[Row] = &[
     ("include_reasoning", Type::Flag),
     ("enable_thinking", Type::Flag),
     ("safe_prompt", Type::Flag),
+    // DashScope.
+    ("incremental_output", Type::Flag),
+    ("result_format", Type::Word("message|text")),
     ("add_generation_prompt", Type::Flag),
     ("continue_final_message", Type::Flag),
     ("add_special_tokens", Type::Flag),
@@ -143,7 +152,7 @@ const MESSAGE: &[Row] = &[
     ("tool_call_id", Type::Custom),
     ("function_call", Type::Custom),
 ];
-const RESPONSE: &[Row] = &[
+pub(super) const RESPONSE: &[Row] = &[
     ("id", Type::Id),
     ("object", Type::Id),
     ("created", Type::Number),
@@ -152,6 +161,10 @@ const RESPONSE: &[Row] = &[
     ("x_groq", Type::Read(groq)),
     ("usage_breakdown", Type::Counts),
     ("system_fingerprint", Type::Id),
+    // watsonx.ai, with warnings about the model.
+    ("model_id", Type::Model),
+    ("model_version", Type::Id),
+    ("system", Type::Tree(Part::Other)),
     ("service_tier", Type::Id),
     ("provider", Type::Id),
     ("request_id", Type::Id),
@@ -217,7 +230,7 @@ impl Protocol for OpenAiChat {
     }
 
     /// Writer serves the same format at `/v1/chat`, where Cohere serves another; model servers of clouds serve any format
-    /// at `…/invocations`. A body with the conversation of both formats is of neither: each server would read its own.
+    /// at `…/invocations`. A body with the conversation of another format, too, is of neither: each server would read its own.
     fn asks_for_body(&self, head: &RouteHead<'_>) -> bool {
         head.method == "POST"
             && (routes::ends_with(head.path, "v1/chat")
@@ -227,7 +240,8 @@ impl Protocol for OpenAiChat {
     fn endpoint_by_body(&self, head: &RouteHead<'_>, body: Value<'_>) -> Option<Endpoint> {
         (self.asks_for_body(head)
             && body.get("messages").is_some()
-            && body.get("message").is_none())
+            && body.get("message").is_none()
+            && !(routes::ends_with(head.path, "api/v1/chat") && body.get("input").is_some()))
         .then(|| Endpoint {
             model: routes::served_model(head.path),
             ..Endpoint::named("chat.completions")
@@ -284,20 +298,11 @@ pub(super) fn read_request(
     conversation: ConversationRequired,
 ) {
     reader.reading.params = Some(root.place());
-    let messages = root.get("messages");
-    let list = messages.into_iter().flat_map(|list| list.elements());
-    let mut request = RequestReader {
-        turns: Turns::of(list.map(|message| TurnRole::of(&author_of(message, ROLES), false))),
-        calls: Calls::default(),
-    };
     // The requested model leads the set, whatever the order of members.
     if let Some(value) = root.get("model") {
         openai_shapes::model(reader, value);
     }
-    let other = Origin::of(Author::System, Part::Other);
-    reader.rows(root, REQUEST, &other, &mut |reader, key, value| {
-        request.member(reader, key, value);
-    });
+    read_members(reader, root);
     let is_there = |name: &str| root.get(name).is_some_and(|value| !value.is_null());
     if conversation == ConversationRequired::Required
         && !is_there("messages")
@@ -314,6 +319,20 @@ pub(super) fn read_request(
     openai_shapes::model_is_needed(reader, endpoint);
     let event = Event::new(Kind::Request, Direction::Request, root.place());
     reader.reading.add(event);
+}
+
+/// Reads the members of a request, or those that a server keeps apart from the others. The model is read before them.
+pub(super) fn read_members(reader: &mut Reader<'_>, holder: Value<'_>) {
+    let messages = holder.get("messages");
+    let list = messages.into_iter().flat_map(|list| list.elements());
+    let mut request = RequestReader {
+        turns: Turns::of(list.map(|message| TurnRole::of(&author_of(message, ROLES), false))),
+        calls: Calls::default(),
+    };
+    let other = Origin::of(Author::System, Part::Other);
+    reader.rows(holder, REQUEST, &other, &mut |reader, key, value| {
+        request.member(reader, key, value);
+    });
 }
 
 /// Reads a request whose answer is fetched later: `{request: {model, messages}, idempotency_key}` (Perplexity).

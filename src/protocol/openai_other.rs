@@ -232,6 +232,7 @@ const ROUTES: &[RouteSpec] = &[
     // llama.cpp and LM Studio.
     json("models/load", "models.load"),
     json("models/unload", "models.load"),
+    json("models/download", "models.load"),
     // Agents SDK; Claude Code.
     json("traces/ingest", TRACES),
     json("event_logging/batch", TRACES),
@@ -354,7 +355,7 @@ static FORMAT: Format = Format {
         },
         CoverageRow {
             route: shown(
-                "`POST …/tokenize`, `…/detokenize`, `…/token_counter`, `…/apply-template`; `…/embed`, `…/embedding`, `…/multimodalembeddings`, `…/pooling`, `…/encode`, `…/score`, `…/similarity`, `…/classify`; `…/documents/search`, `…/v1/search/NAME`, Perplexity's `/search`; `…/models/load`",
+                "`POST …/tokenize`, `…/detokenize`, `…/token_counter`, `…/apply-template`; `…/embed`, `…/embedding`, `…/multimodalembeddings`, `…/pooling`, `…/encode`, `…/score`, `…/similarity`, `…/classify`; `…/documents/search`, `…/v1/search/NAME`, Perplexity's `/search`; `…/models/load`, `…/models/unload`, `…/models/download`",
             ),
             request: TEXTS,
             answer: TEXT_ANSWER,

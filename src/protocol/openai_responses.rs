@@ -20,12 +20,13 @@ use super::coverage::{ANSWER_WITH_RESULTS, shown};
 use super::openai_shapes::{
     self, REASONING, beside, plugins, read_answer, response_format, tool_choice, user_id,
 };
+use super::provider::provider_of;
 use super::reader::{Origin, Reader, Row, Type};
-use super::routes::{RouteSpec, json};
+use super::routes::{self, RouteSpec, json};
 use super::stream::StreamReader;
 use super::{
     CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Protocol,
-    RequestContext, ResponseEdit,
+    RequestContext, ResponseEdit, RouteHead,
 };
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Part, Pending};
@@ -35,6 +36,8 @@ use crate::wire::json::{Edits, Value, ValueKind as JsonKind, quote};
 pub(super) struct OpenAiResponses;
 
 const ROUTES: &[RouteSpec] = &[json("responses", "responses")];
+/// Perplexity's own path. Elsewhere an agent may speak anything.
+const AGENT: RouteSpec = json("v1/agent", "responses");
 
 const REQUEST: &[Row] = &[
     // Read before all others.
@@ -167,7 +170,9 @@ static FORMAT: Format = Format {
     dialect: Dialect::OpenAi,
     routes: ROUTES,
     coverage: &[CoverageRow {
-        route: shown("`POST …/responses`"),
+        route: shown(
+            "`POST …/responses`, `…/invocations` with messages in `input`, Perplexity's `/v1/agent`",
+        ),
         request: CONVERSATION,
         answer: ANSWER_WITH_RESULTS,
         stream: ANSWER_WITH_RESULTS,
@@ -177,6 +182,31 @@ static FORMAT: Format = Format {
 impl Protocol for OpenAiResponses {
     fn format(&self) -> &'static Format {
         &FORMAT
+    }
+
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
+        routes::endpoint(head, ROUTES).or_else(|| {
+            let found = routes::endpoint(head, &[AGENT]);
+            found.filter(|_| provider_of(head.host) == "perplexity")
+        })
+    }
+
+    /// Agents that Databricks serves. A text, or texts, in `input` are to be embedded.
+    fn asks_for_body(&self, head: &RouteHead<'_>) -> bool {
+        head.method == "POST" && routes::ends_with(head.path, "invocations")
+    }
+
+    fn endpoint_by_body(&self, head: &RouteHead<'_>, body: Value<'_>) -> Option<Endpoint> {
+        let mut items = body
+            .get("input")
+            .into_iter()
+            .flat_map(|list| list.elements());
+        let is_item = |item: Value<'_>| item.get("role").or(item.get("type")).is_some();
+        let is_other = body.get("messages").is_some();
+        (self.asks_for_body(head) && !is_other && items.any(is_item)).then(|| Endpoint {
+            model: routes::served_model(head.path),
+            ..Endpoint::named("responses")
+        })
     }
 
     fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {

@@ -4,7 +4,10 @@ mod answer;
 mod content;
 mod tools;
 
-pub(super) use answer::{ANSWER, beside, denial_text, error, generated_media, read_answer, usage};
+pub(super) use answer::{
+    ANSWER, beside, denial_text, error, generated_media, input_tokens, output_tokens, read_answer,
+    usage,
+};
 pub(super) use content::{
     SPEECH, content, content_part, content_texts, inputs, message_text, spoken,
 };

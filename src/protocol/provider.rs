@@ -31,6 +31,12 @@ const HOSTS: &[(&str, &str)] = &[
     ("router.huggingface.co", "huggingface"),
     ("api.inference.crusoecloud.com", "crusoe"),
     (".snowflakecomputing.com", "snowflake"),
+    (".ml.cloud.ibm.com", "watsonx"),
+    ("api.cloudflare.com", "cloudflare"),
+    ("gateway.ai.cloudflare.com", "cloudflare"),
+    ("api.dify.ai", "dify"),
+    ("dashscope.aliyuncs.com", "dashscope"),
+    ("dashscope-intl.aliyuncs.com", "dashscope"),
     ("api.portkey.ai", "portkey"),
 ];
 

@@ -10,6 +10,7 @@
 
 mod completeness;
 mod evasion;
+mod providers;
 mod recognition;
 mod refusals;
 mod removals;

@@ -399,7 +399,7 @@ impl ChoiceFormat for Candidates {
     ) -> Result<(), CannotRemove> {
         let body = frame.body().ok_or(CannotRemove)?;
         let denied = removals.denied_calls();
-        let root = Self::SPEC.frame_in(body.root());
+        let root = stream.frame_in(body.root());
         for (number, candidate) in choices(root, "candidates") {
             let state = stream.state(number);
             state.kept = state.kept.saturating_sub(calls_of(candidate).count());

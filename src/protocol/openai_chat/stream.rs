@@ -32,6 +32,9 @@ use crate::wire::sort;
 use crate::wire::sorted_map::{SortedMap, SortedSet};
 use crate::wire::span::{index, offset};
 
+/// Reasons of DashScope: `null` until a choice has ended.
+const DASHSCOPE_REASONS: &str = "null|stop|length|tool_calls";
+
 /// Number of the call in `function_call`, of which there is at most one.
 const LEGACY_CALL: u32 = u32::MAX;
 
@@ -41,6 +44,11 @@ const CHUNK: &[Row] = &[
     ("obfuscation", Type::Id),
     ("p", Type::Id),
     ("choices", Type::Custom),
+    // DashScope has the choices in it.
+    ("output", Type::Custom),
+    // Workers AI has the text and the calls of its only choice beside it.
+    ("response", Type::Custom),
+    ("tool_calls", Type::Custom),
 ];
 
 /// Members of a choice that continue over chunks.
@@ -86,8 +94,24 @@ const CALL: &[Row] = &[
 pub(in crate::protocol) struct Chunks {
     /// Shape of the frames that the filter creates.
     answer: ResponseShape,
+    /// Form of the stream.
+    form: ChunkForm,
     /// Choices that the current frame ends. The frame may still be denied.
     ending: Vec<u32>,
+}
+
+/// Form of a stream of chunks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::protocol) enum ChunkForm {
+    /// OpenAI's; `[DONE]` ends it.
+    OpenAi,
+    /// OpenAI's, as watsonx.ai sends it: the usage is the last of its chunks.
+    Watsonx,
+    /// DashScope's: `{"output":{"choices":[{"message":{…},"finish_reason":"null"}]}}`, where a message is a delta. Nothing
+    /// follows its chunks.
+    InOutput,
+    /// OpenAI's, or those of Workers AI, `{"response":"Rain","tool_calls":[…]}`; `[DONE]` ends it.
+    WorkersAi,
 }
 
 /// Streamed chat completion.
@@ -98,8 +122,24 @@ pub(in crate::protocol) fn chat_stream(
     context: &RequestContext,
     answer: ResponseShape,
 ) -> ChatStream {
+    chat_stream_of(context, answer, ChunkForm::OpenAi)
+}
+
+/// Returns a reader of a response in this form.
+pub(in crate::protocol) fn chat_stream_of(
+    context: &RequestContext,
+    answer: ResponseShape,
+    form: ChunkForm,
+) -> ChatStream {
     let ending = Vec::new();
-    ChoiceStream::new(context, Chunks { answer, ending })
+    ChoiceStream::new(
+        context,
+        Chunks {
+            answer,
+            form,
+            ending,
+        },
+    )
 }
 
 /// Choice so far.
@@ -111,6 +151,8 @@ pub(in crate::protocol) struct StreamedChoice {
     calls: Vec<StreamedCall>,
     /// Number of its calls when the choice ended.
     ended_calls: usize,
+    /// Whether its members are those of the chunks themselves, as Workers AI sends them.
+    is_bare: bool,
     /// Whether `function_call` had content.
     has_legacy_call: bool,
     /// Names under which the last delta with thoughts had them: one bit for each.
@@ -129,6 +171,7 @@ struct StreamedCall {
 impl ChatStream {
     fn read_choice(&mut self, reader: &mut Reader<'static>, choice: Value<'_>, number: u32) {
         whole_index(reader, choice);
+        let is_in_output = self.format.form == ChunkForm::InOutput;
         let mut finished = false;
         let delta = choice.get("delta");
         let origin = Origin::piece_in(number, IN_CHOICE);
@@ -138,7 +181,9 @@ impl ChatStream {
             &origin,
             &mut |reader, key, value| match key {
                 "finish_reason" => {
-                    let reason = value.text().filter(|reason| !reason.is_empty());
+                    let is_open =
+                        |reason: &str| reason.is_empty() || is_in_output && reason == "null";
+                    let reason = value.text().filter(|reason| !is_open(reason));
                     if let Some(reason) = reason {
                         let state = self.state(number);
                         let had_reason = std::mem::replace(&mut state.has_reason, true);
@@ -147,8 +192,16 @@ impl ChatStream {
                         }
                         finished = true;
                     }
-                    reader.word(value, FINISH_REASONS);
+                    reader.word(
+                        value,
+                        if is_in_output {
+                            DASHSCOPE_REASONS
+                        } else {
+                            FINISH_REASONS
+                        },
+                    );
                 }
+                "message" if is_in_output => self.delta(reader, value, number),
                 "delta" => self.delta(reader, value, number),
                 _ => {
                     self.message(reader, value, delta, number);
@@ -171,13 +224,7 @@ impl ChatStream {
             &origin,
             &mut |reader, key, value| match key {
                 "content" => content(reader, value, &origin.member(number_of(key))),
-                "tool_calls" => {
-                    let mut at = 0u32;
-                    reader.array(value, |reader, call| {
-                        self.call(reader, call, choice, at);
-                        at = at.saturating_add(1);
-                    });
-                }
+                "tool_calls" => self.calls(reader, value, choice),
                 "function_call" if has_content(value) => {
                     let key = CallKey {
                         choice,
@@ -307,6 +354,14 @@ impl ChatStream {
         })
     }
 
+    fn calls(&mut self, reader: &mut Reader<'static>, list: Value<'_>, choice: u32) {
+        let mut at = 0u32;
+        reader.array(list, |reader, call| {
+            self.call(reader, call, choice, at);
+            at = at.saturating_add(1);
+        });
+    }
+
     fn call(&mut self, reader: &mut Reader<'static>, call: Value<'_>, choice: u32, at: u32) {
         let item = self.call_number(call, choice, at);
         let key = CallKey { choice, item };
@@ -337,6 +392,9 @@ impl ChatStream {
                 _ => spoken(reader, name, value, &origin),
             },
         );
+        if self.format.form == ChunkForm::WorkersAi && call.get("function").is_none() {
+            called(reader, call, call, key);
+        }
     }
 
     /// Returns the number of the call in an entry of `tool_calls`: that of its `index`. Mistral's entries have an id
@@ -376,6 +434,16 @@ impl ChatStream {
         text: &str,
         finish: Option<&[u8]>,
     ) -> SyntheticFrame {
+        match self.format.form {
+            ChunkForm::InOutput => return chunk_in_output(choice, text, finish),
+            ChunkForm::WorkersAi if self.choices.get(&choice).is_none_or(|said| said.is_bare) => {
+                let mut out = br#"{"response":"#.to_vec();
+                quote(text, &mut out);
+                out.push(b'}');
+                return SyntheticFrame::new(None, out);
+            }
+            _ => {}
+        }
         let (object, says): (&[u8], &[u8]) = match self.format.answer {
             ResponseShape::Chat => (br#"{"object":"chat.completion.chunk","#, br#","delta":{"#),
             ResponseShape::Text => (br#"{"object":"text_completion","#, br#","text":"#),
@@ -401,6 +469,18 @@ impl ChatStream {
         out.extend_from_slice(b"}]}");
         SyntheticFrame::new(None, out)
     }
+}
+
+/// Returns a created chunk of DashScope's.
+fn chunk_in_output(choice: u32, text: &str, finish: Option<&[u8]>) -> SyntheticFrame {
+    let mut out = br#"{"output":{"choices":[{"index":"#.to_vec();
+    out.extend_from_slice(choice.to_string().as_bytes());
+    out.extend_from_slice(br#","message":{"role":"assistant","content":"#);
+    quote(text, &mut out);
+    out.extend_from_slice(br#"},"finish_reason":"#);
+    out.extend_from_slice(finish.map_or(br#""null""#, |_| br#""stop""#));
+    out.extend_from_slice(b"}]}}");
+    SyntheticFrame::new(Some("result"), out)
 }
 
 /// Returns the index of a member of `delta` in its tables.
@@ -493,12 +573,65 @@ impl ChoiceFormat for Chunks {
         error: |denial| SyntheticFrame::new(None, Dialect::OpenAi.body(denial)),
     };
 
-    fn begin(stream: &mut ChatStream, _: &mut Reader<'static>, _: Value<'_>) {
+    fn envelope(stream: &ChatStream) -> Option<&'static str> {
+        (stream.format.form == ChunkForm::InOutput).then_some("output")
+    }
+
+    fn error(stream: &ChatStream, denial: &Denial) -> SyntheticFrame {
+        let dialect = match stream.format.form {
+            ChunkForm::OpenAi => return (Self::SPEC.error)(denial),
+            ChunkForm::Watsonx => Dialect::Watsonx,
+            ChunkForm::WorkersAi => Dialect::Cloudflare,
+            ChunkForm::InOutput => Dialect::DashScope,
+        };
+        SyntheticFrame::error(dialect, denial)
+    }
+
+    fn begin(stream: &mut ChatStream, reader: &mut Reader<'static>, frame: Value<'_>) {
+        let has_choices = frame.get("choices").and_then(|list| list.elements().next());
+        if stream.format.form == ChunkForm::Watsonx
+            && has_choices.is_none()
+            && frame.get("usage").is_some()
+        {
+            reader.piece(Delta::End(None));
+        }
+        let text = stream.frame_in(frame).get("text");
+        if stream.format.form == ChunkForm::InOutput
+            && let Some(text) = text.filter(|text| !text.is_null() && !text.is_text(""))
+        {
+            // It may be all of the text so far.
+            reader.problem(codes::AG2014, text, "a text outside of the choices");
+        }
         for ended in std::mem::take(&mut stream.format.ending) {
             let choice = stream.state(ended);
             if !std::mem::replace(&mut choice.finished, true) {
                 choice.ended_calls = choice.calls.len();
             }
+        }
+    }
+
+    fn member(
+        stream: &mut ChatStream,
+        reader: &mut Reader<'static>,
+        key: &'static str,
+        value: Value<'_>,
+    ) {
+        let is_bare = stream.format.form == ChunkForm::WorkersAi;
+        match (key, value.kind()) {
+            (_, json::ValueKind::Null) => reader.claim(value),
+            ("response", _) if !is_bare => super::read_response(reader, value),
+            ("response", json::ValueKind::String) => {
+                stream.state(0).is_bare = true;
+                let origin = Origin::piece_in(0, IN_DELTA).member(number_of("content"));
+                reader.text(value, &origin);
+            }
+            // Clients join what they make a text of.
+            ("response", _) => reader.problem(codes::AG2014, value, "a text that is no string"),
+            ("tool_calls", json::ValueKind::Array) if is_bare => {
+                stream.state(0).is_bare = true;
+                stream.calls(reader, value, 0);
+            }
+            _ => {}
         }
     }
 
@@ -528,7 +661,7 @@ impl ChoiceFormat for Chunks {
         let numbers = sort::set(pieces.map(|(frame, _)| *frame));
         for number in numbers {
             let frame = frames.get(number).ok_or(CannotRemove)?;
-            take_out_of(frame, number, calls)?;
+            take_out_of(stream, frame, number, calls)?;
         }
         let mut choices: Vec<u32> = calls.iter().map(|call| call.key.choice).collect();
         choices.dedup();
@@ -545,7 +678,7 @@ impl ChoiceFormat for Chunks {
             let frame = frames.get(end).ok_or(CannotRemove)?;
             frame.before.push(explanation);
             if of_choice().all(|call| call.denied.is_some()) {
-                finish_plainly(frame, choice);
+                finish_plainly(stream, frame, choice);
             }
         }
         Ok(())
@@ -557,7 +690,8 @@ impl ChoiceFormat for Chunks {
         removals: &Removals,
     ) -> Result<(), CannotRemove> {
         let body = frame.body().ok_or(CannotRemove)?;
-        removal::remove_from_response(body.root(), &stream.context, removals, &mut frame.edits)
+        let root = stream.frame_in(body.root());
+        removal::remove_from_response(root, &stream.context, removals, &mut frame.edits)
     }
 
     fn correct(
@@ -592,13 +726,16 @@ impl ChoiceFormat for Chunks {
             ]
         });
         let done = SyntheticFrame::new(None, DONE.to_vec());
-        frames.chain([done]).collect()
+        let has_done = matches!(stream.format.form, ChunkForm::OpenAi | ChunkForm::WorkersAi);
+        let done = Some(done).filter(|_| has_done);
+        frames.chain(done).collect()
     }
 }
 
 /// Removes the denied calls from one frame, and renumbers the others without a gap, because a gap makes the stream
 /// helper of OpenAI's own library fail.
 fn take_out_of(
+    stream: &ChatStream,
     frame: &mut HeldFrame,
     number: u64,
     calls: &[EvaluatedCall],
@@ -612,11 +749,18 @@ fn take_out_of(
             .iter()
             .find(|call| call.pieces.binary_search(&piece).is_ok())
     };
-    let choices = body.root().get("choices").ok_or(CannotRemove)?;
+    let root = stream.frame_in(body.root());
+    let is_bare = stream.format.form == ChunkForm::WorkersAi;
+    let choices = root.get("choices");
+    if choices.is_none() && !is_bare {
+        return Err(CannotRemove);
+    }
     let holders = choices
-        .elements()
+        .into_iter()
+        .flat_map(|choices| choices.elements())
         .flat_map(|choice| [choice.get("delta"), choice.get("message")])
-        .flatten();
+        .flatten()
+        .chain(Some(root).filter(|_| is_bare));
     for delta in holders {
         let legacy = delta.get("function_call").and_then(call_at);
         let mut gone: Vec<&str> = Vec::new();
@@ -666,11 +810,11 @@ fn renumber(element: Value<'_>, call: &EvaluatedCall, calls: &[EvaluatedCall], e
 }
 
 /// Ends a response without any call as an ordinary text.
-fn finish_plainly(frame: &mut HeldFrame, number: u32) {
+fn finish_plainly(stream: &ChatStream, frame: &mut HeldFrame, number: u32) {
     let Some(body) = frame.body() else {
         return;
     };
-    for (choice_at, choice) in choices(body.root(), "choices") {
+    for (choice_at, choice) in choices(stream.frame_in(body.root()), "choices") {
         if choice_at == number
             && let Some(finish) = choice
                 .get("finish_reason")

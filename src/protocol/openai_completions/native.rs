@@ -1,11 +1,14 @@
-//! Servers' own formats: TGI (`inputs` → `generated_text`), llama.cpp (`prompt` → `content`), SGLang (`text` → `text`).
+//! Servers' own formats: TGI (`inputs` → `generated_text`), llama.cpp (`prompt` → `content`), SGLang (`text` → `text`), Triton
+//! (`text_input` → `text_output`).
 
 mod stream;
 
 pub(super) use stream::NATIVE_STREAM;
 
 use crate::event::{Known, Part, Turn};
-use crate::protocol::openai_shapes::{error, inputs, model, read_input, response_format};
+use crate::protocol::openai_shapes::{
+    error, input_tokens, inputs, model, output_tokens, read_input, response_format,
+};
 use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::{CannotRemove, Denial, Endpoint, Removals};
 use crate::wire::json::{self, Edits, Value, quote};
@@ -43,6 +46,8 @@ const REQUEST: &[Row] = &[
 /// TGI and SGLang keep the settings apart.
 const PARAMETERS: &[Row] = &[
     ("max_new_tokens", Type::MaxTokens),
+    ("max_tokens", Type::MaxTokens),
+    ("stream", Type::Flag),
     ("temperature", Type::Number),
     ("top_k", Type::Number),
     ("top_p", Type::Number),
@@ -65,6 +70,9 @@ const RESPONSE: &[Row] = &[
     ("generated_text", Type::Text(Part::Text)),
     ("content", Type::Text(Part::Text)),
     ("text", Type::Text(Part::Text)),
+    ("text_output", Type::Text(Part::Text)),
+    ("model_name", Type::Model),
+    ("model_version", Type::Id),
     ("details", Type::ReadOf(details)),
     ("meta_info", Type::ReadOf(details)),
     ("model", Type::Model),
@@ -117,14 +125,6 @@ pub(super) fn read_response(reader: &mut Reader<'_>, root: Value<'_>) {
         };
         reader.plain_rows(answer, RESPONSE, &origin);
     }
-}
-
-fn input_tokens(reader: &mut Reader<'_>, value: Value<'_>) {
-    reader.reading.usage.input_tokens = reader.number(value);
-}
-
-fn output_tokens(reader: &mut Reader<'_>, value: Value<'_>) {
-    reader.reading.usage.output_tokens = reader.number(value);
 }
 
 fn details(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {

@@ -107,6 +107,16 @@ pub(crate) fn usage(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.usage(value, &USAGE);
 }
 
+/// Reads a count of input tokens that stands by itself.
+pub(crate) fn input_tokens(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.reading.usage.input_tokens = reader.number(value);
+}
+
+/// Reads a count of output tokens that stands by itself.
+pub(crate) fn output_tokens(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.reading.usage.output_tokens = reader.number(value);
+}
+
 /// Returns the texts in place of removed content, each once.
 pub(crate) fn denial_text(texts: &mut dyn Iterator<Item = &str>) -> String {
     let mut seen = SortedSet::new();

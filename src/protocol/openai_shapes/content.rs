@@ -26,6 +26,10 @@ const PART: &[Row] = &[
     ("image_file", Type::Custom),
     ("audio_url", Type::Custom),
     ("video_url", Type::Custom),
+    // DashScope: a URL, or one for each picture of a film.
+    ("image", Type::Custom),
+    ("audio", Type::Custom),
+    ("video", Type::Custom),
     ("document_url", Type::Custom),
     ("document_name", Type::Text(Part::Other)),
     ("input_audio", Type::Custom),
@@ -254,11 +258,15 @@ pub(crate) fn content_part(
         },
         // Mistral: a list of text parts, or a text.
         "thinking" => content(reader, value, &origin.with_part(Part::Reasoning)),
-        "image_url" => attached(reader, part, value, origin, Some(|count| &mut count.image)),
-        "audio_url" => attached(reader, part, value, origin, Some(|count| &mut count.audio)),
+        "image_url" | "image" => {
+            attached(reader, part, value, origin, Some(|count| &mut count.image));
+        }
+        "audio_url" | "audio" => {
+            attached(reader, part, value, origin, Some(|count| &mut count.audio));
+        }
         "document_url" => attached(reader, part, value, origin, Some(|count| &mut count.file)),
         // Neither image nor file nor audio.
-        "video_url" => attached(reader, part, value, origin, None),
+        "video_url" | "video" => attached(reader, part, value, origin, None),
         "image_file" => {
             reader.attachment(part, |count| &mut count.image);
             reader.plain_rows(value, URL, origin);
@@ -294,6 +302,9 @@ fn attached(
     let mut is_read = false;
     match value.kind() {
         json::ValueKind::String => is_read = url(reader, value, origin),
+        json::ValueKind::Array => reader.array(value, |reader, value| {
+            url(reader, value, origin);
+        }),
         _ => reader.rows(value, URL, origin, &mut |reader, _, value| {
             is_read = url(reader, value, origin);
         }),

@@ -46,14 +46,6 @@ pub(in crate::protocol) struct ChoiceSpec {
     pub error: fn(&Denial) -> SyntheticFrame,
 }
 
-impl ChoiceSpec {
-    /// Returns the frame inside of its envelope; one without an envelope is itself.
-    pub fn frame_in<'v>(&self, root: Value<'v>) -> Value<'v> {
-        let inside = self.envelope.and_then(|name| root.get(name));
-        inside.unwrap_or(root)
-    }
-}
-
 /// Frame whose choices are corrected.
 pub(in crate::protocol) struct CorrectedFrame<'f> {
     /// Whether content of the frame was changed.
@@ -69,6 +61,16 @@ pub(in crate::protocol) trait ChoiceFormat: Sized {
     type Choice: Default;
     /// Declaration of the API.
     const SPEC: ChoiceSpec;
+
+    /// Returns the member that contains a frame in this response.
+    fn envelope(_: &ChoiceStream<Self>) -> Option<&'static str> {
+        Self::SPEC.envelope
+    }
+
+    /// Returns the frame of an error in this response.
+    fn error(_: &ChoiceStream<Self>, denial: &Denial) -> SyntheticFrame {
+        (Self::SPEC.error)(denial)
+    }
 
     /// Notes the beginning of a frame.
     fn begin(_: &mut ChoiceStream<Self>, _: &mut Reader<'static>, _: Value<'_>) {}
@@ -144,6 +146,12 @@ impl<F: ChoiceFormat> ChoiceStream<F> {
         }
     }
 
+    /// Returns the frame inside of its envelope; one without an envelope is itself.
+    pub fn frame_in<'v>(&self, root: Value<'v>) -> Value<'v> {
+        let inside = F::envelope(self).and_then(|name| root.get(name));
+        inside.unwrap_or(root)
+    }
+
     /// Returns a choice so far.
     pub fn state(&mut self, number: u32) -> &mut F::Choice {
         self.choices.entry(number).or_default()
@@ -170,8 +178,9 @@ impl<F: ChoiceFormat> ChoiceStream<F> {
     ) {
         let spec = &F::SPEC;
         let origin = (spec.origin)();
+        let envelope = F::envelope(self);
         reader.row_lists(frame, spec.frame, &origin, &mut |reader, key, value| {
-            if Some(key) == spec.envelope {
+            if Some(key) == envelope {
                 self.members(reader, value, lanes);
                 return;
             }
@@ -259,7 +268,7 @@ impl<F: ChoiceFormat> StreamReader for ChoiceStream<F> {
             edits: &mut frame.edits,
             changes,
         };
-        let root = F::SPEC.frame_in(root);
+        let root = self.frame_in(root);
         match F::SPEC.list {
             Some(list) => {
                 choices(root, list).for_each(|choice| F::correct(self, choice, corrected))
@@ -270,7 +279,7 @@ impl<F: ChoiceFormat> StreamReader for ChoiceStream<F> {
 
     fn denial_frames(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
         match as_error {
-            true => vec![(F::SPEC.error)(denial)],
+            true => vec![F::error(self, denial)],
             false => F::denied(self, denial),
         }
     }

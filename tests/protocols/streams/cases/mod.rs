@@ -820,6 +820,196 @@ fn content_answer(said: &[Said<'_>]) -> Vec<Event> {
     events.map(earlier).collect()
 }
 
+// ---- Providers' own forms of OpenAI's chat, and LM Studio -----------------------------------------------------------
+
+/// Chunks of watsonx.ai: nothing follows them.
+fn watsonx_answer(said: &[Said<'_>]) -> Vec<Event> {
+    let mut events = chat_answer(said);
+    events.pop();
+    events
+        .into_iter()
+        .map(|(_, mut payload)| {
+            payload["model_id"] = json!("ibm/granite-3-8b-instruct");
+            event("message", payload)
+        })
+        .collect()
+}
+
+fn generation_part(text: &str, reason: &str) -> Event {
+    event(
+        "message",
+        json!({"model_id": "ibm/granite-3-8b-instruct", "created_at": "2026-01-01T00:00:00.000Z", "results": [
+            {"generated_text": text, "generated_token_count": 4, "input_token_count": 3, "stop_reason": reason}]}),
+    )
+}
+
+fn generation_answer(said: &[Said<'_>]) -> Vec<Event> {
+    let mut events = texts(said, |part| generation_part(part, "not_finished"));
+    events.push(generation_part("", "eos_token"));
+    events
+}
+
+fn in_output(choice: u32, message: Value, finish: &str) -> Event {
+    event(
+        "result",
+        json!({"output": {"choices": [{"index": choice, "message": message, "finish_reason": finish}]},
+            "usage": {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}, "request_id": "r-1"}),
+    )
+}
+
+fn dashscope_answer(said: &[Said<'_>]) -> Vec<Event> {
+    let mut events = Vec::new();
+    let mut index = 0;
+    let said_in = |mut message: Value| {
+        message["role"] = json!("assistant");
+        in_output(0, message, "null")
+    };
+    for said in said {
+        match said {
+            Said::Text(parts) => {
+                events.extend(parts.iter().map(|part| said_in(json!({"content": part}))));
+            }
+            Said::Call(name, parts) => {
+                events.push(said_in(json!({"content": "", "tool_calls": [{"index": index, "id": format!("call_{index}"),
+                    "type": "function", "function": {"name": name, "arguments": ""}}]})));
+                events.extend(parts.iter().map(|part| {
+                    said_in(json!({"content": "", "tool_calls": [{"index": index, "id": "", "type": "function",
+                        "function": {"arguments": part}}]}))
+                }));
+                index += 1;
+            }
+        }
+    }
+    let finish = if index > 0 { "tool_calls" } else { "stop" };
+    events.push(in_output(
+        0,
+        json!({"role": "assistant", "content": ""}),
+        finish,
+    ));
+    events
+}
+
+/// Native events of Workers AI: texts, and calls as OpenAI's deltas, in the event itself.
+fn workers_ai_answer(said: &[Said<'_>]) -> Vec<Event> {
+    let mut events = Vec::new();
+    let mut index = 0;
+    for said in said {
+        match said {
+            Said::Text(parts) => events.extend(
+                parts
+                    .iter()
+                    .map(|part| bare(json!({"response": part, "p": "abcdef"}))),
+            ),
+            Said::Call(name, parts) => {
+                events.push(bare(
+                    json!({"tool_calls": [{"id": format!("call_{index}"), "type": "function", "index": index,
+                        "function": {"name": name, "arguments": ""}}]}),
+                ));
+                events.extend(parts.iter().map(|part| {
+                    bare(json!({"tool_calls": [{"index": index, "function": {"arguments": part}}]}))
+                }));
+                events.push(bare(
+                    json!({"tool_calls": [{"id": null, "type": null, "index": index,
+                        "function": {"name": null, "arguments": ""}}]}),
+                ));
+                index += 1;
+            }
+        }
+    }
+    events.push(bare(
+        json!({"response": "", "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}}),
+    ));
+    events.push(done());
+    events
+}
+
+fn lmstudio_answer(said: &[Said<'_>]) -> Vec<Event> {
+    let provider = json!({"type": "plugin", "plugin_id": "mcp/crm"});
+    let mut events = vec![typed(
+        json!({"type": "chat.start", "model_instance_id": "qwen3-8b"}),
+    )];
+    let mut output = Vec::new();
+    for said in said {
+        match said {
+            Said::Text(parts) => {
+                events.push(typed(json!({"type": "message.start"})));
+                events.extend(
+                    parts
+                        .iter()
+                        .map(|part| typed(json!({"type": "message.delta", "content": part}))),
+                );
+                events.push(typed(json!({"type": "message.end"})));
+                output.push(json!({"type": "message", "content": parts.concat()}));
+            }
+            Said::Call(name, parts) => {
+                let of_call = |kind: &str, more: Value| {
+                    with(
+                        json!({"type": kind, "tool": name, "provider_info": provider}),
+                        more,
+                    )
+                };
+                let arguments = json!({"arguments": parsed(parts)});
+                let done = with(arguments.clone(), json!({"output": "found"}));
+                events.push(typed(of_call("tool_call.start", json!({}))));
+                events.push(typed(of_call("tool_call.arguments", arguments)));
+                events.push(typed(of_call("tool_call.success", done.clone())));
+                output.push(of_call("tool_call", done));
+            }
+        }
+    }
+    events.push(typed(json!({"type": "chat.end", "result": {"model_instance_id": "qwen3-8b", "output": output,
+        "stats": {"input_tokens": 3, "total_output_tokens": 4, "reasoning_output_tokens": 0, "tokens_per_second": 41.5,
+            "time_to_first_token_seconds": 0.5}, "response_id": "resp_1"}})));
+    events
+}
+
+/// Thoughts, a model that is loaded, and a call that the server rejects.
+fn more_of_lmstudio() -> (Vec<Event>, Value) {
+    let more = [
+        json!({"type": "model_load.start", "model_instance_id": "qwen3-8b"}),
+        json!({"type": "model_load.progress", "model_instance_id": "qwen3-8b", "progress": 0.65}),
+        json!({"type": "prompt_processing.start"}),
+        json!({"type": "reasoning.start"}),
+        json!({"type": "reasoning.delta", "content": "Need to"}),
+        json!({"type": "reasoning.end"}),
+        json!({"type": "tool_call.start", "tool": "open_browser", "provider_info": {"type": "plugin", "plugin_id": "mcp/x"}}),
+        json!({"type": "tool_call.failure", "reason": "Cannot find tool with name open_browser.",
+            "metadata": {"type": "invalid_name", "tool_name": "open_browser"}}),
+    ];
+    let said = lmstudio_answer(&[Said::Text(&["Good ", "morning"])]);
+    (among(said, 1, more.map(typed)), counted())
+}
+
+/// Answers of an agent, whose thoughts tell of tools and come again with what they returned.
+fn dify_answer(said: &[Said<'_>]) -> Vec<Event> {
+    let of = |kind: &str, more: Value| {
+        let known = json!({"event": kind, "task_id": "t-1", "message_id": "m-1", "conversation_id": "c-1", "created_at": 7});
+        bare(with(known, more))
+    };
+    let mut events = Vec::new();
+    for said in said {
+        match said {
+            Said::Text(parts) => events.extend(
+                parts
+                    .iter()
+                    .map(|part| of("agent_message", json!({"answer": part}))),
+            ),
+            Said::Call(name, parts) => events.extend(["", "found"].map(|observation| {
+                of(
+                    "agent_thought",
+                    json!({"position": 1, "thought": "", "tool": name, "tool_input": parts.concat(),
+                        "observation": observation}),
+                )
+            })),
+        }
+    }
+    events.push(of(
+        "message_end",
+        json!({"metadata": {"usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_price": "0.001"}}}),
+    ));
+    events
+}
+
 // ---- Ollama, Cohere -------------------------------------------------------------------------------------------------
 
 fn ollama_line(message: Value) -> Event {
@@ -1409,6 +1599,174 @@ pub const CASES: &[StreamCase] = &[
         },
         unknown: |words| bare(json!({"zz": words})),
         at: ("#choice/0", ""),
+        ..USUAL
+    },
+    StreamCase {
+        name: "watsonx.text",
+        protocol: "watsonx.text",
+        path: "/ml/v1/text/chat_stream?version=2024-10-08",
+        question: r#"{"model_id":"ibm/granite-3-8b-instruct","project_id":"p-1","messages":[{"role":"user","content":"hi"}]}"#,
+        answer: watsonx_answer,
+        client: Client {
+            error: &["/errors/0/message"],
+            ..CHAT.client
+        },
+        error: || {
+            Some(event(
+                "error",
+                json!({"errors": [{"code": "model_error", "message": "Overloaded"}], "trace": "t-1", "status_code": 500}),
+            ))
+        },
+        ..CHAT
+    },
+    StreamCase {
+        name: "watsonx.text, a prompt",
+        protocol: "watsonx.text",
+        reader: "GENERATION_STREAM",
+        path: "/ml/v1/text/generation_stream?version=2024-10-08",
+        question: r#"{"model_id":"ibm/granite-3-8b-instruct","project_id":"p-1","input":"hi"}"#,
+        answer: generation_answer,
+        client: Client {
+            text: &["/results/0/generated_text"],
+            denial: &["/results/0/generated_text"],
+            finish: &["/results/0/stop_reason"],
+            error: &["/errors/0/message"],
+            ..USUAL.client
+        },
+        refused: Some("eos_token"),
+        record: counted,
+        unknown: |words| event("message", json!({"zz": words})),
+        ..USUAL
+    },
+    StreamCase {
+        name: "dashscope.generation",
+        protocol: "dashscope.generation",
+        path: "/api/v1/services/aigc/text-generation/generation",
+        headers: &[("x-dashscope-sse", "enable")],
+        question: r#"{"model":"qwen-plus","input":{"messages":[{"role":"user","content":"hi"}]},"parameters":{"result_format":"message","incremental_output":true,"n":2}}"#,
+        answer: dashscope_answer,
+        client: Client {
+            text: &["/output/choices/0/message/content"],
+            denial: &["/output/choices/0/message/content"],
+            tool: &["/output/choices/0/message/tool_calls/0/function/name"],
+            args: &["/output/choices/0/message/tool_calls/0/function/arguments"],
+            finish: &["/output/choices/0/finish_reason"],
+            error: &["/message"],
+            numbers: &["/output/choices/0/message/tool_calls/0/index"],
+        },
+        refused: Some("stop"),
+        error: || {
+            Some(event(
+                "error",
+                json!({"code": "Throttling", "message": "Overloaded", "request_id": "r-1"}),
+            ))
+        },
+        beside: Some(|choice, text| {
+            in_output(
+                choice,
+                json!({"role": "assistant", "content": text}),
+                "null",
+            )
+        }),
+        unknown: |words| event("result", json!({"zz": words})),
+        ..CHAT
+    },
+    StreamCase {
+        name: "cloudflare.run",
+        protocol: "cloudflare.run",
+        path: "/client/v4/accounts/a1/ai/run/@cf/meta/llama-3.3-70b-instruct-fp8-fast",
+        question: r#"{"stream":true,"messages":[{"role":"user","content":"hi"}]}"#,
+        answer: workers_ai_answer,
+        client: Client {
+            text: &["/response"],
+            denial: &["/response"],
+            tool: &["/tool_calls/0/function/name"],
+            args: &["/tool_calls/0/function/arguments"],
+            finish: &[],
+            error: &["/errors/0/message"],
+            numbers: &["/tool_calls/0/index"],
+        },
+        calls: Denied::LeftOut(""),
+        refused: None,
+        error: || {
+            Some(bare(
+                json!({"result": null, "success": false, "errors": [{"code": 3040, "message": "Overloaded"}], "messages": []}),
+            ))
+        },
+        beside: None,
+        unknown: |words| bare(json!({"zz": words})),
+        ..CHAT
+    },
+    StreamCase {
+        name: "cloudflare.run, as OpenAI's chunks",
+        protocol: "cloudflare.run",
+        path: "/v1/a1/gateway/workers-ai/@cf/zai-org/glm-4.7-flash",
+        question: r#"{"stream":true,"messages":[{"role":"user","content":"hi"}]}"#,
+        client: Client {
+            error: &["/errors/0/message", "/error/message"],
+            ..CHAT.client
+        },
+        ..CHAT
+    },
+    StreamCase {
+        name: "lmstudio.chat",
+        protocol: "lmstudio.chat",
+        reader: "ChatEvents",
+        path: "/api/v1/chat",
+        question: r#"{"model":"qwen3-8b","stream":true,"input":"hi"}"#,
+        answer: lmstudio_answer,
+        client: Client {
+            text: &["type=message.delta /content"],
+            denial: &["type=message.delta /content"],
+            tool: &["type=tool_call.arguments /tool"],
+            args: &["type=tool_call.arguments /arguments"],
+            ..USUAL.client
+        },
+        calls: Denied::Error("the server has run its tools already"),
+        record: || {
+            json!({"usage": {"input_tokens": 3, "output_tokens": 4},
+                "events": {"message": 1, "request": 1, "response": 2, "tool_call": 1, "tool_result": 1}})
+        },
+        error: || {
+            Some(typed(
+                json!({"type": "error", "error": {"type": "internal_error", "message": "Overloaded"}}),
+            ))
+        },
+        at: ("#output/1", "#output/2"),
+        more: Some(more_of_lmstudio),
+        differs: &[(Contract::CutFrame, "half of its second event has no data")],
+        ..USUAL
+    },
+    StreamCase {
+        name: "dify",
+        protocol: "dify",
+        reader: "EVENT_STREAM",
+        path: "/v1/chat-messages",
+        question: r#"{"query":"hi","inputs":{},"response_mode":"streaming","conversation_id":""}"#,
+        answer: dify_answer,
+        client: Client {
+            text: &["event=agent_message /answer"],
+            denial: &["event=error /message"],
+            tool: &["/tool"],
+            args: &["observation= /tool_input"],
+            finish: &[],
+            error: &["event=error /message"],
+            numbers: &[],
+        },
+        calls: Denied::Error("the application has run its tools already"),
+        refuses_by_error: true,
+        record: || {
+            json!({"usage": {"input_tokens": 3, "output_tokens": 4},
+                "events": {"message": 1, "request": 1, "response": 2, "tool_call": 1, "tool_result": 1, "uninspectable": 1},
+                "coverage": {"level": "partial", "reasons": ["request:provider_state"]}})
+        },
+        error: || {
+            Some(bare(
+                json!({"event": "error", "status": 400, "code": "completion_request_error", "message": "Overloaded"}),
+            ))
+        },
+        unknown: |words| bare(json!({"event": "zz_unknown", "zz": words})),
+        at: ("#text", "/tool"),
         ..USUAL
     },
     RESPONSES,
