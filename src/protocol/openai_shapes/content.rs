@@ -265,6 +265,12 @@ pub(crate) fn content_part(
             attached(reader, part, value, origin, Some(|count| &mut count.audio));
         }
         "document_url" => attached(reader, part, value, origin, Some(|count| &mut count.file)),
+        "video" if value.kind() == json::ValueKind::Array => {
+            reader.uninspectable(part, "attachment");
+            reader.array(value, |reader, picture| {
+                url(reader, picture, origin);
+            });
+        }
         // Neither image nor file nor audio.
         "video_url" | "video" => attached(reader, part, value, origin, None),
         "image_file" => {
@@ -302,9 +308,6 @@ fn attached(
     let mut is_read = false;
     match value.kind() {
         json::ValueKind::String => is_read = url(reader, value, origin),
-        json::ValueKind::Array => reader.array(value, |reader, value| {
-            url(reader, value, origin);
-        }),
         _ => reader.rows(value, URL, origin, &mut |reader, _, value| {
             is_read = url(reader, value, origin);
         }),
