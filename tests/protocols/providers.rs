@@ -802,3 +802,142 @@ fn an_application_of_dify_has_the_model_and_runs_the_tools() {
     let (nest, reading) = answered_in(&route, &run);
     assert!(all_texts(&nest, &reading).contains(&"Good".to_owned()));
 }
+
+/// A streamed answer, as a client gets it, and the code of its record.
+fn streamed(rules: &str, path: &str, question: &Value, events: &[Value]) -> (String, Value) {
+    let mut body: String = events
+        .iter()
+        .map(|event| format!("data: {event}\n\n"))
+        .collect();
+    if path == CLOUDFLARE {
+        body.push_str("data: [DONE]\n\n");
+    }
+    let reply = super::HttpMessage::new(
+        &[(":status", "200"), ("content-type", "text/event-stream")],
+        body.as_bytes(),
+    );
+    let request = sent("POST", "x", path, &[], &question.to_string());
+    let seen = exchange(&guard(rules), &request, &reply);
+    let record: Value = serde_json::from_slice(&seen.finished.line).unwrap();
+    let told = String::from_utf8_lossy(&seen.client.body()).into_owned();
+    (told, record["code"].clone())
+}
+
+#[test]
+fn a_call_or_a_text_that_only_a_repetition_has_is_found() {
+    let rules = "rules:
+  - { id: wipe, match: { tool: wipe }, when: { in: response }, action: deny, reason: No wiping. }
+  - { id: fish, match: { event: [response, tool_result] }, when: { text: { contains: swordfish } }, action: deny, reason: Not here. }
+";
+    let asked = json!({"model": "m", "stream": true, "input": "hi"});
+    let info = json!({"type": "plugin", "plugin_id": "p"});
+    let start = json!({"type": "tool_call.start", "tool": "find", "provider_info": info});
+    let arguments = json!({"type": "tool_call.arguments", "tool": "find", "arguments": {}, "provider_info": info});
+    let success = |tool: &str, output: &str| json!({"type": "tool_call.success", "tool": tool, "arguments": {}, "output": output, "provider_info": info});
+    let end = |output: Value| json!({"type": "chat.end", "result": {"model_instance_id": "m", "output": output, "stats": {}}});
+    let call = |tool: &str, output: &str| json!({"type": "tool_call", "tool": tool, "arguments": {}, "output": output});
+    let said = |text: &str| json!({"type": "message", "content": text});
+    for (events, code) in [
+        (
+            vec![
+                start.clone(),
+                arguments.clone(),
+                success("find", "found"),
+                end(json!([call("find", "found")])),
+            ],
+            Value::Null,
+        ),
+        (vec![success("wipe", "gone")], json!("AG3001")),
+        (
+            vec![start.clone(), arguments.clone(), success("wipe", "gone")],
+            json!("AG3001"),
+        ),
+        (
+            vec![start.clone(), success("wipe", "gone")],
+            json!("AG2014"),
+        ),
+        (
+            vec![
+                arguments.clone(),
+                json!({"type": "tool_call.arguments", "tool": "wipe", "arguments": {}}),
+            ],
+            json!("AG3001"),
+        ),
+        (vec![end(json!([call("wipe", "gone")]))], json!("AG3001")),
+        (vec![end(json!([said("a swordfish")]))], json!("AG3001")),
+        (
+            vec![start, arguments, success("find", "a swordfish")],
+            json!("AG3001"),
+        ),
+        (
+            vec![end(json!([call("find", "a swordfish")]))],
+            json!("AG3001"),
+        ),
+        (
+            vec![json!({"type": "tool_call.failure", "reason": "a swordfish", "metadata": {}})],
+            json!("AG3001"),
+        ),
+        (
+            vec![
+                json!({"type": "message.delta", "text": "a sword"}),
+                json!({"type": "message.delta", "text": "fish"}),
+            ],
+            json!("AG3001"),
+        ),
+    ] {
+        let (told, found) = streamed(rules, LMSTUDIO, &asked, &events);
+        assert_eq!(found, code, "{events:?}: {told}");
+        assert!(
+            !told.contains("swordfish") && !told.contains("gone"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn calls_without_a_function_around_them_are_read_in_streams_too() {
+    let rules = "rules:
+  - { id: clean, match: { tool: wipe }, when: { in: response }, action: deny, reason: No wiping. }
+";
+    let asked = json!({"stream": true, "messages": [{"role": "user", "content": "hi"}]});
+    let calls = |calls: Value| json!({ "tool_calls": calls });
+    let flat = |name: &str| json!({"name": name, "arguments": {"a": 1}});
+    for (events, code) in [
+        (
+            vec![calls(json!([flat("find")])), calls(json!([flat("find")]))],
+            Value::Null,
+        ),
+        (
+            vec![calls(json!([flat("find")])), calls(json!([flat("wipe")]))],
+            json!("AG3001"),
+        ),
+        (
+            vec![calls(json!([flat("find"), flat("wipe")]))],
+            json!("AG3001"),
+        ),
+        (
+            vec![
+                calls(json!([{"index": 0, "name": "wi", "arguments": ""}])),
+                calls(json!([{"index": 0, "name": "pe", "arguments": "{}"}])),
+            ],
+            json!("AG3001"),
+        ),
+        (
+            vec![json!({"response": 4111}), json!({"response": 1111})],
+            json!("AG2014"),
+        ),
+        (
+            vec![
+                json!({"response": "So", "choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "id": "c",
+            "function": {"name": "wipe", "arguments": "{}"}}]}}]}),
+            ],
+            json!("AG3001"),
+        ),
+    ] {
+        let mut events = events;
+        events.push(json!({"response": ""}));
+        let (told, found) = streamed(rules, CLOUDFLARE, &asked, &events);
+        assert_eq!(found, code, "{events:?}: {told}");
+        assert!(!told.contains("wipe"), "{told}");
+    }
+}

@@ -363,6 +363,13 @@ impl ChatStream {
     }
 
     fn call(&mut self, reader: &mut Reader<'static>, call: Value<'_>, choice: u32, at: u32) {
+        let is_flat = self.format.form == ChunkForm::WorkersAi && call.get("function").is_none();
+        let is_whole = call.get("index").is_none_or(Value::is_null);
+        if is_flat && is_whole && call.get("name").is_some_and(|name| !name.is_null()) {
+            // Nothing says which call another frame continues: each is one.
+            called_function(reader, call, call, Turn::Latest, choice);
+            return;
+        }
         let item = self.call_number(call, choice, at);
         let key = CallKey { choice, item };
         whole_index(reader, call);
@@ -392,7 +399,7 @@ impl ChatStream {
                 _ => spoken(reader, name, value, &origin),
             },
         );
-        if self.format.form == ChunkForm::WorkersAi && call.get("function").is_none() {
+        if is_flat {
             called(reader, call, call, key);
         }
     }
@@ -588,19 +595,23 @@ impl ChoiceFormat for Chunks {
     }
 
     fn begin(stream: &mut ChatStream, reader: &mut Reader<'static>, frame: Value<'_>) {
-        let has_choices = frame.get("choices").and_then(|list| list.elements().next());
-        if stream.format.form == ChunkForm::Watsonx
-            && has_choices.is_none()
-            && frame.get("usage").is_some()
-        {
-            reader.piece(Delta::End(None));
-        }
-        let text = stream.frame_in(frame).get("text");
-        if stream.format.form == ChunkForm::InOutput
-            && let Some(text) = text.filter(|text| !text.is_null() && !text.is_text(""))
-        {
-            // It may be all of the text so far.
-            reader.problem(codes::AG2014, text, "a text outside of the choices");
+        match stream.format.form {
+            ChunkForm::Watsonx => {
+                let mut choices = frame.get("choices").into_iter();
+                let has_choices = choices.any(|list| list.elements().next().is_some());
+                if !has_choices && frame.get("usage").is_some() {
+                    reader.piece(Delta::End(None));
+                }
+            }
+            ChunkForm::InOutput => {
+                let text = stream.frame_in(frame).get("text");
+                let is_empty = |text: &Value<'_>| text.is_null() || text.is_text("");
+                if let Some(text) = text.filter(|text| !is_empty(text)) {
+                    // It may be all of the text so far.
+                    reader.problem(codes::AG2014, text, "a text outside of the choices");
+                }
+            }
+            ChunkForm::OpenAi | ChunkForm::WorkersAi => {}
         }
         for ended in std::mem::take(&mut stream.format.ending) {
             let choice = stream.state(ended);
