@@ -50,7 +50,7 @@ fn section(page: &mut String, name: &str, rows: &[CoverageRow]) {
         let cells = [
             row.route.to_owned(),
             cell(row.request),
-            cell(row.answer),
+            cell(row.response),
             cell(row.stream),
         ];
         for cell in &cells {

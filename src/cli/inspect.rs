@@ -221,7 +221,7 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
                 .collect();
             header_usage = route.protocol.usage_in_headers(&headers);
             let body = bytes_of(&response.body, &response.body_encoding)?;
-            let form = context.endpoint.answer;
+            let form = context.endpoint.response;
             let media = media_of(response);
             if form.is_media(media) {
                 seen.read(Direction::Response, protocol::read_bytes(BOUNDS));

@@ -251,7 +251,7 @@ impl Flow {
     pub(super) fn searches_written_calls(&self) -> bool {
         let may_call = |protocol: &&dyn Protocol| {
             !protocol.serves_tools()
-                && protocol::answers_of(*protocol).any(|kind| kind == Kind::ToolCall)
+                && protocol::responses_of(*protocol).any(|kind| kind == Kind::ToolCall)
         };
         let interest = self
             .guard

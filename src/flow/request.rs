@@ -359,11 +359,11 @@ impl Flow {
         match self.protocol {
             Some(protocol)
                 if self.kill.stops_tools()
-                    && protocol::answers_of(protocol).any(|kind| kind == Kind::ToolCall) =>
+                    && protocol::responses_of(protocol).any(|kind| kind == Kind::ToolCall) =>
             {
                 Interest::Enforced
             }
-            Some(protocol) => needs.answers(protocol::answers_of(protocol)),
+            Some(protocol) => needs.answers(protocol::responses_of(protocol)),
             None => needs.answers(Kind::ALL.iter().copied()),
         }
     }

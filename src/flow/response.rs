@@ -252,7 +252,7 @@ impl Flow {
             }
             self.headers_problem = Some(problem);
         }
-        let is_media = is_read && self.request_context.endpoint.answer.is_media(seen.media);
+        let is_media = is_read && self.request_context.endpoint.response.is_media(seen.media);
         let read = is_media.then(|| protocol::read_bytes(self.guard.bounds()))?;
         read.ok().map(|(_, reading)| reading)
     }
@@ -262,7 +262,7 @@ impl Flow {
         let has_usage = self.protocol.is_some()
             && !seen.encoded
             && seen.media == MediaType::Json
-            && self.request_context.endpoint.answer != ResponseForm::File;
+            && self.request_context.endpoint.response != ResponseForm::File;
         match has_usage {
             true => HalfState::Tapping(BodyCopy {
                 usage_only: true,
@@ -330,7 +330,7 @@ impl Flow {
         if seen.status == 206 {
             return unreadable(codes::AG2006, "only a part of the body was asked for");
         }
-        let form = self.request_context.endpoint.answer;
+        let form = self.request_context.endpoint.response;
         if form.is_media(seen.media) {
             return None;
         }

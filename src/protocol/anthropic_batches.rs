@@ -5,7 +5,7 @@ use super::anthropic_messages::denied_text;
 use super::anthropic_shapes::{
     add_request_event, answered_message, error, remove_from_message, request,
 };
-use super::coverage::{ANSWER_WITH_RESULTS, ASKED, CONVERSATION, TEXT_ANSWER, shown};
+use super::coverage::{ASKED, CONVERSATION, RESPONSE_WITH_RESULTS, TEXT_RESPONSE, shown};
 use super::reader::{Origin, Reader, Row, Type};
 use super::{
     CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Inspected, Protocol,
@@ -30,7 +30,7 @@ static FORMAT: Format = Format {
         CoverageRow {
             route: shown("`POST …/v1/messages/batches`: each request in it"),
             request: CONVERSATION,
-            answer: TEXT_ANSWER,
+            response: TEXT_RESPONSE,
             stream: Inspected::UNREAD_STREAM,
         },
         CoverageRow {
@@ -38,7 +38,7 @@ static FORMAT: Format = Format {
                 "`GET`, `DELETE`, `POST …/cancel` of `…/v1/messages/batches`, and a batch's results",
             ),
             request: ASKED,
-            answer: ANSWER_WITH_RESULTS,
+            response: RESPONSE_WITH_RESULTS,
             stream: Inspected::UNREAD_STREAM,
         },
     ],
@@ -70,7 +70,7 @@ impl Protocol for AnthropicBatches {
                 Some(Endpoint::without_body("messages.batches.list"))
             }
             [.., "messages", "batches", _, "results"] if is_read => Some(Endpoint {
-                answer: ResponseForm::Lines,
+                response: ResponseForm::Lines,
                 ..Endpoint::without_body(RESULTS)
             }),
             [.., "messages", "batches", _, "cancel"] if head.method == "POST" => {
@@ -107,7 +107,7 @@ impl Protocol for AnthropicBatches {
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, context: &RequestContext) {
-        if context.endpoint.answer == ResponseForm::Lines {
+        if context.endpoint.response == ResponseForm::Lines {
             let mut line = 0usize;
             reader.array(root, |reader, result| {
                 reader.in_choice(result, offset(line));
@@ -120,7 +120,7 @@ impl Protocol for AnthropicBatches {
     }
 
     fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
-        if context.endpoint.answer != ResponseForm::Lines {
+        if context.endpoint.response != ResponseForm::Lines {
             return self.format().dialect.body(denial);
         }
         let mut out =
@@ -131,7 +131,7 @@ impl Protocol for AnthropicBatches {
     }
 
     fn remove_from_response(&self, edit: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
-        if edit.context.endpoint.answer != ResponseForm::Lines {
+        if edit.context.endpoint.response != ResponseForm::Lines {
             return edit.removals.only_edits();
         }
         let denied_texts = edit.removals.denied_texts();

@@ -3,7 +3,7 @@
 mod stream;
 
 use super::anthropic_shapes::{add_request_event, error};
-use super::coverage::{MODEL_ANSWER, TEXTS, shown};
+use super::coverage::{MODEL_RESPONSE, TEXTS, shown};
 use super::json_edit::{ObjectWriter, tag};
 use super::reader::{Origin, Reader, Row, Type};
 use super::stream::{StreamReader, TextStream};
@@ -54,8 +54,8 @@ static FORMAT: Format = Format {
     coverage: &[CoverageRow {
         route: shown("`POST …/v1/complete`"),
         request: TEXTS,
-        answer: MODEL_ANSWER,
-        stream: MODEL_ANSWER,
+        response: MODEL_RESPONSE,
+        stream: MODEL_RESPONSE,
     }],
 };
 

@@ -7,7 +7,7 @@
 use super::anthropic_shapes::{
     MESSAGE_STREAM, add_request_event, denied_message, remove_from_answer, request, response,
 };
-use super::coverage::{ANSWER_WITH_RESULTS, CONVERSATION, TEXT_ANSWER, shown};
+use super::coverage::{CONVERSATION, RESPONSE_WITH_RESULTS, TEXT_RESPONSE, shown};
 use super::reader::Reader;
 use super::stream::{BlockStream, StreamReader};
 use super::vertex_paths::{VertexCall, vertex_call};
@@ -43,8 +43,8 @@ static ANTHROPIC_MESSAGES: Format = Format {
             "`POST …/v1/messages`; Vertex AI `…/publishers/anthropic/models/{model}:rawPredict`, `:streamRawPredict`",
         ),
         request: CONVERSATION,
-        answer: ANSWER_WITH_RESULTS,
-        stream: ANSWER_WITH_RESULTS,
+        response: RESPONSE_WITH_RESULTS,
+        stream: RESPONSE_WITH_RESULTS,
     }],
 };
 
@@ -112,7 +112,7 @@ static ANTHROPIC_COUNT_TOKENS: Format = Format {
             "`POST …/v1/messages/count_tokens`; Vertex AI `…/models/count-tokens:rawPredict`",
         ),
         request: CONVERSATION,
-        answer: TEXT_ANSWER,
+        response: TEXT_RESPONSE,
         stream: Inspected::UNREAD_STREAM,
     }],
 };

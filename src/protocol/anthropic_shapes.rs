@@ -3,19 +3,19 @@
 //!
 //! Source: Anthropic's published SDK types (beta ones included) and recorded exchanges.
 
-mod answer;
 mod blocks;
 mod removal;
 mod request;
+mod response;
 mod stream;
 mod tools;
 
-pub(super) use answer::{error, message as answered_message, response};
 pub(super) use blocks::block;
 pub(super) use removal::{
     denied_message, message as remove_from_message, whole as remove_from_answer,
 };
 pub(super) use request::{add_request_event, request};
+pub(super) use response::{error, message as answered_message, response};
 pub(super) use stream::MESSAGE_STREAM;
 pub(super) use tools::tool as offered_tool;
 

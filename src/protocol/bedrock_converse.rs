@@ -7,7 +7,7 @@ use super::bedrock_shapes::{
     CONVERSE_STREAM, converse_request, converse_response, denied_converse, framing, model_call,
     remove_from_converse, usage_in_headers,
 };
-use super::coverage::{ANSWER_WITH_RESULTS, CONVERSATION, shown};
+use super::coverage::{CONVERSATION, RESPONSE_WITH_RESULTS, shown};
 use super::reader::Reader;
 use super::stream::{BlockStream, StreamReader};
 use super::{
@@ -29,8 +29,8 @@ static FORMAT: Format = Format {
     coverage: &[CoverageRow {
         route: shown("`POST /model/{model}/converse`, `…/converse-stream`"),
         request: CONVERSATION,
-        answer: ANSWER_WITH_RESULTS,
-        stream: ANSWER_WITH_RESULTS,
+        response: RESPONSE_WITH_RESULTS,
+        stream: RESPONSE_WITH_RESULTS,
     }],
 };
 

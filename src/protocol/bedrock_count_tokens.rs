@@ -3,7 +3,7 @@
 use super::anthropic_shapes::add_request_event;
 use super::bedrock_invoke::invoke_request;
 use super::bedrock_shapes::{aws_error, converse_request, model_call};
-use super::coverage::{CONVERSATION, TEXT_ANSWER, shown};
+use super::coverage::{CONVERSATION, TEXT_RESPONSE, shown};
 use super::reader::{Origin, Reader, Row, Type};
 use super::{
     CoverageRow, Dialect, Endpoint, Format, Inspected, Protocol, RequestContext, RouteHead,
@@ -22,7 +22,7 @@ static FORMAT: Format = Format {
     coverage: &[CoverageRow {
         route: shown("`POST /model/{model}/count-tokens`"),
         request: CONVERSATION,
-        answer: TEXT_ANSWER,
+        response: TEXT_RESPONSE,
         stream: Inspected::UNREAD_STREAM,
     }],
 };

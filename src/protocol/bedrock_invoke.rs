@@ -12,7 +12,7 @@ use super::bedrock_shapes::{
     converse_request, converse_response, denied_converse, framing, model_call,
     remove_from_converse, usage_in_headers,
 };
-use super::coverage::{ANSWER_WITH_RESULTS, CONVERSATION, shown};
+use super::coverage::{CONVERSATION, RESPONSE_WITH_RESULTS, shown};
 use super::openai_chat::OpenAiChat;
 use super::reader::Reader;
 use super::stream::StreamReader;
@@ -139,8 +139,8 @@ static FORMAT: Format = Format {
             "`POST /model/{model}/invoke`, `…/invoke-with-response-stream`: bodies of Claude, Nova, Llama, Mistral, Titan, Cohere, AI21, OpenAI",
         ),
         request: CONVERSATION,
-        answer: ANSWER_WITH_RESULTS,
-        stream: ANSWER_WITH_RESULTS,
+        response: RESPONSE_WITH_RESULTS,
+        stream: RESPONSE_WITH_RESULTS,
     }],
 };
 

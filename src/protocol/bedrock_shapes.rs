@@ -3,13 +3,13 @@
 //!
 //! Source: AWS's service model (`bedrock-runtime`, as botocore ships it) and recorded exchanges.
 
-mod answer;
 mod content;
 mod request;
+mod response;
 mod stream;
 
-pub(super) use answer::{aws_error, converse_response, denied_converse, remove_from_converse};
 pub(super) use request::converse_request;
+pub(super) use response::{aws_error, converse_response, denied_converse, remove_from_converse};
 pub(super) use stream::{CONVERSE_STREAM, NOVA_STREAM, exception, read_exception};
 
 use super::{Endpoint, RouteHead};

@@ -9,7 +9,7 @@
 //! Source: gemini-cli's published package.
 
 use super::anthropic_shapes::add_request_event;
-use super::coverage::{ANSWER_WITH_RESULTS, CONVERSATION, TEXT_ANSWER, TEXTS, shown};
+use super::coverage::{CONVERSATION, RESPONSE_WITH_RESULTS, TEXT_RESPONSE, TEXTS, shown};
 use super::gemini_shapes::{
     self, contents_are_needed, denied_response_body, enveloped, generate_request, generate_stream,
     in_envelope, remove_from_response,
@@ -70,15 +70,15 @@ static FORMAT: Format = Format {
                 "`POST …/v1internal:generateContent`, `…:streamGenerateContent`, `…:countTokens`",
             ),
             request: CONVERSATION,
-            answer: ANSWER_WITH_RESULTS,
-            stream: ANSWER_WITH_RESULTS,
+            response: RESPONSE_WITH_RESULTS,
+            stream: RESPONSE_WITH_RESULTS,
         },
         CoverageRow {
             route: shown(
                 "`…/v1internal:loadCodeAssist` and the others for accounts, settings and telemetry",
             ),
             request: TEXTS,
-            answer: TEXT_ANSWER,
+            response: TEXT_RESPONSE,
             stream: Inspected::UNREAD_STREAM,
         },
     ],

@@ -13,7 +13,7 @@ use super::reader::{Reader, Row, Type};
 use super::routes::{self, RouteSpec, json};
 use super::stream::StreamReader;
 use super::{
-    CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, MODEL_ANSWER,
+    CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, MODEL_RESPONSE,
     Protocol, RequestContext, ResponseEdit, RouteHead,
 };
 use crate::event::Part;
@@ -123,8 +123,8 @@ pub(super) const V1: Cohere = Cohere {
                 "`POST …/v1/chat`, `…/v1/generate`, `…/v1/embed`, `…/v1/rerank` and the other formats of Cohere's first version",
             ),
             request: CONVERSATION,
-            answer: MODEL_ANSWER,
-            stream: MODEL_ANSWER,
+            response: MODEL_RESPONSE,
+            stream: MODEL_RESPONSE,
         }],
     },
 };
@@ -138,8 +138,8 @@ pub(super) const V2: Cohere = Cohere {
         coverage: &[CoverageRow {
             route: shown("`POST …/v2/chat`, `…/v2/embed`, `…/v2/rerank`"),
             request: CONVERSATION,
-            answer: MODEL_ANSWER,
-            stream: MODEL_ANSWER,
+            response: MODEL_RESPONSE,
+            stream: MODEL_RESPONSE,
         }],
     },
 };

@@ -12,7 +12,7 @@ pub struct CoverageRow {
     /// Request.
     pub request: Inspected,
     /// Whole response.
-    pub answer: Inspected,
+    pub response: Inspected,
     /// Streamed response.
     pub stream: Inspected,
 }
@@ -61,12 +61,12 @@ pub const TEXTS: Inspected = Inspected::As(&[Kind::Request, Kind::Message]);
 /// Event of a request without content.
 pub const ASKED: Inspected = Inspected::As(&[Kind::Request]);
 /// Events of a model's response.
-pub const MODEL_ANSWER: Inspected = Inspected::As(&[Kind::Response, Kind::ToolCall]);
+pub const MODEL_RESPONSE: Inspected = Inspected::As(&[Kind::Response, Kind::ToolCall]);
 /// Events of a model's response whose provider runs tools and reports their results.
-pub const ANSWER_WITH_RESULTS: Inspected =
+pub const RESPONSE_WITH_RESULTS: Inspected =
     Inspected::As(&[Kind::Response, Kind::ToolCall, Kind::ToolResult]);
 /// Events of a response without calls.
-pub const TEXT_ANSWER: Inspected = Inspected::As(&[Kind::Response]);
+pub const TEXT_RESPONSE: Inspected = Inspected::As(&[Kind::Response]);
 /// Request that is always denied.
 pub const MINTED: Inspected = Inspected::Not("AG2013");
 
@@ -75,7 +75,7 @@ pub const OTHER_ROUTES: &[CoverageRow] = &[
     CoverageRow {
         route: shown("`OPTIONS` anything (CORS preflight)"),
         request: ASKED,
-        answer: Inspected::Not("holds no content"),
+        response: Inspected::Not("holds no content"),
         stream: Inspected::Not("holds no content"),
     },
     CoverageRow {
@@ -83,22 +83,22 @@ pub const OTHER_ROUTES: &[CoverageRow] = &[
             "`GET`, `HEAD` of lists of models and deployments (`…/models`, `…/openai/deployments`, `/foundation-models`), of keys' limits and costs (`…/v1/key`, `…/v1/credits`, `…/organization/costs`), of a server's state (`/props`, `/metrics`), health checks, `/`",
         ),
         request: ASKED,
-        answer: Inspected::Not("holds no content"),
+        response: Inspected::Not("holds no content"),
         stream: Inspected::Not("holds no content"),
     },
     CoverageRow {
         route: shown("anything else"),
         request: Inspected::Not("AG2007"),
-        answer: Inspected::Not("AG2007"),
+        response: Inspected::Not("AG2007"),
         stream: Inspected::Not("AG2007"),
     },
 ];
 
 /// Returns the kinds of events in responses of a protocol, over all of its routes.
-pub fn answers_of(protocol: &dyn Protocol) -> impl Iterator<Item = Kind> {
+pub fn responses_of(protocol: &dyn Protocol) -> impl Iterator<Item = Kind> {
     protocol
         .coverage()
         .iter()
-        .flat_map(|row| [row.answer, row.stream])
+        .flat_map(|row| [row.response, row.stream])
         .flat_map(|evaluated| evaluated.kinds().iter().copied())
 }

@@ -8,7 +8,7 @@
 //!
 //! Source: the published SDK for Python, and Alibaba's documentation.
 
-use super::coverage::{CONVERSATION, MODEL_ANSWER, shown};
+use super::coverage::{CONVERSATION, MODEL_RESPONSE, shown};
 use super::json_edit::ObjectWriter;
 use super::openai_chat::{self, ChunkForm, ResponseShape, chat_stream_of};
 use super::openai_shapes::{model, model_is_needed, read_answer};
@@ -61,8 +61,8 @@ static FORMAT: Format = Format {
             "`POST …/aigc/text-generation/generation`, `…/aigc/multimodal-generation/generation` (streamed: with `incremental_output`; other streams are AG2014)",
         ),
         request: CONVERSATION,
-        answer: MODEL_ANSWER,
-        stream: MODEL_ANSWER,
+        response: MODEL_RESPONSE,
+        stream: MODEL_RESPONSE,
     }],
 };
 

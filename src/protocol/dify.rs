@@ -10,7 +10,7 @@
 //!
 //! Source: Dify's API reference.
 
-use super::coverage::{ANSWER_WITH_RESULTS, TEXTS, shown};
+use super::coverage::{RESPONSE_WITH_RESULTS, TEXTS, shown};
 use super::json_edit::ObjectWriter;
 use super::openai_shapes::{beside, error, usage};
 use super::reader::{CallBuilder, Origin, Reader, Row, Type};
@@ -96,8 +96,8 @@ static FORMAT: Format = Format {
             "`POST …/chat-messages`, `…/completion-messages`, `…/workflows/run`, `…/workflows/ID/run`, and `…/stop` of one",
         ),
         request: TEXTS,
-        answer: ANSWER_WITH_RESULTS,
-        stream: ANSWER_WITH_RESULTS,
+        response: RESPONSE_WITH_RESULTS,
+        stream: RESPONSE_WITH_RESULTS,
     }],
 };
 

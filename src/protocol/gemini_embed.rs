@@ -2,7 +2,7 @@
 //! Gemini API and at Vertex AI. Embedded texts have no author.
 
 use super::anthropic_shapes::add_request_event;
-use super::coverage::{TEXT_ANSWER, TEXTS, shown};
+use super::coverage::{TEXT_RESPONSE, TEXTS, shown};
 use super::gemini_shapes::{contents_by, error, unspoken};
 use super::reader::{Origin, Reader, Row, Type};
 use super::vertex_paths::vertex_call;
@@ -66,7 +66,7 @@ static FORMAT: Format = Format {
             "`POST …:embedContent`, `…:batchEmbedContents`, `…:predict`, `…:predictLongRunning`, `…:fetchPredictOperation`",
         ),
         request: TEXTS,
-        answer: TEXT_ANSWER,
+        response: TEXT_RESPONSE,
         stream: Inspected::UNREAD_STREAM,
     }],
 };

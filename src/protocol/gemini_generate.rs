@@ -4,7 +4,7 @@
 //! Source: Google's published SDK types and recorded exchanges.
 
 use super::anthropic_shapes::add_request_event;
-use super::coverage::{ANSWER_WITH_RESULTS, CONVERSATION, TEXT_ANSWER, shown};
+use super::coverage::{CONVERSATION, RESPONSE_WITH_RESULTS, TEXT_RESPONSE, shown};
 use super::gemini_shapes::{
     contents_are_needed, denied_response_body, generate_request, generate_stream,
     remove_from_response, response,
@@ -33,7 +33,7 @@ const CACHE: &str = "cached_contents";
 const BATCH: &str = "batch_generate_content";
 
 /// Returns whether a streamed response consists of events. Otherwise it is an array that grows.
-fn answers_as_events(query: &str) -> bool {
+fn responds_with_events(query: &str) -> bool {
     percent_decode(query)
         .split(['&', ';'])
         .filter_map(|part| part.split_once('='))
@@ -52,8 +52,8 @@ static GEMINI_GENERATE: Format = Format {
             "`POST …:generateContent`, `…:streamGenerateContent`; `…/cachedContents`; `…:batchGenerateContent`",
         ),
         request: CONVERSATION,
-        answer: ANSWER_WITH_RESULTS,
-        stream: ANSWER_WITH_RESULTS,
+        response: RESPONSE_WITH_RESULTS,
+        stream: RESPONSE_WITH_RESULTS,
     }],
 };
 
@@ -77,7 +77,7 @@ impl Protocol for GeminiGenerate {
             }),
             "streamgeneratecontent" => Some(Endpoint {
                 stream: Some(true),
-                answer: if answers_as_events(&head.path.query) {
+                response: if responds_with_events(&head.path.query) {
                     ResponseForm::Json
                 } else {
                     ResponseForm::Elements
@@ -124,7 +124,7 @@ impl Protocol for GeminiGenerate {
 
     fn denial_reply(&self, denial: &Denial, context: &RequestContext) -> DenialReply {
         let mut reply = self.format().dialect.reply(denial);
-        if context.endpoint.answer == ResponseForm::Elements {
+        if context.endpoint.response == ResponseForm::Elements {
             reply.body.insert(0, b'[');
             reply.body.push(b']');
         }
@@ -133,7 +133,7 @@ impl Protocol for GeminiGenerate {
 
     fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
         let answer = denied_response_body(&denial.message(), (0, 0));
-        match context.endpoint.answer {
+        match context.endpoint.response {
             ResponseForm::Elements => [b"[".as_slice(), &answer, b"]"].concat(),
             _ => answer,
         }
@@ -144,7 +144,7 @@ impl Protocol for GeminiGenerate {
     }
 
     fn framing(&self, context: &RequestContext, media: MediaType) -> Option<Framing> {
-        match (media, context.endpoint.answer) {
+        match (media, context.endpoint.response) {
             (MediaType::EventStream, _) => Some(Framing::Sse),
             (MediaType::Json | MediaType::Absent, ResponseForm::Elements) => Some(Framing::Array),
             _ => None,
@@ -203,7 +203,7 @@ static GEMINI_COUNT_TOKENS: Format = Format {
     coverage: &[CoverageRow {
         route: shown("`POST …:countTokens`, `…:computeTokens`"),
         request: CONVERSATION,
-        answer: TEXT_ANSWER,
+        response: TEXT_RESPONSE,
         stream: Inspected::UNREAD_STREAM,
     }],
 };

@@ -8,7 +8,7 @@ mod steps;
 mod stream;
 
 use super::anthropic_shapes::add_request_event;
-use super::coverage::{ANSWER_WITH_RESULTS, ASKED, CONVERSATION, shown};
+use super::coverage::{ASKED, CONVERSATION, RESPONSE_WITH_RESULTS, shown};
 use super::gemini_shapes::error;
 use super::json_edit::remove_members;
 use super::reader::{Origin, Reader, Row, Type, UsageKeys};
@@ -85,14 +85,14 @@ static FORMAT: Format = Format {
         CoverageRow {
             route: shown("`POST …/interactions`"),
             request: CONVERSATION,
-            answer: ANSWER_WITH_RESULTS,
-            stream: ANSWER_WITH_RESULTS,
+            response: RESPONSE_WITH_RESULTS,
+            stream: RESPONSE_WITH_RESULTS,
         },
         CoverageRow {
             route: shown("`GET`, `DELETE`, `POST …/cancel` of `…/interactions/{id}`"),
             request: ASKED,
-            answer: ANSWER_WITH_RESULTS,
-            stream: ANSWER_WITH_RESULTS,
+            response: RESPONSE_WITH_RESULTS,
+            stream: RESPONSE_WITH_RESULTS,
         },
     ],
 };

@@ -3,17 +3,17 @@
 //!
 //! Source: Google's published SDK types and recorded exchanges.
 
-mod answer;
 mod parts;
 mod removal;
 mod request;
+mod response;
 mod stream;
 mod tools;
 
-pub(super) use answer::{enveloped, error, in_envelope, response};
 pub(super) use parts::{contents_by, unspoken};
 pub(super) use removal::{denied_response_body, moved, remove_from_response};
 pub(super) use request::{contents_are_needed, generate_request};
+pub(super) use response::{enveloped, error, in_envelope, response};
 pub(super) use stream::generate_stream;
 pub(super) use tools::tools;
 

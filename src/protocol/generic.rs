@@ -29,7 +29,7 @@ static FORMAT: Format = Format {
     coverage: &[CoverageRow {
         route: shown("any path that the policy names under `protocols`"),
         request: Inspected::As(&[Kind::Request, Kind::Message, Kind::ToolCall]),
-        answer: Inspected::As(&[Kind::Response, Kind::ToolCall]),
+        response: Inspected::As(&[Kind::Response, Kind::ToolCall]),
         stream: Inspected::As(&[Kind::Response, Kind::ToolCall]),
     }],
 };

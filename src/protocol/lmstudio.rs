@@ -11,7 +11,7 @@
 
 mod stream;
 
-use super::coverage::{ANSWER_WITH_RESULTS, shown};
+use super::coverage::{RESPONSE_WITH_RESULTS, shown};
 use super::json_edit::ObjectWriter;
 use super::openai_shapes::{self, error, read_input};
 use super::reader::{CallBuilder, Origin, Reader, Row, Type, UsageKeys};
@@ -105,8 +105,8 @@ static FORMAT: Format = Format {
             Kind::ToolOffer,
             Kind::ToolCall,
         ]),
-        answer: ANSWER_WITH_RESULTS,
-        stream: ANSWER_WITH_RESULTS,
+        response: RESPONSE_WITH_RESULTS,
+        stream: RESPONSE_WITH_RESULTS,
     }],
 };
 

@@ -4,11 +4,11 @@
 //! Source: the specification of each version (`basic/transports`, `server/*`, `client/*`, `schema`), and what the official
 //! Python and TypeScript SDKs send and accept.
 
-mod answer;
 mod content;
 mod denial;
 mod headers;
 mod request;
+mod response;
 mod stream;
 mod tables;
 
@@ -83,19 +83,19 @@ static FORMAT: Format = Format {
                 "`POST` any path, a JSON-RPC request (`tools/call` and all other methods)",
             ),
             request: Inspected::As(&[Kind::Request, Kind::ToolCall, Kind::Message]),
-            answer: MESSAGES,
+            response: MESSAGES,
             stream: MESSAGES,
         },
         CoverageRow {
             route: shown("`POST` any path, a batch (2025-03-26)"),
             request: Inspected::As(&[Kind::Request, Kind::ToolCall, Kind::Message]),
-            answer: MESSAGES,
+            response: MESSAGES,
             stream: MESSAGES,
         },
         CoverageRow {
             route: shown("`POST` any path, a notification"),
             request: Inspected::As(&[Kind::Request, Kind::Message]),
-            answer: Inspected::As(&[Kind::Response]),
+            response: Inspected::As(&[Kind::Response]),
             stream: MESSAGES,
         },
         CoverageRow {
@@ -106,7 +106,7 @@ static FORMAT: Format = Format {
                 Kind::ToolCall,
                 Kind::ToolResult,
             ]),
-            answer: Inspected::As(&[Kind::Response]),
+            response: Inspected::As(&[Kind::Response]),
             stream: MESSAGES,
         },
         CoverageRow {
@@ -114,13 +114,13 @@ static FORMAT: Format = Format {
                 "`GET …/mcp` and `GET` with `mcp-*` headers, for a stream (up to 2025-11-25), resumption included",
             ),
             request: Inspected::As(&[Kind::Request]),
-            answer: Inspected::As(&[Kind::Response]),
+            response: Inspected::As(&[Kind::Response]),
             stream: MESSAGES,
         },
         CoverageRow {
             route: shown("`GET …/sse` (HTTP+SSE)"),
             request: Inspected::As(&[Kind::Request]),
-            answer: Inspected::As(&[Kind::Response]),
+            response: Inspected::As(&[Kind::Response]),
             stream: MESSAGES,
         },
         CoverageRow {
@@ -131,7 +131,7 @@ static FORMAT: Format = Format {
                 Kind::ToolResult,
                 Kind::Message,
             ]),
-            answer: Inspected::As(&[Kind::Response]),
+            response: Inspected::As(&[Kind::Response]),
             stream: Inspected::Not("the answer comes on the stream of `GET …/sse`"),
         },
         CoverageRow {
@@ -139,7 +139,7 @@ static FORMAT: Format = Format {
                 "`GET …/.well-known/oauth-protected-resource…`, `…/oauth-authorization-server…`, `…/openid-configuration…`",
             ),
             request: Inspected::As(&[Kind::Request]),
-            answer: Inspected::As(&[Kind::Response]),
+            response: Inspected::As(&[Kind::Response]),
             stream: MESSAGES,
         },
         CoverageRow {
@@ -147,13 +147,13 @@ static FORMAT: Format = Format {
                 "`GET …/.well-known/mcp/catalog.json`, `…/mcp/server-card.json`, `…/mcp.json`, `…/ai-catalog.json`, `GET …/mcp/server-card`",
             ),
             request: Inspected::As(&[Kind::Request]),
-            answer: Inspected::As(&[Kind::Response, Kind::ToolOffer]),
+            response: Inspected::As(&[Kind::Response, Kind::ToolOffer]),
             stream: MESSAGES,
         },
         CoverageRow {
             route: shown("`DELETE …/mcp` (end of a session)"),
             request: Inspected::As(&[Kind::Request]),
-            answer: Inspected::As(&[Kind::Response]),
+            response: Inspected::As(&[Kind::Response]),
             stream: MESSAGES,
         },
     ],
@@ -236,7 +236,7 @@ impl Protocol for Mcp {
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, context: &RequestContext) {
-        answer::read(reader, root, context, &PendingRpc::of(context));
+        response::read(reader, root, context, &PendingRpc::of(context));
     }
 
     fn denial_reply(&self, denial: &Denial, context: &RequestContext) -> DenialReply {

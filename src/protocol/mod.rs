@@ -55,8 +55,8 @@ mod watsonx;
 mod workers_ai;
 pub mod written_calls;
 
-use coverage::{CONVERSATION, MINTED, MODEL_ANSWER, TEXT_ANSWER, TEXTS};
-pub use coverage::{CoverageRow, Inspected, OTHER_ROUTES, answers_of};
+use coverage::{CONVERSATION, MINTED, MODEL_RESPONSE, TEXT_RESPONSE, TEXTS};
+pub use coverage::{CoverageRow, Inspected, OTHER_ROUTES, responses_of};
 pub use denial::{Denial, Dialect};
 pub use provider::{known_providers, provider_of};
 pub use reader::{Bounds, Origin, Reader, begins_like_json, code_of, unread_message};
@@ -120,7 +120,7 @@ pub struct Endpoint {
     /// Form of the request's body.
     pub body: BodyForm,
     /// Form of the response's body.
-    pub answer: ResponseForm,
+    pub response: ResponseForm,
     /// Code of an endpoint whose requests are harmful whatever their body contains: it hands out access (AG2013).
     pub code: Option<&'static str>,
     /// `content-type` of the request, where reading the body needs it: it contains the boundary of a form. Set when a
@@ -880,7 +880,7 @@ pub fn read_response<'b>(
     bounds: Bounds,
 ) -> Result<(JsonBody<'b>, Reading), Problem> {
     let response = Direction::Response;
-    let form = context.endpoint.answer;
+    let form = context.endpoint.response;
     let reader = match form {
         ResponseForm::Lines => Reader::lines(body, response, bounds),
         // A file is JSON lines only if each line is an object. A number is a text that happens to be JSON.

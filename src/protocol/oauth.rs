@@ -11,7 +11,7 @@
 //! Providers of models are excluded, and so are the token services of the clouds that serve models: their tokens would
 //! let traffic bypass the proxy.
 
-use super::coverage::{ASKED, CoverageRow, TEXT_ANSWER, TEXTS, shown};
+use super::coverage::{ASKED, CoverageRow, TEXT_RESPONSE, TEXTS, shown};
 use super::json_edit::ObjectWriter;
 use super::reader::{Origin, Reader, Row, Type};
 use super::routes::{self, RouteSpec, get};
@@ -104,13 +104,13 @@ static FORMAT: Format = Format {
                 "`POST …/token`, `…/register`, `…/revoke`, `…/introspect`, `…/par`, `…/device_authorization`, `…/authorize`, if the body is OAuth's; tokens, codes and secrets are no texts",
             ),
             request: TEXTS,
-            answer: TEXT_ANSWER,
+            response: TEXT_RESPONSE,
             stream: Inspected::UNREAD_STREAM,
         },
         CoverageRow {
             route: shown("`GET …/authorize?client_id=…`, `…/userinfo`, `…/jwks`, `…/register/ID`"),
             request: ASKED,
-            answer: TEXT_ANSWER,
+            response: TEXT_RESPONSE,
             stream: Inspected::UNREAD_STREAM,
         },
     ],

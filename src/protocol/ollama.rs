@@ -13,8 +13,8 @@ use super::reader::{Origin, Reader, Roles, Row, Type};
 use super::routes::{RouteSpec, json};
 use super::stream::StreamReader;
 use super::{
-    CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, MODEL_ANSWER,
-    Protocol, RequestContext, ResponseEdit, TEXT_ANSWER, TEXTS,
+    CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, MODEL_RESPONSE,
+    Protocol, RequestContext, ResponseEdit, TEXT_RESPONSE, TEXTS,
 };
 use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
 use crate::wire::json::{self, Value, quote};
@@ -169,8 +169,8 @@ pub(super) const CHAT: Ollama = Ollama {
         coverage: &[CoverageRow {
             route: shown("`POST …/api/chat`"),
             request: CONVERSATION,
-            answer: MODEL_ANSWER,
-            stream: MODEL_ANSWER,
+            response: MODEL_RESPONSE,
+            stream: MODEL_RESPONSE,
         }],
     },
 };
@@ -186,16 +186,16 @@ pub(super) const GENERATE: Ollama = Ollama {
                     "`POST …/api/generate`, `…/api/embed`, `…/api/embeddings`, `…/api/web_search`, `…/api/web_fetch`",
                 ),
                 request: TEXTS,
-                answer: MODEL_ANSWER,
-                stream: MODEL_ANSWER,
+                response: MODEL_RESPONSE,
+                stream: MODEL_RESPONSE,
             },
             CoverageRow {
                 route: shown(
                     "models: `…/api/show`, `…/api/create`, `…/api/pull`, `…/api/push`, `…/api/copy`, `…/api/delete`",
                 ),
                 request: TEXTS,
-                answer: TEXT_ANSWER,
-                stream: TEXT_ANSWER,
+                response: TEXT_RESPONSE,
+                stream: TEXT_RESPONSE,
             },
         ],
     },

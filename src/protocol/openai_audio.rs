@@ -11,7 +11,7 @@ use super::routes::{RouteSpec, json};
 use super::stream::{StreamReader, TextStream};
 use super::{
     BodyForm, CannotRemove, CoverageRow, Dialect, Endpoint, Format, Protocol, RequestContext,
-    ResponseEdit, ResponseForm, TEXT_ANSWER, TEXTS,
+    ResponseEdit, ResponseForm, TEXT_RESPONSE, TEXTS,
 };
 use crate::event::{Author, Part};
 use crate::wire::json::{self, Value};
@@ -20,13 +20,13 @@ use crate::wire::json::{self, Value};
 pub(super) struct OpenAiAudio;
 
 const ROUTES: &[RouteSpec] = &[
-    json("audio/speech", "audio.speech").answer(ResponseForm::Media),
+    json("audio/speech", "audio.speech").response(ResponseForm::Media),
     json("audio/transcriptions", "audio.transcriptions")
         .body(BodyForm::Multipart)
-        .answer(ResponseForm::Transcript),
+        .response(ResponseForm::Transcript),
     json("audio/translations", "audio.translations")
         .body(BodyForm::Multipart)
-        .answer(ResponseForm::Transcript),
+        .response(ResponseForm::Transcript),
 ];
 
 const REQUEST: &[Row] = &[
@@ -95,8 +95,8 @@ static FORMAT: Format = Format {
     coverage: &[CoverageRow {
         route: shown("`POST …/audio/speech`, `…/audio/transcriptions`, `…/audio/translations`"),
         request: TEXTS,
-        answer: TEXT_ANSWER,
-        stream: TEXT_ANSWER,
+        response: TEXT_RESPONSE,
+        stream: TEXT_RESPONSE,
     }],
 };
 

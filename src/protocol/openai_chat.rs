@@ -219,7 +219,7 @@ static FORMAT: Format = Format {
             Kind::ToolCall,
             Kind::ToolResult,
         ]),
-        answer: Inspected::As(&[Kind::Response, Kind::ToolCall]),
+        response: Inspected::As(&[Kind::Response, Kind::ToolCall]),
         stream: Inspected::As(&[Kind::Response, Kind::ToolCall]),
     }],
 };

@@ -11,7 +11,7 @@ use super::reader::Reader;
 use super::routes::{self, RouteSpec, json};
 use super::stream::{StreamReader, TextStream};
 use super::{
-    CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, MODEL_ANSWER,
+    CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, MODEL_RESPONSE,
     Protocol, RequestContext, ResponseEdit, RouteHead, TEXTS,
 };
 use crate::event::Known;
@@ -47,16 +47,16 @@ static FORMAT: Format = Format {
                 "`POST …/completions`, `…/fim/completions`, `…/agents/completions`, `…/prompts/ID/completions`",
             ),
             request: CONVERSATION,
-            answer: MODEL_ANSWER,
-            stream: MODEL_ANSWER,
+            response: MODEL_RESPONSE,
+            stream: MODEL_RESPONSE,
         },
         CoverageRow {
             route: shown(
                 "`POST …/generate`, `…/generate_stream`, `…/completion`, `…/infill`; `/`, `…/invocations`, `…/models/OWNER/NAME` with `inputs` or `prompt`",
             ),
             request: TEXTS,
-            answer: MODEL_ANSWER,
-            stream: MODEL_ANSWER,
+            response: MODEL_RESPONSE,
+            stream: MODEL_RESPONSE,
         },
     ],
 };

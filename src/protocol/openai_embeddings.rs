@@ -6,7 +6,7 @@ use super::reader::{Reader, Row, Type};
 use super::routes::{self, RouteSpec, json};
 use super::{
     CoverageRow, Dialect, Endpoint, Format, Inspected, Protocol, RequestContext, RouteHead,
-    TEXT_ANSWER, TEXTS,
+    TEXT_RESPONSE, TEXTS,
 };
 use crate::event::Part;
 use crate::wire::json::{self, Value};
@@ -59,7 +59,7 @@ static FORMAT: Format = Format {
     coverage: &[CoverageRow {
         route: shown("`POST …/embeddings`, `…/invocations` with `input`"),
         request: TEXTS,
-        answer: TEXT_ANSWER,
+        response: TEXT_RESPONSE,
         stream: Inspected::UNREAD_STREAM,
     }],
 };

@@ -8,7 +8,8 @@ use super::reader::{Origin, Reader, Row, Type};
 use super::routes::{RouteSpec, json};
 use super::stream::{StreamReader, TextStream};
 use super::{
-    BodyForm, CoverageRow, Dialect, Endpoint, Format, Protocol, RequestContext, TEXT_ANSWER, TEXTS,
+    BodyForm, CoverageRow, Dialect, Endpoint, Format, Protocol, RequestContext, TEXT_RESPONSE,
+    TEXTS,
 };
 use crate::event::Part;
 use crate::wire::json::{self, Value};
@@ -76,8 +77,8 @@ static FORMAT: Format = Format {
     coverage: &[CoverageRow {
         route: shown("`POST …/images/generations`, `…/images/edits`, `…/images/variations`"),
         request: TEXTS,
-        answer: TEXT_ANSWER,
-        stream: TEXT_ANSWER,
+        response: TEXT_RESPONSE,
+        stream: TEXT_RESPONSE,
     }],
 };
 

@@ -6,7 +6,8 @@ use super::openai_shapes::{inputs, model, read_answer, read_input};
 use super::reader::{Reader, Row, Type};
 use super::routes::{RouteSpec, json};
 use super::{
-    CoverageRow, Dialect, Endpoint, Format, Inspected, Protocol, RequestContext, TEXT_ANSWER, TEXTS,
+    CoverageRow, Dialect, Endpoint, Format, Inspected, Protocol, RequestContext, TEXT_RESPONSE,
+    TEXTS,
 };
 use crate::wire::json::{self, Value};
 
@@ -31,7 +32,7 @@ static FORMAT: Format = Format {
     coverage: &[CoverageRow {
         route: shown("`POST …/moderations`, `…/classifications`"),
         request: TEXTS,
-        answer: TEXT_ANSWER,
+        response: TEXT_RESPONSE,
         stream: Inspected::UNREAD_STREAM,
     }],
 };

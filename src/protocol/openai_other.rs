@@ -11,7 +11,7 @@ mod kept;
 mod stored;
 mod stream;
 
-use super::coverage::{ANSWER_WITH_RESULTS, shown};
+use super::coverage::{RESPONSE_WITH_RESULTS, shown};
 use super::openai_responses::{self, ResponsesStream};
 use super::reader::Reader;
 use super::routes::{self, RouteSpec, get, json};
@@ -19,7 +19,7 @@ use super::stream::StreamReader;
 use super::{
     BodyForm, CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format,
     Inspected, MINTED, Protocol, RequestContext, ResponseEdit, ResponseForm, RouteHead,
-    TEXT_ANSWER, TEXTS, provider_of,
+    TEXT_RESPONSE, TEXTS, provider_of,
 };
 use crate::diag::codes;
 use crate::wire::json::{Edits, Value, quote};
@@ -91,8 +91,8 @@ const ROUTES: &[RouteSpec] = &[
     get("GET DELETE", "conversations/*", "conversations"),
     action("conversations", "conversations"),
     get("GET", "conversations", "conversations"),
-    get("GET", "files/*/content", FILE_CONTENT).answer(ResponseForm::File),
-    get("GET", "containers/*/files/*/content", FILE_CONTENT).answer(ResponseForm::File),
+    get("GET", "files/*/content", FILE_CONTENT).response(ResponseForm::File),
+    get("GET", "containers/*/files/*/content", FILE_CONTENT).response(ResponseForm::File),
     form("containers/*/files", "containers.files"),
     get("GET", "containers/*/files", "containers.files"),
     get("GET DELETE", "containers/*/files/*", "containers.files"),
@@ -140,7 +140,7 @@ const ROUTES: &[RouteSpec] = &[
     json("upload/*/files", UPLOADED).body(BodyForm::File),
     form("files", UPLOADED),
     get("GET", "files", "files"),
-    get("GET", "files/*:download", FILE_CONTENT).answer(ResponseForm::Media),
+    get("GET", "files/*:download", FILE_CONTENT).response(ResponseForm::Media),
     get("GET DELETE", "files/*", "files"),
     json("batches/*/requests", BATCH_REQUESTS),
     get("GET", "batches/*/requests", BATCH_REQUESTS),
@@ -193,7 +193,7 @@ const ROUTES: &[RouteSpec] = &[
     action("assistants/*", "assistants"),
     get("GET", "assistants", "assistants"),
     get("GET DELETE", "assistants/*", "assistants"),
-    get("GET", "videos/*/content", FILE_CONTENT).answer(ResponseForm::Media),
+    get("GET", "videos/*/content", FILE_CONTENT).response(ResponseForm::Media),
     form("videos/*/remix", "videos"),
     form("videos/generations", "videos"),
     form("videos/edits", "videos"),
@@ -203,7 +203,7 @@ const ROUTES: &[RouteSpec] = &[
     form("video/generations/jobs", "videos"),
     get("GET", "video/generations/jobs", "videos"),
     get("GET DELETE", "video/generations/jobs/*", "videos"),
-    get("GET", "video/generations/*/content/video", FILE_CONTENT).answer(ResponseForm::Media),
+    get("GET", "video/generations/*/content/video", FILE_CONTENT).response(ResponseForm::Media),
     get("GET", "videos", "videos"),
     get("GET DELETE", "videos/*", "videos"),
     get("GET", "fine_tuning/jobs/*/events", "fine_tuning"),
@@ -225,7 +225,7 @@ const ROUTES: &[RouteSpec] = &[
     get("GET", "checkpoints/*/permissions", "fine_tuning"),
     get("GET", "skills", "skills"),
     get("GET DELETE", "skills/*", "skills"),
-    get("GET", "skills/*/content", FILE_CONTENT).answer(ResponseForm::File),
+    get("GET", "skills/*/content", FILE_CONTENT).response(ResponseForm::File),
     get("GET", "skills/*/versions", "skills"),
     get("GET DELETE", "skills/*/versions/*", "skills"),
     get("DELETE", "models/*", "models.delete"),
@@ -334,7 +334,7 @@ static FORMAT: Format = Format {
         CoverageRow {
             route: shown("`POST …/responses/input_tokens`, `…/responses/compact`"),
             request: CONVERSATION,
-            answer: ANSWER_WITH_RESULTS,
+            response: RESPONSE_WITH_RESULTS,
             stream: Inspected::UNREAD_STREAM,
         },
         CoverageRow {
@@ -342,15 +342,15 @@ static FORMAT: Format = Format {
                 "what is kept at the provider: stored answers, conversations, agents, libraries, assistants, threads, runs, files, containers, vector stores, batches (streamed: answers, runs, Mistral's conversations; other streams are AG2014)",
             ),
             request: CONVERSATION,
-            answer: ANSWER_WITH_RESULTS,
-            stream: ANSWER_WITH_RESULTS,
+            response: RESPONSE_WITH_RESULTS,
+            stream: RESPONSE_WITH_RESULTS,
         },
         CoverageRow {
             route: shown(
                 "`POST …/ocr`, `…/evals…`, `…/graders/run`, `…/traces/ingest`, `…/event_logging/batch`, `…/claude_code/metrics`, `…/analytics-events/events`; `GET …/evals…`, `…/slots`, `…/claude_code/settings` and other settings of Claude Code",
             ),
             request: TEXTS,
-            answer: TEXT_ANSWER,
+            response: TEXT_RESPONSE,
             stream: Inspected::UNREAD_STREAM,
         },
         CoverageRow {
@@ -358,13 +358,13 @@ static FORMAT: Format = Format {
                 "`POST …/tokenize`, `…/detokenize`, `…/token_counter`, `…/apply-template`; `…/embed`, `…/embedding`, `…/multimodalembeddings`, `…/pooling`, `…/encode`, `…/score`, `…/similarity`, `…/classify`; `…/documents/search`, `…/v1/search/NAME`, Perplexity's `/search`; `…/models/load`, `…/models/unload`, `…/models/download`",
             ),
             request: TEXTS,
-            answer: TEXT_ANSWER,
+            response: TEXT_RESPONSE,
             stream: Inspected::UNREAD_STREAM,
         },
         CoverageRow {
             route: shown("endpoints that hand out access past the proxy"),
             request: MINTED,
-            answer: TEXT_ANSWER,
+            response: TEXT_RESPONSE,
             stream: Inspected::UNREAD_STREAM,
         },
     ],

@@ -16,7 +16,7 @@ pub(super) use stream::ResponsesStream;
 
 use mark::ItemOwner;
 
-use super::coverage::{ANSWER_WITH_RESULTS, shown};
+use super::coverage::{RESPONSE_WITH_RESULTS, shown};
 use super::openai_shapes::{
     self, REASONING, beside, plugins, read_answer, response_format, tool_choice, user_id,
 };
@@ -174,8 +174,8 @@ static FORMAT: Format = Format {
             "`POST …/responses`, `…/invocations` with messages in `input`, Perplexity's `/v1/agent`",
         ),
         request: CONVERSATION,
-        answer: ANSWER_WITH_RESULTS,
-        stream: ANSWER_WITH_RESULTS,
+        response: RESPONSE_WITH_RESULTS,
+        stream: RESPONSE_WITH_RESULTS,
     }],
 };
 

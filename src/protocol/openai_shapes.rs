@@ -1,15 +1,15 @@
 //! Shapes that OpenAI's formats and compatible servers share: models, content, tools and their calls, usage, errors.
 
-mod answer;
 mod content;
+mod response;
 mod tools;
 
-pub(super) use answer::{
-    ANSWER, beside, denial_text, error, generated_media, input_tokens, output_tokens, read_answer,
-    usage,
-};
 pub(super) use content::{
     SPEECH, content, content_part, content_texts, inputs, message_text, spoken,
+};
+pub(super) use response::{
+    ANSWER, beside, denial_text, error, generated_media, input_tokens, output_tokens, read_answer,
+    usage,
 };
 pub(super) use tools::{
     called_function, named_offer, plugins, provider_tool, response_format, tool_call, tool_choice,

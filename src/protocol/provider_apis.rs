@@ -5,7 +5,7 @@
 //! Source: the paths of the published SDKs and of AWS's service models.
 
 use super::anthropic_shapes::add_request_event;
-use super::coverage::{MODEL_ANSWER, TEXT_ANSWER, TEXTS, shown};
+use super::coverage::{MODEL_RESPONSE, TEXT_RESPONSE, TEXTS, shown};
 use super::provider::provider_of;
 use super::reader::{Reader, Type};
 use super::{
@@ -38,7 +38,7 @@ pub(super) const ANTHROPIC: ProviderApi = ProviderApi {
                 "what Anthropic serves beside its models: files, skills, agents, sessions, administration",
             ),
             request: TEXTS,
-            answer: MODEL_ANSWER,
+            response: MODEL_RESPONSE,
             stream: Inspected::UNREAD_STREAM,
         }],
     },
@@ -75,7 +75,7 @@ pub(super) const BEDROCK: ProviderApi = ProviderApi {
         coverage: &[CoverageRow {
             route: shown("Bedrock's agents, flows, knowledge bases, guardrails"),
             request: TEXTS,
-            answer: TEXT_ANSWER,
+            response: TEXT_RESPONSE,
             stream: Inspected::UNREAD_STREAM,
         }],
     },
@@ -117,7 +117,7 @@ pub(super) const GOOGLE: ProviderApi = ProviderApi {
                 "what Google serves beside its models: files, caches, tuned models, corpora, agents; `auth_tokens` and starts of uploads are AG2013",
             ),
             request: TEXTS,
-            answer: MODEL_ANSWER,
+            response: MODEL_RESPONSE,
             stream: Inspected::UNREAD_STREAM,
         }],
     },

@@ -16,7 +16,7 @@ pub(super) struct RouteSpec {
     /// Name in audit events.
     pub(super) name: &'static str,
     pub(super) body: BodyForm,
-    pub(super) answer: ResponseForm,
+    pub(super) response: ResponseForm,
 }
 
 /// Returns an endpoint with JSON in requests and responses.
@@ -26,7 +26,7 @@ pub(super) const fn json(path: &'static str, name: &'static str) -> RouteSpec {
         path,
         name,
         body: BodyForm::Json,
-        answer: ResponseForm::Json,
+        response: ResponseForm::Json,
     }
 }
 
@@ -41,7 +41,7 @@ pub(super) const fn get(
         path,
         name,
         body: BodyForm::Absent,
-        answer: ResponseForm::Json,
+        response: ResponseForm::Json,
     }
 }
 
@@ -50,8 +50,8 @@ impl RouteSpec {
         RouteSpec { body, ..self }
     }
 
-    pub(super) const fn answer(self, answer: ResponseForm) -> RouteSpec {
-        RouteSpec { answer, ..self }
+    pub(super) const fn response(self, response: ResponseForm) -> RouteSpec {
+        RouteSpec { response, ..self }
     }
 
     fn fits(&self, head: &RouteHead<'_>) -> bool {
@@ -129,7 +129,7 @@ pub(super) fn endpoint(head: &RouteHead<'_>, lines: &[RouteSpec]) -> Option<Endp
         is_deployment: model != Known::Missing,
         model,
         body: line.body,
-        answer: line.answer,
+        response: line.response,
         ..Endpoint::default()
     })
 }

@@ -548,6 +548,10 @@ fn every_protocol_has_a_name_that_policies_may_write() {
 #[test]
 fn every_protocol_says_what_it_judges() {
     for protocol in all() {
-        assert!(answers_of(protocol).next().is_some(), "{}", protocol.name());
+        assert!(
+            responses_of(protocol).next().is_some(),
+            "{}",
+            protocol.name()
+        );
     }
 }

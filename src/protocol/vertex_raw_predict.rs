@@ -3,7 +3,7 @@
 //! `anthropic_messages`.
 
 use super::anthropic_shapes::add_request_event;
-use super::coverage::{CONVERSATION, MODEL_ANSWER, shown};
+use super::coverage::{CONVERSATION, MODEL_RESPONSE, shown};
 use super::openai_chat::{OpenAiChat, ResponseShape, chat_stream};
 use super::reader::Reader;
 use super::stream::StreamReader;
@@ -26,8 +26,8 @@ static FORMAT: Format = Format {
             "Vertex AI `POST …:rawPredict`, `…:streamRawPredict` of other makers than Anthropic",
         ),
         request: CONVERSATION,
-        answer: MODEL_ANSWER,
-        stream: MODEL_ANSWER,
+        response: MODEL_RESPONSE,
+        stream: MODEL_RESPONSE,
     }],
 };
 

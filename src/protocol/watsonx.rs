@@ -8,7 +8,7 @@
 //!
 //! Source: IBM's documentation and its published SDK types; LiteLLM's client.
 
-use super::coverage::{CONVERSATION, MODEL_ANSWER, TEXT_ANSWER, TEXTS, shown};
+use super::coverage::{CONVERSATION, MODEL_RESPONSE, TEXT_RESPONSE, TEXTS, shown};
 use super::json_edit::{ObjectWriter, replace_present};
 use super::openai_chat::{ChunkForm, OpenAiChat, ResponseShape, chat_stream_of};
 use super::openai_shapes::{input_tokens, inputs, model, output_tokens, read_answer, read_input};
@@ -109,19 +109,19 @@ static FORMAT: Format = Format {
                 "`POST …/ml/v1/text/chat`, `…/text/chat_stream`, and those of `…/ml/v1/deployments/ID`",
             ),
             request: CONVERSATION,
-            answer: MODEL_ANSWER,
-            stream: MODEL_ANSWER,
+            response: MODEL_RESPONSE,
+            stream: MODEL_RESPONSE,
         },
         CoverageRow {
             route: shown("`POST …/ml/v1/text/generation`, `…/text/generation_stream`"),
             request: TEXTS,
-            answer: TEXT_ANSWER,
-            stream: TEXT_ANSWER,
+            response: TEXT_RESPONSE,
+            stream: TEXT_RESPONSE,
         },
         CoverageRow {
             route: shown("`POST …/ml/v1/text/embeddings`, `…/text/rerank`, `…/text/tokenization`"),
             request: TEXTS,
-            answer: TEXT_ANSWER,
+            response: TEXT_RESPONSE,
             stream: Inspected::UNREAD_STREAM,
         },
     ],

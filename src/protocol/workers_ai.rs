@@ -9,7 +9,7 @@
 //!
 //! Source: Cloudflare's documentation, its schemas of models, and its published provider for Vercel's AI SDK.
 
-use super::coverage::{CONVERSATION, MODEL_ANSWER, shown};
+use super::coverage::{CONVERSATION, MODEL_RESPONSE, shown};
 use super::json_edit::{ObjectWriter, remove_elements};
 use super::openai_chat::{self, ChunkForm, ConversationRequired, ResponseShape, chat_stream_of};
 use super::openai_responses;
@@ -62,8 +62,8 @@ static FORMAT: Format = Format {
             "`POST …/ai/run/@cf/OWNER/MODEL`, `…/workers-ai/@cf/OWNER/MODEL` (streamed with `input`: AG2014)",
         ),
         request: CONVERSATION,
-        answer: MODEL_ANSWER,
-        stream: MODEL_ANSWER,
+        response: MODEL_RESPONSE,
+        stream: MODEL_RESPONSE,
     }],
 };
 
@@ -86,7 +86,7 @@ impl Protocol for WorkersAi {
         let is_model = model.first().is_some_and(|first| first.starts_with('@'));
         (head.method == "POST" && is_model).then(|| Endpoint {
             model: Known::Is(model.join("/").into()),
-            answer: ResponseForm::Media,
+            response: ResponseForm::Media,
             ..Endpoint::named(NAME)
         })
     }

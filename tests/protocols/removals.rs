@@ -356,7 +356,7 @@ fn request_of(exchange: &Value) -> HttpMessage {
 fn nothing_is_left_of_a_text_that_may_not_pass() {
     let mut tried = 0;
     for (recorded, route, _, answer) in answers() {
-        if route.endpoint.answer != ResponseForm::Json || route.endpoint.stream == Some(true) {
+        if route.endpoint.response != ResponseForm::Json || route.endpoint.stream == Some(true) {
             continue;
         }
         for word in words(&route, &answer) {
@@ -501,5 +501,5 @@ fn results_of_a_batch_are_judged_line_by_line() {
     .map(|line| format!("{line}\n"))
     .concat();
     assert_eq!(told, expected);
-    assert_eq!(post(MESSAGES).endpoint.answer, ResponseForm::Json);
+    assert_eq!(post(MESSAGES).endpoint.response, ResponseForm::Json);
 }

@@ -14,9 +14,9 @@
 //! ```
 
 use super::CITATION;
-use super::answer::{CONTAINER, RESPONSE, STOP_DETAILS, STOP_REASONS, answering, error, usage};
 use super::blocks::{CALL, block, content};
 use super::removal::{begun_message, message as remove_from_message};
+use super::response::{CONTAINER, RESPONSE, STOP_DETAILS, STOP_REASONS, answering, error, usage};
 use crate::event::Part;
 use crate::protocol::json_edit::{ObjectWriter, tag};
 use crate::protocol::reader::{Origin, Reader, Row, Type};

@@ -17,8 +17,8 @@
 //!
 //! Source: AWS's service model (`ConverseStreamOutput`) and recorded exchanges.
 
-use super::answer::{STOP_REASONS, USAGE};
 use super::content::{CITATION, SERVER_CALL, file};
+use super::response::{STOP_REASONS, USAGE};
 use crate::diag::codes;
 use crate::event::{Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::Attribution;

@@ -7,9 +7,9 @@
 //! {"candidates":[{"content":{"parts":[{"functionCall":{"partialArgs":[{"jsonPath":"$.city","stringValue":"Be","willContinue":true}],"willContinue":true}}],"role":"model"}}]}
 //! ```
 
-use super::answer::{CANDIDATE, ENVELOPE, RESPONSE, in_envelope};
 use super::parts::{CONTENT, one_or_many, read_part, role};
 use super::removal::{denied_frame, is_call, remove_from_response, sign, text_part};
+use super::response::{CANDIDATE, ENVELOPE, RESPONSE, in_envelope};
 use crate::event::{Kind, Part, Turn};
 use crate::protocol::conversation::{Attribution, Calls};
 use crate::protocol::json_edit::{choices, remove_elements, remove_members};
@@ -455,7 +455,7 @@ impl ChoiceFormat for Candidates {
     }
 
     fn keep_alive(stream: &ChoiceStream<Self>) -> Option<KeepAlive> {
-        Some(match stream.context.endpoint.answer {
+        Some(match stream.context.endpoint.response {
             ResponseForm::Elements => KeepAlive::Bytes(b"\n"),
             _ => KeepAlive::COMMENT,
         })

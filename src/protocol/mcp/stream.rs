@@ -7,7 +7,7 @@
 //! ```
 
 use super::denial::{self, write_denied};
-use super::{STREAM, answer};
+use super::{STREAM, response};
 use crate::event::{Kind, Part};
 use crate::protocol::json_edit::ObjectWriter;
 use crate::protocol::jsonrpc::{PendingRpc, begin};
@@ -137,7 +137,7 @@ impl StreamReader for McpStream {
             .filter(|message| message.get("method").is_none())
             .filter_map(|message| self.waiting.number(message.get("id")));
         self.answering.extend(answers);
-        answer::read(reader, root, &self.context, &self.waiting);
+        response::read(reader, root, &self.context, &self.waiting);
     }
 
     fn passed(&mut self) {
