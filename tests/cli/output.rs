@@ -230,18 +230,23 @@ fn what_does_not_fit_on_the_disk_is_no_success() {
     }
 }
 
+/// Runs the command with an output that nobody reads.
+fn unread(arguments: &[&str]) -> std::process::Output {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    Command::new(env!("CARGO_BIN_EXE_agentguard"))
+        .args(arguments)
+        .current_dir(super::root())
+        .stdout(writer)
+        .output()
+        .unwrap()
+}
+
 /// As in `agentguard … | head -1`.
 #[test]
 fn whoever_reads_only_the_beginning_is_told_nothing() {
     for arguments in [&["--help"][..], &["schema"], &["fmt", GOOD]] {
-        let (reader, writer) = std::io::pipe().unwrap();
-        drop(reader);
-        let output = Command::new(env!("CARGO_BIN_EXE_agentguard"))
-            .args(arguments)
-            .current_dir(super::root())
-            .stdout(writer)
-            .output()
-            .unwrap();
+        let output = unread(arguments);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(
             output.status.code() == Some(0) && said.is_empty(),
@@ -272,14 +277,7 @@ fn a_verdict_is_the_same_if_nobody_reads_what_was_found() {
         &["check", &policy, "--model", "gpt-4o"],
         &["--json", "diff", &policy, GOOD],
     ] {
-        let (reader, writer) = std::io::pipe().unwrap();
-        drop(reader);
-        let output = Command::new(env!("CARGO_BIN_EXE_agentguard"))
-            .args(arguments)
-            .current_dir(super::root())
-            .stdout(writer)
-            .output()
-            .unwrap();
+        let output = unread(arguments);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
     }
 }

@@ -204,6 +204,20 @@ fn a_trail_goes_on_behind_the_heads_of_an_earlier_one() {
     assert_eq!(told(&report), ["0:1 unlinked"]);
 }
 
+/// Seven records of a chain that has the id of another one and other contents, with every link right.
+fn written_anew(key: Option<&[u8]>) -> Vec<Vec<u8>> {
+    let mut chain = Chain::new([1; 8], key.and_then(ChainKey::new));
+    let record = |_| {
+        let mut line = br#"{"v":1,"ts":"2026-01-01T00:00:00.000Z","chain":"#.to_vec();
+        chain.write(&mut line);
+        let chain_end = line.len();
+        line.extend_from_slice(br#","decision":"allow","status":200}"#);
+        chain.seal(&mut line, chain_end);
+        line
+    };
+    (0..7).map(record).collect()
+}
+
 #[test]
 fn the_heads_find_a_chain_that_was_written_anew_before_them() {
     // By whoever can write the file, or holds the key.
@@ -214,17 +228,7 @@ fn the_heads_find_a_chain_that_was_written_anew_before_them() {
             let keys = key.and_then(ChainKey::new);
             Verifier::new(keys.into_iter().collect()).behind(heads.clone())
         };
-        let mut anew = Chain::new([1; 8], key.and_then(ChainKey::new));
-        let forged: Vec<Vec<u8>> = (0..7)
-            .map(|_| {
-                let mut line = br#"{"v":1,"ts":"2026-01-01T00:00:00.000Z","chain":"#.to_vec();
-                anew.write(&mut line);
-                let chain_end = line.len();
-                line.extend_from_slice(br#","decision":"allow","status":200}"#);
-                anew.seal(&mut line, chain_end);
-                line
-            })
-            .collect();
+        let forged = written_anew(key);
         // It goes on, it ends where the heads are, and it ends before them.
         for (records, faults) in [
             (7, &["0:5 rewritten"][..]),
@@ -290,17 +294,7 @@ fn a_checkpoint_finds_a_cut_a_rewritten_chain_and_a_chain_that_is_gone() {
     assert_eq!(told(&against(&lines[..3])), ["0:0 cut_off"]);
     assert_eq!(told(&against(&chain(2, 5, None))), ["0:0 cut_off"]);
     // Written anew, with other contents, and with every link right.
-    let mut anew = Chain::new([1; 8], None);
-    let forged: Vec<Vec<u8>> = (0..7)
-        .map(|_| {
-            let mut line = br#"{"v":1,"ts":"2026-01-01T00:00:00.000Z","chain":"#.to_vec();
-            anew.write(&mut line);
-            let chain_end = line.len();
-            line.extend_from_slice(br#","decision":"allow","status":200}"#);
-            anew.seal(&mut line, chain_end);
-            line
-        })
-        .collect();
+    let forged = written_anew(None);
     assert!(
         verified(std::slice::from_ref(&forged), &[])
             .faults
