@@ -35,34 +35,37 @@ thread_local! {
 }
 
 /// Puts a kill list in force for all workers. Only the main thread may. Returns the number under which it is.
-pub(crate) fn put_in_force(text: Option<&[u8]>, configuration: KillConfiguration, log: Log) -> u64 {
+pub(crate) fn put_in_force(
+    text: Option<&[u8]>,
+    mut configuration: KillConfiguration,
+    log: Log,
+) -> u64 {
+    let before = FEED.take();
+    // A list that was lifted in between is none to go on with.
+    let before = before.filter(|before| process::kill_owner() == before.owner);
+    let kept =
+        before.and_then(|Feed { reader, own, .. }| Some((configuration.go_on(reader, log)?, own)));
     let KillConfiguration {
         state,
         entries,
         feed,
         ..
     } = configuration;
-    let before = FEED.take();
-    // A list that was lifted in between is none to go on with.
-    let before = before.filter(|before| process::kill_owner() == before.owner);
     let own: Option<Arc<[u8]>> = match state {
         KillState::Unreadable if feed.is_none() => None,
         _ => text.map(Arc::from),
     };
-    let (Some(mut reader), Some(own)) = (feed, own.clone()) else {
-        let is_unreadable = own.is_none();
+    let (Some(reader), Some(own)) = (feed, own.clone()) else {
         let owner = process::stop(own.map_or(Kill::Unreadable, Kill::of_file), entries, 0);
-        // Once the file can be read again, an older list of its feed must not lift anything.
-        if let Some(mut before) = before.filter(|_| is_unreadable) {
-            before.reader.expire();
-            (before.owner, before.asked) = (owner, None);
-            FEED.set(Some(before));
-        }
+        FEED.set(kept.map(|(reader, own)| Feed {
+            reader,
+            own,
+            owner,
+            told: None,
+            asked: None,
+        }));
         return owner;
     };
-    if let Some(before) = before {
-        reader.take_over(before.reader, log);
-    }
     let (entries, generation) = (reader.entries(), reader.generation());
     let owner = process::stop(kill(&own, &reader), entries, generation);
     let told = Some((reader.state().clone(), entries, generation));

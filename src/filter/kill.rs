@@ -24,6 +24,23 @@ pub struct KillConfiguration {
 }
 
 impl KillConfiguration {
+    /// Goes on from what the feed of the configuration before has told. Returns its reader if it is to be kept for a later
+    /// configuration: the file can't be read, and once it can, an older list of its feed must not lift anything.
+    pub fn go_on(&mut self, mut before: FeedReader, log: Log) -> Option<FeedReader> {
+        match &mut self.feed {
+            Some(feed) => {
+                feed.take_over(before, log);
+                self.state = feed.state().clone();
+                None
+            }
+            None if matches!(self.state, KillState::Unreadable) => {
+                before.expire();
+                Some(before)
+            }
+            None => None,
+        }
+    }
+
     /// Reads a configuration if it is the kill filter's: by its document, or because the filter `is_named` so. A list
     /// that can't be read is in force too: everything is denied, since nobody can tell who is to be stopped.
     pub fn read(

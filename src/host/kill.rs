@@ -49,29 +49,20 @@ impl KillRoot {
         let is_named =
             || abi::property(&["plugin_root_id"]).is_some_and(|id| id == KILL_FILTER.as_bytes());
         let text = text.as_deref().map_err(Clone::clone);
-        let KillConfiguration {
-            mut state,
-            version,
-            entries,
-            mut feed,
-        } = KillConfiguration::read(text, is_named, abi::log)?;
+        let mut configuration = KillConfiguration::read(text, is_named, abi::log)?;
         let number = CONFIGURATIONS.get().saturating_add(1);
         CONFIGURATIONS.set(number);
-        let mut before = FEED.take().map(|(before, _)| before);
+        let before = FEED.take();
+        let kept = before.and_then(|(reader, _)| configuration.go_on(reader, abi::log));
+        let KillConfiguration {
+            state,
+            version,
+            entries,
+            feed,
+        } = configuration;
         let has_feed = feed.is_some();
-        match (&mut feed, &mut before) {
-            (Some(feed), before) => {
-                if let Some(before) = before.take() {
-                    feed.take_over(before, abi::log);
-                    state = feed.state().clone();
-                }
-            }
-            // Once the file can be read again, an older list of its feed must not lift anything.
-            (None, Some(before)) if matches!(state, KillState::Unreadable) => before.expire(),
-            (None, before) => *before = None,
-        }
         // The request that runs belongs to the configuration before, and its answer goes there.
-        FEED.set(feed.or(before).map(|feed| (feed, None)));
+        FEED.set(feed.or(kept).map(|feed| (feed, None)));
         switch().set(state);
         Some(KillRoot {
             number,
