@@ -8,6 +8,7 @@ mod v1;
 mod v2;
 
 use super::coverage::shown;
+use super::lmstudio;
 use super::openai_shapes::{self, beside};
 use super::reader::{Reader, Row, Type};
 use super::routes::{self, RouteSpec, json};
@@ -160,7 +161,7 @@ impl Protocol for Cohere {
         (self.asks_for_body(head)
             && body.get("message").is_some()
             && body.get("messages").is_none()
-            && !(routes::ends_with(head.path, "api/v1/chat") && body.get("input").is_some()))
+            && !lmstudio::reads(head, body))
         .then(|| Endpoint::named("chat"))
     }
 

@@ -20,7 +20,7 @@ use super::{
     CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Protocol, RequestContext,
     ResponseEdit,
 };
-use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
+use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
 use crate::wire::json::{self, NodeId, Value};
 
 /// The format.
@@ -142,12 +142,7 @@ const EVENT_STREAM: &TextSpec = &TextSpec {
     read: |_, reader, value, _, origin| event(reader, value, origin),
     text_at: |channel, _| format!("#{}", channel.part.word()),
     has_done: false,
-    error: |denial| {
-        let mut out = br#"{"event":"error","#.to_vec();
-        let body = Dialect::Dify.body(denial);
-        out.extend_from_slice(body.get(1..).unwrap_or_default());
-        SyntheticFrame::new(None, out)
-    },
+    error: |denial| SyntheticFrame::typed_error(None, "event", Dialect::Dify, denial),
     ..TextSpec::OPENAI
 };
 
@@ -201,16 +196,7 @@ fn event(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
         call.add(reader);
     }
     if let Some(observed) = observed {
-        let texts = match observed.kind() {
-            json::ValueKind::String => reader.register_text(observed, Class::Text),
-            _ => reader.tree(observed),
-        };
-        reader.emit_text(observed, texts.clone(), &aside);
-        let mut event = Event::new(Kind::ToolResult, reader.direction(), observed.place());
-        event.tool = tool;
-        event.provider_run = true;
-        event.texts = texts;
-        reader.add_result(event, observed, &|element| element.get("text"));
+        reader.provider_result(observed, tool, &aside);
     }
 }
 

@@ -21,7 +21,7 @@ use super::{
     CoverageRow, Denial, Dialect, Endpoint, Format, Inspected, Protocol, RequestContext, RouteHead,
 };
 use crate::diag::codes;
-use crate::event::{Author, Class, Event, Kind, Known, Part, Turn};
+use crate::event::{Author, Kind, Known, Part, Turn};
 use crate::wire::json::{self, Value, quote};
 
 /// The format.
@@ -117,13 +117,12 @@ impl Protocol for LmStudio {
 
     /// Other servers have their chats at this path, with `messages` or a `message`.
     fn asks_for_body(&self, head: &RouteHead<'_>) -> bool {
-        head.method == "POST" && routes::ends_with(head.path, "api/v1/chat")
+        is_at(head)
     }
 
     fn endpoint_by_body(&self, head: &RouteHead<'_>, body: Value<'_>) -> Option<Endpoint> {
         let is_other = body.get("messages").or(body.get("message")).is_some();
-        (self.asks_for_body(head) && body.get("input").is_some() && !is_other)
-            .then(|| Endpoint::named("chat"))
+        (reads(head, body) && !is_other).then(|| Endpoint::named("chat"))
     }
 
     fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
@@ -145,6 +144,15 @@ impl Protocol for LmStudio {
     fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
         Some(Box::new(stream::ChatEvents::new(context)))
     }
+}
+
+fn is_at(head: &RouteHead<'_>) -> bool {
+    head.method == "POST" && routes::ends_with(head.path, "api/v1/chat")
+}
+
+/// Whether LM Studio would read this body, whatever other servers would.
+pub(super) fn reads(head: &RouteHead<'_>, body: Value<'_>) -> bool {
+    is_at(head) && body.get("input").is_some()
 }
 
 /// Reads a text, or a list of texts and images.
@@ -265,16 +273,7 @@ fn item(
 
 /// Reads what a tool returned.
 fn result(reader: &mut Reader<'_>, value: Value<'_>, tool: Known<Box<str>>) {
-    let mut event = Event::new(Kind::ToolResult, reader.direction(), value.place());
-    event.tool = tool;
-    event.provider_run = true;
-    let texts = match value.kind() {
-        json::ValueKind::String => reader.register_text(value, Class::Text),
-        _ => reader.tree(value),
-    };
-    reader.emit_text(value, texts.clone(), &openai_shapes::beside());
-    event.texts = texts;
-    reader.add_result(event, value, &|element| element.get("text"));
+    reader.provider_result(value, tool, &openai_shapes::beside());
 }
 
 /// Returns a response that contains only a denial.

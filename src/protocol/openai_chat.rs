@@ -13,6 +13,7 @@ pub(super) use stream::{ChunkForm, chat_stream, chat_stream_of};
 use super::conversation::{Attribution, Calls, TurnRole, Turns, author_of};
 use super::coverage::shown;
 use super::json_edit::choice_number;
+use super::lmstudio;
 use super::openai_shapes::{
     self, REASONING, SPEECH, beside, called_function, content, content_texts, error, inputs,
     named_offer, plugins, read_answer, response_format, spoken, tool_call, tool_choice, tool_offer,
@@ -241,7 +242,7 @@ impl Protocol for OpenAiChat {
         (self.asks_for_body(head)
             && body.get("messages").is_some()
             && body.get("message").is_none()
-            && !(routes::ends_with(head.path, "api/v1/chat") && body.get("input").is_some()))
+            && !lmstudio::reads(head, body))
         .then(|| Endpoint {
             model: routes::served_model(head.path),
             ..Endpoint::named("chat.completions")

@@ -312,6 +312,18 @@ impl SyntheticFrame {
         SyntheticFrame::new(Some("error"), dialect.body(denial))
     }
 
+    /// Returns an event in a dialect whose own member says that it is an error: `{"type":"error","error":{…}}`.
+    pub fn typed_error(
+        event: Option<&'static str>,
+        member: &str,
+        dialect: Dialect,
+        denial: &Denial,
+    ) -> SyntheticFrame {
+        let mut payload = format!(r#"{{"{member}":"error","#).into_bytes();
+        payload.extend_from_slice(dialect.body(denial).get(1..).unwrap_or_default());
+        SyntheticFrame::new(event, payload)
+    }
+
     /// Returns a frame with this name and payload.
     pub fn new(event: Option<&'static str>, payload: Vec<u8>) -> SyntheticFrame {
         SyntheticFrame {

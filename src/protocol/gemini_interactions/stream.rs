@@ -109,10 +109,7 @@ const CONTENT_STREAM: &BlockSpec = &BlockSpec {
         vec![end, done]
     },
     error: |denial| {
-        let mut out = br#"{"event_type":"error","#.to_vec();
-        let body = Dialect::Google.body(denial);
-        out.extend_from_slice(body.get(1..).unwrap_or_default());
-        SyntheticFrame::new(Some("error"), out)
+        SyntheticFrame::typed_error(Some("error"), "event_type", Dialect::Google, denial)
     },
     keep_alive: || Some(KeepAlive::COMMENT),
 };

@@ -193,10 +193,13 @@ impl StreamReader for ChatEvents {
 
     fn denial_frames(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
         if as_error {
-            let body = Dialect::OpenAi.body(denial);
-            let mut out = br#"{"type":"error","#.to_vec();
-            out.extend_from_slice(body.get(1..).unwrap_or_default());
-            return vec![SyntheticFrame::new(Some("error"), out)];
+            let dialect = Dialect::OpenAi;
+            return vec![SyntheticFrame::typed_error(
+                Some("error"),
+                "type",
+                dialect,
+                denial,
+            )];
         }
         let text = denial.message();
         vec![

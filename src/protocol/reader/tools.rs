@@ -375,6 +375,24 @@ impl Reader<'_> {
         self.add_result(event, value, text_of);
     }
 
+    /// Adds the result of a tool that the provider ran, a text or JSON, which the model may repeat: also as a text of this origin.
+    pub(in crate::protocol) fn provider_result(
+        &mut self,
+        value: Value<'_>,
+        tool: Known<Box<str>>,
+        origin: &Origin,
+    ) {
+        let mut event = Event::new(Kind::ToolResult, self.direction(), value.place());
+        event.tool = tool;
+        event.provider_run = true;
+        event.texts = match value.kind() {
+            json::ValueKind::String => self.register_text(value, Class::Text),
+            _ => self.tree(value),
+        };
+        self.emit_text(value, event.texts.clone(), origin);
+        self.add_result(event, value, &|element| element.get("text"));
+    }
+
     /// Adds the result of a tool with its data. Content that is a list of parts may contain JSON in several texts
     /// (`text_of` returns the text of a part): each is a result of its own.
     pub(in crate::protocol) fn add_result<'v>(
