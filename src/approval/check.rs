@@ -1,10 +1,9 @@
 //! Whether the tokens that came with a call approve it.
 
-use super::keys::{Signer, VerifiedToken};
+use super::keys::{Signer, VerifiedToken, is_same_name};
 use super::spent::SpentTokens;
 use super::subject::Subject;
 use super::token::Token;
-use crate::detect::fold_name;
 use crate::event::{Known, Principal};
 
 /// Seconds that the clock of the approver may be ahead.
@@ -296,17 +295,15 @@ impl Check<'_> {
     }
 
     /// Whether the asker may hold the key: it is the key's principal, or where no principal is named, it has the key's role.
-    /// Names are read as broadly as where a rule denies: letter case is no other person.
     fn is_own(&self, signer: &Signer) -> bool {
         let asker = self.asker;
-        let is_same = |one: &str, other: &str| fold_name(one) == fold_name(other);
         match &signer.principal {
             Some(holder) => [&asker.id, &asker.agent, &asker.client]
                 .iter()
                 .filter_map(|name| name.value())
-                .any(|name| is_same(name, holder)),
+                .any(|name| is_same_name(name, holder)),
             None => match &asker.roles {
-                Known::Is(roles) => roles.iter().any(|role| is_same(role, &signer.role)),
+                Known::Is(roles) => roles.iter().any(|role| is_same_name(role, &signer.role)),
                 // Of somebody who is known, and has a list of roles that could not be read.
                 Known::Unknown => !asker.is_anonymous(),
                 Known::Missing => false,

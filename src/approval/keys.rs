@@ -39,13 +39,17 @@ pub(super) struct Signer {
     pub(super) principal: Option<Box<str>>,
 }
 
+/// Whether two names may be those of one person or role, as broadly as where a rule denies: letter case is no other name.
+pub(super) fn is_same_name(one: &str, other: &str) -> bool {
+    fold_name(one) == fold_name(other)
+}
+
 impl Signer {
     /// Whether two tokens are of one who agrees: by one key, or by two keys of one principal.
     pub(super) fn is_same_person(&self, other: &Signer) -> bool {
-        let are_one = |one: &str, other: &str| fold_name(one) == fold_name(other);
         self.key == other.key
             || match (&self.principal, &other.principal) {
-                (Some(one), Some(other)) => are_one(one, other),
+                (Some(one), Some(other)) => is_same_name(one, other),
                 _ => false,
             }
     }

@@ -135,6 +135,18 @@ impl NormalisedText {
         view.build(text, Tags::Apart, true).then_some(view)
     }
 
+    /// Visits the readings of a text without case: what is hidden in it joins what is around it, or parts it.
+    #[inline(never)]
+    pub fn each_without_case(text: &str, visit: &mut dyn FnMut(&Self)) {
+        if let Some(mut view) = Self::without_case(text) {
+            visit(&view);
+            if view.joins() {
+                view.space();
+                visit(&view);
+            }
+        }
+    }
+
     /// Normalises a text as [`of`](Self::of) does, with the buffers of an earlier view; `false` if there is nothing
     /// to normalise.
     pub fn rebuild(&mut self, text: &str) -> bool {

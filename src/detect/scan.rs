@@ -597,27 +597,13 @@ impl Scanner {
     }
 
     /// Looks for keywords in the readings of a text without case; otherwise as [`run_built_in`](Self::run_built_in).
-    #[inline(never)]
     fn run_without_case(&self, text: &str, input: &Input<'_>, scratch: &mut Scratch) -> usize {
-        let Some(mut view) = NormalisedText::without_case(text) else {
-            return text.len();
-        };
-        let mut run = |view: &NormalisedText| {
-            self.run_custom(
-                view.text(),
-                Some(view),
-                None,
-                input,
-                Sought::Keywords,
-                scratch,
-            )
-        };
-        let begun = run(&view);
-        if !view.joins() {
-            return begun;
-        }
-        view.space();
-        begun.min(run(&view))
+        let mut begun = text.len();
+        NormalisedText::each_without_case(text, &mut |view| {
+            let (read, view) = (view.text(), Some(view));
+            begun = begun.min(self.run_custom(read, view, None, input, Sought::Keywords, scratch));
+        });
+        begun
     }
 
     /// Scans the content of encoded runs; otherwise as [`run_built_in`](Self::run_built_in). Each finding covers the

@@ -202,6 +202,18 @@ enum HalfState {
     Done,
 }
 
+impl HalfState {
+    /// Adds the bytes of a body that are there to those that came before.
+    fn count(&self, body: &dyn Body, bytes: &mut u64) {
+        let size = u64::try_from(body.size()).unwrap_or(u64::MAX);
+        *bytes = match self {
+            // Held bytes come again with those that follow, and not with trailers.
+            HalfState::Holding { .. } | HalfState::Asking => size.max(*bytes),
+            _ => bytes.saturating_add(size),
+        };
+    }
+}
+
 /// A copy of forwarded bytes.
 #[derive(Debug, Default)]
 struct BodyCopy {

@@ -601,13 +601,7 @@ impl Flow {
     }
 
     fn take_request(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
-        let size = u64::try_from(body.size()).unwrap_or(u64::MAX);
-        let known = &mut self.exchange.request_bytes;
-        *known = match &self.request {
-            // Held bytes come again with those that follow, and not with trailers.
-            HalfState::Holding { .. } | HalfState::Asking => size.max(*known),
-            _ => known.saturating_add(size),
-        };
+        self.request.count(body, &mut self.exchange.request_bytes);
         match &self.request {
             HalfState::Tapping(_) => {
                 if body.size() > 0 {

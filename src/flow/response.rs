@@ -416,13 +416,7 @@ impl Flow {
             self.response = HalfState::Done;
             return Step::of(Action::Reset);
         }
-        let size = u64::try_from(body.size()).unwrap_or(u64::MAX);
-        let known = &mut self.exchange.response_bytes;
-        *known = match &self.response {
-            // Held bytes come again with those that follow, and not with trailers.
-            HalfState::Holding { .. } | HalfState::Asking => size.max(*known),
-            _ => known.saturating_add(size),
-        };
+        self.response.count(body, &mut self.exchange.response_bytes);
         self.exchange.is_complete = end;
         match &self.response {
             HalfState::Tapping(_) => {

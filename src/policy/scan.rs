@@ -195,7 +195,7 @@ impl Matcher {
     pub(crate) fn each_view(&self, text: &str, visit: &mut dyn FnMut(&NormalisedText)) {
         each_view(text, visit);
         if self.literals.are_wide() {
-            view_without_case(text, visit);
+            NormalisedText::each_without_case(text, visit);
         }
     }
 }
@@ -226,18 +226,6 @@ pub(crate) fn each_view(text: &str, visit: &mut dyn FnMut(&NormalisedText)) {
                 view.read_tags(text, tags);
                 visit(&view);
             }
-        }
-    }
-}
-
-/// A text as it is read without case outside ASCII, which the other readings keep.
-#[inline(never)]
-fn view_without_case(text: &str, visit: &mut dyn FnMut(&NormalisedText)) {
-    if let Some(mut view) = NormalisedText::without_case(text) {
-        visit(&view);
-        if view.joins() {
-            view.space();
-            visit(&view);
         }
     }
 }

@@ -135,10 +135,10 @@ impl CustomPlan {
                 let caseless = NormalisedText::without_case(keyword.trim());
                 plan.has_wide_keywords |= caseless.is_some();
                 let caseless = caseless.map(|view| view.text().to_owned());
-                for word in readings(keyword).into_iter().chain(caseless) {
-                    literals.push(word);
-                    plan.owners.push(known);
-                }
+                let mut words = readings(keyword);
+                words.extend(caseless.filter(|caseless| !words.contains(caseless)));
+                plan.owners.extend(words.iter().map(|_| known));
+                literals.append(&mut words);
             }
             plan.known.push(SelectedCustom {
                 index,
