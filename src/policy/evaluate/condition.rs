@@ -1,4 +1,4 @@
-//! Whether a condition holds.
+//! Evaluation of conditions.
 
 use crate::detect::{Confidence, Finding, fold_name};
 use crate::event::{Direction, Event, Position};
@@ -26,19 +26,19 @@ use crate::wire::json::Value;
 use crate::wire::sorted_map::SortedMap;
 use crate::wire::work;
 
-/// Steps of asking an operator, besides what it reads.
+/// Work steps for evaluating an operator, besides those for the bytes that it reads.
 const STEPS_PER_CHECK: usize = 30;
 
-/// Evaluates the conditions of one rule for one event.
+/// Evaluator of one rule's conditions for one event.
 pub(crate) struct ConditionEvaluator<'e, 'a> {
     pub(crate) event: &'e Event,
     pub(crate) context: &'e Context<'a>,
-    /// The side on which the whole condition stands, before any `not`.
+    /// Polarity of the whole condition, outside of any `not`.
     pub(crate) outer: Polarity,
     pub(crate) if_missing: Option<IfMissing>,
-    /// The item of a list that is looked at.
+    /// Item of a list that is being evaluated.
     pub(crate) item: Option<Value<'e>>,
-    /// What can't be determined counts against the rule, to find out whether it holds whatever that is.
+    /// Whether undetermined values are resolved against the rule, to find out whether it matches whatever they are.
     pub(crate) for_certain: bool,
 }
 
@@ -58,7 +58,8 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
         }
     }
 
-    /// What something that can't be determined counts as: it fits what restricts and not what loosens.
+    /// Returns the result of a test whose value can't be determined: the test matches on the deny side and not on the allow
+    /// side, or vice versa with `for_certain`.
     fn unknown(&self, side: Polarity) -> bool {
         (side == Polarity::Restricting) != self.for_certain
     }
@@ -71,7 +72,7 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
         })
     }
 
-    /// Whether the conversation contains enough matching events.
+    /// Returns whether the conversation contains enough matching events.
     pub(crate) fn earlier(&self, earlier: &HistoryThreshold, side: Polarity) -> bool {
         let history = &self.context.facts.history;
         let (broadly, narrowly) = history.count(earlier.question, self.position());
@@ -83,7 +84,7 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
         is_reached || (!history.is_complete && self.unknown(side))
     }
 
-    /// Where the event stands in the conversation.
+    /// Returns the event's position in the conversation.
     fn position(&self) -> Position {
         match self.event.direction {
             Direction::Request => Position::Request(self.event.at),
@@ -91,7 +92,8 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
         }
     }
 
-    /// Whether one item of a list fits. What is no object can't be looked into.
+    /// Returns whether one item of a list matches. An item that is not an object can't be evaluated: it matches on the deny
+    /// side.
     pub(crate) fn any_item(
         &self,
         list: &Field,
@@ -150,14 +152,14 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
         }
     }
 
-    /// Whether a condition of an allow could hold, if the fields that are `open` had the right values.
+    /// Returns whether a condition of an allow rule could match, if all `open` tests matched.
     pub(super) fn could_hold(
         &self,
         condition: &CompiledCondition,
         open: impl Fn(&CompiledTest) -> bool + Copy,
     ) -> bool {
         const COULD: Joins<bool> = Joins {
-            // What does not match now may not match later either: the rule itself decides when it comes to it.
+            // A test that does not match now may match later: the rule itself decides at that time.
             not: |_| true,
             ..Joins::TRUTH
         };
@@ -186,7 +188,7 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
                 return self.keyed(field, check, key, operators, side);
             }
             Operator::Field(other) => return self.compared(field, check, other, side),
-            // What is known of the history may still be enough for what loosens.
+            // On the allow side, the known part of the history may suffice.
             Operator::Overlaps { with, .. }
                 if !self.is_fully_known(with)
                     && (side == Polarity::Restricting
@@ -208,7 +210,7 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
         let reading = Values {
             others: false,
             opens: is_broad && operator.looks_into_strings(),
-            // `all_` asks each element.
+            // `all_` tests each element.
             joins: is_broad
                 && check.quantifier != Some(Quantifier::All)
                 && operator.reads_lists_as_text(),
@@ -223,7 +225,7 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
             _ => {}
         }
         if let Operator::Exists(expected) = operator {
-            // Plainly true or false on both sides; what can't be determined counts for the strict one.
+            // The result is plainly true or false on both sides; undetermined values are resolved above.
             return (tally.count > 0) == *expected;
         }
         match presence {
@@ -234,8 +236,9 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
         }
     }
 
-    /// What restricts, where readers differ in what a path leads to: it holds if it does for some of them. Of several
-    /// values that may be taken for the field, each is one that fits or not; how many a reader takes, nobody can tell.
+    /// Returns whether a deny-side check matches where readers differ in what a path leads to: it matches if it does for
+    /// some reader. Each value that may be taken for the field is tested on its own. How many of them a reader takes is
+    /// unknown, so a count with an upper bound always matches.
     #[inline(never)]
     fn either(
         &self,
@@ -264,7 +267,7 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
         is_unread || of_others || of_named
     }
 
-    /// What an operator says of each value of a field.
+    /// Applies an operator to each value of a field and counts the results.
     fn tally(
         &self,
         field: &Field,
@@ -288,7 +291,8 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
                 let mut evaluate = |scalar| evaluate(path_in_uri(scalar));
                 self.values(field, reading, arrays, &mut evaluate)
             }
-            // What denies a model denies it however it is spelt. That a spelling is none of some names says nothing.
+            // A rule that denies a model denies it in each spelling. Negative verbs don't test the spellings: one that is
+            // not in a list proves nothing.
             Field::Model if side == Polarity::Restricting && !check.verb.is_negative() => {
                 let presence = self.values(field, reading, arrays, &mut evaluate);
                 for spelling in &self.context.facts.models.spellings {
@@ -306,7 +310,7 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
         (tally, presence)
     }
 
-    /// Whether a field has a value that its operator can't read.
+    /// Returns whether a field has a value that its operator can't read.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn has_unreadable(
         &self,
@@ -326,7 +330,8 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
         !asks_elsewhere && readings.map(tally).iter().any(|tally| tally.unreadable > 0)
     }
 
-    /// Compares with what another field holds; if that is missing or can't be determined, it counts for the strict side.
+    /// Compares a field with the value of another field. If that value is missing or undetermined, the result is as for an
+    /// unknown value.
     fn compared(
         &self,
         field: &Field,
@@ -357,7 +362,7 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
         }
     }
 
-    /// Whether all that `overlaps` compares with is known.
+    /// Returns whether everything that `overlaps` compares with is known.
     fn is_fully_known(&self, with: &OverlapTarget) -> bool {
         match with {
             OverlapTarget::Earlier(question) => {
@@ -371,8 +376,8 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
         }
     }
 
-    /// Whether a text shares something with others: a run of characters with one of them where that restricts; where it
-    /// loosens, all of it must stand in one of them.
+    /// Returns whether a text overlaps with others. On the deny side, it must share a run of characters with one of them;
+    /// on the allow side, all of it must be contained in one of them.
     fn overlaps(&self, text: &str, with: &OverlapTarget, run: usize, side: Polarity) -> bool {
         let mut overlap = Overlap::new(text, run);
         let mut found = false;
@@ -398,7 +403,7 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
         found
     }
 
-    /// Adds what an operator says about one value, or about each part of it.
+    /// Adds an operator's result for one value, or for each part of the value.
     fn scalar<'s>(
         &self,
         check: &CompiledCheck,
@@ -431,7 +436,7 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
                 text_parts(scalar, &mut |text, part| {
                     let verdict = match part {
                         TextRelation::Itself => self.evaluate_text(operator, &text, side),
-                        // A find among keys and numbers counts; that nothing is found there says nothing.
+                        // A match among keys and numbers counts; the lack of one means nothing.
                         TextRelation::Beside => {
                             let looks =
                                 check.verb.looks_for_text() && side == Polarity::Restricting;
@@ -456,7 +461,8 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
         }
     }
 
-    /// Whether several values fit: broadly where that restricts, narrowly where it loosens.
+    /// Returns whether the values of a field match: on the deny side if any may match, on the allow side if all certainly
+    /// do. Quantifiers and sets have rules of their own.
     fn fits(
         &self,
         field: &Field,
@@ -481,7 +487,7 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
             None => {}
         }
         if matches!(field.nature(), FieldType::NameSet) || matches!(field, Field::Principal(_)) {
-            // A set: one member that fits, or for a negative verb none that doesn't.
+            // A set matches if one member matches or, with a negative verb, if all do.
             return if check.verb.is_negative() { all } else { any };
         }
         if restricting { any } else { all }
@@ -491,8 +497,8 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
         missing_fits(self.outer, side, self.if_missing, is_negative)
     }
 
-    /// The list under the key that another field holds. A key that has no list has an empty one; a key that is missing,
-    /// or can't be determined, counts for the strict side.
+    /// Evaluates the operator under the key that another field contains. A key without a list has an empty list. A missing
+    /// or undetermined key is resolved as an unknown value.
     fn keyed(
         &self,
         field: &Field,
@@ -602,7 +608,7 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
     }
 }
 
-/// The lifetime of a text's body is the context's own; this keeps the callers free of it.
+/// Calls [`Context::with_scan`]. A text's lifetime is that of the context; this function hides it from the callers.
 fn with_scan(
     context: &Context<'_>,
     direction: Direction,
@@ -613,7 +619,7 @@ fn with_scan(
     context.with_scan(direction, text, asked, holds)
 }
 
-/// Operators that find several values in one text: each host, address, table or verb counts as one.
+/// Evaluates an operator that finds several values in one text: each host, address, table or verb counts as one.
 fn evaluate_parts(operator: &Operator, text: &str, tally: &mut ElementCounts) {
     let mut add = |verdict| tally.add(verdict);
     match operator {
@@ -625,7 +631,7 @@ fn evaluate_parts(operator: &Operator, text: &str, tally: &mut ElementCounts) {
     }
 }
 
-/// A text is a line for a shell, an array of texts one command.
+/// Evaluates commands: a text is a command line for a shell, an array of texts is one command.
 fn command_line(commands: &Commands, scalar: &Scalar<'_>) -> TestResult {
     match scalar {
         Scalar::Text(text) => commands.evaluate_line(&text.text()),
@@ -643,8 +649,8 @@ fn command_line(commands: &Commands, scalar: &Scalar<'_>) -> TestResult {
     }
 }
 
-/// Whether a missing value fits, by the side on which the whole condition is read, the side of this test, and what the rule
-/// says of it.
+/// Returns whether a missing value matches, depending on the polarity of the whole condition, the polarity of this test,
+/// and the rule's `if_missing`.
 pub(crate) fn missing_fits(
     outer: Polarity,
     side: Polarity,
@@ -652,11 +658,11 @@ pub(crate) fn missing_fits(
     is_negative: bool,
 ) -> bool {
     match (outer, side, if_missing) {
-        // `if_missing` speaks of the whole condition, so that under a `not` its words change places.
+        // `if_missing` applies to the whole condition, so that its two values swap under a `not`.
         (Polarity::Restricting, Polarity::Restricting, Some(word)) => word == IfMissing::Apply,
         (Polarity::Restricting, Polarity::Loosening, Some(word)) => word == IfMissing::Skip,
         (Polarity::Restricting, Polarity::Restricting, None) => is_negative,
-        // Under a `not` in what loosens: true, so that the whole stays false.
+        // Under a `not` in an allow rule the test is true, so that the whole condition stays false.
         (Polarity::Loosening, Polarity::Restricting, _) => true,
         (_, Polarity::Loosening, _) => false,
     }
@@ -668,10 +674,10 @@ pub(super) fn asks_for(detectors: &[(u16, Confidence)], finding: &Finding) -> bo
         .any(|(detector, least)| *detector == finding.detector && finding.confidence >= *least)
 }
 
-/// How many values there are, how many fit, how many can't be read.
+/// Numbers of values, of matching values and of unreadable values.
 #[derive(Clone, Copy, Default)]
 struct ElementCounts {
-    /// What `count_*` counts.
+    /// Number of elements, for `count_*`.
     elements: u64,
     count: u32,
     holding: u32,
@@ -689,7 +695,7 @@ impl ElementCounts {
     }
 }
 
-/// The path of a `file:` URI, if it has one that all clients read alike.
+/// Returns the path of a `file:` URI, if all clients read it alike; otherwise the value itself.
 fn path_in_uri(scalar: Scalar<'_>) -> Scalar<'_> {
     if let Scalar::Text(uri) = &scalar
         && let Some(path) = path_of_file_uri(&uri.text())

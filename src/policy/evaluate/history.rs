@@ -1,4 +1,4 @@
-//! What the rules ask of the conversation before an event.
+//! Queries of rules about the conversation before an event.
 
 use crate::event::{BroadNarrow, Direction, Event, Form, History, Kind, Position};
 use crate::policy::compiled::HistoryQuery;
@@ -9,7 +9,8 @@ use crate::policy::operators::Polarity;
 use crate::wire::sort;
 
 impl Policy {
-    /// Asks the conversation in a request what the rules will ask of it once its response comes.
+    /// Evaluates all history queries on the conversation in a request, so that the rules can use the results for its
+    /// response.
     pub fn recall(&self, context: &Context<'_>) -> History {
         let reading = context.reading;
         let is_of_provider = |event: &Event| event.opacity == Some("provider_state");
@@ -29,7 +30,7 @@ impl Policy {
         history
     }
 
-    /// Notes a call of a response, so that those behind it are evaluated as coming later.
+    /// Adds a call of a response to the history, so that later calls are evaluated with it in their past.
     pub fn note(&self, event: &Event, context: &Context<'_>) {
         if event.kind == Kind::ToolCall && event.direction == Direction::Response {
             self.note_at(Position::Response, event, context, &context.facts.history);
@@ -55,7 +56,7 @@ impl Policy {
 }
 
 impl HistoryQuery {
-    /// How an event of its kind fits it.
+    /// Returns whether an event of the query's kind matches it, on the deny side and on the allow side.
     pub(crate) fn fit(&self, event: &Event, context: &Context<'_>) -> BroadNarrow {
         let fits = |side| {
             let evaluate = ConditionEvaluator::new(event, context, side);
@@ -65,7 +66,8 @@ impl HistoryQuery {
                     .as_ref()
                     .is_none_or(|when| evaluate.condition(when, side))
         };
-        // A tool of the provider's that is only offered counts as a call, but nothing may rest on that.
+        // The definition of a tool that the provider runs counts as a call on the deny side. The allow side can't rely on
+        // it.
         BroadNarrow {
             broadly: fits(Polarity::Restricting),
             narrowly: !event.is_provider_offer() && fits(Polarity::Loosening),

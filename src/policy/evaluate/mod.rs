@@ -1,7 +1,8 @@
-//! The meaning of a policy: which rules hold for an event, and what wins.
+//! Evaluation of a policy: which rules match an event, and which decision wins.
 //!
-//! Every rule is evaluated against every event of its kind, alone and without order. Then: a deny that holds denies; else
-//! an approval that is required; else an allow; else, at a gate, the default. Redactions and tags never decide.
+//! Every rule is evaluated against every event of its kind, independently of the others and in no order. A matching deny
+//! rule denies. Otherwise a matching rule requires an approval, otherwise a rule allows, and otherwise the default of the
+//! event's decision point applies. Redactions and tags never decide.
 
 pub(crate) mod condition;
 mod history;
@@ -27,25 +28,25 @@ use crate::policy::words::Action;
 use crate::policy::words::DefaultAction;
 use std::cmp::Ordering;
 
-/// A decision, from the mildest to the strictest.
+/// Decision about an event, from the mildest to the strictest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Decision {
-    /// It passes.
+    /// The event passes.
     Allow,
-    /// Someone has to agree first.
+    /// The event needs an approval first.
     RequireApproval,
-    /// It is refused.
+    /// The event is denied.
     Deny,
 }
 
-/// What was decided, and why.
+/// Decision with its cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ruling {
-    /// The decision.
+    /// Decision.
     pub decision: Decision,
-    /// The rule that decided; of several the first by id.
+    /// Number of the deciding rule; of several, the first by id.
     pub rule: Option<u16>,
-    /// Stable code of a refusal.
+    /// Stable code of a denial.
     pub code: Option<&'static str>,
 }
 
@@ -56,7 +57,7 @@ impl Ruling {
         code: None,
     };
 
-    /// A denial with its code, by a rule or by none.
+    /// Returns a denial with its code, by a rule or by a default.
     pub fn deny(rule: Option<u16>, code: &'static str) -> Ruling {
         Ruling {
             decision: Decision::Deny,
@@ -65,7 +66,7 @@ impl Ruling {
         }
     }
 
-    /// A rule that asks for an approval.
+    /// Returns the decision of a rule that requires an approval.
     pub fn ask(rule: u16) -> Ruling {
         Ruling {
             decision: Decision::RequireApproval,
@@ -74,7 +75,7 @@ impl Ruling {
         }
     }
 
-    /// The stricter of two decisions; of equal ones the one that a rule took, and else the first.
+    /// Returns the stricter of two decisions. Of equal ones, it returns the one that a rule made, otherwise `self`.
     fn or_stricter(self, other: Ruling) -> Ruling {
         let has_rule = self.rule.is_some() || other.rule.is_none();
         match self.decision.cmp(&other.decision) {
@@ -85,44 +86,44 @@ impl Ruling {
     }
 }
 
-/// A rule that holds.
+/// Rule that matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MatchedRule {
-    /// Its number.
+    /// Number of the rule.
     pub rule: u16,
-    /// Whether it is enforced or only recorded.
+    /// Whether the rule is enforced; otherwise it is only recorded.
     pub enforced: bool,
 }
 
-/// The evaluation of one event.
+/// Evaluation of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evaluation {
-    /// What happens.
+    /// Decision in force.
     pub ruling: Ruling,
-    /// What would happen if everything that is only observed were enforced.
+    /// Decision if all observed rules and defaults were enforced.
     pub would: Ruling,
-    /// All rules that hold, by id.
+    /// All matching rules, by id. A rule with a limit is in `limited` until [`Policy::ask_beyond`] adds it here.
     pub held: Vec<MatchedRule>,
-    /// All rules with a limit that hold but for it, by id. Whether it is exceeded is known to whoever counts.
+    /// All rules with a limit whose conditions match, by id. The caller determines whether the limit is exceeded.
     pub limited: Vec<MatchedRule>,
-    /// What the policy that is only tried out would decide.
+    /// Evaluation by the shadow policy.
     pub shadow: Option<Shadow>,
 }
 
-/// The evaluation of a policy that is only tried out.
+/// Evaluation by a shadow policy, which is only tried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shadow {
-    /// What would happen if it were in force.
+    /// Decision if the shadow policy were in force.
     pub ruling: Ruling,
-    /// All its rules that hold, by id.
+    /// All matching rules of the shadow policy without a limit, by id.
     pub held: Vec<MatchedRule>,
-    /// All its rules with a limit that hold but for it, by id.
+    /// All rules of the shadow policy with a limit whose conditions match, by id.
     pub limited: Vec<MatchedRule>,
 }
 
 impl Policy {
-    /// Evaluates one event by the rules that can be evaluated at this moment. Each document decides alone; the strictest
-    /// decision holds.
+    /// Evaluates one event by the rules that can be evaluated at this moment. Each document decides on its own, and the
+    /// strictest decision wins.
     pub fn evaluate(
         &self,
         event: &Event,
@@ -172,7 +173,7 @@ impl Policy {
                 }
             }
             let default = self.default(chapter, event, context);
-            // So it is with nearly every event.
+            // Shortcut for nearly every event.
             if held.is_empty() && default.is_none() && !chapter.is_shadow {
                 evaluation.limited.append(&mut limited);
                 continue;
@@ -194,7 +195,7 @@ impl Policy {
             evaluation.held.append(&mut held);
             evaluation.limited.append(&mut limited);
         }
-        // Every document is for somebody, and none is for whoever asks.
+        // Every document has an audience, and the caller certainly belongs to none.
         if !has_audience && event.kind == Kind::Request {
             let nobody = Ruling::deny(None, codes::AG3002);
             evaluation.would = evaluation.would.or_stricter(nobody);
@@ -207,8 +208,9 @@ impl Policy {
         evaluation
     }
 
-    /// Adds a limit that the event exceeds to the rules that ask an approval for it: one request names them all. It opens
-    /// no decision point that is denied by default.
+    /// Adds a rule whose limit the event exceeds to the rules that require an approval for the event, so that one approval
+    /// request names all of them. Call it only for a rule with the action `require_approval`. Such a rule does not override
+    /// a decision point's default denial.
     pub fn ask_beyond(evaluation: &mut Evaluation, limited: MatchedRule) {
         let asks = Ruling::ask(limited.rule);
         evaluation.would = evaluation.would.or_stricter(asks);
@@ -220,7 +222,7 @@ impl Policy {
         held.insert(place, limited);
     }
 
-    /// Whether the roles of a case that is only tried out have approved all of these rules that ask for it.
+    /// Returns whether the roles in a test case have approved all of these rules that require an approval.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn are_given(&self, held: &[MatchedRule], roles: &[Box<str>]) -> bool {
         held.iter().all(|held| {
@@ -238,7 +240,7 @@ impl Policy {
         })
     }
 
-    /// Lets pass what the roles of a case have approved that is only tried out.
+    /// Allows what needs an approval, if the roles in a test case have approved it.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn apply_given_approvals(&self, evaluation: &mut Evaluation, roles: &[Box<str>]) {
         let is_approved = |held: &MatchedRule| self.are_given(&[*held], roles);
@@ -256,7 +258,7 @@ impl Policy {
         }
     }
 
-    /// The default at an event's gate; content has none.
+    /// Returns the default of the event's decision point; content has none.
     fn default(
         &self,
         chapter: &CompiledDocument,
@@ -272,9 +274,9 @@ impl Policy {
                     .lets_something_through(chapter, event, context))
                 .then_some(defaults.request),
             },
-            // Earlier calls have been answered long ago; what is evaluated is what can still be stopped.
+            // Earlier calls have been answered already. A default applies only to calls that can still be stopped.
             Kind::ToolCall if event.turn == Turn::Latest => Some(defaults.tool_call),
-            // An offer is hidden if its call could never pass, whatever its arguments are.
+            // A tool definition is hidden if no call of the tool could pass, whatever its arguments are.
             Kind::ToolOffer if defaults.tool_offer.action == DefaultAction::Hide => {
                 (!self.lets_call_through(chapter, event, context)).then_some(defaults.tool_offer)
             }
@@ -289,8 +291,8 @@ impl Policy {
         }
     }
 
-    /// Whether something could be let through where this event comes from: by default, or by an allow that is not about
-    /// another place or somebody else.
+    /// Returns whether anything from this event's origin could pass: by default, or by an allow rule that does not exclude
+    /// this origin or this caller.
     fn lets_something_through(
         &self,
         chapter: &CompiledDocument,
@@ -311,7 +313,7 @@ impl Policy {
             })
     }
 
-    /// Whether a call of the tool that is offered could be let through, with some arguments.
+    /// Returns whether a call of the defined tool could pass with some arguments.
     fn lets_call_through(
         &self,
         chapter: &CompiledDocument,
@@ -340,7 +342,8 @@ impl Policy {
                 || self.allows(rules(), event, context, open))
     }
 
-    /// Whether an allow (or an approval, which opens a gate as well) could hold, if what is `open` were as it asks.
+    /// Returns whether an allow rule (or an approval rule, which also lets a request pass a decision point) could match, if
+    /// every `open` test matched.
     fn allows(
         &self,
         mut rules: impl Iterator<Item = u16>,
@@ -382,8 +385,8 @@ impl Policy {
                 })
                 .map(|held| held.rule)
         };
-        // Where arguments never pass here, a rule that asks for them holds whatever they are. One that holds without them
-        // says why better.
+        // The arguments of a tool that the provider runs never pass through the filter, so a rule on arguments matches
+        // whatever they are. A rule that matches without arguments gives the better reason.
         let needs_arguments = |rule: u16| {
             event.is_provider_offer() && self.rule(rule).is_some_and(|rule| rule.asks_arguments)
         };
@@ -417,13 +420,14 @@ impl Policy {
         }
     }
 
-    /// Whether a rule holds for an event: `match` and `when` do, `unless` doesn't.
+    /// Returns whether a rule matches an event: `match` and `when` match, and `unless` does not.
     pub(crate) fn holds(&self, rule: &CompiledRule, event: &Event, context: &Context<'_>) -> bool {
         self.holds_as(rule, event, context, false)
     }
 
-    /// Whether a rule that holds does so only because something could not be read: of an event whose body was not read, if
-    /// it asks anything of the body; else if it would not hold, were what can't be determined otherwise.
+    /// Returns whether a matching rule matches only because a value could not be read. If the body was not read, that is so
+    /// for every rule that tests the body. Otherwise it is so if the rule would not match with all undetermined values
+    /// resolved against it.
     pub fn is_undecided(&self, rule: &CompiledRule, event: &Event, context: &Context<'_>) -> bool {
         let head = Field::is_of_head;
         let asks_body = || !rule.is_only_about(head) || !rule.exempts_only_by(head);
@@ -459,5 +463,5 @@ impl Policy {
     }
 }
 
-/// What to do where a rule needs arguments that only the provider sees.
+/// Suggested fix where a rule needs arguments that only the provider sees.
 pub const LEAVE_TOOL_OUT: &str = "Leave this tool out of the request.";

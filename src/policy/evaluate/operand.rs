@@ -1,4 +1,4 @@
-//! Operands that are known only when a rule is evaluated: what another field of the event holds.
+//! Operands that are known only when a rule is evaluated: the values of another field of the event.
 
 use crate::policy::compiled::Operator;
 use crate::policy::operators::{
@@ -6,8 +6,8 @@ use crate::policy::operators::{
 };
 use crate::policy::scalar::Scalar;
 
-/// Makes operators of the values that another field holds: one of all for verbs that take a list, else one of each. None
-/// if one of the values can't be compared with.
+/// Makes operators from the values of another field: one for all values if the verb takes a list, otherwise one for each.
+/// Returns `None` if some value can't be an operand.
 pub(crate) fn operators(verb: Verb, values: &[Scalar<'_>], names: bool) -> Option<Vec<Operator>> {
     if verb.takes_list() {
         return one(verb, values, names).map(|operator| vec![operator]);
@@ -65,7 +65,7 @@ fn literal(value: &Scalar<'_>) -> Option<Literal> {
     }
 }
 
-/// Texts, and numbers and booleans as written.
+/// Returns texts, numbers and booleans as written; `None` if there is any other value.
 fn texts(values: &[Scalar<'_>]) -> Option<Vec<Box<str>>> {
     let text = |value: &Scalar<'_>| match value {
         Scalar::Text(text) => Some(text.text().into()),

@@ -1,15 +1,15 @@
-//! Where a path into JSON leads: to what bears the names that the policy writes, and to what another reader of the same
-//! bytes may take for it.
+//! Paths into JSON: which values they lead to, both under the names that the policy writes and under names that another
+//! reader of the same bytes may take for them.
 //!
 //! `{"amount": 5, "Amount": 500}` has the amount 500 for Go's `encoding/json` and for .NET's web decoders, which ignore
 //! case and let the last key win; Go's second version and others also ignore `_` and `-`. `{"x": "{\"amount\": 500}"}`
 //! has `x.amount` for a tool that decodes `x`. A list of one value and the value alone are the same for Jackson
-//! (`ACCEPT_SINGLE_VALUE_AS_ARRAY`, `UNWRAP_SINGLE_VALUE_ARRAYS`), and a query such as MongoDB's goes through any list. What
-//! restricts is asked of all of these; where there are any, what loosens is false. One rule for every path: arguments,
-//! results, parameters, items of lists, operands.
+//! (`ACCEPT_SINGLE_VALUE_AS_ARRAY`, `UNWRAP_SINGLE_VALUE_ARRAYS`), and a query such as MongoDB's goes through any list.
+//! Deny-side tests see all of these values; allow-side tests are false if there are any. The same rule applies to every
+//! path: arguments, results, parameters, items of lists, operands.
 //!
-//! `["rm", "-rf", "/"]` is the line `rm -rf /` for whoever runs it, so that what looks in texts, and restricts, also looks in the
-//! values of a list with blanks between them.
+//! `["rm", "-rf", "/"]` is the line `rm -rf /` for the program that runs it. So deny-side text searches also search the
+//! values of a list joined with blanks.
 
 use crate::detect::fold_name;
 use crate::wire::json::{Inside, JsonBody, JsonPath, NodeId, PathStep, Value, ValueKind};
@@ -17,22 +17,22 @@ use crate::wire::sort;
 use crate::wire::work;
 use std::borrow::Cow;
 
-/// Work steps for a value or a member on the way.
+/// Work steps for a value or member on the way.
 const VISITED: usize = 4;
 
-/// Work steps for each byte of a key that is read as other readers may read it.
+/// Work steps for each byte of a key that is folded.
 const FOLDED: usize = 12;
 
-/// What a path leads to.
+/// Value that a path leads to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReachedValue<'a> {
     pub(crate) value: Value<'a>,
-    /// Every name on the way stands there as the policy writes it, lists are where the path says so, and no string was opened.
+    /// Whether every name on the way is as the policy writes it, lists are where the path has them, and no string was
+    /// opened.
     pub(crate) as_named: bool,
 }
 
-/// Calls `reached` with everything that a path leads to. Tells whether there is a string on the way of which nobody can
-/// say what it holds.
+/// Calls `reached` with every value that a path leads to. Returns whether a string on the way could not be read.
 pub(crate) fn each<'a>(
     root: Value<'a>,
     path: &JsonPath,
@@ -62,7 +62,7 @@ pub(crate) fn each<'a>(
         }
         return walk.unread;
     }
-    // One way may name what another only spells otherwise: then it is named.
+    // A value that one way reaches by name, and another by a different spelling, counts as named.
     let mut named: Vec<NodeId> = Vec::new();
     let mut others: Vec<Value<'a>> = Vec::new();
     let mut walk = PathWalk {
@@ -95,7 +95,7 @@ pub(crate) fn each<'a>(
     unread
 }
 
-/// Calls `found` with each list in a value that is also read as one text. Lists in strings are such lists.
+/// Calls `found` with each list in a value that is also read as one text, including lists in strings.
 pub(crate) fn each_line<'a>(
     value: Value<'a>,
     json: &'a JsonBody<'a>,
@@ -116,7 +116,7 @@ pub(crate) fn each_line<'a>(
     }
 }
 
-/// The values of a list as one text.
+/// Returns the values of a list as one text.
 pub(crate) fn line(list: Value<'_>) -> String {
     let mut line = String::new();
     for (at, word) in words(list).enumerate() {
@@ -129,7 +129,7 @@ pub(crate) fn line(list: Value<'_>) -> String {
     line
 }
 
-/// The values of a list that are read as texts.
+/// Returns the values of a list that are read as texts.
 fn words<'a>(list: Value<'a>) -> impl Iterator<Item = Cow<'a, str>> {
     list.elements().filter_map(|element| match element.kind() {
         ValueKind::String => element.text(),
@@ -212,7 +212,7 @@ impl<'a> PathWalk<'_, 'a> {
         }
     }
 
-    /// Goes on in the JSON that a string holds.
+    /// Continues in the JSON that a string contains.
     fn into(&mut self, string: Value<'a>, way: &[PathStep]) {
         match self.json.inside(string) {
             Inside::Nothing => {}
@@ -222,8 +222,8 @@ impl<'a> PathWalk<'_, 'a> {
     }
 }
 
-/// Whether some reader takes a value that is no list for one with this value alone, which the step then leads to. `.*` of an
-/// object leads to its members, and to the object itself only where the path goes on with a name.
+/// Returns whether some reader takes a value that is not a list for a list with this value alone. `.*` of an object leads
+/// to its members, and to the object itself only if a name follows in the path.
 fn is_lone_item(kind: ValueKind, step: &PathStep, rest: &[PathStep]) -> bool {
     match (kind, step) {
         (ValueKind::Array | ValueKind::Null, _) => false,
@@ -234,7 +234,8 @@ fn is_lone_item(kind: ValueKind, step: &PathStep, rest: &[PathStep]) -> bool {
     }
 }
 
-/// Whether some reader takes a key for this name: letters in any case or disguise, with or without `_`, `-` and blanks.
+/// Returns whether some reader takes a key for this name: with letters in any case or disguise, with or without `_`, `-`
+/// and blanks.
 #[inline(never)]
 pub(crate) fn is_spelling(key: Value<'_>, name: &str) -> bool {
     let is_plain = |text: &[u8]| {
@@ -250,7 +251,8 @@ pub(crate) fn is_spelling(key: Value<'_>, name: &str) -> bool {
     letters(fold_name(&key).as_bytes()).eq(letters(fold_name(name).as_bytes()))
 }
 
-/// A name without what joins its words: `filePath`, `file_path`, `File-Path`.
+/// Returns a name without the characters that join its words, in lower case: `filePath`, `file_path` and `File-Path` are
+/// the same.
 fn letters(name: &[u8]) -> impl Iterator<Item = u8> {
     let joints = |byte: &u8| matches!(byte, b'_' | b'-' | b' ');
     let kept = name.iter().filter(move |byte| !joints(byte));

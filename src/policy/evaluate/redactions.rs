@@ -1,4 +1,4 @@
-//! What a rule that redacts replaces.
+//! Texts that a redact rule replaces.
 
 use super::condition::asks_for;
 use crate::detect::DETECTORS;
@@ -18,7 +18,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 impl Policy {
-    /// Calls `found` with everything that a redaction that holds replaces in an event.
+    /// Calls `found` with everything that a matching redact rule replaces in an event.
     pub fn redactions(
         &self,
         rule: &CompiledRule,
@@ -42,28 +42,28 @@ impl Policy {
     }
 }
 
-/// Finds what a redaction replaces: the spans of the positive conditions that held.
+/// Collector of what a redaction replaces: the spans that the positive conditions matched.
 struct Collector<'e, 'a> {
     rule: &'e CompiledRule,
     event: &'e Event,
     context: &'e Context<'a>,
     found: &'e mut dyn FnMut(Redaction),
     argument: Option<ArgumentText>,
-    /// Something was found.
+    /// Whether something was found.
     is_hit: bool,
 }
 
-/// A string of arguments in which something was found.
+/// String in arguments in which something was found.
 struct ArgumentText {
     place: NodeId,
     length: usize,
-    /// What of it can't be edited, as it is JSON by itself.
+    /// Ranges of the string that can't be edited, because the string itself is JSON.
     fixed: Vec<Range<usize>>,
 }
 
 impl<'e> Collector<'e, '_> {
     fn condition(&mut self, condition: &CompiledCondition) {
-        // Other parts only determine that something is there, or where: they have no span.
+        // Other checks only test whether or where something is; they match no span.
         condition.each_positive_test(&mut |test| {
             let checks = test.checks.iter();
             for check in checks.filter(|check| check.verb.looks_for_text()) {
@@ -72,7 +72,7 @@ impl<'e> Collector<'e, '_> {
         });
     }
 
-    /// Everything that may be taken for a field.
+    /// Visits every value that a reader may take for a field.
     fn each(&self, field: &Field, reading: Values, give: &mut dyn FnMut(Scalar<'e>)) {
         for others in [false, true] {
             let reading = Values { others, ..reading };
@@ -105,7 +105,7 @@ impl<'e> Collector<'e, '_> {
         for text in &texts {
             self.text(operator, text);
         }
-        // What stands in several values of a list alone can't be replaced.
+        // A match across several values of a list can't be replaced.
         if !self.is_hit {
             for line in &lines {
                 self.text(operator, line);
@@ -189,7 +189,7 @@ impl<'e> Collector<'e, '_> {
             self.hit(text, range, detector, form);
         }
         for split in splits {
-            // Of a part neither the last characters nor a pseudonym can be told.
+            // In a part of a match neither the last four characters nor the pseudonym can be determined.
             let form = match form {
                 Replacement::Last4 => Replacement::Mask,
                 Replacement::Mask => form,
@@ -202,12 +202,12 @@ impl<'e> Collector<'e, '_> {
             self.hit(text, finding.range(), detector, form);
         }
         if incomplete {
-            // Something would stay.
+            // Part of the text was not scanned, so something could remain.
             self.impossible();
         }
     }
 
-    /// `redact.what`: everything that the path leads to.
+    /// Replaces everything that the path in `redact.what` leads to.
     fn whole(&mut self, field: &Field) {
         let mut texts = Vec::new();
         let mut others = Vec::new();
@@ -228,12 +228,12 @@ impl<'e> Collector<'e, '_> {
             self.hit(text, 0..length, None, self.rule.redact.form);
         }
         for () in others {
-            // A number or a boolean can't be replaced by a text without changing what the tool is asked.
+            // A number or boolean can't be replaced by a text without changing what the tool is asked to do.
             self.impossible();
         }
     }
 
-    /// Notes that something can't be replaced.
+    /// Reports that something can't be replaced.
     fn impossible(&mut self) {
         (self.found)(Redaction {
             place: self.event.at,
@@ -249,8 +249,8 @@ impl<'e> Collector<'e, '_> {
         });
     }
 
-    /// Whether a number or a key stands there, of JSON that is an argument: a tool reads it as such. All of the argument may
-    /// be replaced.
+    /// Returns whether the range meets a number or key of JSON that is an argument, which the tool parses. The argument as
+    /// a whole may be replaced.
     fn is_fixed(&mut self, text: &TextValue<'_>, place: NodeId, range: &Range<usize>) -> bool {
         if self.event.part != Part::Arguments {
             return false;
@@ -286,11 +286,11 @@ impl<'e> Collector<'e, '_> {
         if text.is_line() {
             return self.impossible();
         }
-        // What stands in JSON in a string is part of that string, as everything in JSON that is an argument is.
+        // A value in JSON in a string is part of that string. So is any part of JSON that is an argument.
         let (place, found) = self.context.json.outside(value.place(), range.clone());
         let is_inside = place != value.place();
         let with = match with {
-            // The signs of an escape are no characters of their own.
+            // The bytes of an escape sequence are not characters of their own.
             Replacement::Mask | Replacement::Last4 | Replacement::Pseudonym
                 if is_inside && found.len() != range.len() =>
             {
@@ -337,7 +337,7 @@ impl<'e> Collector<'e, '_> {
     }
 }
 
-/// The label of a detector that the policy brings; built-in ones are known by their number.
+/// Returns the label of a detector that the policy defines; built-in detectors are identified by their number.
 fn own_label(context: &Context<'_>, detector: Option<u16>) -> Option<Box<str>> {
     let number = detector.filter(|number| usize::from(*number) >= DETECTORS.len())?;
     let name = context.policy.matcher.detectors.name(number)?;

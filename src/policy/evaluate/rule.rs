@@ -1,4 +1,4 @@
-//! Which events a rule is about, as far as that is known without its conditions.
+//! Applicability of documents and rules to an event, as far as it is known without the rules' conditions.
 
 use crate::diag::codes;
 use crate::event::{DefaultGate, Direction, Event, Facts, Kind, Part, Turn};
@@ -16,8 +16,8 @@ use crate::policy::operators::Polarity;
 use crate::policy::words::Action;
 
 impl CompiledDocument {
-    /// Whether a document takes part in what is decided of an event; if so, whether it is certain that it is for whoever
-    /// asks. In doubt it takes part, since all that it could do is to restrict.
+    /// Returns `None` if the document does not apply to the event; otherwise whether it certainly applies to the caller. In
+    /// doubt it applies, since that can only lead to denial.
     pub(super) fn takes_part(&self, event: &Event, context: &Context<'_>) -> Option<bool> {
         let fits = |side| {
             let evaluate = ConditionEvaluator::new(event, context, side);
@@ -30,12 +30,13 @@ impl CompiledDocument {
 }
 
 impl CompiledTest {
-    /// Whether it asks about the exchange alone, the same for every event in it.
+    /// Returns whether the test reads only fields of the exchange, which are the same for all of its events.
     pub(super) fn is_of_exchange(&self) -> bool {
         self.fields().all(Field::is_of_exchange)
     }
 
-    /// Whether a test of a tool's name could hold for some tool of the server at hand: `github/…` is none of another's.
+    /// Returns whether a test of a tool's name could match some tool of the current server: a name `github/…` can't match
+    /// at another server.
     pub(super) fn could_be_at(&self, facts: &Facts) -> bool {
         let Some(start) = facts.qualified("").filter(|_| self.field == Field::Tool) else {
             return true;
@@ -55,8 +56,8 @@ impl CompiledTest {
 }
 
 impl CompiledCheck {
-    /// Which names are looked for in a tool's name that a client joined with its server's: only to restrict, and only where
-    /// one that fits is enough.
+    /// Returns which names are read from a tool's name that a client joined with its server's name. Joined names are read
+    /// only on the deny side, and only where one match is enough.
     pub(crate) fn joined(&self, operator: &Operator, side: Polarity) -> Option<JoinedNames> {
         let is_asked = side == Polarity::Restricting
             && !self.verb.is_negative()
@@ -67,7 +68,7 @@ impl CompiledCheck {
                 names.any(|name| name.contains('/'))
             }
             Operator::Glob { exact, .. } => exact.iter().any(|glob| glob.asks_for('/')),
-            // A joined name ends as the tool's own does.
+            // A joined name has the same end as the tool's own name.
             Operator::Affix(affix) if affix.is_at_start() => affix.asks_for('/'),
             _ => return None,
         };
@@ -76,7 +77,8 @@ impl CompiledCheck {
 }
 
 impl CompiledRule {
-    /// Why it denies a tool that the provider runs; its own reason is about arguments that nobody has seen.
+    /// Returns the reason for denying a tool that the provider runs. The rule's own reason refers to arguments that the
+    /// filter never sees.
     pub fn unseen_arguments(&self, tool: &str) -> String {
         format!(
             "The provider runs {tool} itself: its arguments can't be inspected, and rule `{}` needs them.",
@@ -84,7 +86,7 @@ impl CompiledRule {
         )
     }
 
-    /// Why it is not about this event, whatever its conditions say.
+    /// Returns why the rule does not apply to an event, whatever its conditions are.
     pub(crate) fn inapplicable_reason(&self, event: &Event) -> Option<&'static str> {
         if self.limit.is_some()
             && let Some(reason) = uncounted(event)
@@ -95,16 +97,16 @@ impl CompiledRule {
             if event.turn == Turn::Earlier && !self.asks_turn {
                 return Some("an earlier call is seen only by rules that name `turn`");
             }
-            // A call in the history has run; nobody can agree to it any more. One that is a message of its own is about
-            // to be carried out.
+            // A call in the history has run, and an approval would come too late. A call that is a message of its own is
+            // about to run.
             let is_history =
                 event.direction == Direction::Request && !event.provider_run && event.rpc.is_none();
             if self.action == Action::RequireApproval && is_history {
                 return Some("a call in the history has run: nobody can agree to it any more");
             }
         }
-        // What stands in the text of arguments is done by a tool: an edit changes what it does. In a response they are
-        // still to be carried out; those of the history have been.
+        // A tool acts on the text of arguments, so that an edit changes what the tool does. Arguments in a response are
+        // about to be used; those in the history have been used.
         if event.kind == Kind::Response
             && event.part == Part::Arguments
             && self.action == Action::Redact
@@ -127,7 +129,7 @@ impl CompiledRule {
         }
     }
 
-    /// Whether `match` holds.
+    /// Returns whether `match` matches.
     pub(crate) fn may_match(&self, event: &Event, context: &Context<'_>) -> bool {
         let evaluate = ConditionEvaluator {
             if_missing: self.if_missing,
@@ -138,7 +140,7 @@ impl CompiledRule {
             .all(|test| evaluate.test(test, self.side()))
     }
 
-    /// Whether every field that `match` and `when` test is one of these.
+    /// Returns whether `match` and `when` test only these fields.
     pub(super) fn is_only_about(&self, known: impl Fn(&Field) -> bool + Copy) -> bool {
         self.matches.iter().all(|test| test.fields().all(known))
             && self
@@ -147,20 +149,20 @@ impl CompiledRule {
                 .is_none_or(|when| when.is_only_about(known))
     }
 
-    /// The same of `unless`.
+    /// Returns whether `unless` tests only these fields.
     pub(super) fn exempts_only_by(&self, known: impl Fn(&Field) -> bool + Copy) -> bool {
         let unless = self.unless.as_ref();
         unless.is_none_or(|unless| unless.is_only_about(known))
     }
 
-    /// Whether it lets a code pass that no default does.
+    /// Returns whether the rule names a code that no default allows.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn names_hard_code(&self) -> bool {
         let mut codes = codes::CODES.iter().map(|code| code.id);
         codes.any(|code| (is_hard_code(code) || code == codes::AG2014) && self.names_code(code))
     }
 
-    /// Whether `match` names exactly this code.
+    /// Returns whether `match` names exactly this code.
     fn names_code(&self, code: &str) -> bool {
         self.matches
             .iter()
@@ -177,7 +179,7 @@ impl CompiledRule {
 }
 
 impl CompiledCondition {
-    /// Whether every field that it tests is one of these.
+    /// Returns whether the condition tests only these fields. `any_item` and `earlier` count as other fields.
     pub(super) fn is_only_about(&self, known: impl Fn(&Field) -> bool + Copy) -> bool {
         let side = Polarity::Restricting;
         self.fold(side, &Joins::EVERY_LEAF, &mut |leaf, _| match leaf {
@@ -187,7 +189,7 @@ impl CompiledCondition {
     }
 }
 
-/// Why a limit does not count an event: it counts what can still be stopped, and each thing once.
+/// Returns why a limit does not count an event: it counts only what can still be stopped, and each thing once.
 fn uncounted(event: &Event) -> Option<&'static str> {
     let is_of_server = event.kind == Kind::Request && event.direction == Direction::Response;
     let is_history = event.kind == Kind::ToolCall
@@ -202,14 +204,14 @@ fn uncounted(event: &Event) -> Option<&'static str> {
     None
 }
 
-/// Whether readers could understand differently what could not be inspected: no default relaxes that, only a rule that names
-/// its code.
+/// Returns whether two readers could understand the uninspectable body differently. No default allows such a body, only a
+/// rule that names its code.
 pub(super) fn is_hard(event: &Event) -> bool {
     event.gate == DefaultGate::Named || event.code.is_some_and(is_hard_code)
 }
 
-/// Codes of bodies of which that holds. A stream that can't be read on (AG2014) has the faults of such a body; one of a kind
-/// that nobody reads has not.
+/// Returns whether a code is of such a body. A stream that can't be read on (AG2014) can have the same faults; a stream of
+/// an unknown format can't.
 fn is_hard_code(code: &str) -> bool {
     matches!(
         code,

@@ -1,4 +1,4 @@
-//! What stands in the texts of a body, looked for when the first rule asks.
+//! Scans of the texts of a body, made when the first rule needs them.
 
 use crate::detect::{Confidence, Finding, fold_name};
 use crate::event::{Class, Direction, Event, Form, Kind, Known, NodeName, Text};
@@ -15,13 +15,13 @@ use crate::wire::sorted_map::SortedMap;
 use crate::wire::span::index;
 use crate::wire::work;
 
-/// Texts that are known again together. One or two are known again faster by themselves.
+/// Minimum texts of an event whose empty scan is cached together. One or two texts are looked up faster one by one.
 const FEWEST_TEXTS: usize = 3;
 
-/// How often a byte of a body may be hashed together with others, on average.
+/// Average number of times that a byte of the body may be hashed together with others.
 const HASHED_AT_MOST: usize = 4;
 
-/// Shorter identifiers hold neither an unmistakable secret nor the number of a card.
+/// Minimum bytes of an identifier that can contain an unmistakable secret or a card number.
 const SHORTEST_NAME: usize = 13;
 
 impl<'a> Context<'a> {
@@ -43,13 +43,13 @@ impl<'a> Context<'a> {
         self.reading.texts.get(index(number))
     }
 
-    /// Whether an unmistakable secret stands in an identifier; or in a name, the number of a card or an account.
+    /// Returns whether an identifier contains an unmistakable secret or, if it is a name, a card or account number.
     pub fn is_unmistakable(&self, direction: Direction, identifier: &Text) -> bool {
         let value = self.json.value(identifier.place);
         let Some(value) = value.filter(|value| value.raw_content().len() >= SHORTEST_NAME) else {
             return false;
         };
-        // Not kept: what else looks like something in an identifier is not told.
+        // The scan is not kept: other findings in an identifier are not reported.
         self.with_scan(
             direction,
             &self.string(value),
@@ -64,7 +64,7 @@ impl<'a> Context<'a> {
         )
     }
 
-    /// Whether one of these patterns matches a name as it is folded.
+    /// Returns whether one of these patterns matches the folded form of a name, if that differs from the name.
     pub(super) fn matches_folded(&self, patterns: &[u32], name: &str) -> bool {
         let folded = fold_name(name);
         let folded = folded.trim();
@@ -84,7 +84,8 @@ impl<'a> Context<'a> {
             && self.policy.matcher.detectors.is_secret(finding.detector)
     }
 
-    /// What a detector may find in a text of this class: in identifiers and opaque strings only unmistakable secrets.
+    /// Returns whether a detector's finding counts in a text of this class. In identifiers and opaque strings only
+    /// unmistakable secrets count.
     pub(super) fn counts(&self, text: &TextValue<'_>, finding: &Finding) -> bool {
         let class = text
             .number
@@ -96,8 +97,8 @@ impl<'a> Context<'a> {
         self.is_secret(finding)
     }
 
-    /// The scan of a text for what is asked; kept if the text is one of the body's. Detectors look at each text that
-    /// anything is asked of: the record counts what they find.
+    /// Scans a text for what is `asked`, and keeps the scan if the text is one of the body's. Detectors run on every text
+    /// that is scanned for anything, because the audit event counts their findings.
     pub(super) fn with_scan<T>(
         &self,
         direction: Direction,
@@ -119,7 +120,7 @@ impl<'a> Context<'a> {
         scans: &'s mut Scans,
         own: &'s mut KeptScan,
     ) -> &'s TextScan {
-        // No detector looks at a list as one text: it sees its values.
+        // Detectors don't run on a list as one text: they see its values.
         let is_line = text.is_line();
         let wants = self.wants(direction, scans).and(MatchKinds {
             detectors: !is_line,
@@ -128,7 +129,7 @@ impl<'a> Context<'a> {
         let info = text.number.and_then(|number| self.text_info(number));
         let name = match (info, text.value) {
             (Some(info), _) => [info.key(), info.over()],
-            // A rule asks about a value of arguments or of a result.
+            // A rule tests a value in arguments or in a result.
             (None, Some(value)) if wants.detectors => scans.name_of(value),
             _ => [None; 2],
         };
@@ -174,14 +175,14 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// What is looked for in the texts of one half of the exchange.
+    /// Returns what the policy searches for in the texts of one direction of the exchange.
     fn wants(&self, direction: Direction, scans: &Scans) -> MatchKinds {
         let mut wants = self.policy.needs.wants(direction);
         wants.detectors &= !scans.skips_detectors;
         wants
     }
 
-    /// Makes room for the scans of all texts of the body, with what goes over several of them.
+    /// Allocates the scans of all texts of the body, and adds the matches across several texts.
     #[inline(never)]
     fn begin_scans(&self, direction: Direction, scans: &mut Scans) {
         if !scans.texts.is_empty() {
@@ -197,7 +198,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// What goes over several texts of the body.
+    /// Returns matches that extend over several texts of the body.
     pub(super) fn splits(&self, wants: MatchKinds) -> Vec<CrossTextMatch> {
         if !wants.detectors && !wants.literals {
             return Vec::new();
@@ -212,14 +213,14 @@ impl<'a> Context<'a> {
         )
     }
 
-    /// Whether anything of what is asked stands in an event's texts, or in one of its lists as one text.
+    /// Returns whether an event's texts, or one of its lists as one text, contain anything of what is `asked`.
     pub(super) fn has_hit(&self, event: &Event, asked: MatchKinds) -> bool {
         self.has_hit_in_texts(event, asked)
             || self.has_lists(event) && self.has_hit_in_lists(event, asked)
     }
 
-    /// The same of its texts. The texts of one event, mostly the description and the schema of a tool, are known again together:
-    /// an agent sends all of its tools with every request.
+    /// Returns whether an event's texts contain anything of what is `asked`. A miss is cached for all texts of the event
+    /// together, mostly the description and the schema of a tool: an agent sends all of its tools with every request.
     fn has_hit_in_texts(&self, event: &Event, asked: MatchKinds) -> bool {
         let miss = self.cached_miss(event, asked);
         if let Some((miss, wants)) = &miss
@@ -245,8 +246,9 @@ impl<'a> Context<'a> {
         is_hit
     }
 
-    /// What an event's texts are known by if nothing stands in them, and what is looked for in them. `None`: they are looked at
-    /// one by one, since there are too few, or they were asked about before, or they and their names lie far apart.
+    /// Returns the cache key for an event's texts without a match, and what is searched for in them. Returns `None` if the
+    /// texts are scanned one by one: there are too few of them, they have been scanned before, or they and their names lie
+    /// far apart.
     #[inline(never)]
     fn cached_miss(&self, event: &Event, asked: MatchKinds) -> Option<(CachedMiss, MatchKinds)> {
         if event.texts.len() < FEWEST_TEXTS {
@@ -277,7 +279,7 @@ impl<'a> Context<'a> {
         is_hit
     }
 
-    /// Whether a call's arguments or a result hold a list that is also read as one text.
+    /// Returns whether a call's arguments or a result contain a list that is also read as one text.
     pub(super) fn has_lists(&self, event: &Event) -> bool {
         let root = match event.kind {
             Kind::ToolCall => &event.args,
@@ -288,7 +290,7 @@ impl<'a> Context<'a> {
         self.find_lists(*root)
     }
 
-    /// Whether arguments or a result hold such a list. From here on their lists are known.
+    /// Returns whether arguments or a result contain such a list, and stores the places of their lists.
     #[inline(never)]
     fn find_lists(&self, root: NodeId) -> bool {
         let lists = &mut self.scans.borrow_mut().lists;
@@ -300,14 +302,14 @@ impl<'a> Context<'a> {
         !lists.places.is_empty()
     }
 
-    /// Calls `give` with each list of a call's arguments or of a result, as one text. Tells whether there is one.
+    /// Calls `give` with each list of a call's arguments or of a result, as one text. Returns whether there is one.
     pub(super) fn each_list(&self, event: &Event, give: &mut dyn FnMut(TextValue<'a>)) -> bool {
         if !self.has_lists(event) {
             return false;
         }
         let mut at = 0;
         loop {
-            // Who is given one scans it, and its scan is kept where the places are.
+            // The borrow ends before the call: `give` scans the list, and its scan is kept in the same place.
             let place = self.scans.borrow().lists.places.get(at).copied();
             let Some(place) = place else { return true };
             if let Some(list) = self.json.value(place) {
@@ -317,7 +319,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// How often each detector found something in the texts that rules looked at.
+    /// Returns the number of findings of each detector in the scanned texts.
     pub fn finding_counts(&self) -> SortedMap<Box<str>, u64> {
         let mut counts: SortedMap<Box<str>, u64> = SortedMap::new();
         let scans = self.scans.borrow();

@@ -1,4 +1,4 @@
-//! What a field of an event holds, found on demand.
+//! Values of an event's fields, found on demand.
 
 use super::path_readings;
 use crate::detect::fold_name;
@@ -13,37 +13,39 @@ use crate::wire::span::index;
 use crate::wire::work;
 use std::borrow::Cow;
 
-/// Work steps for comparing the name of a tool with one that is offered.
+/// Work steps for comparing the name of a tool with the name of one defined tool.
 const STEPS_PER_OFFERED_NAME: usize = 16;
 
-/// How arrays are given.
+/// How arrays are passed to a visitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrays {
-    /// Element by element, however deep.
+    /// Element by element, at any depth.
     Opened,
-    /// One that holds plain values as a whole: they belong together, as the words of a command do.
+    /// An array with at least one plain value is passed as a whole: its values belong together, as the words of a command
+    /// do. Other arrays are passed element by element.
     Whole,
 }
 
-/// Which of the values that a path may lead to are given.
+/// Which of the values that a path may lead to are visited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PathReading {
-    /// Not those that bear the names which the policy writes, but those that another reader may take for them.
+    /// Whether only values are visited that other readers may take for the named one. Otherwise only values under exactly
+    /// the names in the policy are visited.
     pub(crate) others: bool,
-    /// The elements of an array that stands in a string are such values too.
+    /// Whether the elements of an array in a JSON string count as such other values.
     pub(crate) opens: bool,
-    /// The elements of an array, joined to one text, are such a value too.
+    /// Whether the elements of an array, joined to one text, count as such another value.
     pub(crate) joins: bool,
 }
 
 impl PathReading {
-    /// What bears the names that the policy writes.
+    /// Only values under exactly the names in the policy.
     pub(crate) const NAMED: PathReading = PathReading {
         others: false,
         opens: false,
         joins: false,
     };
-    /// What may be taken for it.
+    /// Only values that other readers may take for the named one.
     pub(crate) const OTHERS: PathReading = PathReading {
         others: true,
         opens: false,
@@ -51,22 +53,22 @@ impl PathReading {
     };
 }
 
-/// Whether a field holds anything.
+/// Whether a field has values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Presence {
-    /// Nothing is there.
+    /// No value exists.
     Missing,
-    /// It can't be determined.
+    /// The value can't be determined.
     Unknown,
-    /// What was given bears the name; something else may be taken for it.
+    /// The visited values have the names in the policy, but other readers may take other values for the field.
     Ambiguous,
-    /// Values were given; `and_unknown`: there are more that can't be determined.
+    /// Values were visited; `and_unknown`: more values exist that can't be determined.
     Present { and_unknown: bool },
 }
 
 const PRESENT: Presence = Presence::Present { and_unknown: false };
 
-/// Calls `visit` with each value of a field. What comes back says what could not be given.
+/// Calls `visit` with each value of a field. Returns whether there are values, including those that could not be visited.
 pub(crate) fn visit<'a>(
     field: &Field,
     event: &'a Event,
@@ -100,7 +102,7 @@ pub(crate) fn visit<'a>(
         Field::Host => return name(&facts.host),
         Field::Method => {
             return match rpc(event, context) {
-                // One HTTP method carries all of a JSON-RPC protocol: what is asked for is the message's own.
+                // All messages of a JSON-RPC protocol have one HTTP method. The method of the message is tested instead.
                 Some(message) => match &message.method {
                     Some(method) => {
                         visit(Scalar::text(&**method));
@@ -142,7 +144,7 @@ pub(crate) fn visit<'a>(
             .and_then(|message| message.uri.as_deref())
             .map(Scalar::text)),
         Field::ContentType => one(facts.content_type.as_deref().map(Scalar::text)),
-        // As it came and as a server reads it, so that neither spelling escapes.
+        // The path as received and as a server normalizes it, so that neither spelling evades a rule.
         Field::Path => names(&facts.paths, visit),
         Field::Model => {
             for model in &facts.models.names {
@@ -225,8 +227,8 @@ pub(crate) fn visit<'a>(
         },
         Field::Args(path) => at_place(&event.args, path, context, reading, arrays, visit),
         Field::Result(path) => at_place(&event.result, path, context, reading, arrays, visit),
-        // The clock, the conversation's history and the items of lists are asked otherwise; rules about sessions are
-        // refused when the policy is compiled.
+        // The clock, the conversation history and the items of lists are tested elsewhere. Rules about sessions are
+        // rejected when the policy is compiled.
         Field::Time | Field::Session(_) | Field::Earlier | Field::Item(_) => Presence::Unknown,
         Field::Protocol
         | Field::Provider
@@ -241,21 +243,21 @@ pub(crate) fn visit<'a>(
     }
 }
 
-/// A value that an approval is bound to.
+/// Value that an approval is bound to.
 #[derive(Clone, Debug)]
 pub(crate) enum BoundValue<'a> {
-    /// It stands in the body.
+    /// Value in the body.
     Json(Value<'a>),
-    /// A fact of the exchange.
+    /// Text fact of the exchange.
     Text(Cow<'a, str>),
-    /// A number of the exchange, as written in JSON.
+    /// Number of the exchange, as written in JSON.
     Number(Cow<'a, str>),
-    /// A yes or no of the exchange.
+    /// Boolean fact of the exchange.
     Bool(bool),
 }
 
-/// Calls `visit` with each value of a field, arrays and objects whole. Tells whether these are all of them, for certain and
-/// for every reader of the body.
+/// Calls `visit` with each value of a field, with arrays and objects as a whole. Returns whether these are certainly all
+/// values, for every reader of the body.
 pub(crate) fn each_bound<'a>(
     field: &Field,
     event: &'a Event,
@@ -311,8 +313,8 @@ fn each_fact<'a>(
     is_plain && matches!(presence, Presence::Missing | PRESENT)
 }
 
-/// Whether a call is of a tool that the exchange's request doesn't offer; absent where that can't be told. What the provider
-/// runs, it offered.
+/// Returns whether a call names a tool that the request does not define; `None` if that is unknown. A tool that the
+/// provider runs counts as defined.
 fn is_unoffered(event: &Event, facts: &Facts) -> Option<bool> {
     match (&event.unoffered, &facts.offered, &event.tool) {
         (Known::Is(unoffered), _, _) => Some(*unoffered),
@@ -327,9 +329,9 @@ fn is_unoffered(event: &Event, facts: &Facts) -> Option<bool> {
     }
 }
 
-/// The names that a tool goes by: its own, and where the policy names the server, `server/tool`. What restricts is asked of
-/// both; what loosens is not asked of an own name with a `/`, which would look like another server's tool. `joined`: also
-/// the names that it may have at a server whose name a client put in front of it.
+/// Visits the names of a tool: its own and, if the policy names the server, `server/tool`. Deny-side tests see both.
+/// Allow-side tests don't see an own name with a `/`, because it could be taken for a tool of another server. With
+/// `joined`, the visitor also sees the names that the tool may have at a server whose name the client put in front.
 pub(crate) fn tool_names<'a>(
     event: &'a Event,
     facts: &Facts,
@@ -355,14 +357,14 @@ pub(crate) fn tool_names<'a>(
     PRESENT
 }
 
-/// Which names of a tool are looked for in a joined one.
+/// Which names are read from a name that joins a server's and a tool's.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct JoinedNames {
-    /// Also `server/tool`.
+    /// Whether `server/tool` is also read.
     pub(crate) qualified: bool,
 }
 
-/// The JSON-RPC message that an event belongs to.
+/// Returns the JSON-RPC message that an event belongs to.
 fn rpc<'a>(event: &Event, context: &Context<'a>) -> Option<&'a RpcMessage> {
     context.reading.rpc.get(index(event.rpc?))
 }
@@ -431,7 +433,7 @@ fn texts<'a>(event: &Event, context: &Context<'a>, visit: &mut dyn FnMut(Scalar<
     presence
 }
 
-/// A list as one text.
+/// Returns a list as one text.
 pub(super) fn line(list: Value<'_>) -> TextValue<'_> {
     TextValue::line(path_readings::line(list), list)
 }
@@ -454,7 +456,7 @@ fn at_place<'a>(
     }
 }
 
-/// The values that a path leads to.
+/// Visits the values that a path leads to.
 pub(crate) fn json_values<'a>(
     root: Value<'a>,
     path: &JsonPath,
@@ -505,8 +507,8 @@ pub(crate) fn json_values<'a>(
     }
 }
 
-/// Calls `found` with the array that a string holds, or a string in an array. Tells whether there is a string of which that
-/// can't be told.
+/// Calls `found` with every array in a JSON string, where the string is the value itself or an element of an array, at any
+/// depth. Returns whether some string could not be read.
 fn each_array_in_strings<'a>(
     value: Value<'a>,
     context: &Context<'a>,
@@ -536,7 +538,7 @@ fn each_array_in_strings<'a>(
     }
 }
 
-/// A value as scalars.
+/// Visits a value as scalars.
 fn give<'a>(
     value: Value<'a>,
     context: &Context<'a>,
@@ -569,17 +571,17 @@ fn give<'a>(
     }
 }
 
-/// What a text is to the value that it was found in.
+/// Relation of a text to the value that it was found in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TextRelation {
-    /// The value, or a string in it.
+    /// The value itself, or a string in it.
     Itself,
-    /// A key or a number of a body that is looked into: nobody asked for it, and yet something may hide there.
+    /// A key or number inside a searched object or body. The rule does not name it, but text may hide in it.
     Beside,
 }
 
-/// The texts in a scalar, as text operators read it: a string is itself, an object each string in it, numbers and
-/// booleans as written, `null` none.
+/// Visits the texts in a scalar, as text operators read it: a string is one text, an object has its strings, numbers and
+/// booleans are as written, and `null` has none. Keys and numbers are also visited, as [`TextRelation::Beside`].
 pub(crate) fn text_parts<'a>(
     scalar: Scalar<'a>,
     visit: &mut dyn FnMut(TextValue<'a>, TextRelation),
