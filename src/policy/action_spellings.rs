@@ -1,9 +1,9 @@
-//! Spellings of the names of actions: policies without `apiVersion` name an action in words, tools name it in code.
+//! Spellings of the names of actions. Policies without `apiVersion` name an action in words; tools name it as code does.
 
 use crate::wire::letter_case;
 
-/// Spellings of the name of an action: `read file`, `read:file`, `readFile`, `read-file`, `read_file`;
-/// with wildcards likewise: `delete:*` is `delete_*`, `delete *` and `delete[A-Z]*` as well.
+/// Returns all spellings of an action's name, the given one first: `read file`, `read:file`, `readFile`, `read-file`,
+/// `read_file`. Wildcards are included: `delete:*` is also `delete_*`, `delete *` and `delete[A-Z]*`.
 pub(crate) fn spellings(action: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut last_lower = false;

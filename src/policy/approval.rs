@@ -1,4 +1,4 @@
-//! `approval`: who has to agree, and for how long that holds.
+//! Key `approval`: who must approve, and for how long an approval is valid.
 
 use super::decode::{Decoder, PolicyPath};
 use super::field_ref::{self, FieldRef};
@@ -7,16 +7,16 @@ use super::node::Node;
 use super::session::{self, SessionSource};
 use crate::diag::codes;
 
-/// How long an approval holds where the policy doesn't say.
+/// Default validity of an approval, in seconds.
 const USUAL_SECONDS: u64 = 600;
 
-/// Most seconds that a call waits. Envoy ends what is idle for five minutes.
+/// Maximum seconds that a call waits. Envoy's stream idle timeout is five minutes.
 const MAX_WAIT: u64 = 240;
 
-/// The service that gives approvals, or is told that one is missing.
+/// Service that gives approvals, or is notified that one is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApprovalService {
-    /// The name of Envoy's cluster.
+    /// Name of Envoy's cluster.
     pub cluster: Box<str>,
     /// `:path` of the request.
     pub path: Box<str>,
@@ -24,31 +24,32 @@ pub struct ApprovalService {
     pub authority: Box<str>,
 }
 
-/// Who has to agree to what a rule asks about.
+/// Approval that a rule requires.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Approval {
-    /// Roles of those who may agree; one is enough. Without any, nobody is named.
+    /// Roles that may approve. Empty: the policy names no role.
     pub by: Vec<Box<str>>,
-    /// How many have to agree.
+    /// Number of approvals needed.
     pub needed: u32,
-    /// For how long, in seconds.
+    /// Validity in seconds.
     pub valid_for: u64,
-    /// For how many uses.
+    /// Number of uses.
     pub uses: u32,
-    /// What it is bound to: another value needs another approval. Without any, all arguments, or the whole request.
+    /// Fields that the approval is bound to: another value needs another approval. Empty: all arguments, or the whole
+    /// request.
     pub(crate) bind: Vec<FieldRef>,
-    /// What an approver reads in the request for an approval. It travels through the agent.
+    /// Fields that an approver sees in the request for an approval. That request passes through the agent.
     pub(crate) show: Vec<FieldRef>,
-    /// Where the session is looked for that it is bound to; empty: where an approval usually looks.
+    /// Sources of the session that the approval is bound to; empty: the default sources of approvals.
     pub(crate) session: Vec<SessionSource>,
-    /// How many seconds a call waits while the approval service is asked.
+    /// Seconds that a call waits for the approval service.
     pub wait: Option<u64>,
-    /// Whether the approval service is told of a denied call.
+    /// Whether the approval service is notified of a denied call.
     pub notify: bool,
 }
 
 impl Approval {
-    /// What holds where the policy says nothing.
+    /// Approval without any key.
     pub(crate) const USUAL: Approval = Approval {
         by: Vec::new(),
         needed: 1,
@@ -61,12 +62,12 @@ impl Approval {
         notify: false,
     };
 
-    /// The paths that it is bound to, as written.
+    /// Returns the paths that the approval is bound to, as written.
     pub fn bound_to(&self) -> impl Iterator<Item = &str> {
         self.bind.iter().map(|mention| &*mention.name)
     }
 
-    /// Where the session is looked for that it is bound to, in this order.
+    /// Returns the sources of the session that the approval is bound to, in the order in which they are tried.
     pub fn sessions(&self) -> &[SessionSource] {
         match self.session.as_slice() {
             [] => &SessionSource::OF_APPROVALS,
@@ -74,7 +75,7 @@ impl Approval {
         }
     }
 
-    /// The paths that an approver reads, as written.
+    /// Returns the paths that an approver sees, as written.
     pub fn shown(&self) -> impl Iterator<Item = &str> {
         self.show.iter().map(|mention| &*mention.name)
     }
@@ -129,7 +130,7 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
     Some(approval)
 }
 
-/// Reads `approval_service`.
+/// Reads the key `approval_service`.
 pub(super) fn read_service(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
@@ -139,7 +140,7 @@ pub(super) fn read_service(
     for (key, member) in decoder.keys(at, node)? {
         let at = at.key(&member.key);
         let text = decoder.text(&at, &member.value)?;
-        // Both are written into a request as they are.
+        // All three are written into the request unescaped.
         let is_visible = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
         let (known, is_valid, help) = match key {
             ApprovalServiceKey::Cluster => (

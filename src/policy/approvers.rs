@@ -1,4 +1,4 @@
-//! `approvers`: the keys of those who approve, by their role.
+//! Key `approvers`: the public keys or shared secrets of approvers, by role.
 //!
 //! ```yaml
 //! approvers:
@@ -18,27 +18,27 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD
 /// Maximum number of keys. Each one is compared with the key of each token.
 const MAX_KEYS: usize = 1_000;
 
-/// The key of one who approves.
+/// Key of an approver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Approver {
     /// The role that the key gives.
     pub role: Box<str>,
-    /// Who holds the key; nobody else is known to.
+    /// Principal that holds the key, if the policy names one.
     pub principal: Option<Box<str>>,
     /// The key.
     pub key: ApproverKey,
 }
 
-/// What verifies the tokens of an approver.
+/// Key that verifies the tokens of an approver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApproverKey {
-    /// An Ed25519 public key.
+    /// Ed25519 public key.
     Ed25519([u8; 32]),
-    /// The environment variable that holds a shared secret. Whoever can verify with it can approve with it.
+    /// Environment variable that contains a shared secret. Whoever can verify with it can also approve with it.
     Hmac(Box<str>),
 }
 
-/// Reads `approvers`.
+/// Reads the key `approvers`.
 pub(super) fn read_all(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Vec<Approver> {
     let NodeValue::Map(members) = &node.data else {
         decoder.wrong_type(at, node, "a mapping of roles to keys");
@@ -63,7 +63,7 @@ pub(super) fn read_all(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) 
             let Some((key, principal)) = read_key(decoder, &at, item) else {
                 continue;
             };
-            // Two tokens of one key would count as two who agree.
+            // Two tokens of one key would count as two approvals.
             if let Some(other) = approvers.iter().find(|other| other.key == key) {
                 let message = format!("role `{}` has the same key", other.role);
                 let help = "the role of an approval is believed from its key alone: give each holder and each role a key of its own";
@@ -118,7 +118,7 @@ fn read_key(
     Some((key?, principal))
 }
 
-/// `ed25519:` and the Base64 of 32 bytes, in the usual alphabet or in that of URLs.
+/// Reads `ed25519:` and the Base64 of 32 bytes, in the standard or the URL-safe alphabet.
 fn public_key(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,

@@ -1,4 +1,4 @@
-//! `audit`: the key of audit events, and how much content they have.
+//! Key `audit`: the MAC key and the content of audit events.
 
 use super::decode::{Decoder, PolicyPath};
 use super::grammar::AuditKey;
@@ -7,17 +7,17 @@ use super::node::Node;
 use super::words::ContentForm;
 use crate::diag::{Fix, Severity, codes};
 
-/// The most bytes of content. Each audit event is one line, in the memory of Envoy and of what reads it.
+/// Maximum bytes of content. Each audit event is one line, in the memory of Envoy and of its reader.
 const LARGEST_CONTENT: (u64, &str) = (256 << 10, "256KiB");
 
-/// `audit`
+/// Settings under `audit`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditSettings {
-    /// Environment variable that holds the key of the chain's MAC.
+    /// Environment variable with the key of the chain's MAC.
     pub key: Option<Box<str>>,
-    /// How much content audit events have, unless a rule that matches says otherwise.
+    /// Content of audit events, unless a matching rule has its own `content`.
     pub content: ContentForm,
-    /// The most bytes of content of a request, and of a response.
+    /// Maximum bytes of content of a request, and of a response.
     pub max_content: usize,
 }
 
@@ -29,7 +29,7 @@ impl AuditSettings {
     };
 }
 
-/// Reads `audit`.
+/// Reads the key `audit`.
 pub(super) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> AuditSettings {
     let mut settings = AuditSettings::DEFAULT;
     for (key, member) in decoder.keys(at, node).into_iter().flatten() {
@@ -66,7 +66,7 @@ pub(super) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> A
     settings
 }
 
-/// Reads how much content audit events have.
+/// Reads the form of content in audit events. Reports a warning for the raw form.
 pub(crate) fn read_content_form(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,

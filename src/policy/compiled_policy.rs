@@ -1,4 +1,4 @@
-//! A policy as it is evaluated.
+//! Compiled policy.
 
 use crate::detect::Selection;
 use crate::event::Facts;
@@ -17,48 +17,48 @@ use crate::policy::scan::Matcher;
 use crate::policy::words::Action;
 use crate::policy::zones::Zones;
 
-/// A policy, ready to be evaluated with. Immutable; exchanges share it.
+/// Policy, ready for evaluation. It is immutable and shared by all exchanges.
 #[derive(Debug)]
 pub struct Policy {
     /// The document's settings.
     pub document: Document,
-    /// `sha256:` of its canonical form.
+    /// `sha256:` hash of the policy's canonical form.
     pub version: String,
-    /// What it looks at.
+    /// What the policy inspects.
     pub needs: InspectionPlan,
-    /// By id, so that the order of the document can't matter.
+    /// Rules by id, so that their order in the document can't matter.
     pub(crate) rules: Vec<CompiledRule>,
     pub(crate) index: Index,
     pub(crate) matcher: Matcher,
     pub(crate) definitions: Selection,
-    /// The content of its audit events; `None`: they have none.
+    /// Content of audit events; `None`: they have no content.
     pub content: Option<ContentRecording>,
-    /// The documents that decide, each for itself, and the one that is only tried out.
+    /// Documents that each decide on their own, and the shadow document.
     pub(crate) chapters: Vec<CompiledDocument>,
-    /// The time zones that its rules name.
+    /// Time zones that the rules name.
     pub zones: Zones,
-    /// What its rules ask of the conversation before an event.
+    /// History queries of the rules.
     pub(crate) questions: Vec<HistoryQuery>,
 }
 
 impl Policy {
-    /// The detectors and allow-lists that the policy defines; none of them runs.
+    /// Returns the detectors and allow-lists that the policy defines. None of them runs in this selection.
     pub fn detectors(&self) -> &Selection {
         &self.definitions
     }
 
-    /// Whether a rule asks about detectors of the group `secrets`.
+    /// Returns whether a rule uses a detector of the group `secrets`.
     pub fn finds_secrets(&self) -> bool {
         self.matcher.detectors.finds_secrets()
     }
 
-    /// How many patterns its rules and its own detectors have.
+    /// Returns the number of patterns in the rules and in the policy's own detectors.
     pub fn patterns(&self) -> usize {
         let own = self.matcher.detectors.patterns();
         self.matcher.patterns.patterns().len().saturating_add(own)
     }
 
-    /// Steps that its operators take for a byte, if all of them read the same text.
+    /// Returns the work steps for one byte, if all operators read the same text.
     pub fn operator_steps(&self) -> usize {
         self.rules.iter().fold(0, |steps, rule| {
             let tests = rule.matches.iter().map(CompiledTest::steps);
@@ -68,17 +68,17 @@ impl Policy {
         })
     }
 
-    /// A rule by its number.
+    /// Returns a rule by its number.
     pub fn rule(&self, number: u16) -> Option<&CompiledRule> {
         self.rules.get(usize::from(number))
     }
 
-    /// All rules, by id.
+    /// Returns all rules, by id.
     pub fn rules(&self) -> &[CompiledRule] {
         &self.rules
     }
 
-    /// The rules that this version can evaluate but not enforce, each with the reason.
+    /// Returns the rules that this version can evaluate but not enforce, each with the reason.
     pub fn unenforceable(&self) -> impl Iterator<Item = (&CompiledRule, &'static str)> {
         self.rules.iter().filter_map(|rule| {
             let limit = rule.limit.as_deref()?;
@@ -86,7 +86,7 @@ impl Policy {
         })
     }
 
-    /// What is in force although nothing here provides what it asks for: all of that is denied, or counts for the strict side.
+    /// Returns why a part of the policy only leads to denials: nothing in the policy provides what that part needs.
     pub fn denied_for_want(&self) -> Option<&'static str> {
         let documents = self.document.deciding();
         let is_sourceless = self.document.principals.is_empty();
@@ -115,31 +115,31 @@ impl Policy {
         )
     }
 
-    /// Whether what no rule decides is enforced or only recorded.
+    /// Returns whether the defaults of some document are enforced; otherwise they are only recorded.
     pub fn enforces_defaults(&self) -> bool {
         self.chapters.iter().any(|chapter| chapter.enforces(None))
     }
 
-    /// Whether an exchange is something that the policy is about.
+    /// Returns whether `applies_to` of some document covers an exchange.
     pub fn applies(&self, facts: &Facts) -> bool {
         self.chapters
             .iter()
             .any(|chapter| !chapter.is_shadow && chapter.applies(facts))
     }
 
-    /// What `protocols` says of a request.
+    /// Returns the entry of `protocols` that matches a request.
     pub fn named(&self, facts: &Facts) -> MatchedEntry<'_> {
         protocols::find(&self.document.protocols, facts)
     }
 
-    /// Whether an enforced rule asks for an approval.
+    /// Returns whether an enforced rule requires an approval.
     pub fn asks_approvals(&self) -> bool {
         self.rules
             .iter()
             .any(|rule| rule.action == Action::RequireApproval && rule.enforced)
     }
 
-    /// Whether an enforced rule waits for an approval.
+    /// Returns whether an enforced rule makes a call wait for an approval.
     pub fn waits_for_approvals(&self) -> bool {
         self.rules.iter().any(|rule| {
             let mut approval = rule.approval.iter();
@@ -149,7 +149,7 @@ impl Policy {
         })
     }
 
-    /// Whether `applies_to` names clusters, which the host must then look up.
+    /// Returns whether `applies_to` names clusters, which the host must then look up.
     pub fn asks_cluster(&self) -> bool {
         self.chapters
             .iter()
@@ -157,7 +157,7 @@ impl Policy {
     }
 }
 
-/// What of a rule with a limit this version does not provide.
+/// Returns what this version does not provide for a rule with a limit.
 pub(crate) fn unprovided(limit: &Limit, kinds: Kinds) -> Option<&'static str> {
     (!limit.counts(kinds)).then_some("a limit of events that it does not count")
 }

@@ -14,25 +14,25 @@ use std::ops::Range;
 /// Condition as written.
 pub(crate) type Condition = ConditionTree<Test, FieldRef, Box<Earlier>>;
 
-/// What is asked of the conversation before the event.
+/// Condition on the conversation before the event.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Earlier {
     pub(crate) mention: FieldRef,
     pub(crate) kind: Kind,
     pub(crate) matches: Vec<MatchItem>,
     pub(crate) condition: Option<Condition>,
-    /// How many must be there.
+    /// Minimum of matching events.
     pub(crate) at_least: u32,
-    /// How many of the last ones must all be such.
+    /// Number of the last events of this kind that must all match.
     pub(crate) in_a_row: u32,
 }
 
 /// Tests of one field.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Test {
-    /// The left side.
+    /// Field on the left side.
     pub(crate) mention: FieldRef,
-    /// All must hold.
+    /// Checks, all of which must match.
     pub(crate) checks: Vec<Check>,
 }
 
@@ -44,37 +44,37 @@ pub(crate) struct Check {
     pub(crate) quantifier: Option<Quantifier>,
     pub(crate) operand: Operand,
     pub(crate) span: Range<usize>,
-    /// Where it stands, for messages of the compiler.
+    /// Path of the check in the policy, for messages of the compiler.
     pub(crate) path: String,
 }
 
-/// How many of several values must fit, where the policy says so itself.
+/// How many of several values must match, if the policy specifies it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Quantifier {
     Any,
     All,
 }
 
-/// The right side.
+/// Right side of a check.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Operand {
     /// A value, or a list of values; a mapping only where the verb takes one.
     Value(Node),
     /// `{ list: NAME }`
     List(Box<str>, Range<usize>),
-    /// `{ list: NAME, key: PATH }`: the list under the key that another field holds.
+    /// `{ list: NAME, key: PATH }`: the list under the key that another field contains.
     KeyedList(Box<str>, FieldRef, Range<usize>),
-    /// Windows of time; `days` and `zone` beside them hold for those that don't say their own.
+    /// Windows of time. `days` and `zone` apply to the windows that don't have their own.
     Windows {
         windows: Box<Operand>,
         days: Option<Node>,
         zone: Option<Node>,
     },
-    /// `{ path: PATH }`: what another field of the event holds.
+    /// `{ path: PATH }`: the value of another field of the event.
     Field(FieldRef),
-    /// `{ earlier: { … } }`: texts that stand before the event in the conversation.
+    /// `{ earlier: { … } }`: texts before the event in the conversation.
     Earlier(Box<Earlier>),
-    /// What `overlaps` compares with, and how many characters in a row are a shared text.
+    /// Operand of `overlaps`, and the number of characters in a row that count as a shared text.
     Overlap { with: Box<Operand>, run: usize },
     /// `{ commands: […], redirect: […], variables: […] }`: commands, the folders that their redirections may write to, and
     /// the variables that may be assigned.
@@ -171,12 +171,12 @@ impl Operand {
     }
 }
 
-/// Whose fields a condition names.
+/// Owner of the fields that a condition names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FieldScope {
-    /// The event's.
+    /// The event.
     Event,
-    /// Those of one item of a list: paths into it.
+    /// One item of a list: the fields are paths into it.
     Item,
 }
 
@@ -208,8 +208,8 @@ fn read_of(
     joined(all)
 }
 
-/// What is made of each; none if one of them is wrong, once all have been read: whoever mends a policy hears of every
-/// mistake.
+/// Reads each item. Returns `None` if one of them is invalid, but only after reading all of them, so that all errors are
+/// reported.
 pub(crate) fn each<T, U>(items: &[T], mut read: impl FnMut(&T) -> Option<U>) -> Option<Vec<U>> {
     let mut all = Vec::with_capacity(items.len());
     for item in items {
@@ -218,7 +218,7 @@ pub(crate) fn each<T, U>(items: &[T], mut read: impl FnMut(&T) -> Option<U>) -> 
     (all.len() == items.len()).then_some(all)
 }
 
-/// All of several conditions; none of none.
+/// Joins several conditions, which must all match; `None` if there are none.
 fn joined(mut all: Vec<Condition>) -> Option<Condition> {
     if all.len() > 1 {
         return Some(Condition::All(all));
@@ -354,7 +354,7 @@ fn read_test(
     joined(test.into_iter().chain(items).collect())
 }
 
-/// `earlier: { event: tool_result, tool: web_fetch, ok: true, count_at_least: 2 }`
+/// Reads `earlier: { event: tool_result, tool: web_fetch, ok: true, count_at_least: 2 }`.
 fn read_earlier(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
@@ -441,7 +441,7 @@ fn read_earlier(
     Some(earlier)
 }
 
-/// `time: { outside: "09:00-17:00", days: mon-fri, zone: America/New_York }`
+/// Reads `time: { outside: "09:00-17:00", days: mon-fri, zone: America/New_York }`.
 fn read_time(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Vec<Check>> {
     let NodeValue::Map(members) = &node.data else {
         decoder.error(
@@ -519,7 +519,7 @@ fn check(
     }
 }
 
-/// `contains`, `any_contains`, `all_contains`.
+/// Reads a verb with its quantifier: `contains`, `any_contains`, `all_contains`.
 fn read_verb(word: &str) -> Option<(Option<Quantifier>, Verb)> {
     if let Some(verb) = Verb::parse(word) {
         return Some((None, verb));
@@ -540,7 +540,7 @@ fn is_list_reference(node: &Node) -> bool {
             .all(|member| matches!(&*member.key, "list" | "key"))
 }
 
-/// `overlaps: { earlier: { tool: read_secret }, length_at_least: 8 }`
+/// Reads `overlaps: { earlier: { tool: read_secret }, length_at_least: 8 }`.
 fn read_overlap(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Operand> {
     let mut with = Vec::new();
     let mut run = USUAL_RUN;
@@ -586,7 +586,7 @@ fn read_overlap(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Opti
     }
 }
 
-/// `command_in: { commands: [ls, cat], redirect: [/tmp], variables: [TARGET] }`
+/// Reads `command_in: { commands: [ls, cat], redirect: [/tmp], variables: [TARGET] }`.
 fn read_commands(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Operand> {
     let mut commands = None;
     let (mut redirect, mut variables) = (None, None);

@@ -30,9 +30,9 @@ pub(crate) enum Leaf<'c, T, L, E> {
 /// Visit of a leaf, with its polarity.
 pub(crate) type VisitLeaf<'v, 'c, T, L, E, R> = &'v mut dyn FnMut(Leaf<'c, T, L, E>, Polarity) -> R;
 
-/// Joins of the results of parts. A part is only visited when its result is asked for.
+/// Joins of the results of parts. A part is only visited when its result is needed.
 pub(crate) struct Joins<R> {
-    /// Joins the parts of `all`; the flag says whether an odd number of `not` is around it.
+    /// Joins the parts of `all`; the flag is `true` within an odd number of `not`.
     pub(crate) all: fn(bool, &mut dyn Iterator<Item = R>) -> R,
     /// Joins the parts of `any` in the same way.
     pub(crate) any: fn(bool, &mut dyn Iterator<Item = R>) -> R,
@@ -48,14 +48,14 @@ impl Joins<bool> {
         not: |inner| !inner(),
     };
 
-    /// Whether something applies to every leaf.
+    /// Returns whether something applies to every leaf.
     pub(crate) const EVERY_LEAF: Joins<bool> = Joins {
         all: Joins::TRUTH.all,
         any: Joins::TRUTH.all,
         not: |inner| inner(),
     };
 
-    /// Whether something applies to every leaf outside of any `not`.
+    /// Returns whether something applies to every leaf outside of any `not`.
     const EVERY_POSITIVE_LEAF: Joins<bool> = Joins {
         not: |_| true,
         ..Joins::EVERY_LEAF
@@ -73,7 +73,7 @@ impl<T, L, E> ConditionTree<T, L, E> {
         self.fold_within((side, false), joins, leaf)
     }
 
-    // Written into itself and its callers level by level it takes 16 KB of the filter.
+    // Inlined level by level, it would take 16 KB of the filter.
     #[inline(never)]
     fn fold_within<'c, R>(
         &'c self,

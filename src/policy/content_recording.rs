@@ -1,4 +1,4 @@
-//! Content of audit events: how much of it an exchange has, and what is masked in it.
+//! Content of audit events: its form, its size and what is masked in it.
 
 use super::compiled::CompiledRule;
 use super::document::Document;
@@ -10,14 +10,14 @@ use crate::wire::work;
 use std::cell::RefCell;
 use std::ops::Range;
 
-/// The content that audit events of a policy have.
+/// Settings and scanner for the content of audit events.
 #[derive(Debug)]
 pub struct ContentRecording {
-    /// The form, unless a rule that matches names another.
+    /// Form, unless a matching rule names another.
     form: ContentForm,
-    /// The most bytes of a request, and of a response.
+    /// Maximum bytes of a request, and of a response.
     pub max_bytes: usize,
-    /// Every detector; absent if nothing is recorded in redacted form.
+    /// Scanner with every detector; `None` if no content is recorded in redacted form.
     scanner: Option<Scanner>,
     scratch: RefCell<Scratch>,
 }
@@ -35,7 +35,7 @@ impl ContentRecording {
         forms.iter().find(|form| **form != ContentForm::None)?;
         let scanner = forms.contains(&ContentForm::Redacted).then(|| {
             let mut selection = definitions.clone();
-            // A finding that is none costs the reader of an audit event a word, a missed one is a leak.
+            // A false positive costs a reader of the audit event one word; a missed secret is a leak.
             selection.add_all(Confidence::Low);
             selection.decode(true);
             Scanner::new(&selection)
@@ -48,14 +48,14 @@ impl ContentRecording {
         })
     }
 
-    /// Returns the form for an exchange that these rules match. The one that records least decides.
+    /// Returns the form for an exchange that these rules match. The strictest form decides.
     pub fn form<'r>(&self, rules: impl Iterator<Item = &'r CompiledRule>) -> ContentForm {
         let least = rules.filter_map(|rule| rule.content).min();
         least.unwrap_or(self.form)
     }
 
-    /// Returns what is masked in a text, each with its label, in no order; `None` if there is more than can be found. `is_cut`: the
-    /// text goes on.
+    /// Returns the ranges to mask in a text, each with its label, in no order; `None` if the scan is incomplete. `is_cut`:
+    /// the text is only the beginning of a longer one.
     pub fn masked(&self, text: &str, is_cut: bool) -> Option<Vec<(Range<usize>, String)>> {
         let scanner = self.scanner.as_ref()?;
         let scratch = &mut *self.scratch.borrow_mut();
@@ -64,7 +64,7 @@ impl ContentRecording {
             scanner.scan(&Input::whole(text), scratch, &mut scan.findings);
             scan.incomplete = scratch.is_incomplete();
             scan.findings.extend(scratch.endless());
-            // Values are known by names that stand elsewhere only in whole JSON.
+            // Only whole JSON can be parsed for values whose name is in another place.
             let closed = is_cut.then(|| closed_json(text)).flatten();
             let data = closed.as_deref().unwrap_or(text);
             if let Some(embedded) = EmbeddedData::of(data) {
@@ -87,7 +87,7 @@ impl ContentRecording {
     }
 }
 
-/// A JSON text that was cut, up to its last complete value, with its objects and lists closed. Offsets stay the same.
+/// Returns a truncated JSON text up to its last complete value, with its objects and lists closed. Offsets stay the same.
 fn closed_json(text: &str) -> Option<String> {
     if !text.trim_ascii_start().starts_with(['{', '[']) {
         return None;

@@ -1,4 +1,4 @@
-//! What a policy is evaluated on.
+//! Input of an evaluation.
 
 use super::compiled_policy::Policy;
 use crate::event::{Facts, Reading};
@@ -6,18 +6,18 @@ use crate::policy::scan::{ScanScratch, Scans};
 use crate::wire::json::JsonBody;
 use std::cell::RefCell;
 
-/// What an event is evaluated against: its exchange, its body, and the scans of the body's texts, kept between rules.
+/// Input of an event's evaluation: its exchange, its body, and the scans of the body's texts, kept between rules.
 pub struct Context<'a> {
     /// The policy.
     pub policy: &'a Policy,
     /// The exchange.
     pub facts: &'a Facts,
-    /// What was read in the body.
+    /// Result of reading the body.
     pub reading: &'a Reading,
     /// The body.
     pub json: &'a JsonBody<'a>,
     /// Scans made so far.
     pub scans: &'a RefCell<Scans>,
-    /// Memory of the scanners.
+    /// Reused memory of the scanners.
     pub scratch: &'a RefCell<ScanScratch>,
 }

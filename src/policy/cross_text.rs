@@ -1,8 +1,8 @@
-//! What is split over several texts that a reader joins: the parts of a message, messages of one author in a row, texts of an
-//! answer with nothing but what stands beside them in between.
+//! Matches split over several texts that a reader joins: the parts of a message, consecutive messages of one author, and
+//! texts of a response with nothing between them but side texts.
 //!
-//! Only the ends of the texts are looked at together, once as they follow one another and once with a space between
-//! them. What one text holds alone was found there, and isn't joined with a word before it.
+//! Only the ends of the texts are scanned together, once joined directly and once joined with a space. A match within one
+//! text was found in that text alone, and is not extended by a word before it.
 
 use super::text_scan::{CrossTextMatch, MatchKinds};
 use crate::detect::{Confidence, Finding, Input};
@@ -13,22 +13,23 @@ use crate::wire::sort;
 use crate::wire::span::index;
 use std::ops::Range;
 
-/// Bytes at each end of a text that are looked at. A longer value that is split is not found.
+/// Bytes at each end of a text that are scanned. A longer value that is split is not found.
 pub(crate) const JOINED_END: usize = 512;
 
-/// What nothing goes across.
+/// Separator that no match is taken across.
 const GAP: &str = "\n\u{0}\n;\n\u{0}\n";
 
-/// Most texts that are looked at together.
+/// Maximum texts that are scanned together.
 const MAX_JOINED_TEXTS: usize = 10_000;
 
-/// Shorter texts of rules stand by chance where one text ends and the next begins.
+/// Minimum bytes of a literal that is searched across texts joined without a space. Shorter ones occur there by chance.
 pub(crate) const SHORTEST_WITHOUT_SPACE: usize = 8;
 
-/// Detector of a finding that no detector made.
+/// Detector number of a match that no detector found.
 const NO_DETECTOR: u16 = u16::MAX;
 
-/// Whether clients join texts of a class and a part: what is said, and what is thought, which its provider may have signed.
+/// Returns whether clients join texts of a class and a part: normal text, and reasoning, which its provider may have
+/// signed.
 pub(crate) fn is_joined(class: Class, part: Part) -> bool {
     match part {
         Part::Text => class == Class::Text,
@@ -37,14 +38,14 @@ pub(crate) fn is_joined(class: Class, part: Part) -> bool {
     }
 }
 
-/// A stretch of the joined text: which text it is from, and where it begins there.
+/// Segment of the joined text, with the number of its text and its start in that text.
 struct JoinedSegment {
     joined: Range<usize>,
     text: u32,
     start: usize,
 }
 
-/// Everything in a body that is split over texts.
+/// Returns all matches in a body that are split over texts.
 pub(crate) fn find(
     reading: &Reading,
     json: &JsonBody<'_>,
@@ -55,7 +56,7 @@ pub(crate) fn find(
     let mut found = Vec::new();
     let is_request = |event: &Event| event.direction == Direction::Request;
     let parts: &[Part] = match reading.events.first().is_some_and(is_request) {
-        // Nobody joins the thoughts of earlier answers.
+        // Clients don't join the reasoning of earlier responses.
         true => &[Part::Text],
         false => &[Part::Text, Part::Reasoning],
     };
@@ -65,7 +66,7 @@ pub(crate) fn find(
     found
 }
 
-/// The same in texts of one part.
+/// Adds the split matches in texts of one part.
 fn find_in(
     part: Part,
     reading: &Reading,
@@ -79,10 +80,10 @@ fn find_in(
     let mut last: Option<&Event> = None;
     for event in &reading.events {
         let is_said = matches!(event.kind, Kind::Message | Kind::Response);
-        // Texts of a response on both sides of a call are texts of their own, as they are in streams.
+        // Texts of a response before and after a call are separate, as they are in streams.
         let is_between = event.direction == Direction::Response
             && matches!(event.kind, Kind::ToolCall | Kind::ToolResult);
-        // What stands beside a text doesn't stand between it and the next, nor does a thought, which many clients don't show.
+        // A side text does not separate the texts around it. Nor does reasoning, which many clients don't show.
         let is_beside = match (event.direction, part) {
             (_, Part::Reasoning) => event.part != part,
             (Direction::Response, _) => matches!(event.part, Part::Other | Part::Reasoning),
@@ -98,7 +99,7 @@ fn find_in(
         last = Some(event);
         let joins = is_said && event.part == part;
         for number in event.texts.clone().filter(|_| joins) {
-            // What goes by a name stands alone: nobody joins the values of a tool's result.
+            // A text under a name is separate: clients don't join the values of a tool's result.
             let is_text = reading.texts.get(index(number)).is_some_and(|text| {
                 is_joined(text.class, part) && text.form == Form::String && text.key().is_none()
             });
@@ -116,7 +117,7 @@ fn goes_on(last: &Event, next: &Event) -> bool {
         && last.from == next.from
         && last.choice == next.choice
         && last.tool == next.tool
-        // A response may say all of its text once more.
+        // A response may repeat all of its text.
         && (next.direction == Direction::Request || last.is_duplicate == next.is_duplicate)
 }
 
@@ -162,7 +163,7 @@ fn join(
             match (text.get(..head), text.get(tail..)) {
                 (Some(first), Some(rest)) if head < tail => {
                     add(0, first);
-                    // What stands in the middle is not here: nothing goes across.
+                    // The middle of the text is left out, so no match may extend across it.
                     add(head, GAP);
                     add(tail, rest);
                 }
@@ -195,7 +196,7 @@ fn join(
             .scan(&input, &mut scratch.detectors, &mut findings);
         for finding in &findings {
             let parts = split(finding, None, &stretches);
-            // A detector may go across even the gap: no text holds that alone.
+            // A detector may match even across the gap. Such a match is in no text alone.
             match is_over_several(&parts) {
                 false if between == GAP => alone.extend(parts),
                 true if between != GAP && !parts.iter().any(|part| part.is_among(&alone)) => {
@@ -204,7 +205,7 @@ fn join(
                 _ => {}
             }
         }
-        // What was found without a space isn't found with one again.
+        // A match found without a space is not reported again with one.
         alone.extend(found.iter().skip(known).copied());
         known = found.len();
         sort::sort_by_key(&mut alone, |part| part.text);
@@ -212,7 +213,7 @@ fn join(
 }
 
 impl CrossTextMatch {
-    /// Whether something of the same kind was found in the same place; `others` are by text.
+    /// Returns whether a match of the same detector was found in the same place; `others` are sorted by text.
     fn is_among(&self, others: &[CrossTextMatch]) -> bool {
         let from = others.partition_point(|other| other.text < self.text);
         let others = others.get(from..).unwrap_or_default().iter();
@@ -230,7 +231,7 @@ fn is_over_several(parts: &[CrossTextMatch]) -> bool {
     parts.iter().any(|part| Some(part.text) != first)
 }
 
-/// What a finding has of each text.
+/// Splits a finding in the joined text into its parts in each text.
 #[inline(never)]
 fn split(
     finding: &Finding,

@@ -1,4 +1,4 @@
-//! What of a rule can be evaluated while a text still arrives, and what has to wait for its end.
+//! Evaluation of rules on a text that is still arriving: which rules can be evaluated now, and which must wait for its end.
 
 use super::compiled::DecisionPoint;
 use super::field::Field;
@@ -12,30 +12,30 @@ use crate::policy::context::Context;
 use crate::policy::operators::Polarity;
 use crate::policy::words::Action;
 
-/// Which rules are evaluated now.
+/// Phase of a text, which determines the rules that are evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EvaluationPhase {
-    /// Everything is there.
+    /// The whole body is known.
     Whole,
     /// The text begins.
     Begin,
-    /// Something was found in a part of it.
+    /// Something was found in a part of the text.
     Hit,
-    /// The text has ended, and its other rules were evaluated while it arrived.
+    /// The text has ended, and the rules of the other phases have been evaluated.
     End,
 }
 
-/// How a text of a stream has to be treated.
+/// When the parts of a streamed text are released.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ReleaseMode {
-    /// What is settled may leave.
+    /// Settled parts are released at once.
     #[default]
     Settled,
-    /// The same, but all of it is evaluated once more at its end, for the record.
+    /// As `Settled`, but the whole text is evaluated again at its end, for the audit event.
     Remembered,
-    /// Nothing leaves before the text has ended.
+    /// Nothing is released before the end of the text.
     Held,
-    /// Nothing leaves before the response has ended.
+    /// Nothing is released before the end of the response.
     HeldToEnd,
 }
 
@@ -51,7 +51,7 @@ impl EvaluationPhase {
 }
 
 impl Policy {
-    /// How a text of which this is known at its beginning has to be treated.
+    /// Returns when the parts of a text are released, as far as the event is known at its beginning.
     pub fn flowing(&self, event: &Event, context: &Context<'_>) -> ReleaseMode {
         let mut flowing = ReleaseMode::Settled;
         for &number in self.index.all(Kind::Response) {
@@ -75,7 +75,7 @@ impl Policy {
 }
 
 impl CompiledRule {
-    /// Whether it can hold something back.
+    /// Returns whether the rule is on the deny side and enforced.
     fn restricts(&self) -> bool {
         let restricts = match self.action {
             Action::Deny | Action::RequireApproval | Action::Redact => true,
@@ -84,7 +84,7 @@ impl CompiledRule {
         restricts && self.enforced
     }
 
-    /// When it can be evaluated.
+    /// Returns when a rule can be evaluated.
     pub(crate) fn pace_of(
         matches: &[CompiledTest],
         when: Option<&CompiledCondition>,
@@ -99,7 +99,7 @@ impl CompiledRule {
     }
 }
 
-/// Two conditions that must both hold: two things to find may be far apart.
+/// Combines two conditions that must both match: their two matches may be far apart in the text.
 fn together(a: DecisionPoint, b: DecisionPoint) -> DecisionPoint {
     match (a, b) {
         (DecisionPoint::Hit, DecisionPoint::Hit) => DecisionPoint::Text,
@@ -107,7 +107,7 @@ fn together(a: DecisionPoint, b: DecisionPoint) -> DecisionPoint {
     }
 }
 
-/// That something does not stand in a text is known at its end.
+/// Returns when the negation of a condition is known. That a text does not contain something is known at its end.
 fn negated(pace: DecisionPoint) -> DecisionPoint {
     match pace {
         DecisionPoint::Hit => DecisionPoint::Text,
@@ -123,9 +123,9 @@ fn pace_of(condition: &CompiledCondition) -> DecisionPoint {
     };
     condition.fold(Polarity::Restricting, &JOINS, &mut |leaf, _| match leaf {
         Leaf::Test(test) => pace_of_test(test),
-        // What is evaluated item by item is no text that streams; operands may be.
+        // Items of lists are not streamed texts, but operands may be.
         Leaf::AnyItem(_, condition) => pace_of(condition),
-        // The conversation before a response is known before the response comes.
+        // The conversation before a response is known before the response.
         Leaf::Earlier(_) => DecisionPoint::Begin,
     })
 }
@@ -150,7 +150,7 @@ fn pace_of_test(test: &CompiledTest) -> DecisionPoint {
             .map(|check| match &check.operator {
                 Operator::Detects(_) => DecisionPoint::Hit,
                 Operator::Contains(contains) if !contains.all => DecisionPoint::Hit,
-                // A pattern for the whole text has the whole text as its hit.
+                // A pattern anchored to the whole text has the whole text as its match.
                 Operator::Matches { .. } => DecisionPoint::Hit,
                 Operator::Exists(_) => DecisionPoint::Begin,
                 _ => DecisionPoint::Text,

@@ -1,4 +1,4 @@
-//! A caller that is declared rather than authenticated: in tests, on the command line, in an exchange for evaluation.
+//! Caller that is declared rather than authenticated: in tests, on the command line, or in an exchange for evaluation.
 //!
 //! `{ client: ci, roles: [dev], department: ops }`; `anonymous` or `null` is an anonymous caller.
 
@@ -7,7 +7,7 @@ use super::node::{Node, NodeValue};
 use crate::diag::Diagnostic;
 use crate::event::{Known, Principal};
 
-/// A name, or that it is not known.
+/// Reads a name; `unknown` is a name that is not known.
 pub(crate) fn name_of(text: &str) -> Known<Box<str>> {
     match text {
         "unknown" => Known::Unknown,
@@ -15,7 +15,7 @@ pub(crate) fn name_of(text: &str) -> Known<Box<str>> {
     }
 }
 
-/// A name; `null` says that there is none.
+/// Reads a name; `null` is a missing name.
 pub(crate) fn known(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
@@ -27,12 +27,12 @@ pub(crate) fn known(
     }
 }
 
-/// Somebody of whom nothing is known yet but that they are known.
+/// Returns an authenticated caller without any known property.
 pub fn default_principal() -> Principal {
     Principal::known_by(Some("case"))
 }
 
-/// Reads who is asking, as a part of something else.
+/// Reads a caller inside of a larger document.
 pub(crate) fn principal(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
@@ -72,10 +72,10 @@ pub(crate) fn principal(
     Some(principal)
 }
 
-/// Reads who is asking.
+/// Reads a caller.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Returns the errors in the description.
 pub fn describe_principal(node: &Node) -> Result<Principal, Vec<Diagnostic>> {
     let mut decoder = Decoder::default();
     principal(&mut decoder, &PolicyPath::root(), node).ok_or(decoder.diagnostics)
