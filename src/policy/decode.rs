@@ -1,4 +1,4 @@
-//! Reading a document strictly: every key known, every type right, every mistake said with its place and a way out.
+//! Strict decoder of a document: unknown keys and wrong types are errors, each reported with its place and a suggested fix.
 
 use super::grammar::Keys;
 use super::node::{Member, Node, NodeValue};
@@ -8,7 +8,7 @@ use crate::wire::letter_case;
 use std::fmt::Write;
 use std::ops::Range;
 
-/// A path into the document while it is read; costs nothing until a mistake is found.
+/// Path into the document while it is read. It is written out only when needed.
 #[derive(Clone, Copy)]
 pub(crate) struct PolicyPath<'a> {
     parent: Option<&'a PolicyPath<'a>>,
@@ -44,9 +44,9 @@ impl<'a> PolicyPath<'a> {
         }
     }
 
-    /// `rules[2].when["args.amount"]`
+    /// Returns the path as text: `rules[2].when["args.amount"]`.
     pub(crate) fn path(&self) -> String {
-        // Every part of a policy notes where it stands.
+        // Every part of a policy stores its path, so avoid reallocations.
         let mut path = String::with_capacity(48);
         self.write(&mut path);
         path
@@ -59,7 +59,7 @@ impl<'a> PolicyPath<'a> {
         match self.step {
             PathSegment::Root => {}
             PathSegment::Index(index) => {
-                // A String takes everything.
+                // Writing to a String can't fail.
                 let _ = write!(path, "[{index}]");
             }
             PathSegment::Key(key) => {
@@ -87,7 +87,7 @@ impl<'a> PolicyPath<'a> {
 
 #[cfg(test)]
 impl PolicyPath<'_> {
-    /// The path whatever the numbers of list items are: `rules[].when`.
+    /// Returns the path without the numbers of list items: `rules[].when`.
     fn pattern(&self) -> String {
         self.path()
             .split_inclusive(['[', ']'])
@@ -99,7 +99,7 @@ impl PolicyPath<'_> {
     }
 }
 
-/// What other policy languages call a key, and what it is called here.
+/// Keys of other policy languages, with the key of the same meaning here.
 const FOREIGN: &[(&str, &str)] = &[
     ("tool_name", "tool"),
     ("outcome", "action"),
@@ -120,17 +120,17 @@ const FOREIGN: &[(&str, &str)] = &[
     ("rate_limits", "limit"),
 ];
 
-/// Collects what is wrong.
+/// Decoder that collects diagnostics.
 #[derive(Default)]
 pub(crate) struct Decoder {
     pub(crate) diagnostics: Vec<Diagnostic>,
-    /// Words that were asked for, by the path of their key: what the declaration is held against.
+    /// Words that were expected, by the path of their key, to be compared with the grammar.
     #[cfg(test)]
     pub(crate) asked_words: Vec<(String, Vec<String>)>,
 }
 
 impl Decoder {
-    /// Notes a mistake; what is returned can be added to.
+    /// Adds a diagnostic and returns it, so that the caller can complete it.
     #[inline(never)]
     pub(crate) fn report(
         &mut self,
@@ -153,7 +153,7 @@ impl Decoder {
         self.diagnostics.last_mut()
     }
 
-    /// Notes an error with a way out.
+    /// Adds an error with a suggested fix.
     #[inline(never)]
     pub(crate) fn error(
         &mut self,
@@ -169,7 +169,7 @@ impl Decoder {
         }
     }
 
-    /// Notes that a value has the wrong type.
+    /// Adds an error for a value of the wrong type.
     pub(crate) fn wrong_type(&mut self, at: &PolicyPath<'_>, node: &Node, expected: &str) {
         self.error(
             codes::AG1005,
@@ -180,7 +180,7 @@ impl Decoder {
         );
     }
 
-    /// Notes a name that is not known, with the nearest one that is.
+    /// Adds an error for an unknown name, with the nearest known one.
     pub(crate) fn unknown(
         &mut self,
         code: &'static str,
@@ -209,7 +209,7 @@ impl Decoder {
         }
     }
 
-    /// The members of a mapping whose keys are declared; others are reported and left out.
+    /// Returns the members of a mapping whose keys are declared. Others are reported and left out.
     pub(crate) fn keys<'n, K: Keys>(
         &mut self,
         at: &PolicyPath<'_>,
@@ -223,7 +223,7 @@ impl Decoder {
         )
     }
 
-    /// Whether all required keys are there; notes those that are not.
+    /// Returns whether all required keys exist, and reports those that are missing.
     pub(crate) fn has_required<K: Keys>(
         &mut self,
         at: &PolicyPath<'_>,
@@ -246,7 +246,7 @@ impl Decoder {
         has_all
     }
 
-    /// The members of a mapping whose keys are all in `known`; others are reported and left out.
+    /// Returns the members of a mapping whose keys are in `known`. Others are reported and left out.
     pub(crate) fn mapping<'n>(
         &mut self,
         at: &PolicyPath<'_>,
@@ -276,7 +276,7 @@ impl Decoder {
         Some(kept)
     }
 
-    /// Says what another language's key is called here, if it is one.
+    /// Adds a suggested fix to the last error, if the key is one of another policy language.
     fn translate(&mut self, key: &str, known: &[&str]) {
         let here = FOREIGN
             .iter()
@@ -290,7 +290,7 @@ impl Decoder {
         }
     }
 
-    /// A text.
+    /// Reads a text.
     #[inline(never)]
     pub(crate) fn text(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<Box<str>> {
         match &node.data {
@@ -307,7 +307,7 @@ impl Decoder {
         }
     }
 
-    /// True or false.
+    /// Reads a boolean.
     pub(crate) fn boolean(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<bool> {
         match &node.data {
             NodeValue::Bool(value) => Some(*value),
@@ -318,7 +318,7 @@ impl Decoder {
         }
     }
 
-    /// A word out of a closed list.
+    /// Reads a word of a closed list and returns its value.
     pub(crate) fn word<T: Copy>(
         &mut self,
         at: &PolicyPath<'_>,
@@ -330,13 +330,13 @@ impl Decoder {
         words.get(place).map(|(_, value)| *value)
     }
 
-    /// What a word of a closed list stands for.
+    /// Reads a word of a closed list that a type declares.
     pub(crate) fn one_of<T: Words>(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<T> {
         let place = self.place_in(at, node, T::WORDS)?;
         T::VALUES.get(place).copied()
     }
 
-    /// The place of a word in a closed list. Compiled once, whatever the words stand for.
+    /// Returns the place of a word in a closed list. Not generic, so that it is compiled only once.
     fn place_in(&mut self, at: &PolicyPath<'_>, node: &Node, words: &[&str]) -> Option<usize> {
         #[cfg(test)]
         self.asked_words.push((
@@ -355,7 +355,7 @@ impl Decoder {
         found
     }
 
-    /// A list of texts; a single text stands for a list of one.
+    /// Reads a list of texts; a single text is a list of one.
     #[inline(never)]
     pub(crate) fn texts(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<Vec<Box<str>>> {
         match &node.data {
@@ -374,7 +374,7 @@ impl Decoder {
         }
     }
 
-    /// The same with at least one.
+    /// Reads a list of at least one text.
     pub(crate) fn names(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<Vec<Box<str>>> {
         let texts = self.texts(at, node)?;
         if texts.is_empty() {
@@ -384,7 +384,7 @@ impl Decoder {
         Some(texts)
     }
 
-    /// A whole number that is not negative.
+    /// Reads a whole number that is not negative.
     pub(crate) fn count(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<u64> {
         match &node.data {
             NodeValue::Number(text) => match whole(text) {
@@ -407,7 +407,7 @@ impl Decoder {
         }
     }
 
-    /// A number of bytes: `8MiB`, `64KiB`, `500kB`, or a whole number.
+    /// Reads a number of bytes: `8MiB`, `64KiB`, `500kB`, or a whole number.
     pub(crate) fn bytes(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<u64> {
         let parsed = match &node.data {
             NodeValue::Number(text) => whole(text),
@@ -426,7 +426,7 @@ impl Decoder {
         parsed
     }
 
-    /// A span of time in seconds: `30s`, `10m`, `24h`, `7d`.
+    /// Reads a time span and returns its seconds: `30s`, `10m`, `24h`, `7d`.
     pub(crate) fn seconds(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<u64> {
         let parsed = node.text().and_then(duration);
         if parsed.is_none() {
@@ -442,7 +442,7 @@ impl Decoder {
     }
 }
 
-/// A whole number; a Struct writes `64` as `64.0`.
+/// Parses a whole number. A protobuf Struct writes `64` as `64.0`.
 fn whole(text: &str) -> Option<u64> {
     text.strip_suffix(".0").unwrap_or(text).parse().ok()
 }

@@ -1,4 +1,4 @@
-//! `defaults`: what happens where no rule decides.
+//! Key `defaults`: decisions for events that no rule decides.
 
 use super::decode::{Decoder, PolicyPath};
 use super::grammar::{DefaultKey, DefaultsKey};
@@ -7,17 +7,18 @@ use super::node::{Node, NodeValue};
 use super::words::DefaultAction;
 use crate::diag::codes;
 
-/// A default with its own mode.
+/// Default decision with its own mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Default {
-    /// What happens.
+    /// Action of the default.
     pub action: DefaultAction,
-    /// Its own mode, if it has one.
+    /// Mode of the default, if it has its own.
     pub mode: Option<Mode>,
 }
 
 impl DefaultAction {
-    /// How little it lets through: `deny` more than `hide`, which denies only offers whose calls could never pass.
+    /// Returns a rank that is higher for stricter actions: `deny` is stricter than `hide`, which denies only definitions of
+    /// tools whose calls could never pass.
     pub(crate) fn strictness(self) -> u8 {
         match self {
             DefaultAction::Allow => 0,
@@ -32,8 +33,8 @@ impl Default {
         Default { action, mode: None }
     }
 
-    /// How little it lets through: what is enforced before what is only recorded, then by the action. With `denies_anyway`
-    /// an `allow` denies some events as well, in its mode.
+    /// Returns a rank that is higher for stricter defaults: enforced denials come before recorded ones, then the action
+    /// decides. `denies_anyway`: even an `allow` denies some events, in its mode.
     fn strictness(self, denies_anyway: bool) -> (bool, u8) {
         let action = self.action.strictness();
         let denies = action > 0 || denies_anyway;
@@ -41,23 +42,23 @@ impl Default {
     }
 }
 
-/// `defaults`
+/// Defaults of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Defaults {
-    /// For the request as a whole.
+    /// Default for the request as a whole.
     pub request: Default,
-    /// For calls of tools.
+    /// Default for tool calls.
     pub tool_call: Default,
-    /// For offers of tools.
+    /// Default for tool definitions.
     pub tool_offer: Default,
-    /// For what could not be read.
+    /// Default for what can't be inspected.
     pub uninspectable: Default,
-    /// For what was read but is opaque.
+    /// Default for what is inspected but opaque.
     pub partial: Default,
 }
 
 impl Defaults {
-    /// What holds where nothing is written.
+    /// Defaults for keys that are not written.
     pub(super) const USUAL: Defaults = Defaults {
         request: Default::new(DefaultAction::Deny),
         tool_call: Default::new(DefaultAction::Deny),
@@ -66,7 +67,8 @@ impl Defaults {
         partial: Default::new(DefaultAction::Allow),
     };
 
-    /// The same with each mode written, where `mode` is that of the document, and of all of them if it `overrides`.
+    /// Returns the defaults with every mode written: `mode` is that of the document, and replaces all others if it
+    /// `overrides`.
     pub(crate) fn under(self, mode: Mode, overrides: bool) -> Defaults {
         self.each(self, |own, _, _| Default {
             mode: own.mode.filter(|_| !overrides).or(Some(mode)),
@@ -74,7 +76,7 @@ impl Defaults {
         })
     }
 
-    /// The stricter of each, where modes are written.
+    /// Returns the stricter of each two defaults. All modes must be written.
     pub(crate) fn stricter(self, other: Defaults) -> Defaults {
         self.each(other, |own, other, denies_anyway| {
             match own.strictness(denies_anyway) < other.strictness(denies_anyway) {
@@ -84,7 +86,8 @@ impl Defaults {
         })
     }
 
-    /// Chooses each of two; with whether an `allow` of it denies what two readers could understand differently.
+    /// Chooses one of each two defaults. `choose` is also given whether the default denies, even as `allow`, what two
+    /// readers could understand differently.
     fn each(self, other: Defaults, choose: impl Fn(Default, Default, bool) -> Default) -> Defaults {
         Defaults {
             request: choose(self.request, other.request, false),
@@ -95,7 +98,7 @@ impl Defaults {
         }
     }
 
-    /// The key `defaults` of a document, where modes are written.
+    /// Returns the key `defaults` of a document. All modes must be written.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn to_node(self) -> Node {
         let default = |default: Default| {
@@ -116,7 +119,7 @@ impl Defaults {
     }
 }
 
-/// Reads `defaults`.
+/// Reads the key `defaults`.
 pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Defaults> {
     let (mut action, mut request, mut tool_call) = (None, None, None);
     let mut defaults = Defaults::USUAL;

@@ -1,4 +1,4 @@
-//! `detectors`: those that the policy brings, and what is no finding of the others.
+//! Key `detectors`: detectors that the policy defines, and exceptions from the built-in ones.
 //!
 //! ```yaml
 //! detectors:
@@ -17,17 +17,17 @@ use crate::diag::codes;
 use crate::policy::document::{Document, List};
 use crate::wire::sorted_map::SortedMap;
 
-/// How many characters a stream may be made to wait for.
+/// Permitted lookahead of a detector, in characters that a stream holds back.
 const REACHES: std::ops::RangeInclusive<usize> = 1..=65_536;
 
-/// The words for how sure a detector is.
+/// Words for a detector's confidence.
 pub(crate) const CONFIDENCES: &[(&str, Confidence)] = &[
     ("low", Confidence::Low),
     ("medium", Confidence::Medium),
     ("high", Confidence::High),
 ];
 
-/// What the policy says of detectors; none of them runs yet. Of several documents each may bring its own.
+/// Reads the detectors of all documents. None of them runs yet.
 pub(crate) fn define(decoder: &mut Decoder, document: &Document) -> Selection {
     let mut selection = Selection::none();
     selection.decode(document.inspect.decode);
@@ -80,7 +80,7 @@ pub(crate) fn define(decoder: &mut Decoder, document: &Document) -> Selection {
                 None => true,
             };
             if is_wrong {
-                // The rules that name it are not wrong as well.
+                // Rules that name this detector must not be reported as well.
                 let _ = selection.define(CustomDetector {
                     keywords: vec![member.key.to_string()],
                     ..CustomDetector::new(&member.key)
@@ -88,7 +88,7 @@ pub(crate) fn define(decoder: &mut Decoder, document: &Document) -> Selection {
             }
         }
     }
-    // Groups of the policy's own are known once all of its detectors are.
+    // Groups that the policy defines are known only after all of its detectors.
     for (member, part) in lists {
         allow(
             decoder,
@@ -102,7 +102,7 @@ pub(crate) fn define(decoder: &mut Decoder, document: &Document) -> Selection {
     selection
 }
 
-/// What is no finding of a detector or group that is there already.
+/// Adds the exceptions of an existing detector or group.
 fn allow(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
@@ -134,12 +134,12 @@ fn allow(
         };
         let list = AllowList::new(entries.iter().map(|entry| &**entry));
         let name = Some(&*member.key).filter(|name| *name != "*");
-        // The name is one of a detector or group: it would have been defined otherwise.
+        // The name is that of a detector or group; otherwise it would be a definition.
         let _ = selection.allow(name, list);
     }
 }
 
-/// A definition with the lists that it may name, to be compared with another.
+/// Returns a definition together with the lists that it names, for comparison with another.
 pub(crate) fn written(node: &Node, lists: &SortedMap<Box<str>, List>) -> Vec<u8> {
     let mut written = Vec::new();
     node.write_json(&mut written);
@@ -236,7 +236,7 @@ fn custom(
     Some(detector)
 }
 
-/// Texts, written out or named: a text, `{ list: NAME }`, or a list of both. Numbers are taken as written.
+/// Reads texts: a text, `{ list: NAME }`, or a list of both. Numbers are taken as written.
 fn texts(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
@@ -269,7 +269,7 @@ fn texts(
     }
 }
 
-/// A list of the policy, or one that comes with the program.
+/// Returns a list of the policy, or a built-in one.
 fn list(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,

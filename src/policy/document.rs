@@ -1,4 +1,4 @@
-//! The document as written: every key at its top, read strictly.
+//! Policy document as written: strict reader of all top-level keys.
 
 #[cfg(not(target_arch = "wasm32"))]
 use super::approval::Approval;
@@ -27,84 +27,84 @@ use crate::policy::rule::{self, Rule};
 use crate::wire::sort;
 use crate::wire::sorted_map::SortedMap;
 
-/// Most documents of a set.
+/// Maximum documents of a set.
 const MAX_MEMBERS: usize = 1_000;
 
-/// `applies_to`: globs; a list that is absent fits everything.
+/// Key `applies_to`: globs. A list that is absent matches everything.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct AppliesTo {
-    /// Hosts.
+    /// Globs over hosts.
     pub hosts: Option<Vec<Box<str>>>,
-    /// Paths.
+    /// Globs over paths.
     pub paths: Option<Vec<Box<str>>>,
-    /// Envoy's cluster names.
+    /// Globs over the names of Envoy's clusters.
     pub clusters: Option<Vec<Box<str>>>,
 }
 
-/// A named list.
+/// Named list.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum List {
-    /// Values.
+    /// List of values.
     Plain(Vec<Node>),
-    /// Values under keys.
+    /// Lists of values by key.
     Keyed(SortedMap<Box<str>, Vec<Node>>),
 }
 
-/// A document.
+/// Policy document.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document {
     /// `metadata.name`
     pub name: Box<str>,
     /// `metadata.description`
     pub description: Option<Box<str>>,
-    /// Mode of everything that has none of its own.
+    /// Mode of everything without a mode of its own.
     pub mode: Mode,
-    /// `mode: { all: observe }`: nothing is enforced, whatever rules say.
+    /// `mode: { all: observe }`: nothing is enforced, whatever the modes of rules.
     pub observe_all: bool,
-    /// When request headers leave.
+    /// When request headers are forwarded.
     pub headers: HeaderMode,
-    /// Which exchanges it is about.
+    /// Exchanges that the document applies to.
     pub applies_to: AppliesTo,
-    /// Where the environment's name comes from.
+    /// Source of the environment's name.
     pub environment: EnvironmentSource,
-    /// What happens where no rule decides.
+    /// Decisions where no rule decides.
     pub defaults: Defaults,
-    /// Whether anonymous requests are refused; `None`: the policy does not say.
+    /// Whether anonymous requests are denied; `None`: not specified.
     pub requires_identity: Option<bool>,
-    /// The sources that say who is asking, in their order.
+    /// Identity sources, in the order in which they are tried.
     pub principals: Vec<IdentitySource>,
-    /// How the address of the client is found.
+    /// Source of the client's address.
     pub client_address: ClientAddress,
-    /// Bounds of reading.
+    /// Limits of inspection.
     pub inspect: Inspect,
-    /// Which protocol is spoken where.
+    /// Protocols, providers and servers by host and path.
     pub protocols: Vec<ProtocolEntry>,
-    /// After a denial in a stream.
+    /// Treatment of the rest of a stream after a denial.
     pub stream_on_deny: StreamOnDeny,
-    /// Refusals tell the code only.
+    /// Whether denials only contain their code.
     pub disclose_code_only: bool,
-    /// The keys of those who approve.
+    /// Keys of approvers.
     pub approvers: Vec<Approver>,
-    /// The service that gives approvals.
+    /// Service that gives approvals.
     pub approval_service: Option<ApprovalService>,
-    /// The record's settings.
+    /// Settings of audit events.
     pub audit: AuditSettings,
     pub(crate) lists: SortedMap<Box<str>, List>,
-    /// `detectors`, as written: they may name lists.
+    /// Key `detectors` as written, because detectors may name lists.
     pub(crate) detectors: Option<Node>,
     /// Time zones that `agentguard build` has looked up.
     pub(crate) zones: Zones,
     pub(crate) rules: Vec<Rule>,
-    /// For whom it is; without any, for everybody.
+    /// Principals that the document applies to; empty: all.
     pub(crate) audience: Vec<MatchItem>,
-    /// Of a set: its documents, by name. They decide, and this one only says what holds for all of them.
+    /// Documents of a set, by name. They decide; the set itself only has what applies to all of them.
     pub(crate) members: Vec<Document>,
-    /// A policy that is evaluated and recorded beside this one, and never enforced.
+    /// Policy that is evaluated and recorded in addition to this one, and never enforced.
     pub(crate) shadow: Option<Box<Document>>,
 }
 
 impl Document {
-    /// The documents that decide, each for itself.
+    /// Returns the documents that decide, each on its own.
     pub(crate) fn deciding(&self) -> &[Document] {
         match self.members.as_slice() {
             [] => std::slice::from_ref(self),
@@ -112,7 +112,8 @@ impl Document {
         }
     }
 
-    /// Roles of an approval that no key of `approvers` gives. Without any role, nobody is named at all.
+    /// Returns the roles of an approval without a key in `approvers`. The result is also empty if the approval names no
+    /// role.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn roles_without_key<'a>(&'a self, approval: &'a Approval) -> Vec<&'a str> {
         let has_key = |role: &str| {
@@ -124,7 +125,7 @@ impl Document {
         roles.filter(|role| !has_key(role)).collect()
     }
 
-    /// The sources that take the agent from a header, with their numbers.
+    /// Returns the sources that take the agent from a header, with their numbers.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn claimed_agents(&self) -> impl Iterator<Item = (usize, &IdentitySource)> {
         let names_agent = |source: &IdentitySource| match &source.kind {
@@ -135,7 +136,7 @@ impl Document {
         sources.filter(move |(_, source)| names_agent(source))
     }
 
-    /// Environment variables that the filter must be handed.
+    /// Returns the environment variables that the filter needs.
     pub fn secret_names(&self) -> Vec<&str> {
         let environment = match &self.environment {
             EnvironmentSource::Variable { name, .. } => Some(&**name),
@@ -151,12 +152,12 @@ impl Document {
             .collect()
     }
 
-    /// Environment variables that hold API keys.
+    /// Returns the environment variables that contain API keys.
     pub fn key_variables(&self) -> impl Iterator<Item = &str> {
         principals::key_variables(&self.principals)
     }
 
-    /// Environment variables that hold the secrets of approvers.
+    /// Returns the environment variables that contain shared secrets of approvers.
     pub fn approver_variables(&self) -> impl Iterator<Item = &str> {
         let keys = self.approvers.iter().map(|approver| &approver.key);
         keys.filter_map(|key| match key {
@@ -166,7 +167,7 @@ impl Document {
     }
 }
 
-/// Reads a document. What could not be read is missing from it; it may be used only if no error was noted.
+/// Reads a document. Parts that can't be read are missing from it: it may be used only if no error was reported.
 pub(crate) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
     let at = PolicyPath::root();
     let NodeValue::Map(_) = &root.data else {
@@ -198,7 +199,7 @@ pub(crate) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
         .get("kind")
         .filter(|kind| kind.text() == Some("PolicyTest"))
     {
-        // It is none of a policy's keys that is wrong.
+        // Return at once: errors about keys that are unknown in a policy would mislead.
         decoder.error(
             codes::AG1003,
             &at.key("kind"),
@@ -249,7 +250,7 @@ fn check_kind(decoder: &mut Decoder, at: &PolicyPath<'_>, root: &Node) {
     }
 }
 
-/// A document in its role; `usual` is the mode of what has none of its own.
+/// Reads a document in its role; `usual` is the mode of everything without one.
 fn read_in_role(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
@@ -287,7 +288,7 @@ fn read_in_role(
             }
         },
     };
-    // A set is in force as soon as one of its documents is.
+    // A set is enforced if one of its documents is.
     let enforced = parts.iter().any(|part| part.mode == Mode::Enforce);
     let mode = match role {
         Role::Set if enforced => Mode::Enforce,
@@ -326,7 +327,7 @@ fn read_in_role(
         let at = at.key(&member.key);
         let value = &member.value;
         match key {
-            // Read above, since others depend on them.
+            // These keys are read above, because others depend on them.
             DocumentKey::ApiVersion
             | DocumentKey::Kind
             | DocumentKey::Metadata
@@ -394,7 +395,7 @@ fn read_in_role(
     defaults.map(|_| document)
 }
 
-/// Reports rules that ask an approval service where none is named.
+/// Reports rules that use the approval service if none is configured.
 fn require_service(decoder: &mut Decoder, document: &Document, at: &PolicyPath<'_>) {
     let asks = |rule: &&Rule| {
         let approval = rule.approval.as_deref();
@@ -417,7 +418,7 @@ fn require_service(decoder: &mut Decoder, document: &Document, at: &PolicyPath<'
     }
 }
 
-/// `for: { tenant: acme }`
+/// Reads `for: { tenant: acme }`.
 fn audience(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Vec<MatchItem> {
     let members = decoder.keys::<AudienceKey>(at, node).into_iter().flatten();
     if node.members().is_empty() {
@@ -429,7 +430,7 @@ fn audience(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Vec<Matc
         .collect()
 }
 
-/// `policies` of a set: by name, so that their order can't matter.
+/// Reads `policies` of a set. Returns the documents by name, so that their order in the policy can't matter.
 fn set_members(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
@@ -472,7 +473,7 @@ fn set_members(
     documents
 }
 
-/// The keys at the top; `spec:` around everything after `metadata` is opened.
+/// Returns the top-level members. The members inside of `spec:` are added to them.
 fn top_members<'n>(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
@@ -513,7 +514,7 @@ fn top_members<'n>(
     Some(members)
 }
 
-/// The members whose keys belong here; those that belong elsewhere are said to.
+/// Returns the members whose keys are allowed here. For keys that are allowed elsewhere, the error says where.
 fn known_members<'n>(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
@@ -584,7 +585,7 @@ fn metadata(
     (name, description)
 }
 
-/// Reads `mode`, and whether it overrides all others; `usual` is what holds without it.
+/// Reads `mode`, and whether it overrides all other modes; `usual` is the mode without the key.
 pub(crate) fn read_mode(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
@@ -700,7 +701,7 @@ fn scalars(decoder: &mut Decoder, at: &PolicyPath<'_>, items: &[Node]) -> Option
     Some(items.to_vec())
 }
 
-/// Rules about who is asking mean something only if it is settled what becomes of anonymous requests.
+/// Reports rules and documents that depend on the caller if the policy does not specify how anonymous requests are treated.
 fn settle_identity(decoder: &mut Decoder, document: &Document, at: &PolicyPath<'_>) {
     if document.requires_identity.is_some() {
         return;

@@ -1,5 +1,5 @@
-//! Texts that are data: a tool's result that was written out as JSON or as HTML. Detectors read such a text as it stands,
-//! and find a value behind its key; what goes by a name that stands elsewhere is looked at here once more, under that name.
+//! Texts that are data: for example a tool's result that was written as JSON or HTML. Detectors read such a text as plain
+//! text, and find a value after its key. Values whose name is elsewhere are scanned once more here, under that name.
 
 use super::text_scan::TextScan;
 use crate::detect::scan::{MAX_FINDINGS, join};
@@ -10,33 +10,33 @@ use crate::wire::span::index;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Depth to which bodies are read where the policy says nothing else.
+/// Maximum depth of JSON, as in bodies without `inspect.max_depth`.
 const LIMITS: Limits = Limits { max_depth: 64 };
 
-/// Maximum bytes of a value that is looked at under its name.
+/// Maximum bytes of a value that is scanned under its name.
 const MAX_NAMED_VALUE_BYTES: usize = 640;
 
 /// Minimum bytes of a value that is found only by its name.
 const MIN_VALUE_BYTES: usize = 5;
 
-/// Maximum bytes of prose before data and behind it: a sentence, a fence.
+/// Maximum bytes of prose before and after data: a sentence, a code fence.
 const AROUND: usize = 1_024;
 
 /// Data in a text, with or without prose around it.
 pub(crate) enum EmbeddedData {
-    /// JSON, in this part of the text.
+    /// JSON in this range of the text.
     Json(Range<usize>),
-    /// Tables of HTML, and other elements with a name.
+    /// HTML tables, and other elements with a name.
     Markup,
 }
 
 impl EmbeddedData {
-    /// Data that a text seems to hold, by its first mark.
+    /// Returns the data that a text seems to contain, by its first mark.
     #[inline(never)]
     pub(crate) fn of(text: &str) -> Option<EmbeddedData> {
         let bytes = text.as_bytes();
         let near = bytes.get(..AROUND).unwrap_or(bytes);
-        // Most texts have no such mark.
+        // Shortcut: most texts have no such mark.
         let (blocks, rest) = near.as_chunks::<32>();
         if !blocks.iter().any(|block| has_mark(block)) && !has_mark(rest) {
             return None;
@@ -96,13 +96,14 @@ fn is_mark(byte: &u8) -> bool {
     matches!(byte, b'{' | b'[' | b'<')
 }
 
-/// Whether data may begin in a part of a text; without a branch for each byte, so that many are looked at together.
+/// Returns whether data may begin in a part of a text. It has no branch per byte, so that
+/// many bytes are compared at once.
 fn has_mark(part: &[u8]) -> bool {
     let marks = part.iter().map(|byte| u8::from(is_mark(byte)));
     marks.fold(0, |any, mark| any | mark) != 0
 }
 
-/// A search of the values in a text under their names.
+/// Search for findings in the values of a text under their names.
 struct Search<'a> {
     detectors: &'a Scanner,
     text: &'a str,
@@ -115,7 +116,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Scans a part of the text under its name; `whole` is the value where the text writes it in another way (`536225189.0`).
+    /// Scans a part of the text under its name. `whole` is the value if the text spells it in another way (`536225189.0`).
     #[inline(never)]
     fn value(&mut self, part: Range<usize>, whole: Option<&str>, name: &str) {
         if !(MIN_VALUE_BYTES..=MAX_NAMED_VALUE_BYTES).contains(&part.len())
@@ -123,7 +124,7 @@ impl Search<'_> {
         {
             return;
         }
-        // Escapes are undone by detectors, as they are in the text around it.
+        // Detectors decode escapes, as in the surrounding text.
         let read = whole.or_else(|| self.text.get(part.clone()));
         let input = Input::whole(read.unwrap_or_default()).under(Some(name));
         self.found.clear();
@@ -169,7 +170,8 @@ impl Search<'_> {
         });
     }
 
-    /// Words of a name, if a detector takes them for context; `cache` has what was looked up for the names of columns.
+    /// Returns the words of a name, if some detector uses one as a context word. `cache` has earlier results for the names
+    /// of columns.
     #[inline(never)]
     fn context_words<'v>(
         &self,
@@ -191,13 +193,13 @@ impl Search<'_> {
         slot.2.then_some(words)
     }
 
-    /// `<th>` over or before `<td>`, `<dt>` before `<dd>`, `<field name="…">`.
+    /// Scans `<th>` over or before `<td>`, `<dt>` before `<dd>`, and `<field name="…">`.
     #[inline(never)]
     fn markup(&mut self) {
         let bytes = self.text.as_bytes();
         let mut heads: Vec<&str> = Vec::new();
         let mut row: Vec<&str> = Vec::new();
-        // The name before what comes next in the row or list.
+        // Name before the next cell in the row or list.
         let mut before = None;
         let mut at = 0usize;
         while let Some(tag) = next_of(bytes, at, b'<') {
@@ -208,7 +210,7 @@ impl Search<'_> {
                 continue;
             }
             if matches!(tag, Tag::Table | Tag::Row) {
-                // A line of names stands over the rows that follow.
+                // A row of names applies to the rows after it.
                 if heads.is_empty() {
                     heads = std::mem::take(&mut row);
                 }
@@ -244,7 +246,7 @@ impl Search<'_> {
     }
 }
 
-/// Kind of an HTML tag, by what it says of the names of values.
+/// Kind of an HTML tag, by its role in naming values.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Tag {
     Table,
@@ -256,7 +258,7 @@ enum Tag {
 }
 
 impl Tag {
-    /// Kind of the tag whose text follows its `<`.
+    /// Returns the kind of the tag that begins before `rest`, after its `<`.
     #[inline(never)]
     fn of(rest: &[u8]) -> Tag {
         let is_end = |at: usize| {
@@ -285,20 +287,20 @@ impl Tag {
     }
 }
 
-/// Value of an element's first attribute, which stands in quotes: ` name="password">`.
+/// Returns the value of an element's first attribute, which is in quotes: ` name="password">`.
 fn attribute(rest: &str) -> Option<&str> {
     let bytes = rest.as_bytes();
     let start = next_of(bytes, 0, b'"')?.saturating_add(1);
     rest.get(start..next_of(bytes, start, b'"')?)
 }
 
-/// The longest name of an element whose attribute may name what is in it.
+/// Maximum bytes of the name of an element whose attribute may name its content.
 const LONGEST_TAG: usize = 16;
 
-/// Columns of a table that have a name.
+/// Maximum columns of a table that get a name.
 const MOST_COLUMNS: usize = 256;
 
-/// Slots of the cache of names; a power of two.
+/// Number of slots in the cache of names; a power of two.
 const CACHED_NAMES: usize = 64;
 
 #[inline(never)]
@@ -308,8 +310,8 @@ fn next_of(bytes: &[u8], from: usize, byte: u8) -> Option<usize> {
     Some(from.saturating_add(place))
 }
 
-/// End of what a tag begins: the end of a cell or the begin of the next one, elsewhere any tag. Content beyond
-/// [`MAX_NAMED_VALUE_BYTES`] ends where it begins.
+/// Returns the end of a tag's content: the end of the cell or the beginning of the next one, for named elements any tag.
+/// Content of more than [`MAX_NAMED_VALUE_BYTES`] is empty.
 #[inline(never)]
 fn end_of_cell(bytes: &[u8], from: usize, tag: Tag) -> usize {
     let rest = bytes.get(from..).unwrap_or_default();
@@ -327,11 +329,11 @@ fn end_of_cell(bytes: &[u8], from: usize, tag: Tag) -> usize {
     from.saturating_add(end.unwrap_or(0))
 }
 
-/// Levels of JSON within strings of JSON.
+/// Maximum nesting of JSON in strings of JSON.
 const LEVELS: usize = 4;
 
-/// The numbers and keys of the JSON that a text is, and of that in its strings, in order: what takes the place of one would
-/// be no JSON, or another member.
+/// Returns the ranges of numbers and keys in the JSON of a text and of its strings, in order. A replacement of such a range
+/// would not be JSON, or would be another member.
 pub(crate) fn fixed_parts(text: &str) -> Vec<Range<usize>> {
     let mut parts = Vec::new();
     add_fixed_parts(text, LEVELS, &mut parts);
@@ -365,11 +367,11 @@ fn add_fixed_parts(text: &str, levels: usize, parts: &mut Vec<Range<usize>>) {
     }
 }
 
-/// The digits of a whole number that is written with a point or an exponent: `123456789.0`.
+/// Returns the digits of a whole number that is written with a point or an exponent: `123456789.0`.
 #[inline(never)]
 pub(crate) fn whole(value: Value<'_>) -> Option<String> {
     let number = value.number()?;
-    // Most numbers with a point are none, and there may be thousands of them.
+    // Most numbers with a point are not whole, and there may be thousands of them.
     let may_be = number.ends_with(".0") || number.contains(['e', 'E']);
     let whole = (may_be && number.len() >= MIN_VALUE_BYTES).then(|| value.as_u64());
     whole.flatten().map(|whole| whole.to_string())
@@ -399,7 +401,7 @@ rules:
             .unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
     }
 
-    /// What is found in a text that is data, and in the same if it isn't.
+    /// Returns what is found in a text that is data, and in the same text that is not.
     fn found(text: &str) -> [Vec<(String, String)>; 2] {
         let policy = policy();
         [true, false].map(|is_data| {

@@ -1,37 +1,37 @@
-//! `environment`: where the name of the environment comes from.
+//! Key `environment`: the source of the environment's name.
 
 use super::decode::{Decoder, PolicyPath};
 use super::grammar::EnvironmentKey;
 use super::node::{Node, NodeValue};
 use crate::diag::codes;
 
-/// Where the environment's name comes from.
+/// Source of the environment's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnvironmentSource {
-    /// The policy does not say: unknown.
+    /// No source: the name is unknown.
     Absent,
-    /// This.
+    /// Name in the policy.
     Value(Box<str>),
-    /// Envoy's node metadata, key `environment`.
+    /// Key `environment` of Envoy's node metadata.
     Node {
-        /// If the node does not say.
+        /// Name if the node has no such key.
         otherwise: Option<Box<str>>,
     },
-    /// An environment variable of the proxy.
+    /// Environment variable of the proxy.
     Variable {
-        /// Its name.
+        /// Name of the variable.
         name: Box<str>,
-        /// If it is not set.
+        /// Name of the environment if the variable is not set.
         otherwise: Option<Box<str>>,
     },
-    /// The principal's claim `environment`.
+    /// Claim `environment` of the principal.
     Principal {
-        /// If the principal does not say.
+        /// Name if the principal has no such claim.
         otherwise: Option<Box<str>>,
     },
 }
 
-/// Reads `environment`.
+/// Reads the key `environment`.
 pub(super) fn read(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,

@@ -1,10 +1,10 @@
-//! The fields that conditions name: which exist, on which events, and the paths into arguments and results.
+//! Fields in conditions: their names, the kinds of events that have them, and the paths into arguments and results.
 
 use crate::event::Kind;
 use crate::wire::json::JsonPath;
 use crate::wire::letter_case;
 
-/// A set of kinds of events.
+/// Set of kinds of events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Kinds(u8);
 
@@ -48,7 +48,7 @@ impl Kinds {
     }
 }
 
-/// A named value of an event or of its exchange.
+/// Named value of an event or of its exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Field {
     In,
@@ -66,7 +66,7 @@ pub(crate) enum Field {
     Roles,
     /// `principal.NAME`
     Principal(Box<str>),
-    /// `header.NAME`, lower case; `query.NAME` as `?NAME`; `*`: all of them.
+    /// `header.NAME` in lower case; `query.NAME` as `?NAME`; `*` and `?*` for all of them.
     Header(Box<str>),
     Time,
     /// `session.NAME`
@@ -92,7 +92,7 @@ pub(crate) enum Field {
     Code,
     Class,
     ContentType,
-    /// A path into one item of a list that a condition looks at item by item.
+    /// Path into one item of a list that a condition tests item by item.
     Item(JsonPath),
 }
 
@@ -100,7 +100,7 @@ pub(crate) enum Field {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RequestField {
     MessageCount,
-    /// `request.roles.user`: messages by that author.
+    /// `request.roles.user`: number of messages by that author.
     Roles(Box<str>),
     EstimatedTokens,
     Bytes,
@@ -119,26 +119,26 @@ pub(crate) enum UsageField {
     Reasoning,
 }
 
-/// What a field's values are, which decides how they are compared.
+/// Type of a field's values, which determines how they are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FieldType {
-    /// A name: compared broadly where that restricts.
+    /// Name: compared broadly on the deny side.
     Name,
-    /// A set of names: one member that fits is enough, on both sides.
+    /// Set of names: one matching member is enough, on both sides.
     NameSet,
-    /// A word out of a closed list.
+    /// Word of a closed list.
     Word(&'static [&'static str]),
     /// Free text.
     Text,
     /// Data of any type.
     Data,
-    /// A number.
+    /// Number.
     Number,
-    /// True or false.
+    /// Boolean.
     Bool,
-    /// A moment.
+    /// Moment.
     Time,
-    /// The history of the conversation.
+    /// Conversation history.
     History,
 }
 
@@ -156,7 +156,7 @@ const PARTS: &[&str] = &[
 ];
 const TURNS: &[&str] = &["latest", "earlier"];
 
-/// What stands before the first dot of a path.
+/// Part before the first dot of a path.
 pub(crate) const ROOTS: &[&str] = &[
     "args",
     "result",
@@ -169,7 +169,7 @@ pub(crate) const ROOTS: &[&str] = &[
     "usage",
 ];
 
-/// Every field that can be named whole, for suggestions.
+/// All fields without a variable part, for suggestions.
 pub(crate) const NAMES: &[&str] = &[
     "in",
     "protocol",
@@ -235,18 +235,18 @@ const USAGE_FIELDS: &[&str] = &[
     "reasoning_tokens",
 ];
 
-/// Why a name is no field.
+/// Reason why a name is not a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FieldError {
-    /// Nothing is called so.
+    /// Unknown name.
     Unknown,
-    /// The part behind the first dot is not known; those that are.
+    /// Unknown part after the first dot, with the known ones.
     UnknownPart(&'static [&'static str]),
-    /// The path behind the field is malformed: what is wrong.
+    /// Malformed path after the field, with a description.
     BadPath(String),
 }
 
-/// Fields that are called by their names alone.
+/// Fields without a path or parameter.
 const SIMPLE: &[(&str, Field)] = &[
     ("in", Field::In),
     ("protocol", Field::Protocol),
@@ -285,7 +285,7 @@ const SIMPLE: &[(&str, Field)] = &[
 ];
 
 impl Field {
-    /// Reads the left side of a condition.
+    /// Parses the left side of a condition.
     pub(crate) fn parse(name: &str) -> Result<Field, FieldError> {
         if let Some((_, field)) = SIMPLE.iter().find(|(simple, _)| *simple == name) {
             return Ok(field.clone());
@@ -345,7 +345,7 @@ impl Field {
         }
     }
 
-    /// On which kinds of events it exists.
+    /// Returns the kinds of events that have the field.
     pub(crate) fn kinds(&self) -> Kinds {
         use Kind::*;
         match self {
@@ -367,14 +367,14 @@ impl Field {
         }
     }
 
-    /// How its values are compared.
+    /// Returns the type of the field's values.
     pub(crate) fn nature(&self) -> FieldType {
         match self {
             Field::In => FieldType::Word(DIRECTIONS),
             Field::From => FieldType::Word(AUTHORS),
             Field::Part => FieldType::Word(PARTS),
             Field::Turn => FieldType::Word(TURNS),
-            // A tool may go by two names (`tool`, `server/tool`).
+            // A tool may have two names (`tool`, `server/tool`).
             Field::Roles | Field::Tool => FieldType::NameSet,
             Field::Request(RequestField::Tools) => FieldType::NameSet,
             Field::Protocol
@@ -410,7 +410,7 @@ impl Field {
         }
     }
 
-    /// The kind of event that a rule without `event` is about if it names this field; `None`: any.
+    /// Returns the kind of event that a rule without `event` applies to if it names this field; `None`: any kind.
     pub(crate) fn only_kind(&self) -> Option<Kind> {
         match self {
             Field::Definition => Some(Kind::ToolOffer),
@@ -424,7 +424,7 @@ impl Field {
         }
     }
 
-    /// Whether it says something of the exchange as a whole, the same for every event in it.
+    /// Returns whether the field is a property of the exchange, the same for all of its events.
     pub(crate) fn is_of_exchange(&self) -> bool {
         self.is_identity()
             || matches!(
@@ -441,7 +441,7 @@ impl Field {
             )
     }
 
-    /// Whether all requests to a host, by the same client, have the same.
+    /// Returns whether all requests of one client to one host have the same value.
     pub(crate) fn is_of_origin(&self) -> bool {
         self.is_identity()
             || matches!(
@@ -450,14 +450,14 @@ impl Field {
             )
     }
 
-    /// Whether it is known before a body is: from the headers, the configuration or the clock. A model in the path is known,
-    /// and one that only the body names is unknown.
+    /// Returns whether the field is known before the body is: from the headers, the configuration or the clock. A model in
+    /// the path is known, one that only the body names is unknown.
     pub(crate) fn is_of_head(&self) -> bool {
         self.is_of_exchange() && !matches!(self, Field::Request(_))
             || matches!(self, Field::Method | Field::Time | Field::In)
     }
 
-    /// Whether it says who is asking.
+    /// Returns whether the field identifies the caller.
     pub(crate) fn is_identity(&self) -> bool {
         matches!(
             self,

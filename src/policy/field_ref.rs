@@ -1,4 +1,4 @@
-//! A field where a policy names it.
+//! Reference to a field in a policy.
 
 use super::decode::{Decoder, PolicyPath};
 use super::field::{Field, FieldError, NAMES, ROOTS};
@@ -7,16 +7,16 @@ use crate::diag::codes;
 use crate::wire::json::JsonPath;
 use std::ops::Range;
 
-/// A field where it is named.
+/// Field with its name and place in the policy.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct FieldRef {
     pub(crate) field: Field,
-    /// As written.
+    /// Name as written.
     pub(crate) name: Box<str>,
     pub(crate) span: Range<usize>,
 }
 
-/// Reads a field's name; says what is wrong with it.
+/// Reads a field's name and reports errors.
 pub(crate) fn read_field(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
@@ -46,7 +46,7 @@ pub(crate) fn read_field(
                 (FieldError::UnknownPart(parts), Some((root, _))) => {
                     parts.iter().map(|part| format!("{root}.{part}")).collect()
                 }
-                // Either the whole name was misspelt, or what stands before its first dot.
+                // Either the whole name is misspelt, or the part before its first dot.
                 (_, split) => {
                     let rest = split.map(|(_, rest)| rest);
                     let roots = rest
@@ -63,7 +63,7 @@ pub(crate) fn read_field(
     }
 }
 
-/// The same with the name.
+/// Reads a field's name and returns a reference to the field.
 pub(crate) fn read_mention(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
@@ -104,7 +104,7 @@ pub(crate) fn read_item_field(
     }
 }
 
-/// `amount_greater_than`: the name and the longest operator that it ends in.
+/// Splits a key such as `amount_greater_than` into a name and the longest operator at its end.
 pub(crate) fn split_operator(key: &str) -> Option<(&str, Verb)> {
     let short = ["gt", "gte", "lt", "lte"];
     let word = operator_words()

@@ -1,13 +1,14 @@
-//! Globs over names and texts: `*` any run, `**` any run across separators, `?` one character, `[abc]` `[a-z]` `[!a]`
-//! one of a set. `**/` at the beginning and behind a `/` are any folders, and none: `**/.env` is `.env` as well.
+//! Globs over names and texts: `*` any run, `**` any run across separators, `?` one character, `[abc]` `[a-z]` `[!a]` one
+//! character of a set. `**/` at the beginning or after a `/` is any number of folders, including none: `**/.env` also
+//! matches `.env`.
 
 use crate::wire::{letter_case, work};
 
-/// A compiled glob. It matches the whole value.
+/// Compiled glob. It matches whole values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Glob {
     tokens: Vec<Token>,
-    /// The glob is a lone `*`, which crosses separators on both sides.
+    /// Whether the glob is a lone `*` or `**`, which crosses separators under both readings.
     everything: bool,
 }
 
@@ -19,14 +20,15 @@ enum Token {
         negated: bool,
         ranges: Vec<(char, char)>,
     },
-    /// Any run; `crosses` separators even where globs are read narrowly; with the `/` behind it, `may_go`.
+    /// Any run of characters. `crosses`: also crosses separators under the narrow reading. `may_go`: the run and the `/`
+    /// after it may both be absent.
     Run {
         crosses: bool,
         may_go: bool,
     },
 }
 
-/// How a glob is read (the policy's rule: broad where it restricts, narrow where it loosens).
+/// Reading of a glob: broad on the deny side, narrow on the allow side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GlobReading {
     /// `*` crosses `/` and `:`.
@@ -36,12 +38,12 @@ pub(crate) enum GlobReading {
 }
 
 impl Glob {
-    /// Whether a text holds a character that a glob gives a meaning.
+    /// Returns whether a text contains a character that globs give a meaning.
     pub(crate) fn is_glob(text: &str) -> bool {
         text.contains(['*', '?', '['])
     }
 
-    /// Compiles a glob; the error says what is wrong.
+    /// Compiles a glob. The error describes what is malformed.
     pub(crate) fn parse(text: &str) -> Result<Glob, String> {
         let mut tokens = Vec::new();
         let mut chars = text.chars().peekable();
@@ -94,7 +96,7 @@ impl Glob {
         })
     }
 
-    /// Whether the whole text fits. Work is bounded by the product of both lengths.
+    /// Returns whether the whole text matches. Work is bounded by the product of both lengths.
     pub(crate) fn matches(&self, text: &str, reading: GlobReading) -> bool {
         self.everything
             || self
@@ -102,12 +104,13 @@ impl Glob {
                 .is_some_and(|states| states.last().copied().unwrap_or(false))
     }
 
-    /// Whether some text that begins so could fit.
+    /// Returns whether some text with this beginning could match.
     pub(crate) fn could_begin_with(&self, start: &str, reading: GlobReading) -> bool {
         self.everything || self.after(start, reading).is_some()
     }
 
-    /// Whether every text that fits another glob fits this one, however both are read. A proof: `false` says nothing.
+    /// Returns whether every text that matches another glob also matches this one, under either reading. `true` is certain;
+    /// `false` proves nothing.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn covers(&self, other: &Glob) -> bool {
         if self.everything || self == other {
@@ -121,7 +124,7 @@ impl Glob {
             return other.tokens.len() <= MOST_TOKENS
                 && other.both(at).iter().all(|each| self.covers(each));
         }
-        // The other's tokens are read as if they were the text: a run only fits a run.
+        // The other glob's tokens are read like the characters of a text. Only a run matches a run.
         let mut states = vec![false; self.tokens.len().saturating_add(1)];
         enter(&mut states, 0, &self.tokens);
         for symbol in &other.tokens {
@@ -159,7 +162,7 @@ impl Glob {
         states.last().copied().unwrap_or(false)
     }
 
-    /// The glob with the folders that stand there, and without them.
+    /// Returns the glob with the optional folders at this token, and without them.
     #[cfg(not(target_arch = "wasm32"))]
     fn both(&self, at: usize) -> [Glob; 2] {
         let mut with = self.clone();
@@ -173,16 +176,16 @@ impl Glob {
         [with, without]
     }
 
-    /// Whether it asks for this character.
+    /// Returns whether the glob contains this literal character.
     pub(crate) fn asks_for(&self, c: char) -> bool {
         self.tokens
             .iter()
             .any(|token| matches!(token, Token::Literal(own) if *own == c))
     }
 
-    /// The states that are alive after a text; `None` if none is.
+    /// Returns the states that are alive after a text; `None` if none is.
     fn after(&self, text: &str, reading: GlobReading) -> Option<Vec<bool>> {
-        // Most names differ from most globs in their first letters.
+        // Shortcut: most names differ from most globs in their first letters.
         let begins = self.tokens.iter().zip(text.chars());
         for (token, c) in begins {
             match token {
@@ -191,7 +194,7 @@ impl Glob {
                 _ => break,
             }
         }
-        // The set of tokens that could come next, one bit each side of the text read so far.
+        // Set of tokens that could come next. `states` is for the text read so far, `next` for one more character.
         let length = self.tokens.len();
         let mut states = vec![false; length.saturating_add(1)];
         let mut next = states.clone();
@@ -238,7 +241,7 @@ impl Glob {
         Some(states)
     }
 
-    /// The same glob with its literals and ranges passed through a fold, for names that are compared broadly.
+    /// Returns the glob with its literals and ranges passed through a fold, for names that are compared broadly.
     pub(crate) fn folded(&self, fold: impl Fn(&str) -> String) -> Glob {
         let mut tokens = Vec::with_capacity(self.tokens.len());
         let mut literal = String::new();
@@ -274,7 +277,7 @@ impl Glob {
     }
 }
 
-/// Marks a state, and those behind runs that may be empty.
+/// Marks a state, and those after runs that may be empty.
 fn enter(states: &mut [bool], at: usize, tokens: &[Token]) {
     let mut at = at;
     while let Some(state) = states.get_mut(at) {
@@ -289,7 +292,7 @@ fn enter(states: &mut [bool], at: usize, tokens: &[Token]) {
     }
 }
 
-/// Marks the state of a run that goes on, and those behind it.
+/// Marks the state of a run that continues, and those after it.
 fn stay(states: &mut [bool], at: usize, tokens: &[Token]) {
     if let Some(state) = states.get_mut(at) {
         *state = true;
@@ -297,7 +300,7 @@ fn stay(states: &mut [bool], at: usize, tokens: &[Token]) {
     enter(states, at.saturating_add(1), tokens);
 }
 
-/// A longer glob with folders that may be none is proved of nothing.
+/// Maximum tokens of a glob with optional folders for which [`Glob::covers`] proves anything.
 #[cfg(not(target_arch = "wasm32"))]
 const MOST_TOKENS: usize = 24;
 

@@ -1,5 +1,5 @@
-//! Which rules can hold for an event at all. A policy may have thousands of rules that each name a tool or a model; an
-//! event is asked only of those that name its own, and of those that name none.
+//! Index of rules by the events that they can match. A policy may have thousands of rules that each name a tool or a model.
+//! Only the rules that name an event's own tool or model, and those that name none, are evaluated for the event.
 
 use super::field::Field;
 use super::joined;
@@ -12,37 +12,37 @@ use crate::policy::condition_tree::ConditionTree;
 use crate::wire::sort;
 use std::ops::Range;
 
-/// The rules of a policy by what they can be about. Lists of rules ascend.
+/// Rules of a policy by the events that they can match. Lists of rules are ascending.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    /// In the order of [`Kind::ALL`].
+    /// Rules for each kind of event, in the order of [`Kind::ALL`].
     kinds: Vec<Rules>,
-    /// Those about tool calls that may be about one of an earlier turn. An agent sends all of its earlier calls with every request, and
-    /// hardly any rule is about them.
+    /// Rules that may match a tool call of an earlier turn. An agent sends all of its earlier calls with every request, and
+    /// hardly any rule applies to them.
     earlier_calls: Rules,
 }
 
-/// The rules about one kind of event, each in one of these lists.
+/// Rules for one kind of event. Each is in exactly one of the lists after `all`.
 #[derive(Debug, Default)]
 struct Rules {
-    /// All of them.
+    /// All rules.
     all: Vec<u16>,
-    /// Asked of every event.
+    /// Rules that are evaluated for every event.
     always: Vec<u16>,
-    /// Asked where something that rules look for stands in the event's texts.
+    /// Rules that are evaluated if the event's texts contain something that rules search for.
     on_hit: Vec<u16>,
-    /// What rules that need a hit look for in texts of each author, in the order of [`Author::ALL`].
+    /// What the rules with `needs_hit` search for in texts of each author, in the order of [`Author::ALL`].
     asks: [MatchKinds; Author::ALL.len()],
     by_tool: ByName,
     by_model: ByName,
 }
 
-/// Rules that hold only for one of a few names.
+/// Rules that match only some names.
 #[derive(Debug, Default)]
 struct ByName {
-    /// Folded names, ascending, each with a rule; a name of several rules stands there several times.
+    /// Folded names, ascending, each with a rule. A name of several rules occurs several times.
     names: Vec<(Box<str>, u16)>,
-    /// All of them: where the name can't be told, each may hold.
+    /// All of these rules. Each may match if the name is unknown.
     all: Vec<u16>,
 }
 
@@ -74,7 +74,7 @@ impl Index {
         self.kinds.get(kind.number())
     }
 
-    /// The rules about a kind of event that may be about this one.
+    /// Returns the rules for a kind of event that may match this event.
     fn about_event(&self, kind: Kind, event: &Event) -> Option<&Rules> {
         match (kind, event.kind, event.turn) {
             (Kind::ToolCall, Kind::ToolCall, Turn::Earlier) => Some(&self.earlier_calls),
@@ -82,7 +82,7 @@ impl Index {
         }
     }
 
-    /// What rules that need a hit look for in the event's texts.
+    /// Returns what rules with `needs_hit` search for in the event's texts.
     pub(crate) fn asks_texts(&self, event: &Event) -> MatchKinds {
         let mut asked = MatchKinds::default();
         if let Some(rules) = self.about_event(event.kind, event) {
@@ -96,20 +96,20 @@ impl Index {
         asked
     }
 
-    /// All rules about a kind of event.
+    /// Returns all rules for a kind of event.
     pub(crate) fn all(&self, kind: Kind) -> &[u16] {
         self.about(kind)
             .map(|rules| rules.all.as_slice())
             .unwrap_or_default()
     }
 
-    /// The rules about a kind of event among those of one document.
+    /// Returns the rules of one document for a kind of event.
     pub(crate) fn of_chapter(&self, kind: Kind, chapter: &Range<u16>) -> &[u16] {
         among(self.all(kind), chapter)
     }
 
-    /// The rules of a document about a kind that can hold for an event, ascending, and perhaps others. `has_hit` is asked at most once, and tells
-    /// whether something that rules look for stands in its texts.
+    /// Returns the rules of a document for a kind of event that can match an event, ascending, and perhaps others.
+    /// `has_hit` returns whether the event's texts contain something that rules search for; it is called at most once.
     pub(crate) fn candidates(
         &self,
         kind: Kind,
@@ -158,9 +158,9 @@ impl Index {
     }
 }
 
-/// The part of an ascending list that belongs to a document.
+/// Returns the part of an ascending list that belongs to a document.
 fn among<'r>(rules: &'r [u16], chapter: &Range<u16>) -> &'r [u16] {
-    // Nearly every policy has one document.
+    // Shortcut: nearly every policy has one document.
     if rules.first().is_none_or(|first| *first >= chapter.start)
         && rules.last().is_none_or(|last| *last < chapter.end)
     {
@@ -204,7 +204,7 @@ impl ByName {
         }
     }
 
-    /// Brings the rules of each name together.
+    /// Sorts the names, so that the rules of each name are adjacent.
     fn sort(&mut self) {
         sort::sort_by(&mut self.names, |a, b| a.0.cmp(&b.0));
     }
@@ -220,8 +220,8 @@ impl ByName {
 }
 
 impl CompiledRule {
-    /// The folded names of which a field has to be one for the rule to hold, if it is so. Folding is the broadest reading
-    /// of a name there is, so that no rule is missed whichever way it is read.
+    /// Returns the folded names of which a field must have one for the rule to match; `None` if any name could match.
+    /// Folding is the broadest reading of a name, so that no rule is missed under any reading.
     #[inline(never)]
     fn names(&self, field: &Field) -> Option<Vec<&str>> {
         let mut tests = self.matches.iter();
@@ -232,8 +232,8 @@ impl CompiledRule {
 }
 
 impl CompiledCondition {
-    /// The names of which a field has to be one for the condition to hold, if one of its tests asks for that and all of them
-    /// have to hold.
+    /// Returns the folded names of which a field must have one for the condition to match. Only a test, or an `all` with
+    /// such a test, restricts the names.
     fn names(&self, field: &Field) -> Option<Vec<&str>> {
         match self {
             ConditionTree::Test(test) => test.names(field),
@@ -260,7 +260,7 @@ impl CompiledTest {
     }
 }
 
-/// Rules, ascending.
+/// Iterator over rules, ascending.
 #[derive(Debug, Default)]
 pub(crate) struct Candidates<'i> {
     always: &'i [u16],
@@ -279,7 +279,7 @@ impl Iterator for Candidates<'_> {
             .flatten()
             .min()
             .copied()?;
-        // Each rule stands in one list.
+        // Each rule is in one list.
         if named == Some(&least) {
             self.next_named = self.next_named.wrapping_add(1);
         } else if self.always.first() == Some(&least) {

@@ -1,27 +1,27 @@
-//! `inspect`: bounds of what is inspected.
+//! Key `inspect`: limits of inspection.
 
 use super::decode::{Decoder, PolicyPath};
 use super::grammar::InspectKey;
 use super::node::Node;
 use crate::diag::{Fix, Severity, codes};
 
-/// `inspect`
+/// Limits of inspection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inspect {
-    /// Largest body that is read, in bytes.
+    /// Maximum bytes of a body that is read.
     pub max_body: u64,
-    /// Deepest nesting of JSON.
+    /// Maximum nesting of JSON.
     pub max_depth: u16,
-    /// How many strings deep JSON may be nested in JSON.
+    /// Maximum depth of JSON in strings of JSON.
     pub nested_json: u8,
-    /// Most text that detectors look at in one exchange, in bytes.
+    /// Maximum bytes of text that detectors scan in one exchange.
     pub max_text: u64,
-    /// Whether runs of Base64 and hexadecimal digits are decoded and looked into.
+    /// Whether runs of Base64 and hexadecimal digits are decoded and scanned.
     pub decode: bool,
 }
 
 impl Inspect {
-    /// What holds where the policy says nothing.
+    /// Limits for keys that are not written.
     pub const DEFAULT: Inspect = Inspect {
         max_body: 8 << 20,
         max_depth: 64,
@@ -31,7 +31,7 @@ impl Inspect {
     };
 }
 
-/// Reads `inspect`.
+/// Reads the key `inspect`.
 pub(super) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Inspect {
     let mut inspect = Inspect::DEFAULT;
     for (key, member) in decoder.keys(at, node).into_iter().flatten() {
@@ -68,13 +68,13 @@ pub(super) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> I
     inspect
 }
 
-/// The most that the filter holds at once: a larger bound would never be reached.
+/// Maximum bytes that the filter buffers at once. A larger limit would never be reached.
 const LARGEST_SIZE: u64 = 256 << 20;
 
-/// Less than any request that says something.
+/// Minimum of a size limit: smaller than any useful request.
 const SMALLEST_SIZE: u64 = 64;
 
-/// A number of bytes that something fits into and that the filter can hold.
+/// Reads a number of bytes within what the filter can buffer.
 fn bounded_size(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
@@ -84,7 +84,7 @@ fn bounded_size(
     size_up_to(decoder, at, node, (LARGEST_SIZE, "256MiB"), usual)
 }
 
-/// A number of bytes up to the largest, which is also given in words.
+/// Reads a number of bytes up to a maximum, which is also given in words.
 pub(super) fn size_up_to(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,

@@ -1,4 +1,4 @@
-//! What a policy looks at, so that nothing else is read, held or copied.
+//! Plan of what a policy inspects, so that nothing else is read, held or copied.
 
 use super::field::{Field, Kinds};
 use super::text_scan::MatchKinds;
@@ -9,42 +9,43 @@ use crate::policy::rule::Rule;
 use crate::policy::words::Action;
 use crate::policy::words::DefaultAction;
 
-/// How strongly something is looked at.
+/// Level of inspection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Interest {
-    /// Not at all.
+    /// Not inspected.
     #[default]
     None,
-    /// For the record only.
+    /// Inspected for the audit event only.
     Observed,
     /// A decision may depend on it.
     Enforced,
 }
 
-/// What a policy looks at.
+/// What a policy inspects.
 #[derive(Clone, Debug, Default)]
 pub struct InspectionPlan {
     enforced: Kinds,
     observed: Kinds,
-    /// The same of what answers hold: requests of a server (MCP) are something else than the request that they answer.
+    /// Kinds of events that are inspected in responses. A server's requests (MCP) are separate from the request that the
+    /// response answers.
     enforced_in_answers: Kinds,
     observed_in_answers: Kinds,
     /// Kinds of events whose texts an enforced rule may edit.
     edited: Kinds,
-    /// The document itself is enforced: what can't be read is refused.
+    /// Whether the defaults of a document are enforced, so that uninspectable content is denied.
     defaults_enforced: bool,
-    /// Request headers that rules name, lower case.
+    /// Request headers that rules name, in lower case.
     pub headers: Vec<Box<str>>,
-    /// Some rule looks into structured results of tools.
+    /// Whether some rule tests structured results of tools.
     pub results: bool,
-    /// Some rule about results looks at the arguments of the call too.
+    /// Whether some rule on results also tests the arguments of the call.
     pub result_args: bool,
     pub(crate) request: MatchKinds,
     pub(crate) response: MatchKinds,
 }
 
 impl InspectionPlan {
-    /// What the defaults of a document look at.
+    /// Adds what the defaults of a document inspect.
     pub(crate) fn add_defaults(&mut self, chapter: &CompiledDocument) {
         self.defaults_enforced |= chapter.enforces(None);
         let defaults = &chapter.defaults;
@@ -61,7 +62,7 @@ impl InspectionPlan {
     }
 
     pub(crate) fn add_rule(&mut self, rule: &Rule, compiled: &CompiledRule, wants: MatchKinds) {
-        // An allow matters only under a default that denies, which looks at its kind itself.
+        // An allow rule matters only under a default that denies, which adds the kind itself.
         if rule.action != Action::Allow {
             let mut tells_requests_apart = false;
             rule.each_field(&mut |mention, _| {
@@ -75,7 +76,7 @@ impl InspectionPlan {
         if rule.action == Action::Redact && compiled.enforced {
             self.edited = rule.kinds.iter().fold(self.edited, Kinds::with);
             if rule.redact.form == Replacement::Pseudonym {
-                // What is replaced in a request is turned back in its response.
+                // Pseudonyms in a request are restored in its response.
                 self.look_at(Kinds::of(&[Kind::Response, Kind::ToolResult]), true, true);
             }
         }
@@ -89,7 +90,7 @@ impl InspectionPlan {
         }
         rule.each_field(&mut |mention, of| {
             let kinds = of.map_or(rule.kinds, |kind| Kinds::of(&[kind]));
-            // What stands earlier stands in the request.
+            // Earlier events are in the request.
             if of.is_some() {
                 self.request.join(wants);
             }
@@ -104,7 +105,7 @@ impl InspectionPlan {
         });
     }
 
-    /// `of_servers`: what is asked of requests may be so of a server's request and not of the client's that it answers.
+    /// Adds kinds of events. `of_servers`: requests include those of a server, not only those of the client.
     fn look_at(&mut self, kinds: Kinds, enforced: bool, of_servers: bool) {
         let (all, in_answers) = if enforced {
             (&mut self.enforced, &mut self.enforced_in_answers)
@@ -119,7 +120,7 @@ impl InspectionPlan {
         }
     }
 
-    /// How strongly answers that hold events of these kinds are looked at.
+    /// Returns the level of inspection of responses with events of these kinds.
     pub fn answers(&self, kinds: impl Iterator<Item = Kind>) -> Interest {
         let kinds = kinds.fold(Kinds::EMPTY, Kinds::with);
         if self.enforced_in_answers.meets(kinds) {
@@ -131,12 +132,12 @@ impl InspectionPlan {
         }
     }
 
-    /// Whether detectors look at texts of this half.
+    /// Returns whether detectors scan texts of this direction.
     pub fn detects(&self, direction: Direction) -> bool {
         self.wants(direction).detectors
     }
 
-    /// What rules look for in texts of this half.
+    /// Returns what rules search for in texts of this direction.
     pub(crate) fn wants(&self, direction: Direction) -> MatchKinds {
         match direction {
             Direction::Request => self.request,
@@ -144,18 +145,18 @@ impl InspectionPlan {
         }
     }
 
-    /// Whether calls of tools are evaluated, not only looked at.
+    /// Returns whether enforced rules or defaults apply to tool calls.
     pub fn evaluates_calls(&self) -> bool {
         self.enforced.meets(Kinds::of(&[Kind::ToolCall]))
     }
 
-    /// Whether requests wait until they are evaluated. Where the document is enforced they do even without a rule, since
-    /// what can't be read is refused.
+    /// Returns whether requests are held until they are evaluated. With enforced defaults they are, even without a rule,
+    /// since uninspectable requests are denied.
     pub fn holds_requests(&self) -> bool {
         self.defaults_enforced || self.enforced != Kinds::EMPTY
     }
 
-    /// Whether a request's body may leave changed.
+    /// Returns whether a request's body may be edited.
     pub fn edits_requests(&self) -> bool {
         self.edited.meets(Kinds::of(&[
             Kind::Message,

@@ -1,4 +1,4 @@
-//! Names of tools that a client joined with the name of their server, as a model and its provider see them:
+//! Names of tools that a client joined with the name of their server. Models and providers see them like this:
 //!
 //! - `mcp__github__delete_repo`: Claude Code, codex, opencode, AgentScope; `github__delete_repo`: Envoy AI Gateway, MetaMCP,
 //!   older Gemini CLI; `github___delete_repo`: Bedrock AgentCore;
@@ -7,16 +7,17 @@
 //!   Semantic Kernel;
 //! - `github.delete_repo`, `github/delete_repo`, `github:delete_repo`: gateways, Gemini's and OpenAI's namespaces.
 //!
-//! A single `_` or `-` also joins the words of one name: `file_delete` is not `delete` of a server `file`. There what follows
-//! counts only if it has two words itself, which a rule would hardly name by chance, or if the name begins with `mcp_`.
+//! A single `_` or `-` also joins the words of one name: `file_delete` is not `delete` of a server `file`. After such a
+//! joint, the rest counts as a tool's name only if it has two words itself, so that a rule hardly names it by chance, or if
+//! the name begins with `mcp_`.
 
 use crate::detect::fold_name;
 use std::borrow::Cow;
 
-/// Joints that are looked at, from the end: names of tools have fewer words.
+/// Maximum joints that are read, from the end. Names of tools have fewer words.
 const MAX_JOINED_NAMES: usize = 16;
 
-/// Calls `visit` with each name that a tool may have at its server; with `qualified` also with `server/tool`.
+/// Calls `visit` with each name that a tool may have at its server; if `qualified`, also with `server/tool`.
 pub(crate) fn each<'n>(name: &'n str, qualified: bool, visit: &mut dyn FnMut(Cow<'n, str>)) {
     if name.is_ascii() {
         each_part(name, qualified, &mut |tail, server| {
@@ -54,7 +55,7 @@ fn each_part<'n>(name: &'n str, qualified: bool, visit: &mut dyn FnMut(&'n str, 
                 .find_map(|marker| name.strip_prefix(marker))
         })
         .flatten();
-    // Where the server's name begins.
+    // Start of the server's name.
     let start = marked.map_or(0, |rest| {
         name.len()
             .saturating_sub(rest.trim_start_matches(['_', '-']).len())
@@ -64,7 +65,7 @@ fn each_part<'n>(name: &'n str, qualified: bool, visit: &mut dyn FnMut(&'n str, 
         let Some(at) = head.iter().rposition(is_joint) else {
             return;
         };
-        // All that joins: `__`.
+        // The whole joint: `__`.
         let end = without_joints(head.get(..at).unwrap_or_default()).len();
         let joint = head.get(end..=at).unwrap_or_default();
         let tail = name.get(at.saturating_add(1)..).unwrap_or_default();
@@ -82,8 +83,8 @@ fn each_part<'n>(name: &'n str, qualified: bool, visit: &mut dyn FnMut(&'n str, 
     }
 }
 
-/// Whether a name has at most one joint, which is a single `_` or `-`, and no capitals: `get_customer`, as most names are.
-/// No other name is in it.
+/// Returns whether a name has at most one joint, which is a single `_` or `-`, and no capitals: `get_customer`, as most
+/// names do. Such a name contains no other name.
 fn is_one_word_after_another(name: &str) -> bool {
     let mut has_joint = false;
     name.bytes().all(|byte| match byte {
@@ -93,19 +94,19 @@ fn is_one_word_after_another(name: &str) -> bool {
     })
 }
 
-/// Whether a byte joins names. Joints are ASCII, so that a cut beside one is between characters.
+/// Returns whether a byte joins names. Joints are ASCII, so that a cut beside one is between characters.
 fn is_joint(byte: &u8) -> bool {
     matches!(byte, b'_' | b'-' | b'.' | b'/' | b':')
 }
 
-/// A name without the joints at its end.
+/// Returns a name without the joints at its end.
 fn without_joints(name: &[u8]) -> &[u8] {
     let end = name.iter().rposition(|byte| !is_joint(byte));
     let end = end.map_or(0, |last| last.saturating_add(1));
     name.get(..end).unwrap_or_default()
 }
 
-/// Whether a name is made of words: `delete_repo`, `deleteRepo`.
+/// Returns whether a name consists of several words: `delete_repo`, `deleteRepo`.
 fn has_words(name: &str) -> bool {
     let mut before = b'_';
     let mut has_begun = false;

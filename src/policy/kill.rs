@@ -1,4 +1,4 @@
-//! The kill list: who and what is stopped at once. It is a document of its own (`kind: AgentKill`), so that it can be
+//! Kill list: callers and tools that are denied at once. It is a document of its own (`kind: AgentKill`), so that it can be
 //! changed without touching a policy.
 //!
 //! ```yaml
@@ -10,11 +10,10 @@
 //!   - { tools: ["issue_*"], reason: The payment provider is being attacked }
 //! ```
 //!
-//! Each entry is compiled as a rule that denies. Names, globs and facts that can't be determined therefore mean what they
-//! mean in a policy: `support-bot` is stopped in every spelling that folds to it, and so is a caller who doesn't say who
-//! it is.
+//! Each entry is compiled as a rule that denies. So names, globs and unknown facts work as in a policy: `support-bot` is
+//! denied in every spelling that folds to it, and so is a caller whose agent is unknown.
 //!
-//! The list of a feed is read in the same form, and in force beside that of the file.
+//! The list of a feed has the same form, and is in force in addition to that of the file.
 
 mod feed;
 
@@ -32,14 +31,14 @@ use crate::policy::decision_point::EvaluationPhase;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// What a kill list says it is.
+/// Value of `kind` in a kill list.
 pub const KILL_KIND: &str = "AgentKill";
 
 /// Maximum entries of a list. Each is evaluated for each exchange.
 pub const MAX_KILLS: usize = 1_000;
 
 words! {
-    /// What an entry names.
+    /// Target of an entry.
     KillTarget {
         /// Agents.
         Agents = "agents",
@@ -56,39 +55,39 @@ words! {
     }
 }
 
-/// An entry of a kill list.
+/// Entry of a kill list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kill {
-    /// What it names.
+    /// Kind of the names.
     pub target: KillTarget,
     /// The names: exact or globs. Empty for `all`.
     pub names: Vec<Box<str>>,
-    /// Why.
+    /// Reason, for the denied caller.
     pub reason: Box<str>,
-    /// Until when, RFC 3339; `None`: until it is lifted.
+    /// End of the entry, RFC 3339; `None`: until it is removed.
     pub until: Option<Box<str>>,
 }
 
-/// A kill list in force.
+/// Kill list in force.
 #[derive(Debug)]
 pub struct KillList {
-    /// Grows with each change, so that everybody can tell which list is in force.
+    /// Number that grows with each change, so that it identifies the list in force.
     pub generation: u64,
-    /// The entries in their order.
+    /// Entries in the order of the document.
     pub kills: Vec<Kill>,
-    /// Where another list is read from, which is in force beside this one.
+    /// Feed of another list, which is in force in addition to this one.
     pub feed: Option<KillFeed>,
     rules: Rc<Policy>,
-    /// The list of the feed.
+    /// List of the feed.
     beside: Option<Rc<KillList>>,
 }
 
-/// Why an exchange or a call is stopped.
+/// Cause of a denial by a kill list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Killed {
-    /// The reason of the entry.
+    /// Reason of the entry.
     pub reason: Box<str>,
-    /// The generation of the list.
+    /// Generation of the list.
     pub generation: u64,
 }
 
@@ -96,7 +95,7 @@ impl KillList {
     /// Reads a kill list in JSON.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// Returns the errors in the list.
     pub fn from_json(text: &[u8]) -> Result<KillList, Vec<Diagnostic>> {
         KillList::read(&parse_json(text).map_err(|diagnostic| vec![*diagnostic])?)
     }
@@ -104,7 +103,7 @@ impl KillList {
     /// Reads a kill list.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// Returns the errors in the list.
     pub fn read(root: &Node) -> Result<KillList, Vec<Diagnostic>> {
         let mut decoder = Decoder::default();
         let read = read(&mut decoder, root);
@@ -126,10 +125,10 @@ impl KillList {
         }
     }
 
-    /// Reads the list that a feed answers with. It has no feed of its own.
+    /// Reads the list in a feed's response. It has no feed of its own.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// Returns the errors in the list.
     pub fn of_feed(text: &[u8]) -> Result<KillList, Vec<Diagnostic>> {
         let list = KillList::from_json(text)?;
         match list.feed {
@@ -158,19 +157,19 @@ impl KillList {
         }
     }
 
-    /// The entries in force: those of the file, then those of the feed.
+    /// Returns the entries in force: those of the file, then those of the feed.
     pub fn in_force(&self) -> impl Iterator<Item = &Kill> {
         let beside = self.beside.iter().flat_map(|feed| &feed.kills);
         self.kills.iter().chain(beside)
     }
 
-    /// Whether an entry names tools, so that calls must be read even where no policy asks for them.
+    /// Returns whether an entry names tools, so that calls must be read even if no policy needs them.
     pub fn stops_tools(&self) -> bool {
         let mut kills = self.in_force();
         kills.any(|kill| kill.target == KillTarget::Tools)
     }
 
-    /// Returns why an event is stopped: the request by who asks, a call by its tool.
+    /// Returns why an event is denied: a request for its caller, a call for its tool.
     pub fn stops(&self, event: &Event, context: &Context<'_>) -> Option<Killed> {
         let context = Context {
             policy: &self.rules,
@@ -187,24 +186,24 @@ impl KillList {
     }
 }
 
-/// The kill list of one VM, which several configurations share.
+/// Kill list of one VM, shared by several configurations.
 #[derive(Debug, Default)]
 pub struct KillSwitch(RefCell<KillState>);
 
-/// The state of the kill switch.
+/// State of the kill switch.
 #[derive(Clone, Debug, Default)]
 pub enum KillState {
-    /// None is configured.
+    /// No list is configured.
     #[default]
     Absent,
     /// A list is in force.
     List(Rc<KillList>),
-    /// One is configured and can't be read: everything is denied.
+    /// The configured list can't be read: everything is denied.
     Unreadable,
 }
 
 impl KillState {
-    /// Whether it is the same state, and so decides the same.
+    /// Returns whether both are the same state, and so lead to the same decisions.
     pub fn is_same(&self, other: &KillState) -> bool {
         match (self, other) {
             (KillState::Absent, KillState::Absent)
@@ -216,18 +215,18 @@ impl KillState {
 }
 
 impl KillSwitch {
-    /// The state at this moment.
+    /// Returns the current state.
     pub fn state(&self) -> KillState {
         self.0.borrow().clone()
     }
 
-    /// Puts another state in force.
+    /// Replaces the state.
     pub fn set(&self, state: KillState) {
         self.0.replace(state);
     }
 }
 
-/// What a document holds: its generation, its entries, and its feed.
+/// Generation, entries and feed of a document.
 type ReadList = (u64, Vec<Kill>, Option<KillFeed>);
 
 fn read(decoder: &mut Decoder, root: &Node) -> Option<ReadList> {
@@ -332,7 +331,7 @@ fn read_kill(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<
         return None;
     }
     let (1, Some((target, names))) = (targets.len(), targets.pop()) else {
-        // Two in one entry could mean either and both.
+        // Two targets in one entry could mean either or both.
         let help = "write one of `agents`, `clients`, `tenants`, `principals`, `tools` or `all: true`; an entry for each";
         decoder.error(
             codes::AG1006,
@@ -356,7 +355,7 @@ fn read_kill(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<
     })
 }
 
-/// The path of a rule's condition for what an entry names; `None` for everything.
+/// Returns the field for a target; `None` for everything.
 fn field(target: KillTarget) -> Option<&'static str> {
     match target {
         KillTarget::Agents => Some("principal.agent"),
@@ -368,7 +367,7 @@ fn field(target: KillTarget) -> Option<&'static str> {
     }
 }
 
-/// The policy whose rules deny what the list stops. Rules are named by their entry: `kill[0]`.
+/// Returns the policy whose rules deny what the list names. Rules are named by their entry: `kill-0000`.
 fn as_policy(kills: &[Kill], root: &Node) -> Node {
     let at = &root.span;
     let text = |text: &str| Node::text_at(text, at);
@@ -417,7 +416,7 @@ fn as_policy(kills: &[Kill], root: &Node) -> Node {
     )
 }
 
-/// Names the entry of the list in place of the rule that it was compiled to: `rules[3].when.time` is `kill[3]`.
+/// Replaces the path of a rule by that of its entry: `rules[3].when.time` becomes `kill[3]`.
 fn at_entries(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     for diagnostic in &mut diagnostics {
         let rest = diagnostic.path.strip_prefix("rules[");

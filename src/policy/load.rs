@@ -1,4 +1,4 @@
-//! From bytes to a policy: what the filter does with its configuration and the command line with a file.
+//! Loader from bytes to a policy, for the filter's configuration and the command line's files.
 
 use super::decode::Decoder;
 use super::node::Node;
@@ -11,23 +11,23 @@ use crate::policy::compiled_policy::Policy;
 use crate::wire::json::{JsonBody, Limits, ScanErrorKind};
 use crate::wire::sort;
 
-/// Deepest nesting of a policy's JSON.
+/// Maximum nesting of a policy's JSON.
 const MAX_DEPTH: u16 = 64;
 
-/// Largest document, in bytes; a configuration this large no longer fits Kubernetes objects anyway.
+/// Maximum bytes of a document. A configuration this large no longer fits Kubernetes objects anyway.
 pub const MAX_DOCUMENT: usize = 16 << 20;
 
-/// What came of a document.
+/// Result of loading a document.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The policy; absent if there was an error.
+    /// Policy; `None` if there was an error.
     pub policy: Option<Policy>,
-    /// Everything worth saying, errors first, each in the order of the document.
+    /// All diagnostics, errors first, then by their position in the document.
     pub diagnostics: Vec<Diagnostic>,
 }
 
 impl Loaded {
-    /// A document that could not be parsed.
+    /// Returns the result for a document that could not be parsed.
     pub fn failed(diagnostic: Diagnostic) -> Loaded {
         Loaded {
             policy: None,
@@ -35,7 +35,7 @@ impl Loaded {
         }
     }
 
-    /// The errors.
+    /// Returns the errors.
     pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
         self.diagnostics
             .iter()
@@ -43,7 +43,7 @@ impl Loaded {
     }
 }
 
-/// Reads a policy in JSON.
+/// Loads a policy in JSON.
 pub fn load_json(text: &[u8]) -> Loaded {
     let parsed = parse_json(text);
     match parsed {
@@ -52,10 +52,10 @@ pub fn load_json(text: &[u8]) -> Loaded {
     }
 }
 
-/// Reads JSON text as a document's tree.
+/// Parses JSON text to a document's tree.
 ///
 /// # Errors
-/// The diagnostic that says what is wrong with it.
+/// Returns the diagnostic of the first syntax error.
 pub fn parse_json(text: &[u8]) -> Result<Node, Box<Diagnostic>> {
     let failed = |code, at: usize, message: String| {
         Box::new(Diagnostic {
@@ -94,21 +94,22 @@ pub fn parse_json(text: &[u8]) -> Result<Node, Box<Diagnostic>> {
     }
 }
 
-/// Reads and compiles a document's tree. Time zones are those that it brings with it.
+/// Compiles a document's tree. Time zones are only those in the document.
 pub fn load(root: &Node) -> Loaded {
     load_with(root, &|_| Lookup::NotHere)
 }
 
-/// The same where a time zone database is at hand: what `agentguard build` would add need not stand there.
+/// Compiles a document's tree with the time zone database of the system, so that `agentguard build` need not have added
+/// any.
 #[cfg(all(feature = "command", not(target_arch = "wasm32")))]
 pub fn load_with_zones(root: &Node) -> Loaded {
     load_with(root, &super::zones::find)
 }
 
-/// A terse document in full; any other as it is. With what is worth saying about it.
+/// Expands a document in short syntax; any other document is returned unchanged. Returns also the warnings.
 ///
 /// # Errors
-/// Everything that is wrong with it.
+/// Returns all diagnostics of a document with an error.
 pub fn desugar_document(root: &Node) -> Result<(Node, Vec<Diagnostic>), Vec<Diagnostic>> {
     match short_syntax::desugar(root) {
         Some(desugared) => document_or_errors(desugared),

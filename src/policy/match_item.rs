@@ -1,4 +1,4 @@
-//! One key of `match`: a field and the names that it may hold.
+//! Key of `match`: a field and the names that it may have.
 
 use super::decode::{Decoder, PolicyPath};
 use super::field_ref::{FieldRef, read_mention};
@@ -6,7 +6,7 @@ use super::grammar::{Keys, MatchKey};
 use super::node::Member;
 use crate::diag::codes;
 
-/// One key of `match`.
+/// Key of `match` with its names.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct MatchItem {
     pub(crate) mention: FieldRef,
@@ -14,12 +14,12 @@ pub(crate) struct MatchItem {
     pub(crate) path: String,
 }
 
-/// Whether a key of this name may stand in `match`.
+/// Returns whether a key of this name is allowed in `match`.
 pub(crate) fn is_match_key(key: &str) -> bool {
     MatchKey::NAMES.contains(&key)
 }
 
-/// Reads `tool: delete_*`, `model: [a, b]`.
+/// Reads `tool: delete_*` or `model: [a, b]`.
 pub(crate) fn read_match_item(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,

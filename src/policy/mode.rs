@@ -1,13 +1,13 @@
-//! Whether a policy acts or only records.
+//! Mode of a policy: enforced or only recorded.
 
 use crate::event::words;
 
 words! {
-    /// Whether decisions are taken or only recorded.
+    /// Whether decisions are enforced or only recorded.
     Mode {
-        /// Taken.
+        /// Decisions are enforced.
         Enforce = "enforce",
-        /// Recorded as `would`.
+        /// Decisions are recorded as `would`.
         Observe = "observe",
     }
 }

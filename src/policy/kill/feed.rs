@@ -1,4 +1,4 @@
-//! `feed` of a kill list: a service that holds a second list, which is in force beside that of the file.
+//! Key `feed` of a kill list: a service with a second list, which is in force in addition to that of the file.
 //!
 //! ```yaml
 //! feed: { cluster: kill-feed, path: /kill.json, authority: ops.example.com, every: 1s, grace: 30s }
@@ -8,10 +8,10 @@ use crate::diag::codes;
 use crate::policy::decode::{Decoder, PolicyPath};
 use crate::policy::node::Node;
 
-/// Where a second list is read from, again and again.
+/// Service from which a second list is read periodically.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KillFeed {
-    /// The name of Envoy's cluster.
+    /// Name of Envoy's cluster.
     pub cluster: Box<str>,
     /// `:path` of the request.
     pub path: Box<str>,
@@ -19,7 +19,7 @@ pub struct KillFeed {
     pub authority: Box<str>,
     /// Seconds between two requests.
     pub every: u64,
-    /// For how many seconds the last list stays in force while the feed can't be read.
+    /// Seconds for which the last list stays in force while the feed can't be read.
     pub grace: u64,
 }
 
@@ -27,19 +27,19 @@ impl KillFeed {
     /// Keys of `feed`.
     pub const KEYS: [&'static str; 5] = ["cluster", "path", "authority", "every", "grace"];
 
-    /// Seconds between two requests, unless the list says otherwise.
+    /// Default seconds between two requests.
     pub const USUAL_EVERY: u64 = 1;
 
-    /// The most seconds between two requests.
+    /// Maximum seconds between two requests.
     pub const MAX_EVERY: u64 = 60;
 
-    /// Seconds that a feed may be away, unless the list says otherwise.
+    /// Default seconds for which a feed may be unavailable.
     pub const USUAL_GRACE: u64 = 30;
 
-    /// The most seconds that a feed may be away: a day.
+    /// Maximum seconds for which a feed may be unavailable: a day.
     pub const MAX_GRACE: u64 = 86_400;
 
-    /// Whether both are the same service: what one has told holds for the other.
+    /// Returns whether both are the same service, so that the list of one is that of the other.
     pub fn is_same_service(&self, other: &KillFeed) -> bool {
         self.cluster == other.cluster
             && self.path == other.path
@@ -47,7 +47,7 @@ impl KillFeed {
     }
 }
 
-/// Reads `feed`.
+/// Reads the key `feed`.
 pub(super) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<KillFeed> {
     let (mut every, mut grace) = (KillFeed::USUAL_EVERY, None);
     let (mut cluster, mut path, mut authority) = (None, None, None);
@@ -69,7 +69,7 @@ pub(super) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
     };
     let grace = grace.unwrap_or(KillFeed::USUAL_GRACE.max(every.saturating_mul(3)));
     if grace <= every {
-        // The list would be too old before it is read again.
+        // The list would expire before it is read again.
         let message = format!("the list is read every {every} seconds, and kept for {grace}");
         let help = "write a longer `grace`, or a shorter `every`";
         decoder.error(codes::AG1011, at, &node.span, &message, help);
@@ -95,7 +95,7 @@ fn seconds(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node, most: u64) -
     Some(seconds)
 }
 
-/// A text that is written into a request as it is.
+/// Reads a text that is written into a request unescaped.
 fn name(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
