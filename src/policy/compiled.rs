@@ -1,4 +1,4 @@
-//! Rules and conditions as they are evaluated.
+//! Compiled rules and conditions.
 
 use crate::detect::Confidence;
 use crate::event::{Facts, Kind, Known, Replacement};
@@ -22,32 +22,32 @@ use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// One document of a policy: what it says besides its rules.
+/// Compiled document of a policy, without its rules.
 #[derive(Debug)]
 pub(crate) struct CompiledDocument {
     /// Numbers of its rules.
     pub(crate) rules: Range<u16>,
     pub(crate) defaults: Defaults,
     pub(crate) mode: Mode,
-    /// Nothing in it is enforced, whatever it says.
+    /// Whether nothing in the document is enforced, whatever the modes in it.
     pub(crate) is_observed: bool,
-    /// It is only tried out: what it would decide stands in the record by itself.
+    /// Whether the document is a shadow policy: its decisions are only recorded, separately.
     pub(crate) is_shadow: bool,
-    /// It decides by itself; what it does not apply to is not evaluated at all.
+    /// Whether the document is not part of a set. Exchanges that it does not apply to are not evaluated at all.
     pub(crate) is_alone: bool,
-    /// For whom it is.
+    /// Principals that the document applies to.
     pub(crate) audience: Vec<CompiledTest>,
     pub(crate) scope: Scope,
 }
 
 impl CompiledDocument {
-    /// Whether something with a mode of its own, or none, is enforced.
+    /// Returns whether something with this own mode, or with none, is enforced.
     pub(crate) fn enforces(&self, own: Option<Mode>) -> bool {
         !self.is_observed && own.unwrap_or(self.mode) == Mode::Enforce
     }
 
-    /// Whether an exchange is within `applies_to`. What restricts is read broadly, so an exchange is outside only if
-    /// neither its path as it came nor as a server reads it fits, in whatever letter case; and what is not known fits.
+    /// Returns whether an exchange is within `applies_to`. The scope is read broadly: an exchange is outside only if
+    /// neither its path as received nor its normalized path matches, in any letter case. Unknown facts match.
     pub(crate) fn applies(&self, facts: &Facts) -> bool {
         let fits = |globs: &[Glob], value: &str| {
             let value = letter_case::lower(value);
@@ -69,38 +69,38 @@ impl CompiledDocument {
     }
 }
 
-/// What rules ask of the conversation before an event: a kind of events that fits.
+/// Query of rules on the conversation before an event, for events of one kind.
 #[derive(Debug)]
 pub(crate) struct HistoryQuery {
     pub(crate) kind: Kind,
     pub(crate) matches: Vec<CompiledTest>,
     pub(crate) when: Option<CompiledCondition>,
-    /// The texts of what fits are compared with.
+    /// Whether the texts of matching events are kept, to be compared with.
     pub(crate) keeps_texts: bool,
 }
 
-/// A rule, ready to be evaluated.
+/// Compiled rule.
 #[derive(Debug)]
 pub struct CompiledRule {
-    /// Its name in records and refusals.
+    /// Name of the rule in audit events and denials.
     pub id: Box<str>,
-    /// What it does.
+    /// Action of the rule.
     pub action: Action,
-    /// Whether it is enforced or only recorded.
+    /// Whether the rule is enforced; otherwise it is only recorded.
     pub enforced: bool,
-    /// Why, for the one who is refused.
+    /// Reason, for the denied caller.
     pub reason: Option<Box<str>>,
-    /// What to do instead.
+    /// Alternative, for the denied caller.
     pub remedy: Option<Box<str>>,
-    /// Marks that it sets.
+    /// Tags in the audit event.
     pub tags: Vec<Box<str>>,
-    /// What becomes of what it denies.
+    /// Treatment of a denied part of a response or tool definition.
     pub on_deny: Option<OnDeny>,
-    /// Who has to agree.
+    /// Approval that the rule requires.
     pub approval: Option<Box<Approval>>,
-    /// It holds only once this is exceeded.
+    /// Limit. The rule matches only once it is exceeded.
     pub limit: Option<Box<Limit>>,
-    /// How much content audit events have of exchanges that it matches; `None`: as the policy says.
+    /// Content of audit events of matching exchanges; `None`: as in the policy.
     pub content: Option<ContentForm>,
     pub(crate) kinds: Kinds,
     pub(crate) matches: Vec<CompiledTest>,
@@ -108,22 +108,22 @@ pub struct CompiledRule {
     pub(crate) unless: Option<CompiledCondition>,
     pub(crate) if_missing: Option<IfMissing>,
     pub(crate) redact: Rc<Redact>,
-    /// It names `turn`, and so sees earlier calls too.
+    /// Whether the rule names `turn`, and so sees earlier calls too.
     pub(crate) asks_turn: bool,
-    /// It asks for a `part`, and so may edit arguments of a call in a response.
+    /// Whether the rule names `part`, and so may edit arguments of a call in a response.
     pub(crate) asks_part: bool,
-    /// It asks for arguments, which of a tool that the provider runs never pass here.
+    /// Whether the rule tests arguments. Those of a tool that the provider runs never pass through the filter.
     pub(crate) asks_arguments: bool,
-    /// It can only hold if something that rules look for stands in the text.
+    /// Whether the rule can match only if a text contains something that rules search for.
     pub(crate) needs_hit: bool,
-    /// What it looks for in texts.
+    /// What the rule searches for in texts.
     pub(crate) wants: MatchKinds,
-    /// When in a stream it can be evaluated.
+    /// When the rule can be evaluated in a stream.
     pub(crate) pace: DecisionPoint,
 }
 
 impl CompiledRule {
-    /// Why its limit denies, unless it says so itself.
+    /// Returns the reason of a denial by the limit, for a rule without a reason of its own.
     pub fn limit_reason(&self) -> String {
         let limit = self.limit.as_ref();
         let described = limit.map(|limit| limit.describe()).unwrap_or_default();
@@ -134,29 +134,29 @@ impl CompiledRule {
         format!("Limit `{}` is reached: at most {described}.{more}", self.id)
     }
 
-    /// Whether it writes pseudonyms where it can.
+    /// Returns whether the rule writes pseudonyms where it can.
     pub fn makes_pseudonyms(&self) -> bool {
         self.action == Action::Redact && self.redact.form == Replacement::Pseudonym
     }
 
-    /// Whether nothing else may take a pseudonym's place.
+    /// Returns whether the rule requires a pseudonym, without any other replacement.
     pub fn requires_pseudonym(&self) -> bool {
         self.redact.requires_pseudonym
     }
 
-    /// Whether the provider is asked not to keep what it would keep.
+    /// Returns whether the provider is told not to store the conversation.
     pub fn unstores(&self) -> bool {
         self.redact.unstores
     }
 }
 
-/// Condition as compiled.
+/// Compiled condition.
 pub(crate) type CompiledCondition = ConditionTree<CompiledTest, Field, HistoryThreshold>;
 
-/// Number of earlier events that a condition asks for.
+/// Minimum of earlier events that a condition requires.
 #[derive(Debug)]
 pub(crate) struct HistoryThreshold {
-    /// Number of the question in the policy.
+    /// Number of the query in the policy.
     pub(crate) question: usize,
     /// Minimum of all matching events.
     pub(crate) at_least: u32,
@@ -171,7 +171,7 @@ pub(crate) struct CompiledTest {
 }
 
 impl CompiledCondition {
-    /// Steps for a byte that all of it reads.
+    /// Returns the work steps for one byte, if all tests read it.
     pub(crate) fn steps(&self) -> usize {
         let mut steps = 0_usize;
         self.each_leaf(Polarity::Restricting, &mut |leaf, _| {
@@ -186,10 +186,10 @@ impl CompiledCondition {
 }
 
 impl CompiledTest {
-    /// Steps for a byte that all of it reads.
+    /// Returns the work steps for one byte, if all checks read it.
     pub(crate) fn steps(&self) -> usize {
         let steps = self.checks.iter().map(|check| match &check.operator {
-            // One of them is asked.
+            // Only one of the operators is evaluated.
             Operator::Keyed { operators, .. } => {
                 let steps = operators.values().map(Operator::steps);
                 steps.max().unwrap_or(0)
@@ -199,7 +199,7 @@ impl CompiledTest {
         steps.fold(0, usize::saturating_add)
     }
 
-    /// Calls `visit` with each field that it looks at.
+    /// Returns the fields that the test reads.
     pub(crate) fn fields(&self) -> impl Iterator<Item = &Field> {
         let operands = self.checks.iter().filter_map(CompiledCheck::operand);
         std::iter::once(&self.field).chain(operands)
@@ -214,7 +214,7 @@ pub(crate) struct CompiledCheck {
 }
 
 impl CompiledCheck {
-    /// The field of the event that is its operand.
+    /// Returns the field of the event that is the operand.
     pub(crate) fn operand(&self) -> Option<&Field> {
         match &self.operator {
             Operator::Field(field)
@@ -228,7 +228,7 @@ impl CompiledCheck {
     }
 }
 
-/// A verb with its operand.
+/// Verb with its operand.
 #[derive(Debug)]
 pub(crate) enum Operator {
     Equality(Equality),
@@ -238,18 +238,18 @@ pub(crate) enum Operator {
     Length(Comparison),
     Contains(Contains),
     Affix(Affix),
-    /// As written, and folded as names are.
+    /// Globs as written, and folded as names are.
     Glob {
         exact: Vec<Glob>,
         folded: Vec<Glob>,
         names: bool,
     },
-    /// Numbers of patterns in the set; one is enough. Names are folded where that restricts.
+    /// Numbers of patterns in the set, of which one must match. Names are folded on the deny side.
     Matches {
         patterns: Vec<u32>,
         names: bool,
     },
-    /// Detectors, each with the lowest confidence that counts; ascending.
+    /// Detectors, each with the minimum confidence that counts, ascending.
     Detects(Vec<(u16, Confidence)>),
     Domains(Domains),
     Folders(Folders),
@@ -257,18 +257,18 @@ pub(crate) enum Operator {
     Networks(Networks),
     Sql(SqlQuestion),
     Time(TimeTest),
-    /// Compares with an empty list.
+    /// Comparison with an empty list.
     Nothing,
-    /// Compares with what another field holds.
+    /// Comparison with the value of another field.
     Field(Field),
-    /// Looks for texts that are known only when it is evaluated.
+    /// Search for texts that are known only at the evaluation.
     Stands(ContainsDynamic),
     Overlaps {
         with: OverlapTarget,
-        /// How many characters in a row are a shared text.
+        /// Number of characters in a row that count as a shared text.
         run: usize,
     },
-    /// The operator under the key that another field holds.
+    /// Operator under the key that another field contains.
     Keyed {
         key: Field,
         operators: SortedMap<Box<str>, Operator>,
@@ -276,7 +276,7 @@ pub(crate) enum Operator {
 }
 
 impl Operator {
-    /// A comparison with numbers.
+    /// Returns a comparison with numbers.
     pub(crate) fn comparison(measured: Measured, comparison: Comparison) -> Operator {
         match measured {
             Measured::Number => Operator::Order(comparison),
@@ -285,8 +285,8 @@ impl Operator {
         }
     }
 
-    /// Whether an array that stands in a string is asked element by element as well: `"[\"/etc\"]"`. What is looked for in a
-    /// text anyhow is found in it, and a length is that of the string.
+    /// Returns whether the elements of an array in a string are tested, too: `"[\"/etc\"]"`. Text searches find everything
+    /// in the string anyway, and a length is that of the string.
     pub(crate) fn looks_into_strings(&self) -> bool {
         !matches!(
             self,
@@ -299,7 +299,7 @@ impl Operator {
         )
     }
 
-    /// Whether the elements of an array are asked as one text as well: `["rm", "-rf"]`.
+    /// Returns whether the elements of an array are also tested as one text: `["rm", "-rf"]`.
     pub(crate) fn reads_lists_as_text(&self) -> bool {
         match self {
             Operator::Equality(equality) => !equality.negative,
@@ -312,8 +312,8 @@ impl Operator {
         }
     }
 
-    /// Steps that it takes for each byte that it reads by itself. What looks into texts together with others, and whatever
-    /// costs more for one text than for another, is counted where it is done.
+    /// Returns the work steps for each byte that the operator reads by itself. Shared text scans, and costs that depend on
+    /// the text, are counted where they arise.
     pub(crate) fn steps(&self) -> usize {
         match self {
             Operator::Exists(_)
@@ -339,25 +339,25 @@ impl Operator {
     }
 }
 
-/// What `overlaps` compares with.
+/// Operand of `overlaps`.
 #[derive(Debug)]
 pub(crate) enum OverlapTarget {
     Field(Field),
-    /// The texts of what answers this question.
+    /// Texts of the events that match this query.
     Earlier(usize),
 }
 
-/// When a rule about a text can be evaluated.
+/// Point in a stream at which a rule on a text can be evaluated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum DecisionPoint {
-    /// Before any of it: no condition looks at the text.
+    /// Before the text: no condition reads the text.
     #[default]
     Begin,
-    /// At each thing that is found in it: one condition asks for something to stand in it.
+    /// At each match in the text: one condition searches the text.
     Hit,
-    /// At its end: it counts characters, compares all of it, or asks for several things.
+    /// At the end of the text: a condition counts characters, compares the whole text, or searches for several things.
     Text,
-    /// At the end of the whole response: it asks for usage, or why the response ended.
+    /// At the end of the whole response: a condition tests usage, or why the response ended.
     Answer,
 }
 

@@ -1,9 +1,9 @@
-//! The grammar of a policy: every mapping with its keys, declared once.
+//! Grammar of a policy: every mapping with its keys, declared once.
 //!
-//! A row is `Variant = "name"`, the roles of the documents that may have it, what helps if it is missing and is required,
-//! and then what only the command line needs: its description, what it takes, and its merge. Of the rows of a mapping come an
-//! enum, whose variants the reader matches one by one, so that it forgets no key, and, outside of the filter, [`Key`]s: the
-//! JSON Schema, `extends` and the tables of `docs/policy.md` are made of them.
+//! A row is `Variant = "name"`, the roles of the documents that may have the key, and for a required key the help if it is
+//! missing. Then follows what only the command line needs: description, value type and merge. The rows of a mapping become
+//! an enum, whose variants the reader matches one by one, so that it forgets no key. Outside of the filter they also become
+//! [`Key`]s, from which the JSON Schema, `extends` and the tables of `docs/policy.md` are made.
 
 #[cfg(not(target_arch = "wasm32"))]
 use super::mode::Mode;
@@ -12,172 +12,172 @@ use super::words::{Action, ContentForm, Counted, DefaultAction, HeaderMode, OnDe
 #[cfg(not(target_arch = "wasm32"))]
 use crate::event::{Author, Kind, PROTOCOL_NAMES, Part, Replacement, Turn, Words};
 
-/// What the documents of this language say they are.
+/// Value of `apiVersion` in documents of this language.
 pub const API_VERSION: &str = "agentguard.dev/v1";
 
-/// Most sources of `principals`: each may ask Envoy for properties of every request.
+/// Maximum sources of `principals`. Each may query Envoy for properties of every request.
 pub(crate) const MAX_SOURCES: usize = 16;
 
-/// Most keys of a source: every one is compared with what a request brings.
+/// Maximum keys of a source. Each is compared with the key in a request.
 pub(crate) const MAX_KEYS: usize = 10_000;
 
-/// Most proxies between a client and Envoy.
+/// Maximum proxies between a client and Envoy.
 pub(crate) const MAX_HOPS: u64 = 16;
 
-/// The keys of one mapping.
+/// Keys of one mapping.
 pub(crate) trait Keys: Copy + 'static {
-    /// All of them.
+    /// All keys.
     const ALL: &'static [Self];
-    /// Their names, in the same order.
+    /// Names of the keys, in the same order.
     const NAMES: &'static [&'static str];
-    /// Names of keys that must be there, each with what helps if it is not.
+    /// Names of required keys, each with the help if it is missing.
     const REQUIRED: &'static [(&'static str, &'static str)];
-    /// In which roles of a document each may be, in the same order.
+    /// Roles of the documents that may have each key, in the same order.
     const ROLES: &'static [&'static [Role]];
-    /// What they mean, in the same order.
+    /// Declarations of the keys, in the same order.
     #[cfg(not(target_arch = "wasm32"))]
     const MAPPING: &'static [Key];
 
-    /// The key with this name.
+    /// Returns the key with this name.
     fn of(name: &str) -> Option<Self> {
         let at = Self::NAMES.iter().position(|known| *known == name)?;
         Self::ALL.get(at).copied()
     }
 }
 
-/// The role of a document.
+/// Role of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// By itself.
+    /// Single policy.
     Alone,
-    /// It holds others.
+    /// Set of documents.
     Set,
-    /// In a set.
+    /// Document of a set.
     Member,
-    /// Beside another one, only recorded.
+    /// Policy in addition to another one, only recorded.
     Shadow,
 }
 
-/// What is known of a key.
+/// Declaration of a key.
 #[cfg(not(target_arch = "wasm32"))]
 #[derive(Debug)]
 pub struct Key {
-    /// Its name.
+    /// Name of the key.
     pub name: &'static str,
-    /// Its description, in Markdown; links are relative to `docs/`.
+    /// Description in Markdown; links are relative to `docs/`.
     pub about: &'static str,
-    /// What it takes.
+    /// Type of its value.
     pub value: ValueType,
-    /// Whether it must be there.
+    /// Whether the key is required.
     pub is_required: bool,
-    /// What becomes of it where one document extends another, if documents are merged key by key here.
+    /// How the key is merged where one document extends another; `None` in mappings that are not merged key by key.
     pub merge: Option<Merge>,
 }
 
-/// What a key takes.
+/// Type of a key's value.
 #[cfg(not(target_arch = "wasm32"))]
 #[derive(Debug)]
 pub enum ValueType {
-    /// A text.
+    /// Text.
     Text,
-    /// A text of this form: an example, and a regular expression.
+    /// Text of a certain form: an example, and a regular expression.
     Form(&'static str, &'static str),
-    /// A text, or a list of texts.
+    /// Text, or a list of texts.
     Texts,
     /// Texts, numbers, or the name of a list.
     Listed,
-    /// True or false.
+    /// Boolean.
     Boolean,
-    /// False, where true is what happens anyway.
+    /// Only `false`; `true` is the default.
     False,
-    /// A whole number: the least and the most.
+    /// Whole number: minimum and maximum.
     Whole(u64, u64),
-    /// A number.
+    /// Number.
     Number,
-    /// A number of bytes.
+    /// Number of bytes.
     Size,
-    /// A span of time.
+    /// Time span.
     Seconds,
-    /// A date and time.
+    /// Date and time.
     Moment,
     /// One of these words.
     Words(&'static [&'static str]),
     /// One of these words, alone or with a mode: `{ action, mode }`.
     Default(&'static [&'static str]),
-    /// Names to compare with: one, several, or globs. Where any are listed, no others exist.
+    /// Names to compare with: one, several, or globs. If names are listed, no others exist.
     Names(&'static [&'static str]),
-    /// A mapping with these keys.
+    /// Mapping with these keys.
     Mapping(&'static [Key]),
-    /// One of several.
+    /// One of several types.
     Either(&'static [ValueType]),
-    /// A list.
+    /// List.
     List(&'static ValueType),
-    /// A list of at least and at most so many.
+    /// List with a minimum and a maximum of items.
     ListOf(usize, usize, &'static ValueType),
-    /// Any names, each with this value.
+    /// Mapping of any names to values of this type.
     Named(&'static ValueType),
-    /// A condition.
+    /// Condition.
     Condition,
     /// Named lists.
     Lists,
     /// Named detectors.
     Detectors,
-    /// A mapping of which nothing more is said.
+    /// Mapping that is not described further.
     Object,
-    /// Anything.
+    /// Any value.
     Any,
 }
 
-/// What becomes of a key where one document extends another, its base.
+/// How a key is merged where one document extends another, its base.
 #[cfg(not(target_arch = "wasm32"))]
 #[derive(Clone, Copy, Debug)]
 pub enum Merge {
-    /// The base's is not used: it is about the base itself.
+    /// The base's value is ignored: it describes the base itself.
     Own,
-    /// An error in a base: only the outermost document has it.
+    /// The key is an error in a base: only the outermost document may have it.
     Outermost,
-    /// The word that is stricter, and holds if one of both has it.
+    /// This word, the stricter one, applies if one of both has it.
     Stricter(&'static str),
     /// Key by key.
     Members,
-    /// By name, each defined once.
+    /// By name; each may be defined only once.
     ByName,
-    /// By `id`, each defined once unless the base has `overridable: true`.
+    /// By `id`; each may be defined only once, unless the base has `overridable: true`.
     Rules,
-    /// The base's entries, then the own ones: the first that fits holds.
+    /// The base's entries come before the own ones. The first matching entry applies.
     BaseFirst,
-    /// Enforced if one of both is.
+    /// Enforced if one of both is enforced.
     Mode,
     /// The stricter of each.
     Defaults,
-    /// Whatever one of both applies to.
+    /// The union: whatever one of both applies to.
     Scope,
-    /// An error if the two differ.
+    /// Both must be equal.
     Audience,
 }
 
-/// The most that a count may be.
+/// Maximum of a count.
 #[cfg(not(target_arch = "wasm32"))]
 const MAX_COUNT: u64 = u32::MAX as u64;
 
-/// What a default may be where nothing can be hidden.
+/// Actions of a default that can't hide anything.
 #[cfg(not(target_arch = "wasm32"))]
 const GATE_WORDS: &[&str] = &["allow", "deny"];
 
-/// The hash of a key.
+/// Hash of a key.
 #[cfg(not(target_arch = "wasm32"))]
 const SHA256: ValueType = ValueType::Form("HASH", "^(sha256:)?[0-9A-Fa-f]{64}$");
 
-/// A claim of a token, with its type or without.
+/// Claim of a token, with or without its type.
 #[cfg(not(target_arch = "wasm32"))]
 const CLAIM: ValueType =
     ValueType::Either(&[ValueType::Texts, ValueType::Mapping(ClaimKey::MAPPING)]);
 
-/// The public key of an approver.
+/// Public key of an approver.
 #[cfg(not(target_arch = "wasm32"))]
 const PUBLIC_KEY: ValueType = ValueType::Form("ed25519:BASE64", "^ed25519:[A-Za-z0-9+/_-]{43}=?$");
 
-/// A key of an approver, with who holds it or without.
+/// Key of an approver, with or without its holder.
 #[cfg(not(target_arch = "wasm32"))]
 const APPROVER: ValueType =
     ValueType::Either(&[PUBLIC_KEY, ValueType::Mapping(ApproverMemberKey::MAPPING)]);

@@ -1,4 +1,4 @@
-//! `limit`: a rule that holds once something has happened too often, or adds up to too much.
+//! Key `limit`: a rule that matches once something has happened too often, or its sum is too high.
 
 use super::decode::{Decoder, PolicyPath};
 use super::field::Kinds;
@@ -15,14 +15,14 @@ use crate::wire::json::Decimal;
 use crate::wire::letter_case;
 use std::ops::Range;
 
-/// What a limit measures.
+/// Measured quantity of a limit.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Measure {
-    /// How many.
+    /// Number of things.
     Count(Counted),
-    /// The sum of a field's values, by its path.
+    /// Sum of a field's values, by its path.
     Sum(Box<str>),
-    /// The sum of what responses cost, in US dollars.
+    /// Sum of the costs of responses, in US dollars.
     Cost,
 }
 
@@ -31,23 +31,23 @@ pub enum Measure {
 pub enum Charging {
     /// With the event.
     Now,
-    /// With the event by an estimate, which is corrected once the exchange has ended.
+    /// With the event by an estimate, which is corrected at the end of the exchange.
     Reserved,
-    /// Once the exchange has ended.
+    /// At the end of the exchange.
     AtEnd,
 }
 
-/// What a model's tokens cost, in millionths of a dollar for a million tokens.
+/// Price of a model's tokens, in millionths of a dollar per million tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Price {
-    /// Of tokens that are read.
+    /// Price of input tokens.
     pub input: u64,
-    /// Of tokens that are written.
+    /// Price of output tokens.
     pub output: u64,
 }
 
 impl Price {
-    /// Millionths of a dollar for so many tokens, rounded up.
+    /// Returns the cost of these numbers of tokens in millionths of a dollar, rounded up.
     pub fn of(&self, input: u64, output: u64) -> u64 {
         let of = |tokens: u64, price: u64| u128::from(tokens).saturating_mul(u128::from(price));
         let cost = of(input, self.input).saturating_add(of(output, self.output));
@@ -55,16 +55,16 @@ impl Price {
     }
 }
 
-/// A price table.
+/// Price table.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Prices {
-    /// Models by their names, with globs; of several that fit, the dearest holds.
+    /// Models by their names, with globs. If several match, the highest price applies.
     models: Vec<(Box<str>, Glob, Price)>,
     otherwise: Option<Price>,
 }
 
 impl Prices {
-    /// The price of a model.
+    /// Returns the price of a model.
     pub fn of(&self, model: &str) -> Option<Price> {
         let name = letter_case::lower(model);
         let fits = self
@@ -75,12 +75,12 @@ impl Prices {
         dearest.or(self.otherwise)
     }
 
-    /// The price of a model that can't be determined.
+    /// Returns the price of an unknown model.
     pub fn of_unknown(&self) -> Option<Price> {
         self.otherwise
     }
 
-    /// The higher of both prices, each part by itself.
+    /// Returns the higher of two prices, separately for input and output.
     pub fn dearer(a: Price, b: Price) -> Price {
         Price {
             input: a.input.max(b.input),
@@ -89,40 +89,40 @@ impl Prices {
     }
 }
 
-/// The time over which a limit counts.
+/// Time over which a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Window {
-    /// Windows of so many seconds, one after the other.
+    /// Consecutive windows of this length in seconds.
     Fixed(u64),
-    /// The last so many seconds.
+    /// Sliding window of this length in seconds.
     Sliding(u64),
     /// The whole session.
     Session,
 }
 
-/// What has a counter of its own.
+/// Dimension of a limit: each value has its own counter.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Per {
-    /// Each session.
+    /// Session.
     Session,
-    /// Each address of a client.
+    /// Address of the client.
     Address,
-    /// Each value of a field.
+    /// Value of a field.
     Field(FieldRef),
 }
 
-/// A limit.
+/// Limit of a rule.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limit {
-    /// What is measured.
+    /// Measured quantity.
     pub measure: Measure,
-    /// The most that is free.
+    /// Maximum before the rule matches.
     pub max: Decimal,
-    /// Over which time.
+    /// Time over which the limit counts.
     pub window: Window,
-    /// What models cost, if costs are added up.
+    /// Prices of models, for a sum of costs.
     pub prices: Prices,
-    /// Where the session is looked for.
+    /// Sources of the session, in the order in which they are tried.
     pub session: Vec<SessionSource>,
     pub(crate) span: Range<usize>,
     pub(crate) path: String,
@@ -130,14 +130,14 @@ pub struct Limit {
     sum: Option<FieldRef>,
 }
 
-/// Decimal places of a sum: it is counted in millionths.
+/// Decimal places of a sum, which is counted in millionths.
 const SUM_PLACES: u32 = 6;
 
 impl Limit {
-    /// The most distinct tools that a limit may allow: that many are kept apart exactly.
+    /// Maximum of distinct tools that a limit may allow. This number is counted exactly.
     pub const MAX_TOOLS: u64 = 64;
 
-    /// The names of what has a counter of its own, as written.
+    /// Returns the names of the dimensions, as written.
     pub fn per(&self) -> impl Iterator<Item = &str> {
         self.per.iter().map(|per| match per {
             Per::Session => "session",
@@ -146,22 +146,22 @@ impl Limit {
         })
     }
 
-    /// What has a counter of its own.
+    /// Returns the dimensions of the limit.
     pub(crate) fn counters(&self) -> &[Per] {
         &self.per
     }
 
-    /// Whether each session is counted by itself.
+    /// Returns whether each session has its own counter.
     pub fn is_per_session(&self) -> bool {
         self.per.contains(&Per::Session)
     }
 
-    /// Where it stands in the document's structure.
+    /// Returns the path of the limit in the document.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The fields that it names.
+    /// Returns the fields that the limit names.
     pub(crate) fn fields(&self) -> impl Iterator<Item = &FieldRef> {
         let per = self.per.iter().filter_map(|per| match per {
             Per::Field(mention) => Some(mention),
@@ -170,7 +170,7 @@ impl Limit {
         per.chain(&self.sum)
     }
 
-    /// The kind of event that it is about by what it counts.
+    /// Returns the kind of event that the limit counts; `None` for a sum, which depends on the rule.
     pub(crate) fn kind(&self) -> Option<Kind> {
         match self.measure {
             Measure::Count(
@@ -184,12 +184,12 @@ impl Limit {
         }
     }
 
-    /// The field that is added up.
+    /// Returns the field whose values are summed.
     pub(crate) fn summed(&self) -> Option<&Field> {
         self.sum.as_ref().map(|mention| &mention.field)
     }
 
-    /// Whether it counts events of these kinds.
+    /// Returns whether the limit counts events of these kinds.
     pub(crate) fn counts(&self, kinds: Kinds) -> bool {
         match self.kind() {
             Some(kind) => kinds == Kinds::of(&[kind]),
@@ -199,7 +199,7 @@ impl Limit {
         }
     }
 
-    /// When it is charged.
+    /// Returns when the limit is charged.
     pub fn charging(&self) -> Charging {
         match self.measure {
             Measure::Sum(_)
@@ -224,12 +224,12 @@ impl Limit {
         }
     }
 
-    /// Whether tools are kept apart, so that each counts once.
+    /// Returns whether each distinct tool counts once.
     pub(crate) fn is_distinct(&self) -> bool {
         self.measure == Measure::Count(Counted::DistinctTools)
     }
 
-    /// Whether what a response writes uses it up.
+    /// Returns whether the output of a response counts.
     pub fn counts_output(&self) -> bool {
         matches!(
             self.measure,
@@ -237,7 +237,7 @@ impl Limit {
         )
     }
 
-    /// Its units for one: sums are counted in millionths.
+    /// Returns the units of one: sums are counted in millionths.
     pub fn unit(&self) -> u64 {
         match self.measure {
             Measure::Count(_) => 1,
@@ -245,18 +245,18 @@ impl Limit {
         }
     }
 
-    /// The most that is free, in units.
+    /// Returns the maximum in units.
     pub fn max_units(&self) -> u64 {
         self.units(&self.max)
     }
 
-    /// A number in its units, rounded down.
+    /// Returns a number in units, rounded down.
     pub fn units(&self, number: &Decimal) -> u64 {
         let units = number.scaled(self.places());
         units.map_or(u64::MAX, |(units, _)| units)
     }
 
-    /// Decimal places of its units.
+    /// Returns the decimal places of the units.
     pub(crate) fn places(&self) -> u32 {
         match self.measure {
             Measure::Count(_) => 0,
@@ -264,7 +264,8 @@ impl Limit {
         }
     }
 
-    /// What it counts, for the names of its counters: a change of `max` keeps them.
+    /// Returns what the limit counts, for the names of its counters. It does not include `max`, so that the counters
+    /// survive a change of `max`.
     pub fn definition(&self) -> String {
         let measure = match &self.measure {
             Measure::Count(counted) => counted.word(),
@@ -276,7 +277,7 @@ impl Limit {
         format!("{measure} {:?} {}", self.window, per.join(" "))
     }
 
-    /// What it is, for a person: `100 requests in 1h`.
+    /// Returns a description for people: `100 requests in 1h`.
     pub fn describe(&self) -> String {
         let what = match &self.measure {
             Measure::Count(counted) => counted.word().replace('_', " "),
@@ -291,7 +292,7 @@ impl Limit {
     }
 }
 
-/// `90` as `90s`, `3600` as `1h`.
+/// Returns a time span with its unit: `90` as `90s`, `3600` as `1h`.
 fn span(seconds: u64) -> String {
     let units = [(86_400, 'd'), (3_600, 'h'), (60, 'm')];
     let fits = |(length, _): &(u64, char)| seconds >= *length && seconds.is_multiple_of(*length);
@@ -319,7 +320,7 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
             }
             LimitKey::Sum => {
                 let path = decoder.text(&at, value)?;
-                // What a response costs is reckoned from its tokens, not told by it.
+                // The cost of a response is computed from its tokens; it is not a field.
                 if &*path == "usage.cost_usd" {
                     measures.push(Measure::Cost);
                     continue;
@@ -455,7 +456,7 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
     })
 }
 
-/// `1h` or `{ fixed: 1h }`; `{ sliding: 1h }`.
+/// Reads `1h` or `{ fixed: 1h }`, or `{ sliding: 1h }`.
 fn read_window(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Window> {
     if !matches!(node.data, NodeValue::Map(_)) {
         return decoder.seconds(at, node).map(Window::Fixed);
@@ -487,7 +488,7 @@ fn read_window(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Optio
     window
 }
 
-/// `{ "gpt-4o*": { input: 2.5, output: 10 }, otherwise: { input: 15, output: 75 } }`
+/// Reads `{ "gpt-4o*": { input: 2.5, output: 10 }, otherwise: { input: 15, output: 75 } }`.
 fn read_prices(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Prices> {
     let NodeValue::Map(members) = &node.data else {
         decoder.wrong_type(at, node, "a mapping of models to their prices");

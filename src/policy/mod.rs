@@ -1,7 +1,7 @@
-//! The policy: document → compiled → decision.
+//! Policy: document → compiled → decision.
 //!
-//! [`document`] reads what a person wrote and says everything that is wrong with it; [`compile`] turns it into rules that
-//! can be evaluated fast; [`evaluate`] is the meaning: what holds, what wins.
+//! [`document`] reads a policy as written and reports all of its errors; [`compile`] turns it into rules that can be
+//! evaluated fast; [`evaluate`] determines which rules match, and which decision wins.
 
 pub(crate) mod action_spellings;
 pub(crate) mod approval;

@@ -1,8 +1,8 @@
-//! Texts in which nothing was found. An agent sends its whole conversation with every request: instructions, tools' schemas
-//! and all turns but the last have been scanned before, and need not be scanned again.
+//! Cache of texts in which nothing was found. An agent sends its whole conversation with every request: instructions,
+//! tools' schemas and all turns but the last have been scanned before, and need not be scanned again.
 //!
-//! Short texts are kept as they are, longer ones as a [keyed hash](TextHash). A text that is known costs an exchange as many
-//! steps of its work budget as its scan took, so that the same exchange is always decided alike.
+//! Short texts are kept as they are, longer ones as a [keyed hash](TextHash). A cached text costs an exchange as many steps
+//! of its work budget as its scan took, so that the same exchange always gets the same decision.
 
 use super::scalar::Spelling;
 use super::text_hash::TextHash;
@@ -13,34 +13,36 @@ use crate::wire::slot_hash;
 use crate::wire::span::Span;
 use std::ops::Range;
 
-/// Bytes of a slot without its steps: with them it is a line of the processor's cache.
+/// Bytes of a slot without its steps. With them a slot fills one cache line of the processor.
 const BYTES: usize = 60;
 
-/// Flags and lengths.
+/// Bytes of the flags and the two lengths.
 const HEAD: usize = 3;
 
 /// Bytes of a text's hash with its length.
 const HASH: usize = 24;
 
-/// Values and keys among which several texts may lie, a number of 20 bits; and the bit behind it, which tells that there is one.
+/// Maximum distance of values and keys between which several texts may lie, a number of 20 bits; and the bit after these,
+/// which marks that there is a name.
 const VALUES: u32 = 1 << 20;
 const IS_NAMED: u64 = 1 << 20;
 
-/// Beside the number of several texts: they are of known data.
+/// Mark beside the number of several texts: they are known data.
 const IS_KNOWN: u64 = 1 << 63;
 
-/// Flag of several texts: no text alone has it.
+/// Flag of several texts, which no single text has.
 const TOGETHER: u8 = 0x80;
 
-/// Flag of a text that was not decoded, beside the length of a name: it is shorter than a slot.
+/// Flag of a text that was not decoded. It shares a byte with the length of the name, which is shorter than a slot.
 const ESCAPED: u8 = 0x80;
 
-/// As many as the tools and turns of some dozens of conversations have different texts; so many of them may have one hash: 128 KiB.
+/// Number of sets, and of slots in a set: about the different texts of the tools and turns of some dozens of conversations.
+/// Together they take 128 KiB.
 const SETS: usize = 512;
 const WAYS: usize = 4;
 
-/// Texts in which one policy's scans found nothing, in sets of one hash, the latest ones first. Where there is no place for one
-/// more, the last is forgotten.
+/// Texts in which the scans of one policy found nothing, in sets by hash, the latest ones first. The oldest text of a full
+/// set is dropped.
 #[derive(Debug)]
 pub(crate) struct NegativeCache {
     slots: Vec<Slot>,
@@ -49,12 +51,12 @@ pub(crate) struct NegativeCache {
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     text: CachedMiss,
-    /// Steps that its scan took.
+    /// Steps that the scan of the text took.
     steps: u32,
 }
 
-/// A text or its hash, the name that it stands under, and how it was scanned: the flags, their lengths, both of them, zeros. Or
-/// several texts that lie together: the flags, no lengths, the hash of what they are known by.
+/// Key of the cache. For one text: flags, the lengths of the text and of its name, the text or its hash, the name, zeros.
+/// For several texts that lie together: flags, two zero bytes, the hash of what identifies them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CachedMiss([u8; BYTES]);
 
@@ -90,7 +92,8 @@ impl NegativeCache {
 }
 
 impl CachedMiss {
-    /// `None`: too long to be kept. `is_data`: where it is JSON, what stands in it is scanned by its name.
+    /// Returns the key of a text; `None` if it is too long. `is_data`: if the text is JSON or HTML, its values are scanned under
+    /// their names.
     pub(crate) fn new(
         spelling: &Spelling<'_>,
         key: Option<&str>,
@@ -125,9 +128,9 @@ impl CachedMiss {
         Some(Self(slot))
     }
 
-    /// Several texts: those of [known data](crate::event::KnownTexts) by its number, others by the bytes in which they and their names lie, and
-    /// by which values in there they are. `None`: such others are not in one document, or further apart than `most` bytes, from
-    /// which the bytes are taken off.
+    /// Returns the key of several texts. Texts of [known data](crate::event::KnownTexts) are identified by its number,
+    /// others by the bytes that contain them and their names, and by which values in these bytes they are. Returns `None`
+    /// if the others are not in one document, or their bytes exceed `most`, which is reduced by these bytes.
     pub(crate) fn of_texts(
         event: &Event,
         reading: &Reading,
@@ -163,9 +166,9 @@ impl CachedMiss {
         Some(Self(slot))
     }
 
-    /// Its slots.
+    /// Returns the range of the slots of the key's set.
     fn set(&self) -> Range<usize> {
-        // The last four bytes, which few texts have, may differ in a slot.
+        // The last four bytes are not part of the hash; few texts reach them.
         let (words, _) = self.0.as_chunks::<8>();
         let set = slot_hash::slot(slot_hash::mix(0, words.iter()), SETS);
         let first = set.saturating_mul(WAYS);
@@ -173,8 +176,8 @@ impl CachedMiss {
     }
 }
 
-/// Adds what texts are known by that lie beside known data: how many there are, which values they are, counted from the first,
-/// and the hash of the bytes in which they and their names lie.
+/// Adds what identifies the texts beside known data: their number, their values, counted from the first, and the hash of
+/// the bytes that contain them and their names.
 fn add_words(
     texts: &[Text],
     json: &JsonBody<'_>,
@@ -297,7 +300,7 @@ mod tests {
             );
             assert!(blanks.steps_of(&new(&text, None)).is_none(), "{length}");
         }
-        // What a slot holds of a long text is not taken for a text of these bytes.
+        // The key of a long text must not equal that of a short text with the same bytes.
         let length = usize::from(new(&long, None).0[1]);
         let twin: String = new(&long, None).0[HEAD..HEAD + length]
             .iter()

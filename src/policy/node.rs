@@ -1,48 +1,48 @@
-//! A document as it was written, whatever it was written in: YAML, JSON, or a Struct from Envoy.
+//! Document tree as written, independent of its source: YAML, JSON, or a Struct from Envoy.
 
 use crate::wire::json::{Value, ValueKind, quote};
 use crate::wire::span::index;
 use std::ops::Range;
 
-/// A value with its place in the text of the document.
+/// Value with its place in the text of the document.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
-    /// Bytes of the document.
+    /// Range of bytes in the document.
     pub span: Range<usize>,
-    /// The value.
+    /// Value.
     pub data: NodeValue,
 }
 
-/// A value.
+/// Value of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NodeValue {
-    /// Nothing.
+    /// Null.
     Null,
-    /// True or false.
+    /// Boolean.
     Bool(bool),
-    /// A number in JSON's grammar, as written.
+    /// Number in JSON's grammar, as written.
     Number(Box<str>),
-    /// A text.
+    /// Text.
     String(Box<str>),
-    /// A list.
+    /// List.
     List(Vec<Node>),
-    /// A mapping, in the order of the document; keys are unique.
+    /// Mapping, in the order of the document. Keys are unique.
     Map(Vec<Member>),
 }
 
-/// A key and its value.
+/// Key with its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Member {
-    /// The key.
+    /// Key.
     pub key: Box<str>,
-    /// Bytes of the key.
+    /// Range of the key's bytes.
     pub key_span: Range<usize>,
-    /// The value.
+    /// Value.
     pub value: Node,
 }
 
 impl Node {
-    /// A text at a place.
+    /// Returns a text with this place.
     #[inline(never)]
     pub(crate) fn text_at(text: &str, span: &Range<usize>) -> Node {
         Node {
@@ -51,7 +51,7 @@ impl Node {
         }
     }
 
-    /// A list at a place.
+    /// Returns a list with this place.
     pub(crate) fn list_at(items: Vec<Node>, span: &Range<usize>) -> Node {
         Node {
             span: span.clone(),
@@ -59,7 +59,7 @@ impl Node {
         }
     }
 
-    /// A mapping at a place, with its keys there too.
+    /// Returns a mapping; it and its keys have this place.
     #[inline(never)]
     pub(crate) fn map_at(members: Vec<(&str, Node)>, span: &Range<usize>) -> Node {
         let members = members.into_iter().map(|(key, value)| Member {
@@ -73,7 +73,7 @@ impl Node {
         }
     }
 
-    /// The items of a list; anything else is a list of one.
+    /// Returns the items of a list, or any other node as the only item.
     pub(crate) fn items(&self) -> &[Node] {
         match &self.data {
             NodeValue::List(items) => items,
@@ -81,7 +81,7 @@ impl Node {
         }
     }
 
-    /// A scanned JSON value.
+    /// Returns the tree of a scanned JSON value.
     pub fn from_json(value: Value<'_>) -> Node {
         let span = value.span().range();
         let text = || value.text().unwrap_or_default().into();
@@ -105,7 +105,7 @@ impl Node {
         Node { span, data }
     }
 
-    /// Appends the tree as JSON text; numbers stay as they were written.
+    /// Appends the tree as JSON text. Numbers stay as written.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         match &self.data {
             NodeValue::Null => out.extend_from_slice(b"null"),
@@ -139,7 +139,7 @@ impl Node {
         }
     }
 
-    /// What it is, for a message.
+    /// Returns the name of the value's type, for messages.
     pub fn kind(&self) -> &'static str {
         match &self.data {
             NodeValue::Null => "nothing",
@@ -151,7 +151,7 @@ impl Node {
         }
     }
 
-    /// The members of a mapping; none of anything else.
+    /// Returns the members of a mapping; empty for any other node.
     pub fn members(&self) -> &[Member] {
         match &self.data {
             NodeValue::Map(members) => members,
@@ -159,7 +159,7 @@ impl Node {
         }
     }
 
-    /// The value of a key.
+    /// Returns the value of a key.
     #[inline(never)]
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.members()
@@ -168,7 +168,7 @@ impl Node {
             .map(|member| &member.value)
     }
 
-    /// The text, if it is one.
+    /// Returns the text of a text node.
     pub fn text(&self) -> Option<&str> {
         match &self.data {
             NodeValue::String(text) => Some(text),

@@ -1,4 +1,4 @@
-//! `principals`: the sources that say who is asking, and `client_address`.
+//! Keys `principals`, the sources that identify a caller, and `client_address`.
 //!
 //! ```yaml
 //! principals:                        # in this order: the first source that finds its credential decides
@@ -14,7 +14,7 @@
 //!     header: { id: x-user, roles: x-roles, trusted: [10.0.0.0/8] }
 //! ```
 //!
-//! No secret stands in it: a key is its SHA-256 hash, or an environment variable of the proxy.
+//! The policy contains no secret: a key is its SHA-256 hash, or in an environment variable of the proxy.
 
 mod api_key;
 mod certificate_pattern;
@@ -31,66 +31,66 @@ pub(crate) use api_key::{ApiKey, ApiKeySource, KeyHash, KeySecret, digest};
 pub(crate) use certificate_pattern::{CertificatePattern, NameSyntax};
 use member::{claims, header_name, require_identity_member};
 
-/// A source that may say who is asking.
+/// Source that may identify the caller.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IdentitySource {
-    /// Its name, in the audit event and in metrics.
+    /// Name of the source in audit events and metrics.
     pub name: Box<str>,
-    /// What it reads.
+    /// Credential that the source reads.
     pub kind: SourceKind,
-    /// Other sources whose members it adds to its own, by number.
+    /// Numbers of other sources whose members it adds to its own.
     pub(crate) combine: Vec<usize>,
 }
 
-/// What a source reads.
+/// Credential that a source reads.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SourceKind {
-    /// Keys that the policy lists.
+    /// API keys in the policy.
     ApiKey(ApiKeySource),
     /// Claims of a token that Envoy's `jwt_authn` has verified.
     Jwt(JwtSource),
-    /// The client certificate that Envoy has verified.
+    /// Client certificate that Envoy has verified.
     Mtls(MtlsSource),
     /// Headers that a trusted proxy sets.
     Header(HeaderSource),
 }
 
-/// `jwt`
+/// Source `jwt`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JwtSource {
     /// `payload_in_metadata` of the provider in `jwt_authn`.
     pub(crate) payload: Box<str>,
-    /// Its `failed_status_in_metadata`.
+    /// `failed_status_in_metadata` of the provider.
     pub(crate) failed: Option<Box<str>>,
-    /// Who may have issued the token; empty: whoever `jwt_authn` accepts.
+    /// Accepted issuers of the token; empty: every issuer that `jwt_authn` accepts.
     pub(crate) issuers: Vec<Box<str>>,
-    /// The principal's members with their claims.
+    /// Members of the principal with their claims.
     pub(crate) members: Vec<(Box<str>, Claim)>,
 }
 
-/// A claim of a token.
+/// Claim of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
-    /// The names from the payload's top on.
+    /// Names from the top of the payload.
     pub(crate) path: Vec<Box<str>>,
-    /// How its bytes are read: Envoy does not say which type a claim has.
+    /// Type of its value. Envoy does not report the type of a claim.
     pub(crate) kind: ClaimType,
 }
 
-/// The type of a claim, or of the elements of its list.
+/// Type of a claim, or of the elements of its list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ClaimType {
     /// One text.
     Text,
     /// Words between spaces, as in `scope`.
     Words,
-    /// A number.
+    /// Number.
     Number,
-    /// True or false.
+    /// Boolean.
     Boolean,
 }
 
-/// `mtls`: all patterns that are given must match.
+/// Source `mtls`. All patterns that are given must match.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MtlsSource {
     /// Patterns of the first URI SAN.
@@ -101,10 +101,10 @@ pub struct MtlsSource {
     pub(crate) subject: Vec<CertificatePattern>,
 }
 
-/// `header`
+/// Source `header`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeaderSource {
-    /// The principal's members with their headers, in lower case.
+    /// Members of the principal with their headers, in lower case.
     pub(crate) members: Vec<(Box<str>, Box<str>)>,
     /// Addresses of trusted peers.
     pub(crate) networks: Networks,
@@ -112,19 +112,19 @@ pub struct HeaderSource {
     pub(crate) peers: Vec<CertificatePattern>,
 }
 
-/// `client_address`: whose address a request comes from.
+/// Key `client_address`: source of the client's address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClientAddress {
-    /// The peer of the connection.
+    /// Peer of the connection.
     #[default]
     Direct,
-    /// The address that the outermost of so many trusted proxies wrote into `x-forwarded-for`.
+    /// Address in `x-forwarded-for` that was written by the outermost of this number of trusted proxies.
     XffHops(u8),
 }
 
 #[cfg(not(target_arch = "wasm32"))]
 impl IdentitySource {
-    /// The members of a principal that this source can give.
+    /// Returns the members of a principal that this source can give.
     pub(crate) fn members(&self) -> Vec<&str> {
         match &self.kind {
             SourceKind::ApiKey(source) => {
@@ -143,7 +143,7 @@ impl IdentitySource {
     }
 }
 
-/// Environment variables that hold keys.
+/// Returns the environment variables that contain keys.
 pub(crate) fn key_variables(sources: &[IdentitySource]) -> impl Iterator<Item = &str> {
     sources.iter().flat_map(|source| {
         let keys = match &source.kind {
@@ -157,7 +157,7 @@ pub(crate) fn key_variables(sources: &[IdentitySource]) -> impl Iterator<Item = 
     })
 }
 
-/// Reads `principals`.
+/// Reads the key `principals`.
 pub(crate) fn read_all(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
@@ -234,7 +234,7 @@ fn read_source(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Optio
             SourceKey::Jwt => read_jwt(decoder, &at, value).map(SourceKind::Jwt),
             SourceKey::Mtls => read_mtls(decoder, &at, value).map(SourceKind::Mtls),
             SourceKey::Header => read_header(decoder, &at, value).map(SourceKind::Header),
-            // Its names may be those of sources that follow.
+            // Its names may refer to later sources, so that it is read afterwards.
             SourceKey::Combine => continue,
         };
         kinds.push((member, kind));
@@ -254,7 +254,7 @@ fn read_source(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Optio
     })
 }
 
-/// A name that can be the value of a metric's label.
+/// Reads a name that can be the value of a metric's label.
 fn source_name(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Box<str>> {
     const MAX_NAME: usize = 64;
     let name = decoder.text(at, node)?;
@@ -310,7 +310,8 @@ fn read_jwt(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<J
     })
 }
 
-/// A claim: `org.id` (dots lead inwards), `["https://acme.com/org", id]`, or either as `{ claim: …, type: number }`.
+/// Reads a claim: `org.id` (dots separate levels), `["https://acme.com/org", id]`, or either as `{ claim: …, type: number
+/// }`.
 fn claim(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
@@ -448,7 +449,7 @@ fn read_header(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Optio
     })
 }
 
-/// Reads `client_address`.
+/// Reads the key `client_address`.
 pub(crate) fn read_address(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,

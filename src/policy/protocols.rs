@@ -1,5 +1,5 @@
-//! `protocols`: which protocol is spoken where, who serves it, which server it is. For endpoints that no path, header or
-//! body gives away, and for names that only the operator knows.
+//! Key `protocols`: protocol, provider and MCP server by host and path. It is for endpoints that can't be recognised by
+//! their path, headers or body, and for names that only the operator knows.
 
 use super::decode::{Decoder, PolicyPath};
 use super::glob::{Glob, GlobReading};
@@ -11,22 +11,22 @@ use crate::wire::json::JsonPath;
 use crate::wire::letter_case;
 use std::rc::Rc;
 
-/// One entry of `protocols`.
+/// Entry of `protocols`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProtocolEntry {
     hosts: Option<Vec<Glob>>,
     paths: Option<Vec<PathPattern>>,
-    /// The protocol that is spoken there; absent: as it is recognised.
+    /// Protocol; `None`: as recognised.
     pub protocol: Option<Box<str>>,
-    /// Who serves it; absent: as the host says.
+    /// Provider; `None`: by the host.
     pub provider: Option<Box<str>>,
-    /// Which MCP server it is; absent: the host's name.
+    /// MCP server; `None`: the host's name.
     pub server: Option<Box<str>>,
-    /// For `generic`: where things stand.
+    /// Places of the content, for `generic`.
     pub shape: Option<Rc<CustomFormat>>,
 }
 
-/// A path and everything beneath it, or a glob.
+/// Path with everything below it, or a glob.
 #[derive(Clone, Debug, PartialEq)]
 enum PathPattern {
     Prefix(Vec<Box<str>>),
@@ -36,7 +36,7 @@ enum PathPattern {
 impl PathPattern {
     fn parse(text: &str) -> Result<PathPattern, String> {
         let text = letter_case::lower(text);
-        // `/mcp/*` means what is beneath `/mcp`, and nobody means to leave out `/mcp` itself.
+        // `/mcp/*` means what is below `/mcp`; it is not meant to exclude `/mcp` itself.
         let stem = text
             .strip_suffix("/**")
             .or_else(|| text.strip_suffix("/*"))
@@ -56,7 +56,7 @@ impl PathPattern {
         match self {
             PathPattern::Glob(glob) => glob.matches(&path, GlobReading::Broad),
             PathPattern::Prefix(segments) => {
-                // Routers compare the start of a path as it came with theirs, whatever is still encoded behind it.
+                // Routers match the beginning of the path as received, whatever is encoded after it.
                 let mut own = path
                     .split(['/', '\\', ';', '%'])
                     .filter(|segment| !segment.is_empty());
@@ -68,16 +68,17 @@ impl PathPattern {
     }
 }
 
-/// What the entries say of a request.
+/// Entry that matches a request.
 #[derive(Clone, Copy, Debug)]
 pub struct MatchedEntry<'p> {
-    /// The first entry that fits the path as a server reads it.
+    /// First entry that matches the path as a server normalizes it; without one, the first that matches the path as
+    /// received.
     pub entry: Option<&'p ProtocolEntry>,
-    /// The path as it came fits an entry that the path as a server reads it does not: what is reached can't be told.
+    /// Whether the path as received matches another entry than the normalized path: the real target is unknown.
     pub is_contradictory: bool,
 }
 
-/// The entry that is about an exchange: of several that fit, the first.
+/// Returns the first entry that matches an exchange.
 pub(crate) fn find<'p>(entries: &'p [ProtocolEntry], facts: &Facts) -> MatchedEntry<'p> {
     let host = facts.host.value().map_or("", |host| host);
     let fits = |path: &str| {
@@ -103,7 +104,7 @@ pub(crate) fn find<'p>(entries: &'p [ProtocolEntry], facts: &Facts) -> MatchedEn
     }
 }
 
-/// Reads `protocols`.
+/// Reads the key `protocols`.
 pub(crate) fn read_all(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
@@ -198,7 +199,7 @@ fn patterns<T>(
     Some(all)
 }
 
-/// A name that stands before a tool's: `github/create_issue`.
+/// Reads a name that may precede a tool's name: `github/create_issue`.
 fn name(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Box<str>> {
     let text = decoder.text(at, node)?;
     if text.is_empty() || text.contains('/') {
@@ -264,7 +265,7 @@ fn paths(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Vec<JsonPat
         .collect()
 }
 
-/// `$.a.b`, or `a.b` for short.
+/// Reads a path: `$.a.b`, or `a.b` for short.
 fn path(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node, text: &str) -> Option<JsonPath> {
     let written = match text.chars().next() {
         Some('$' | '.' | '[') => text.to_owned(),

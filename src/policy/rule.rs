@@ -1,4 +1,4 @@
-//! A rule as written.
+//! Rules as written.
 
 use super::approval::{self, Approval};
 use super::audit_settings::read_content_form;
@@ -18,10 +18,10 @@ use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// Limits of a document itself.
+/// Maximum rules of a document.
 pub(crate) const MAX_RULES: usize = 20_000;
 
-/// A rule as written.
+/// Rule as written.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Rule {
     pub(crate) id: Box<str>,
@@ -38,16 +38,16 @@ pub(crate) struct Rule {
     pub(crate) remedy: Option<Box<str>>,
     pub(crate) tags: Vec<Box<str>>,
     pub(crate) on_deny: Option<OnDeny>,
-    /// Shared by all rules that say nothing of it.
+    /// Shared by all rules without the key `redact`.
     pub(crate) redact: Rc<Redact>,
     pub(crate) approval: Option<Box<Approval>>,
     pub(crate) limit: Option<Box<Limit>>,
-    /// How much content audit events have of exchanges that it matches.
+    /// Content of audit events of exchanges that the rule matches.
     pub(crate) content: Option<ContentForm>,
 }
 
 impl Rule {
-    /// Calls `visit` with every field that it names; with the kind of the earlier event if it is a field of one.
+    /// Calls `visit` with every field that the rule names, and with the kind of the earlier event for a field of one.
     pub(crate) fn each_field<'r>(&'r self, visit: &mut dyn FnMut(&'r FieldRef, Option<Kind>)) {
         for item in &self.matches {
             visit(&item.mention, None);
@@ -65,7 +65,7 @@ impl Rule {
         }
     }
 
-    /// Whether it asks who is asking.
+    /// Returns whether the rule depends on the caller.
     pub(crate) fn asks_identity(&self) -> bool {
         let mut asks = false;
         self.each_field(&mut |mention, _| asks |= mention.field.is_identity());
@@ -73,31 +73,31 @@ impl Rule {
     }
 }
 
-/// What a missing value counts as in a restricting rule.
+/// How a deny-side rule treats a missing value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IfMissing {
-    /// As if the condition held.
+    /// As if the condition matched.
     Apply,
-    /// As if it didn't.
+    /// As if the condition did not match.
     Skip,
 }
 
-/// `redact`
+/// Key `redact`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Redact {
     pub(crate) form: Replacement,
     pub(crate) label: Option<Box<str>>,
     pub(crate) numbered: bool,
     pub(crate) what: Option<FieldRef>,
-    /// Tools in whose arguments pseudonyms are turned back.
+    /// Tools in whose arguments pseudonyms are restored.
     pub(crate) restore: Rc<[Box<str>]>,
-    /// Where no pseudonym can be made, the request is denied instead of labelled.
+    /// Whether a request is denied if a pseudonym can't be made, instead of writing a label.
     pub(crate) requires_pseudonym: bool,
-    /// Where the provider would keep the conversation, it is asked not to.
+    /// Whether the provider is told not to store the conversation.
     pub(crate) unstores: bool,
 }
 
-/// Reads `rules`.
+/// Reads the key `rules`.
 pub(crate) fn read_all(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Vec<Rule> {
     let NodeValue::List(items) = &node.data else {
         decoder.wrong_type(at, node, "a list of rules");
@@ -223,7 +223,7 @@ fn rule(
             RuleKey::Overridable => {
                 decoder.boolean(&at, value);
             }
-            // Examples are run by the command line and dropped by `build`; the filter has no use for them.
+            // The command line runs examples, `build` drops them, and the filter does not use them.
             RuleKey::Examples => {}
         }
     }
@@ -319,7 +319,7 @@ fn read_redact(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node, redact: 
     }
 }
 
-/// The kinds of events that a rule is about: as it says, or as its fields say.
+/// Returns the kinds of events that a rule applies to: those in `match`, or those that its fields imply.
 fn kinds(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
@@ -335,8 +335,8 @@ fn kinds(
     let kinds = match events {
         Some(kinds) => kinds,
         None => {
-            // In this order: a definition is told only by an offer, a result only by a result; a tool's name alone
-            // means its call.
+            // In this order: only a definition implies a tool offer, only a result implies a tool result. A tool's name
+            // alone implies a call.
             let order = [
                 Kind::ToolOffer,
                 Kind::ToolResult,
@@ -414,7 +414,7 @@ fn kinds(
     sound.then_some(kinds)
 }
 
-/// What an action can't be asked of.
+/// Reports keys and actions that don't fit the rule's events.
 fn check_action(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node, rule: &Rule) {
     let content = Kinds::of(&[Kind::Message, Kind::ToolResult, Kind::Response]);
     let calls = Kinds::of(&[Kind::ToolCall]);
@@ -533,7 +533,7 @@ fn check_action(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node, rule: &
     }
 }
 
-/// Whether it finds texts whose places a redaction would not know.
+/// Returns whether the rule finds texts whose places a redaction would not know.
 fn finds_unplaced(rule: &Rule) -> bool {
     let mut finds = false;
     if let Some(when) = &rule.when {

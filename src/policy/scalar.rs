@@ -1,4 +1,4 @@
-//! One value of a field, as operators compare it.
+//! Values of a field, as operators compare them.
 
 use crate::event::Form;
 use crate::wire::json::{Value, ValueKind, decode};
@@ -8,18 +8,18 @@ use std::borrow::Cow;
 #[derive(Clone, Debug)]
 pub(crate) enum Scalar<'a> {
     Null,
-    /// With the value in the body, if it stands there.
+    /// Boolean, with its value in the body if it is in one.
     Bool(bool, Option<Value<'a>>),
-    /// A number as written; likewise.
+    /// Number as written, with its value in the body if it is in one.
     Number(Cow<'a, str>, Option<Value<'a>>),
     Text(TextValue<'a>),
     Object(Value<'a>),
-    /// An array of plain values; given only to who asks for [`Arrays::Whole`].
+    /// Array with plain values. Only visitors with [`Arrays::Whole`] get it.
     Array(Value<'a>),
 }
 
 impl Scalar<'_> {
-    /// About how many bytes it has.
+    /// Returns the approximate number of bytes.
     pub(crate) fn size(&self) -> usize {
         match self {
             Scalar::Null | Scalar::Bool(..) => 0,
@@ -33,17 +33,17 @@ impl Scalar<'_> {
     }
 }
 
-/// A text as its body spells it.
+/// Text as its body spells it.
 #[derive(Debug)]
 pub(crate) enum Spelling<'a> {
-    /// Without an escape.
+    /// Text without an escape.
     Plain(Cow<'a, str>),
-    /// The content of a JSON string with escapes: `a\u0062`.
+    /// Content of a JSON string with escapes: `a\u0062`.
     Escaped(&'a [u8]),
 }
 
 impl Spelling<'_> {
-    /// The bytes, not decoded.
+    /// Returns the bytes, not decoded.
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
             Spelling::Plain(text) => text.as_bytes(),
@@ -51,7 +51,7 @@ impl Spelling<'_> {
         }
     }
 
-    /// The decoded text.
+    /// Returns the decoded text.
     pub(crate) fn text(&self) -> Cow<'_, str> {
         match self {
             Spelling::Plain(text) => Cow::Borrowed(text),
@@ -60,19 +60,19 @@ impl Spelling<'_> {
     }
 }
 
-/// A text, with where it came from if it stands in a body. Decoded only when an operator reads it.
+/// Text, with its origin if it is in a body. It is decoded only when an operator reads it.
 #[derive(Clone, Debug)]
 pub(crate) struct TextValue<'a> {
     given: Cow<'a, str>,
-    /// Its number in the reading: its scan is kept.
+    /// Number of the text in the reading. The scan of such a text is kept.
     pub(crate) number: Option<u32>,
-    /// The value in the body.
+    /// Value in the body.
     pub(crate) value: Option<Value<'a>>,
     pub(crate) form: Form,
 }
 
 impl<'a> TextValue<'a> {
-    /// A text that stands in a body.
+    /// Returns a text in a body.
     pub(crate) fn in_body(value: Value<'a>, number: Option<u32>, form: Form) -> TextValue<'a> {
         TextValue {
             given: Cow::Borrowed(""),
@@ -91,7 +91,7 @@ impl<'a> TextValue<'a> {
         }
     }
 
-    /// A list in a body as one text.
+    /// Returns a list in a body as one text.
     pub(crate) fn line(line: String, list: Value<'a>) -> TextValue<'a> {
         TextValue {
             value: Some(list),
@@ -99,13 +99,13 @@ impl<'a> TextValue<'a> {
         }
     }
 
-    /// Whether it is a list as one text.
+    /// Returns whether the text is a list read as one text.
     pub(crate) fn is_line(&self) -> bool {
         self.value
             .is_some_and(|value| value.kind() == ValueKind::Array)
     }
 
-    /// A number or a boolean: never edited.
+    /// Returns the text of a number or boolean, which is never edited.
     pub(crate) fn plain(text: Cow<'a, str>, value: Option<Value<'a>>) -> TextValue<'a> {
         TextValue {
             value,
@@ -114,7 +114,7 @@ impl<'a> TextValue<'a> {
         }
     }
 
-    /// The text as its body spells it.
+    /// Returns the text as its body spells it.
     pub(crate) fn spelling(&self) -> Spelling<'a> {
         let is_escaped =
             |value: &Value<'a>| value.kind() == ValueKind::String && value.has_escapes();
@@ -124,7 +124,7 @@ impl<'a> TextValue<'a> {
         }
     }
 
-    /// The decoded text; of a number or a boolean, as it is written.
+    /// Returns the decoded text; for a number or boolean, the text as written.
     pub(crate) fn text(&self) -> Cow<'a, str> {
         let in_body = self
             .value
@@ -134,7 +134,7 @@ impl<'a> TextValue<'a> {
 }
 
 impl<'a> Scalar<'a> {
-    /// A text that stands in no body.
+    /// Returns a text that is not in a body.
     pub(crate) fn text(text: impl Into<Cow<'a, str>>) -> Scalar<'a> {
         Scalar::Text(TextValue::written(text.into()))
     }

@@ -1,4 +1,4 @@
-//! What stands in a text, found once for all rules: literals, patterns, detectors.
+//! Scan of a text, made once for all rules: literals, patterns, detectors.
 
 use super::embedded_data::EmbeddedData;
 use super::negative_cache::{CachedMiss, NegativeCache};
@@ -14,7 +14,7 @@ use crate::wire::json::{JsonBody, NodeId, Value};
 use crate::wire::{sort, work};
 use std::ops::Range;
 
-/// Everything that the rules of one policy look for.
+/// Everything that the rules of one policy search for.
 #[derive(Debug)]
 pub(crate) struct Matcher {
     pub(crate) literals: Literals,
@@ -29,14 +29,15 @@ pub struct ScanScratch {
     pub(crate) patterns: pattern::Scratch,
     pub(crate) detectors: crate::detect::Scratch,
     blanks: NegativeCache,
-    /// How long texts are known again; without it they are scanned each time.
+    /// Hash of long texts for the cache. Without it long texts are scanned each time.
     hash: Option<TextHash>,
-    /// What several texts are known by together.
+    /// Buffer for what identifies several texts.
     words: Vec<[u8; 8]>,
 }
 
 impl ScanScratch {
-    /// Memory with a secret for the hashes of texts: whoever knows it could send a text that is taken for another.
+    /// Creates memory with a secret for the hashes of texts. Whoever knows the secret could send a text that is taken for
+    /// another.
     pub fn new(secret: &[u8; 32]) -> ScanScratch {
         ScanScratch {
             hash: Some(TextHash::new(secret)),
@@ -44,7 +45,7 @@ impl ScanScratch {
         }
     }
 
-    /// By what several texts are known again together, if they can be.
+    /// Returns the cache key of several texts, if they can be cached.
     pub(crate) fn cached_miss(
         &mut self,
         event: &Event,
@@ -58,7 +59,7 @@ impl ScanScratch {
         CachedMiss::of_texts(event, reading, json, wants, hash, words, most)
     }
 
-    /// Whether it is known that nothing stands in some text. Then the steps are spent that its scan took.
+    /// Returns whether a text is known to contain nothing. If so, it spends the steps that the scan of the text took.
     pub(crate) fn spends_again(&self, miss: &CachedMiss) -> bool {
         let steps = self.blanks.steps_of(miss);
         if let Some(steps) = steps {
@@ -67,15 +68,15 @@ impl ScanScratch {
         steps.is_some()
     }
 
-    /// Keeps that nothing stands in some text, and how many steps its scan took.
+    /// Adds a text without any finding to the cache, with the steps that its scan took.
     pub(crate) fn keep(&mut self, miss: CachedMiss, steps: u64) {
         self.blanks.keep(miss, steps);
     }
 }
 
 impl Matcher {
-    /// Looks in a text for what was not looked for yet. `key` is the name that it goes by; `is_data`: where it is JSON,
-    /// what stands in it goes by names, too. A text that is known is not decoded.
+    /// Scans a text for the kinds that were not yet searched. `key` is the name of the text. `is_data`: if the text is JSON
+    /// or HTML, its values are also scanned under their names. A cached text is not decoded.
     #[inline(never)]
     pub(crate) fn scan(
         &self,
@@ -159,15 +160,15 @@ impl Matcher {
             .unwrap_or_default()
     }
 
-    /// Whether a literal that was found in a range of a text stands there exactly as the policy writes it. The range has more
-    /// white space at its ends than the literal, if more stands there.
+    /// Returns whether a literal that was found in a range of a text is there exactly as the policy writes it. The range
+    /// may have more white space at its ends than the literal.
     pub(crate) fn is_as_written(&self, literal: u32, text: &str, range: &Range<usize>) -> bool {
         let found = text.get(range.clone()).unwrap_or_default();
         let written = self.literal_text(literal);
         found == written || found.len() > written.len() && found.contains(written)
     }
 
-    /// Where these literals stand in a text, as written or as it is read.
+    /// Calls `hit` with the places of these literals in a text, as written or normalised.
     pub(crate) fn literal_spans(
         &self,
         text: &str,
@@ -181,7 +182,7 @@ impl Matcher {
         });
     }
 
-    /// All literals in a text, as written or as it is read, and where they stand.
+    /// Calls `hit` with all literals in a text, as written or normalised, and their places.
     pub(crate) fn each_literal(&self, text: &str, hit: &mut dyn FnMut(u32, Range<usize>)) {
         self.literals.find(text, hit);
         self.each_view(text, &mut |view| {
@@ -191,7 +192,7 @@ impl Matcher {
         });
     }
 
-    /// A text in all readings in which literals of the policy may stand.
+    /// Calls `visit` with all normalised readings of a text that may contain literals of the policy.
     pub(crate) fn each_view(&self, text: &str, visit: &mut dyn FnMut(&NormalisedText)) {
         each_view(text, visit);
         if self.literals.are_wide() {
@@ -200,10 +201,10 @@ impl Matcher {
     }
 }
 
-/// So many of the literals that were found last are known to be kept already.
+/// Number of the last literals that are checked for duplicates.
 const LAST: usize = 8;
 
-/// Notes a literal that was found, which often is one that was found just before.
+/// Adds a literal to the list. It often is one that was found just before.
 fn keep(found: &mut Vec<u32>, literal: u32) {
     let last = found.get(found.len().saturating_sub(LAST)..);
     if !last.unwrap_or_default().contains(&literal) {
@@ -211,7 +212,7 @@ fn keep(found: &mut Vec<u32>, literal: u32) {
     }
 }
 
-/// A text as it is read, in all readings of characters that are not shown.
+/// Calls `visit` with the normalised text, in all readings of hidden characters.
 #[inline(never)]
 pub(crate) fn each_view(text: &str, visit: &mut dyn FnMut(&NormalisedText)) {
     if let Some(mut view) = NormalisedText::of(text) {
@@ -230,40 +231,41 @@ pub(crate) fn each_view(text: &str, visit: &mut dyn FnMut(&NormalisedText)) {
     }
 }
 
-/// Where the name of a value stands, and what stands over it.
+/// Places of a value's name and of the name over it.
 pub(crate) type NamePlaces = [Option<NodeId>; 2];
 
-/// The scans of one body's texts, made when the first rule asks.
+/// Scans of one body's texts, made when the first rule needs them.
 #[derive(Debug, Default)]
 pub struct Scans {
-    /// Those of the body's texts, with what goes over several of them; as long as their list once the first is asked for.
+    /// Scans of the body's texts, with matches across several texts; empty until the first scan.
     pub(crate) texts: KeptScans,
-    /// Bytes of the body that may still be hashed for several texts together: each byte a few times, however the texts lie.
+    /// Bytes of the body that may still be hashed for several texts together. Each byte may be hashed a few times, wherever
+    /// the texts are.
     pub(crate) may_hash: usize,
-    /// What values go by that are asked about as values, by document; made when the first is asked about.
+    /// Places of the names of values that rules test as values, by document; made for the first such value.
     pub(crate) names: Vec<(u16, Vec<(NodeId, NamePlaces)>)>,
-    /// What stands in the lists of the call or result that was asked about last.
+    /// Scans of the lists in the latest call or result that was tested.
     pub(crate) lists: ListScans,
-    /// Detectors don't look: there is more text than the policy lets them.
+    /// Whether detectors don't run, because there is more text than the policy permits.
     pub(crate) skips_detectors: bool,
 }
 
-/// The lists of a call's arguments or of a result, each read as one text: found once and scanned once for all rules.
+/// Lists of a call's arguments or of a result, each read as one text. They are found once and scanned once for all rules.
 #[derive(Debug, Default)]
 pub(crate) struct ListScans {
-    /// The arguments or the result.
+    /// Arguments or result.
     root: Option<NodeId>,
-    /// Its lists, ascending.
+    /// Places of the lists, ascending.
     pub(crate) places: Vec<NodeId>,
-    /// The scans of the first of them that were asked for.
+    /// Scans of the lists, as far as the last one that was scanned.
     scans: Vec<KeptScan>,
 }
 
-/// Lists of one call or result whose scans are kept. Further ones are scanned each time.
+/// Maximum lists of one call or result whose scans are kept. Further lists are scanned each time.
 const MAX_KEPT_LISTS: usize = 1_024;
 
 impl ListScans {
-    /// Goes on to these arguments or this result; `find` adds its lists, unless it was the last.
+    /// Changes to these arguments or this result. `find` adds the lists, unless they are the current ones.
     pub(crate) fn go_to(&mut self, root: NodeId, find: impl FnOnce(&mut Vec<NodeId>)) {
         if self.root != Some(root) {
             self.root = Some(root);
@@ -274,7 +276,7 @@ impl ListScans {
         }
     }
 
-    /// Where the scan of a list is kept.
+    /// Returns the place for the scan of a list.
     pub(crate) fn slot(&mut self, list: NodeId) -> Option<&mut KeptScan> {
         let at = self.places.binary_search(&list).ok()?;
         if at >= MAX_KEPT_LISTS {
@@ -289,7 +291,7 @@ impl ListScans {
 }
 
 impl Scans {
-    /// What a value goes by.
+    /// Returns the places of a value's names.
     #[inline(never)]
     pub(crate) fn name_of(&mut self, value: Value<'_>) -> NamePlaces {
         let place = value.place();
@@ -315,7 +317,7 @@ impl Scans {
         known.map_or([None; 2], |(_, name)| *name)
     }
 
-    /// Scans of a body with more text than detectors may look at.
+    /// Returns scans of a body with more text than detectors may scan.
     pub fn without_detectors() -> Scans {
         Scans {
             skips_detectors: true,

@@ -1,34 +1,34 @@
-//! `session`: where the session of a request is looked for.
+//! Key `session`: sources of a request's session.
 
 use super::decode::{Decoder, PolicyPath};
 use super::node::Node;
 use crate::diag::codes;
 use crate::wire::letter_case;
 
-/// Where a session is looked for.
+/// Source of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionSource {
-    /// A request header, in lower case.
+    /// Request header, in lower case.
     Header(Box<str>),
     /// MCP's `mcp-session-id`.
     Mcp,
-    /// `conversation`; for a limit also the conversation that `previous_response_id` goes on.
+    /// `conversation`; for a limit also the conversation that `previous_response_id` continues.
     Conversation,
-    /// A member of the request's body, by its path: `metadata.session_id`.
+    /// Member of the request's body, by its path: `metadata.session_id`.
     Field(Box<str>),
-    /// The first messages, which a client sends again with each request.
+    /// First messages, which a client sends again with each request.
     FirstMessages,
 }
 
 impl SessionSource {
-    /// Where a limit looks for it if it doesn't say.
+    /// Default sources of a limit.
     pub const OF_LIMITS: [SessionSource; 3] = [
         SessionSource::Mcp,
         SessionSource::Conversation,
         SessionSource::FirstMessages,
     ];
 
-    /// Where an approval looks for it if it doesn't say. A client that asks again may have changed the first messages.
+    /// Default sources of an approval. A client that repeats its request may have changed the first messages.
     pub const OF_APPROVALS: [SessionSource; 2] = [SessionSource::Mcp, SessionSource::Conversation];
 
     fn parse(text: &str) -> Option<SessionSource> {
@@ -46,7 +46,7 @@ impl SessionSource {
         })
     }
 
-    /// Its name in policies and audit events.
+    /// Returns the name of the source in policies and audit events.
     pub fn name(&self) -> Box<str> {
         match self {
             SessionSource::Header(name) => format!("header:{name}").into(),
@@ -58,7 +58,7 @@ impl SessionSource {
     }
 }
 
-/// `header:x-session-id`, or a list of sources in the order in which they are tried.
+/// Reads `header:x-session-id`, or a list of sources in the order in which they are tried.
 pub(super) fn read(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,

@@ -1,5 +1,5 @@
-//! Terse documents: policies as they are written elsewhere, without `apiVersion`. They are turned into the language itself,
-//! so that it has one spelling; what they leave out has the meaning that it has elsewhere.
+//! Short syntax: documents in the style of other policy languages, without `apiVersion`. They are expanded to the full
+//! language, so that it has one spelling. What they leave out gets the default of those languages.
 
 use super::action_spellings::spellings;
 use super::field::Field;
@@ -10,7 +10,7 @@ use crate::diag::{Diagnostic, Fix, Severity, codes, nearest};
 use crate::wire::letter_case;
 use std::ops::Range;
 
-/// Keys by which a document without `apiVersion` is known to be one of these.
+/// Keys by which a document without `apiVersion` is recognised as short syntax.
 const HINTS: &[&str] = &[
     "policy",
     "rules",
@@ -60,7 +60,7 @@ const RULE: &[&str] = &[
     "enforcement",
 ];
 
-/// Keys of `match` by their usual names.
+/// Usual keys of `match`.
 const MATCH: &[&str] = &[
     "tool_name",
     "environment",
@@ -72,7 +72,7 @@ const MATCH: &[&str] = &[
     "server",
 ];
 
-/// Keys of a limit beside how much it is.
+/// Keys of a limit besides its amounts.
 const LIMIT: &[&str] = &[
     "id",
     "name",
@@ -84,7 +84,7 @@ const LIMIT: &[&str] = &[
     "message",
 ];
 
-/// Names in conditions that are no arguments.
+/// Names in conditions that are fields, not arguments.
 const FIELDS: &[&str] = &[
     "environment",
     "model",
@@ -98,14 +98,14 @@ const FIELDS: &[&str] = &[
     "tool",
 ];
 
-/// Where the recipients of a message stand.
+/// Arguments with the recipients of a message.
 const RECIPIENTS: &str = "args.to|cc|bcc|recipient|recipients";
-/// Where the text of a query stands.
+/// Arguments with the text of a query.
 const QUERY: &str = "args.query|sql|statement";
-/// Where the thing that an action is about stands.
+/// Arguments with the object of an action.
 const RESOURCE: &str = "args.path|file|file_path|filename|resource|uri|url";
 
-/// Abbreviations of zones mean the place whose clocks show them, in summer and in winter.
+/// Abbreviations of zones, with the place whose clocks show them in summer and in winter.
 const ZONES: &[(&str, &str)] = &[
     ("EST", "America/New_York"),
     ("EDT", "America/New_York"),
@@ -122,15 +122,15 @@ const ZONES: &[(&str, &str)] = &[
     ("GMT", "UTC"),
 ];
 
-/// A document in the language itself, and what is to say about it.
+/// Document in the full language, with diagnostics.
 pub struct DesugaredRule {
-    /// The document.
+    /// Document in the full language.
     pub root: Node,
-    /// What could not be turned into the language, and what was assumed.
+    /// Parts that could not be expanded, and assumptions.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Turns a terse document into the language; none if it is not one.
+/// Expands a document in short syntax; `None` if it is not one.
 pub fn desugar(root: &Node) -> Option<DesugaredRule> {
     let is_terse = root.get("apiVersion").is_none()
         && root.get("kind").is_none()
@@ -255,7 +255,7 @@ impl ShortSyntax {
         Node::map_at(members, at)
     }
 
-    /// `defaults: { outcome: DENY }`, `default_action: deny`; without either, everything is allowed.
+    /// Expands `defaults: { outcome: DENY }` or `default_action: deny`. Without either, everything is allowed.
     fn defaults(&mut self, policy: &Node) -> Node {
         let written = policy.get("default_action").or_else(|| {
             let defaults = policy.get("defaults")?;
@@ -287,7 +287,7 @@ impl ShortSyntax {
         Node::map_at(vec![("action", Node::text_at(action, span))], span)
     }
 
-    /// Lists, under `lists` or under their names at the top.
+    /// Returns the lists, which are under `lists` or under their names at the top.
     fn lists(&mut self, policy: &Node) -> Option<Node> {
         let mut lists: Vec<Member> = policy
             .get("lists")
@@ -312,7 +312,7 @@ impl ShortSyntax {
         })
     }
 
-    /// The action that a word means.
+    /// Returns the action for a word.
     fn outcome(&mut self, node: &Node) -> Option<&'static str> {
         let word = letter_case::ascii_lower(node.text().unwrap_or_default());
         let action = match &*word.replace(['-', ' '], "_") {
@@ -369,7 +369,7 @@ impl ShortSyntax {
         for member in rule.get("unless").into_iter().flat_map(Node::members) {
             self.condition(member, &mut ignored, &mut exceptions);
         }
-        // A role that is exempt is asked for by the name of those who approve.
+        // `exceptions` may name an exempt role as `approver_role`.
         let exempt = rule.get("exceptions").into_iter().flat_map(Node::items);
         for member in exempt.flat_map(Node::members) {
             match &*member.key {
@@ -418,7 +418,7 @@ impl ShortSyntax {
         Node::map_at(members, at)
     }
 
-    /// One key of `match`.
+    /// Expands a key of `match`.
     fn matched<'m>(
         &mut self,
         member: &'m Member,
@@ -448,7 +448,7 @@ impl ShortSyntax {
         }
     }
 
-    /// `message_content: { pattern: … }` is about texts of messages.
+    /// Expands `message_content: { pattern: … }`, which applies to texts of messages.
     fn message(
         &mut self,
         content: &Node,
@@ -461,7 +461,7 @@ impl ShortSyntax {
         conditions.push(one("text", test, &content.span));
     }
 
-    /// One key of `when`: `NAME_OPERATOR: x`, or one of those that mean something of their own.
+    /// Expands a key of `when`: `NAME_OPERATOR: x`, or a key with a meaning of its own.
     fn condition<'m>(
         &mut self,
         member: &'m Member,
@@ -496,7 +496,7 @@ impl ShortSyntax {
                 for item in value.items() {
                     let mut parts = Vec::new();
                     for member in item.members() {
-                        // What says which event is meant holds for the whole rule.
+                        // A key that selects the kind of event applies to the whole rule.
                         self.condition_inside(member, &mut parts);
                     }
                     inner.extend(joined(parts, &item.span));
@@ -522,7 +522,7 @@ impl ShortSyntax {
         } else if FIELDS.contains(&&*member.key) || is_path(&member.key) {
             conditions.push(one(&member.key, value.clone(), at));
         } else {
-            // A value, or operators under the argument's name.
+            // The value is a plain value, or operators under the argument's name.
             conditions.push(one(&argument(&member.key), value.clone(), at));
         }
     }
@@ -541,7 +541,7 @@ impl ShortSyntax {
         }
     }
 
-    /// An operator on an argument; without a name, on any text of the arguments.
+    /// Expands an operator on an argument; without a name, on any text of the arguments.
     fn test(&mut self, name: &str, verb: Verb, value: &Node, at: &Range<usize>) -> Node {
         let value = self.named_list(verb, value);
         if name == "table"
@@ -561,7 +561,7 @@ impl ShortSyntax {
         if !is_query || !matches!(verb, Verb::Contains | Verb::ContainsAny) {
             return check(&path, verb, value, at);
         }
-        // `*` and `LIMIT > 1000` among the words of a query mean what they say of it.
+        // Among the words of a query, `*` and `LIMIT > 1000` are tests of the query.
         let mut words = Vec::new();
         let mut tests = Vec::new();
         for item in value.items() {
@@ -595,7 +595,7 @@ impl ShortSyntax {
         one("any", Node::list_at(tests, at), at)
     }
 
-    /// `[customer_domains]` is the list of that name, if there is one.
+    /// Expands `[customer_domains]` to the list of that name, if there is one.
     fn named_list(&mut self, verb: Verb, value: &Node) -> Node {
         let [only] = value.items() else {
             return value.clone();
@@ -615,7 +615,7 @@ impl ShortSyntax {
         value.clone()
     }
 
-    /// `9am-5pm EST`
+    /// Expands `9am-5pm EST`.
     fn time(&mut self, verb: &str, value: &Node, at: &Range<usize>) -> Option<Node> {
         let read = value.text().and_then(|text| {
             let text = text.trim();
@@ -664,7 +664,7 @@ impl ShortSyntax {
         Some(one("time", Node::map_at(members, &value.span), at))
     }
 
-    /// An entry of `allow` or `deny`: `{ action: "read file", resource: "/srv/*" }`.
+    /// Expands an entry of `allow` or `deny`: `{ action: "read file", resource: "/srv/*" }`.
     fn entry(&mut self, entry: &Node, outcome: &str, number: usize) -> Node {
         let at = &entry.span;
         for member in entry.members() {
@@ -705,7 +705,7 @@ impl ShortSyntax {
         ];
         let is_all = |node: &&Node| matches!(node.text(), Some("*" | "**"));
         if let Some(resource) = entry.get("resource").filter(|node| !is_all(node)) {
-            // What restricts looks everywhere; what opens only where a resource is named.
+            // A deny rule tests all arguments, an allow rule only those that name a resource.
             let path = if outcome == "deny" { "args" } else { RESOURCE };
             members.push(("when", check(path, Verb::Glob, resource.clone(), at)));
             if outcome == "deny" {
@@ -717,8 +717,8 @@ impl ShortSyntax {
         Node::map_at(members, at)
     }
 
-    /// `{ requests_per_minute: 60 }`, `{ id: mails, tool: send_email, max: 10, window: 1h }`; `number` is its own among
-    /// the limits.
+    /// Expands a limit: `{ requests_per_minute: 60 }`, `{ id: mails, tool: send_email, max: 10, window: 1h }`. `number` is
+    /// its position among the limits.
     fn rate_limits(&mut self, limit: &Node, number: usize, rules: &mut Vec<Node>) {
         let at = &limit.span;
         let text = |text: &str| Node::text_at(text, at);
@@ -727,7 +727,7 @@ impl ShortSyntax {
         let others = rules.len();
         let reason = limit.get("reason").or(limit.get("message"));
         let mut add = |count: &str, tool: Option<&Node>, max: &Node, window: Node| {
-            // One entry may hold several: for a minute, and for a day.
+            // One entry may have several limits: for a minute, and for a day.
             let id = match rules.len().saturating_sub(others) {
                 0 => name.clone(),
                 before => format!("{name}-{}", before.saturating_add(1)),
@@ -786,7 +786,7 @@ impl ShortSyntax {
     }
 }
 
-/// A mapping of one key.
+/// Returns a mapping of one key.
 #[inline(never)]
 fn one(key: &str, value: Node, at: &Range<usize>) -> Node {
     Node::map_at(vec![(key, value)], at)
@@ -796,7 +796,7 @@ fn check(path: &str, verb: Verb, value: Node, at: &Range<usize>) -> Node {
     one(path, one(verb.word(), value, at), at)
 }
 
-/// All of several conditions; none of none.
+/// Joins several conditions, which must all match; `None` if there are none.
 fn joined(mut conditions: Vec<Node>, at: &Range<usize>) -> Option<Node> {
     match conditions.len() {
         0 | 1 => conditions.pop(),
@@ -804,7 +804,7 @@ fn joined(mut conditions: Vec<Node>, at: &Range<usize>) -> Option<Node> {
     }
 }
 
-/// The path of an argument by its name.
+/// Returns the path of an argument by its name.
 fn argument(name: &str) -> String {
     match name {
         "recipient" | "recipients" => RECIPIENTS.to_owned(),
@@ -813,7 +813,7 @@ fn argument(name: &str) -> String {
     }
 }
 
-/// What an operator without a name before it is about: nothing is any text of the arguments.
+/// Returns the path that an operator without a name applies to; the empty path is any text of the arguments.
 fn bare(verb: Verb) -> Option<&'static str> {
     Some(match verb {
         Verb::SqlVerbIn | Verb::SqlTableIn | Verb::SqlLimitGreaterThan => QUERY,
@@ -824,7 +824,7 @@ fn bare(verb: Verb) -> Option<&'static str> {
     })
 }
 
-/// Whether a value is nothing but operators: `{ gt: 50 }`.
+/// Returns whether a value consists of operators only: `{ gt: 50 }`.
 fn is_operators(value: &Node) -> bool {
     let members = value.members();
     !members.is_empty()
@@ -833,12 +833,12 @@ fn is_operators(value: &Node) -> bool {
             .all(|member| Verb::parse(&member.key).is_some())
 }
 
-/// A field that is written as in the language itself: `args.x`, `principal.id`.
+/// Returns whether a name is a field of the full language: `args.x`, `principal.id`.
 fn is_path(name: &str) -> bool {
     name.contains(['.', '[']) && Field::parse(name).is_ok()
 }
 
-/// `LIMIT > 1000`
+/// Parses `LIMIT > 1000` and returns the number.
 fn limit(text: &str) -> Option<&str> {
     let rest = text
         .trim()
@@ -853,7 +853,7 @@ fn limit(text: &str) -> Option<&str> {
     (!rows.is_empty() && rows.bytes().all(|byte| byte.is_ascii_digit())).then_some(rows)
 }
 
-/// `9am`, `5:30 pm`, `17:00` as `HH:MM`.
+/// Parses `9am`, `5:30 pm` or `17:00` to `HH:MM`.
 fn clock(text: &str) -> Option<String> {
     let text = letter_case::ascii_lower(text.trim());
     let (time, half) = match (text.strip_suffix("am"), text.strip_suffix("pm")) {

@@ -1,5 +1,5 @@
-//! A text that arrives in pieces. What no rule, pattern or detector could still match is settled and can leave; the rest is
-//! held back. Whole texts and texts in pieces have the same findings.
+//! Window of a text that arrives in pieces. The part that no rule, pattern or detector could still match is settled and can
+//! be released; the rest is held back. A text in pieces has the same findings as the whole text.
 
 use super::cross_text::SHORTEST_WITHOUT_SPACE;
 use super::text_scan::{CrossTextMatch, KeptScan, KeptScans, MatchKinds, TextScan, TextSpans};
@@ -11,70 +11,70 @@ use crate::policy::scan::{Matcher, ScanScratch, Scans};
 use crate::wire::sort;
 use std::ops::Range;
 
-/// Bytes before the settled end that are read again for literals: more than an escape with all its layers.
+/// Bytes before the settled end that are scanned again for literals: more than an escape with all its layers.
 const LITERAL_CONTEXT: usize = 64;
 
-/// A text of a stream: what is still held back of it, and what stands before that for context.
+/// Buffer of a streamed text: the part that is still held back, and context before it.
 #[derive(Debug, Default)]
 pub struct HoldbackBuffer {
-    /// What the text goes by.
+    /// Name of the text.
     pub name: Option<Box<str>>,
-    /// Context, and then what is not settled.
+    /// Context, followed by the part that is not settled.
     text: String,
-    /// Where in the whole text `text` begins, in bytes.
+    /// Start of `text` in the whole text, in bytes.
     base: usize,
-    /// How much of `text` is settled.
+    /// Bytes of `text` that are settled.
     settled: usize,
-    /// How many characters of the whole text are settled.
+    /// Characters of the whole text that are settled.
     characters: u64,
-    /// How much of `text` would be settled if nothing had been taken for its end.
+    /// Bytes of `text` that would be settled if no end of the text had been assumed.
     sure: usize,
-    /// How much of `text` has left although it was not sure: it went on after its end.
+    /// Bytes of `text` that were released at an assumed end, although the text then continued.
     left: usize,
-    /// Whether the detectors have to see all of the context.
+    /// Whether the detectors need all of the context.
     far: bool,
-    /// Whether only what begins in what has left is of interest: the rest is evaluated elsewhere.
+    /// Whether only matches that begin in the released part count. The rest is evaluated elsewhere.
     pub joins: bool,
-    /// How much of `text` is the end of another text, which this one follows: only what begins there is of interest.
+    /// Bytes of `text` that are the end of another text, which this one follows. Only matches that begin there count.
     other: usize,
-    /// What stands in that end alone.
+    /// Findings within that end alone.
     alone: Vec<Finding>,
-    /// How much has to be held back before it is worth looking again.
+    /// Bytes that must be held back before another scan is worthwhile.
     patience: usize,
-    /// A match that outran its reach: the rest of the text belongs to it.
+    /// Match that exceeded its lookahead: the rest of the text belongs to it.
     endless: Option<Finding>,
-    /// The tables that go on where the text is sure.
+    /// State of the tables that continue where the text is settled for sure.
     tables: Tables,
 }
 
-/// What is held back is looked through again with each piece, up to here; from here on only once it has grown by an eighth,
-/// so that a pattern without an end (`ignore.*`) costs no more than its text is long.
+/// Maximum bytes held back that are scanned again with each piece. Beyond it they are scanned only after growing by an
+/// eighth, so that a pattern without an end (`ignore.*`) costs no more than in proportion to the length of its text.
 const EACH_PIECE: usize = 1_024;
 
-/// What else a text is looked through for while it flows: what stands for something else in it.
+/// Search for further strings in a streamed text: pseudonyms, which stand for other texts.
 pub trait Watch {
-    /// Whether something of it stands in a text.
+    /// Returns whether a text contains such a string.
     fn stands_in(&self, text: &str) -> bool;
 
-    /// The last place up to `at` at which a text that goes on can be cut without cutting something of it.
+    /// Returns the last place up to `at` at which a text that continues can be cut without cutting such a string.
     fn cut(&self, text: &str, at: usize) -> usize;
 }
 
-/// A part of the text in which something was found, and which nothing that follows can change.
+/// Part of the text in which something was found, and which no later text can change.
 #[derive(Debug)]
 pub struct Settled {
-    /// Where it begins in the whole text, in bytes.
+    /// Start in the whole text, in bytes.
     pub start: usize,
-    /// How many characters stand before it.
+    /// Number of characters before it.
     pub characters: u64,
-    /// The part.
+    /// Text of the part.
     pub text: String,
-    /// What stands in it, counted from its beginning.
+    /// Scan of the part, with places counted from its start.
     scan: KeptScan,
 }
 
 impl Settled {
-    /// What was found, for whoever evaluates a body whose only text is this part.
+    /// Returns the scan for the evaluation of a body whose only text is this part.
     pub fn scans(&mut self) -> Scans {
         let mut texts = KeptScans::new(1);
         texts.put(0, std::mem::take(&mut self.scan));
@@ -86,8 +86,8 @@ impl Settled {
 }
 
 impl HoldbackBuffer {
-    /// The beginning of a text behind the end of another one. Readers who join them find there what whole texts are looked
-    /// through for, too: values, and longer texts of rules.
+    /// Creates the buffer of a text that follows the end of another one. For readers who join both, the buffer finds what
+    /// is also searched across whole texts: detectors' findings and longer literals.
     pub fn behind(end: &str, policy: &Policy, scratch: &mut ScanScratch) -> HoldbackBuffer {
         let mut alone = Vec::new();
         let detectors = &policy.matcher.detectors;
@@ -102,30 +102,30 @@ impl HoldbackBuffer {
         }
     }
 
-    /// Whether the text follows another one.
+    /// Returns whether the text follows another one.
     pub fn is_behind(&self) -> bool {
         self.other > 0
     }
 
-    /// Whether something was found in the end of the other text that is not settled there: it is what it is for who joins them,
-    /// and another thing may become of it where that text goes on.
+    /// Returns whether a finding in the end of the other text is not settled there: it is a finding in the joined text, but
+    /// may become another one where the other text continues.
     pub fn is_behind_finding(&self, other: &HoldbackBuffer) -> bool {
         let sure = self.other.saturating_sub(other.held());
         self.alone.iter().any(|found| found.end > sure)
     }
 
-    /// Up to where the whole text is settled, in bytes.
+    /// Returns the settled end in the whole text, in bytes.
     pub fn settled(&self) -> usize {
         self.base.saturating_add(self.settled)
     }
 
-    /// How much text has come, in bytes.
+    /// Returns the length of the text so far, in bytes.
     pub fn length(&self) -> usize {
         self.base.saturating_add(self.text.len())
     }
 
-    /// What was taken for the end of the text is none. Whatever was settled only by that is looked at again with what
-    /// follows, though it has left.
+    /// Continues the text after its assumed end. The part that was settled only by that end is scanned again with what
+    /// follows, although it has been released.
     pub fn reopen(&mut self) {
         let again = self.text.get(self.sure..self.settled).unwrap_or_default();
         self.characters = self.characters.saturating_sub(count(again));
@@ -134,7 +134,8 @@ impl HoldbackBuffer {
         self.patience = 0;
     }
 
-    /// Takes in a piece; with `ending` final, the last. What comes back was found in what is settled by it.
+    /// Adds a piece, the last one if `ending` is final. Returns the part that the piece settles, if something was found in
+    /// it.
     pub fn push(
         &mut self,
         policy: &Policy,
@@ -221,7 +222,8 @@ impl HoldbackBuffer {
         settled
     }
 
-    /// Of what begins in the other text, what the text holds alone, too, is told there: it goes on here without being told.
+    /// Marks findings that begin in the other text, but that this text alone contains as well, as not beginning there. They
+    /// are counted for this text alone.
     fn leave_to_text(
         &self,
         policy: &Policy,
@@ -254,7 +256,7 @@ impl HoldbackBuffer {
         });
     }
 
-    /// How much is held back, in bytes.
+    /// Returns the number of bytes held back.
     fn held(&self) -> usize {
         self.text.len().saturating_sub(self.settled)
     }
@@ -312,7 +314,7 @@ impl HoldbackBuffer {
             }
         }
         if wants.literals {
-            // How a hidden character is read depends on what stands before it: `s\u{200d}end` is `s end` too.
+            // The reading of a hidden character depends on the text before it: `s\u{200d}end` is also `s end`.
             let first = self.text.as_bytes().get(self.settled);
             let context = match first {
                 Some(b' '..=b'~' | b'\t' | b'\n' | b'\r') | None => 0,
@@ -345,9 +347,9 @@ impl HoldbackBuffer {
         }
     }
 
-    /// Lets go of context that nothing looks back to.
+    /// Drops context that is no longer needed.
     fn forget(&mut self) {
-        // Not byte by byte: moving the rest down costs more than keeping a little too much.
+        // Not byte by byte: moving the rest costs more than keeping a little too much.
         let surplus = self.sure.saturating_sub(LOOK_BEHIND);
         if surplus < LOOK_BEHIND {
             return;
@@ -366,9 +368,9 @@ fn count(text: &str) -> u64 {
     u64::try_from(text.chars().count()).unwrap_or(u64::MAX)
 }
 
-/// The first place at the end of a text where a literal may have begun, as written or as it is read.
+/// Returns the first place at the end of a text where a literal may have begun, as written or normalised.
 fn literal_begun(matcher: &Matcher, text: &str) -> usize {
-    // An escape, an entity, a letter and its accent may be cut in two: whatever it comes to goes on what stands before it.
+    // An escape, an entity, or a letter and its accent may be cut in two. Their result continues the text before them.
     let stable = stable_len(text);
     let mut first = stable;
     let cut = text.get(..stable).filter(|_| stable < text.len());
@@ -387,7 +389,7 @@ fn literal_begun(matcher: &Matcher, text: &str) -> usize {
     first
 }
 
-/// What was found in the whole window, and how far it can't change any more.
+/// Matches in the whole window, and the end up to which they can't change any more.
 struct WindowMatches {
     scan: TextScan,
     spans: TextSpans,
@@ -396,7 +398,7 @@ struct WindowMatches {
 }
 
 impl WindowMatches {
-    /// Moves the safe point before whatever it would cut in two: what is found there is not settled either.
+    /// Moves the safe end before every match that it would cut in two; such a match is not settled either.
     fn settle(&mut self) {
         let patterns = self.spans.patterns.iter().map(|(_, range)| range.clone());
         let literals = self.spans.literals.iter();
@@ -406,7 +408,7 @@ impl WindowMatches {
             .chain(self.scan.findings.iter().map(|finding| finding.range()))
             .filter(|range| range.start < self.safe)
             .collect();
-        // From the last on, so that moving before one can't cut another that was passed already.
+        // From the last match on, so that a move can't cut a match that was passed already.
         sort::sort_by_key(&mut ranges, |range| std::cmp::Reverse(range.start));
         for range in ranges {
             if range.start < self.safe && range.end > self.safe {
@@ -415,8 +417,9 @@ impl WindowMatches {
         }
     }
 
-    /// Keeps what lies in `range`, unless it had left as a whole, or none of it had and it `joins`; counted from the range's
-    /// beginning. Behind another text, what begins there is kept.
+    /// Keeps the matches within `range`, with places counted from its start. A match that was released as a whole is
+    /// dropped; if `joins`, so is one that begins after the released part. After another text, only matches that begin in
+    /// that text are kept.
     fn keep(&mut self, range: Range<usize>, left: usize, joins: bool, other: usize) {
         let begin = if other > 0 { other } else { left };
         let inside = |found: &Range<usize>| {

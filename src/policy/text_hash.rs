@@ -1,25 +1,25 @@
-//! Keyed hash by which long texts are known again.
+//! Keyed hash that identifies long texts.
 //!
-//! Blocks of 2 KiB are hashed by NH of UMAC (RFC 4418, 5.2), twice with keys that are 16 bytes apart: whoever doesn't know the
-//! key finds two texts of one hash with a probability of 2⁻⁶⁴. NH is sums of products of 32 bits, made by vectors. The hashes
-//! of several blocks are put together by SHA-256.
+//! Blocks of 2 KiB are hashed by NH of UMAC (RFC 4418, 5.2), twice with keys that are 16 bytes apart. An attacker without
+//! the key finds two texts with the same hash with a probability of 2⁻⁶⁴. NH is sums of products of 32 bits, computed by
+//! vectors. The hashes of several blocks are combined by SHA-256.
 
 use crate::wire::simd;
 use sha2::{Digest, Sha256};
 
 /// Bytes of a block.
 const BLOCK: usize = 2048;
-/// Parts of the key: the second hash starts one of them later.
+/// Parts of the key. The second hash starts one part later.
 const KEY: usize = BLOCK / 16 + 1;
 
-/// The key of a hash: pseudo-random bytes, as many as a block has and 16 more.
+/// Key of a hash: pseudo-random bytes, 16 more than a block has.
 #[derive(Debug)]
 pub(crate) struct TextHash {
     key: [[u8; 16]; KEY],
 }
 
 impl TextHash {
-    /// A hash with a key that is made of a secret.
+    /// Creates a hash with a key that is derived from a secret.
     pub(crate) fn new(secret: &[u8; 32]) -> TextHash {
         let mut key = [[0; 16]; KEY];
         for (number, part) in (0u8..).zip(key.chunks_mut(2)) {
@@ -51,7 +51,8 @@ impl TextHash {
         with_length
     }
 
-    /// Returns both hashes of a block. What is missing at its end counts as zeros: the length tells it apart.
+    /// Returns both hashes of a block. A block is padded with zeros; its length distinguishes it from one that ends with
+    /// zeros.
     fn of_block(&self, block: &[u8]) -> [u8; 16] {
         let (parts, rest) = block.as_chunks::<16>();
         let (steps, odd) = parts.as_chunks::<2>();
@@ -90,7 +91,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashSet;
 
-    /// NH as RFC 4418 writes it down.
+    /// Returns NH as RFC 4418 defines it.
     fn nh(key: &[u8], block: &[u8]) -> u64 {
         let mut block = block.to_vec();
         block.resize(block.len().next_multiple_of(32), 0);

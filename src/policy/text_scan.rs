@@ -1,10 +1,10 @@
-//! What was looked for in one text, and what was found.
+//! Results of scanning one text.
 
 use crate::detect::Finding;
 use crate::wire::span::{index, offset};
 use std::ops::Range;
 
-/// What rules look for in texts; which of it is asked of a text depends on the half of the exchange it stands in.
+/// Kinds of searches in texts. Which of them a text needs depends on its direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct MatchKinds {
     pub(crate) literals: bool,
@@ -45,7 +45,7 @@ impl MatchKinds {
         }
     }
 
-    /// The kinds of these bits.
+    /// Returns the kinds of these bits.
     fn of_flags(flags: u8) -> MatchKinds {
         MatchKinds {
             literals: flags & 1 != 0,
@@ -54,17 +54,17 @@ impl MatchKinds {
         }
     }
 
-    /// One bit for each.
+    /// Returns one bit for each kind.
     pub(crate) fn flags(self) -> u8 {
         u8::from(self.literals) | u8::from(self.patterns) << 1 | u8::from(self.detectors) << 2
     }
 }
 
-/// What is known of one text. Most texts hold nothing that any rule looks for, and a body may have thousands: such a text
-/// takes no memory but this.
+/// Scan of one text, as far as it has been made. Most texts contain nothing that any rule searches for, and a body may have
+/// thousands: such a text needs no memory but this.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KeptScan {
-    /// What was looked for so far, as [`MatchKinds::flags`].
+    /// Kinds that were searched, as [`MatchKinds::flags`].
     looked: u8,
     found: Option<Box<TextScan>>,
 }
@@ -80,7 +80,7 @@ static BLANK: TextScan = TextScan {
 };
 
 impl KeptScan {
-    /// A scan that is complete for what was looked for.
+    /// Returns a complete scan for these kinds.
     pub(crate) fn new(looked: MatchKinds, found: TextScan) -> KeptScan {
         KeptScan {
             looked: looked.flags(),
@@ -88,17 +88,17 @@ impl KeptScan {
         }
     }
 
-    /// What of this was not looked for yet.
+    /// Returns the kinds that were not yet searched.
     pub(crate) fn missing(&self, wants: MatchKinds) -> MatchKinds {
         MatchKinds::of_flags(wants.flags() & !self.looked)
     }
 
-    /// What was found so far.
+    /// Returns what was found so far.
     pub(crate) fn scan(&self) -> &TextScan {
         self.found.as_deref().unwrap_or(&BLANK)
     }
 
-    /// Looks for more.
+    /// Searches for more kinds.
     pub(crate) fn extend(&mut self, more: MatchKinds, look: impl FnOnce(&mut TextScan)) {
         self.looked |= more.flags();
         if let Some(found) = &mut self.found {
@@ -112,27 +112,28 @@ impl KeptScan {
     }
 }
 
-/// What is known of a body's texts, of which there may be thousands.
+/// Scans of a body's texts, of which there may be thousands.
 #[derive(Debug, Default)]
 pub(crate) struct KeptScans {
-    /// What was looked for in each text, as [`MatchKinds::flags`]; behind these three bits where in `found` its scan is, counted from 1.
+    /// For each text, the kinds that were searched, as [`MatchKinds::flags`]; above these three bits the place of its scan
+    /// in `found`, counted from 1.
     texts: Vec<u32>,
-    /// Texts in which anything was found.
+    /// Scans of the texts in which anything was found.
     found: Vec<FoundScan>,
 }
 
-/// The scan of the text with this number; `None` while it goes on.
+/// Scan of the text with this number; `None` while it is taken out.
 #[derive(Debug)]
 struct FoundScan {
     text: usize,
     scan: Option<Box<TextScan>>,
 }
 
-/// Bits of what was looked for.
+/// Number of bits for the kinds that were searched.
 const LOOKED: u32 = 3;
 
 impl KeptScans {
-    /// So many texts of which nothing is known.
+    /// Creates scans for this number of texts, of which none is scanned.
     pub(crate) fn new(texts: usize) -> KeptScans {
         KeptScans {
             texts: vec![0; texts],
@@ -140,7 +141,7 @@ impl KeptScans {
         }
     }
 
-    /// Whether there is none.
+    /// Returns whether there are no texts.
     pub(crate) fn is_empty(&self) -> bool {
         self.texts.is_empty()
     }
@@ -150,17 +151,17 @@ impl KeptScans {
         texts.unwrap_or_default()
     }
 
-    /// Whether nothing was looked for yet in these texts, and nothing is known of them.
+    /// Returns whether none of these texts was searched, and nothing is known about them.
     pub(crate) fn are_new(&self, texts: &Range<u32>) -> bool {
         self.texts_of(texts).iter().all(|text| *text == 0)
     }
 
-    /// Whether nothing was found in these texts by what was looked for, and nothing was left out.
+    /// Returns whether nothing was found in these texts so far, and all searches were complete.
     pub(crate) fn hold_nothing(&self, texts: &Range<u32>) -> bool {
         self.texts_of(texts).iter().all(|text| text >> LOOKED == 0)
     }
 
-    /// Notes that nothing stands in these texts, as far as they were looked at.
+    /// Stores that these texts contain nothing of these kinds.
     pub(crate) fn blank(&mut self, texts: &Range<u32>, looked: MatchKinds, incomplete: bool) {
         if incomplete {
             for text in texts.clone() {
@@ -176,14 +177,14 @@ impl KeptScans {
         }
     }
 
-    /// What was found so far in a text.
+    /// Returns what was found so far in a text.
     pub(crate) fn scan(&self, text: u32) -> &TextScan {
         let place = self.texts.get(index(text)).and_then(|text| place(*text));
         let found = place.and_then(|place| self.found.get(place)?.scan.as_deref());
         found.unwrap_or(&BLANK)
     }
 
-    /// Takes out what is known of a text, to be [put back](KeptScans::put).
+    /// Takes out the scan of a text, to be [put back](KeptScans::put).
     pub(crate) fn take(&mut self, text: u32) -> KeptScan {
         let text = self.texts.get(index(text)).copied().unwrap_or_default();
         let [looked, ..] = (text & ((1 << LOOKED) - 1)).to_le_bytes();
@@ -191,7 +192,7 @@ impl KeptScans {
         KeptScan { looked, found }
     }
 
-    /// Puts back what was taken out, with more in it.
+    /// Puts back a scan that was taken out and extended.
     pub(crate) fn put(&mut self, text: u32, kept: KeptScan) {
         let number = index(text);
         let Some(text) = self.texts.get_mut(number) else {
@@ -211,14 +212,14 @@ impl KeptScans {
         }
     }
 
-    /// Changes what is known of a text.
+    /// Changes the scan of a text.
     pub(crate) fn change(&mut self, text: u32, change: impl FnOnce(&mut KeptScan)) {
         let mut kept = self.take(text);
         change(&mut kept);
         self.put(text, kept);
     }
 
-    /// The scans of texts in which anything was found and which detectors looked at.
+    /// Returns the scans with a result that detectors have contributed to.
     pub(crate) fn detected(&self) -> impl Iterator<Item = &TextScan> {
         let detectors = u32::from(MatchKinds::DETECTORS.flags());
         let is_detected = move |found: &&FoundScan| {
@@ -230,54 +231,54 @@ impl KeptScans {
     }
 }
 
-/// Where the scan of a text is, if anything was found in it.
+/// Returns the place of a text's scan, if anything was found in the text.
 fn place(text: u32) -> Option<usize> {
     index(text >> LOOKED).checked_sub(1)
 }
 
-/// What was found in one text.
+/// Results of scanning one text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TextScan {
-    /// Literals that stand in the text as written or as it is read, ascending.
+    /// Literals in the text, as written or normalised, ascending.
     pub(crate) literals: Vec<u32>,
-    /// Of these, those that stand there exactly as written.
+    /// Those of the literals that are in the text exactly as the policy writes them.
     pub(crate) exact: Vec<u32>,
-    /// Patterns that match, ascending.
+    /// Matching patterns, ascending.
     pub(crate) patterns: Vec<u32>,
-    /// What detectors found.
+    /// Findings of detectors.
     pub(crate) findings: Vec<Finding>,
-    /// Its parts of findings that go over several texts.
+    /// Parts in this text of matches across several texts.
     pub(crate) splits: Vec<CrossTextMatch>,
-    /// There is more in it than detectors tell of one text.
+    /// Whether the scan is incomplete: the text has more findings than detectors report, or its scan was stopped.
     pub(crate) incomplete: bool,
-    /// Where literals and patterns stand, if the text was looked at in pieces: what stands before a piece, which decides
-    /// where they match, is gone when a redaction asks.
+    /// Places of literals and patterns, if the text was scanned in pieces. They can't be found again for a redaction,
+    /// because the text before a piece, on which they depend, is gone.
     pub(crate) spans: Option<Box<TextSpans>>,
 }
 
-/// Where literals and patterns stand in a text.
+/// Places of literals and patterns in a text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TextSpans {
-    /// Pattern and place.
+    /// Patterns with their places.
     pub(crate) patterns: Vec<(u32, Range<usize>)>,
-    /// Literal, place, and whether it stands there exactly as written.
+    /// Literals with their places, and whether they are there exactly as written.
     pub(crate) literals: Vec<(u32, Range<usize>, bool)>,
 }
 
 impl TextScan {
-    /// Nothing that any rule looks for.
+    /// Returns whether the text contains nothing that any rule searches for.
     pub(crate) fn is_blank(&self) -> bool {
         self.found() == 0 && self.splits.is_empty()
     }
 
-    /// Whether a literal stands in the text, or begins or ends in it.
+    /// Returns whether a literal is in the text, or begins or ends in it.
     pub(crate) fn stands(&self, literal: u32) -> bool {
         let mut splits = self.splits.iter();
         self.literals.binary_search(&literal).is_ok()
             || splits.any(|split| split.literal == Some(literal))
     }
 
-    /// How much stands in the text itself.
+    /// Returns the number of results within the text itself.
     pub(crate) fn found(&self) -> usize {
         [
             self.literals.len(),
@@ -289,15 +290,15 @@ impl TextScan {
     }
 }
 
-/// A part of a finding that goes over several texts.
+/// Part of a match across several texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CrossTextMatch {
-    /// The text, as a number in [`Reading::texts`](crate::event::Reading).
+    /// Number of the text in [`Reading::texts`](crate::event::Reading).
     pub(crate) text: u32,
-    /// Which text of a rule it is, if no detector found it.
+    /// Number of the literal; `None` for a finding of a detector.
     pub(crate) literal: Option<u32>,
-    /// What of it lies in this text.
+    /// Part of the finding in this text.
     pub(crate) finding: Finding,
-    /// Whether it begins here.
+    /// Whether the match begins in this text.
     pub(crate) is_first: bool,
 }

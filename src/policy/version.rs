@@ -1,6 +1,6 @@
-//! The policy's version: SHA-256 of its RFC 8785 form. The same from YAML, JSON and Struct, whatever the formatting;
-//! `spec` is opened, `examples` are left out and so is `zones`, which `build` adds: what it writes has the version of what
-//! people wrote.
+//! Version of a policy: SHA-256 of its RFC 8785 form, the same for YAML, JSON and Struct, whatever the formatting. The
+//! members of `spec` count as top-level members. `examples` are left out, and so is `zones`, which `build` adds: so the
+//! output of `build` has the version of its input.
 
 use super::node::{Member, Node, NodeValue};
 use crate::wire::hex;
@@ -8,7 +8,7 @@ use crate::wire::json::{Decimal, key_order, quote};
 use crate::wire::sort;
 use sha2::{Digest, Sha256};
 
-/// `sha256:` and 64 hex digits.
+/// Returns `sha256:` and 64 hex digits.
 pub(crate) fn of(root: &Node) -> String {
     let mut canonical = Vec::new();
     write_document(root, &mut canonical);
@@ -101,13 +101,13 @@ fn write_members(
     out.push(b'}');
 }
 
-/// Whether a number is written so already, as the usual ones are.
+/// Returns whether a number is already in canonical form, as usual ones are.
 fn is_canonical(text: &str) -> bool {
     text.len() <= 15 && !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// A number as ECMAScript writes it (RFC 8785 §3.2.2.3), which is how [`Decimal`] writes exact values; so one that a double
-/// does not hold keeps its value.
+/// Returns a number as ECMAScript writes it (RFC 8785 §3.2.2.3). [`Decimal`] writes exact values in this form, so that a
+/// number that a double can't represent keeps its value.
 pub(crate) fn number(text: &str) -> String {
     Decimal::parse(text).map_or_else(|| text.to_owned(), |exact| exact.to_string())
 }

@@ -1,51 +1,51 @@
-//! The words of a policy that have a meaning of their own: what rules and defaults do, and what limits count.
+//! Words of a policy with a meaning of their own: actions of rules and defaults, and what limits count.
 
 use crate::event::words;
 
 words! {
-    /// What a rule does.
+    /// Action of a rule.
     Action {
-        /// Opens a gate.
+        /// Allows an event at a decision point.
         Allow = "allow",
-        /// Refuses.
+        /// Denies the event.
         Deny = "deny",
-        /// Refuses unless someone has agreed.
+        /// Denies the event unless it is approved.
         RequireApproval = "require_approval",
-        /// Takes out what it found.
+        /// Replaces what the rule found.
         Redact = "redact",
-        /// Marks.
+        /// Adds tags to the audit event.
         Tag = "tag",
     }
 }
 
 words! {
-    /// What becomes of a denied part of a response, or of a denied offer.
+    /// Treatment of a denied part of a response, or of a denied tool definition.
     OnDeny {
-        /// The part is taken out and a text says so.
+        /// The part is removed and a text explains it.
         Replace = "replace",
-        /// The whole response becomes an error.
+        /// The whole response is replaced by an error.
         Error = "error",
-        /// The offer is taken out silently.
+        /// The definition is removed silently.
         Hide = "hide",
     }
 }
 
 words! {
-    /// What happens where no rule decides.
+    /// Action where no rule decides.
     DefaultAction {
-        /// It passes.
+        /// The event passes.
         Allow = "allow",
-        /// It is refused.
+        /// The event is denied.
         Deny = "deny",
-        /// A tool that could never be called is not offered.
+        /// Definitions of tools that could never be called are removed.
         Hide = "hide",
     }
 }
 
 words! {
-    /// When request headers leave.
+    /// When request headers are forwarded.
     HeaderMode {
-        /// At once: works on every host.
+        /// At once, which works on every host.
         Portable = "portable",
         /// With the evaluated body: needs `allow_on_headers_stop_iteration: true` in the plugin.
         Hold = "hold",
@@ -53,19 +53,19 @@ words! {
 }
 
 words! {
-    /// How much content audit events have, least first.
+    /// Content of audit events, from the least to the most.
     ContentForm {
-        /// None.
+        /// No content.
         None = "none",
-        /// What no detector finds and no rule redacts.
+        /// Content in which findings of detectors and redactions of rules are masked.
         Redacted = "redacted",
-        /// All of it.
+        /// Raw content.
         Full = "full",
     }
 }
 
 words! {
-    /// What becomes of a stream after a denial in it.
+    /// Treatment of the rest of a stream after a denial.
     StreamOnDeny {
         /// The rest is read and dropped.
         Drain = "drain",
@@ -75,29 +75,29 @@ words! {
 }
 
 words! {
-    /// What a limit counts.
+    /// Things that a limit counts.
     Counted {
         /// Exchanges.
         Requests = "requests",
-        /// Calls of tools that were let through.
+        /// Tool calls that were allowed.
         ToolCalls = "tool_calls",
-        /// Calls of tools, those that another rule denied included.
+        /// Tool calls, including those that another rule denied.
         ToolCallAttempts = "tool_call_attempts",
         /// Calls of the same tool with the same arguments.
         IdenticalToolCalls = "identical_tool_calls",
-        /// Different tools whose calls were let through.
+        /// Distinct tools whose calls were allowed.
         DistinctTools = "distinct_tools",
         /// Denied exchanges.
         Denials = "denials",
-        /// Denied exchanges, one after the other.
+        /// Consecutive denied exchanges.
         ConsecutiveDenials = "consecutive_denials",
-        /// Exchanges that the upstream answered with an error.
+        /// Exchanges to which the upstream responded with an error.
         Failures = "failures",
-        /// Tokens in and out together.
+        /// Input and output tokens.
         Tokens = "tokens",
-        /// Tokens that were read.
+        /// Input tokens.
         InputTokens = "input_tokens",
-        /// Tokens that were written.
+        /// Output tokens.
         OutputTokens = "output_tokens",
         /// Bytes of both bodies.
         Bytes = "bytes",

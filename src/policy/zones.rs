@@ -1,5 +1,5 @@
-//! Time zones without a database: `zones`, which `agentguard build` adds to a document, holds for each zone that the
-//! document names when its offset from UTC changes, up to a horizon.
+//! Time zones without a database. `agentguard build` adds `zones` to a document: for each zone that the document names, the
+//! moments at which its offset from UTC changes, up to a horizon.
 //!
 //! ```yaml
 //! zones:
@@ -9,8 +9,8 @@
 //!     America/New_York: [[946684800, -18000], [954658800, -14400]]
 //! ```
 //!
-//! Each pair is a second since 1970 and the offset in seconds that holds from then on. Before the first pair and from the
-//! horizon on a local time is unknown, and counts for the strict side.
+//! Each pair is a second since 1970 and the offset in seconds from then on. Before the first pair and from the horizon on,
+//! a local time is unknown, and a test of it is resolved toward denial.
 
 #[cfg(all(feature = "command", not(target_arch = "wasm32")))]
 mod database;
@@ -27,18 +27,18 @@ use std::sync::Arc;
 #[cfg(all(feature = "command", not(target_arch = "wasm32")))]
 pub(crate) use database::find;
 
-/// A day has 86,400 seconds: POSIX time knows no leap seconds.
+/// Seconds of a day: POSIX time has no leap seconds.
 const DAY: i64 = 86_400;
 
-/// The furthest that any place was ever from UTC is below 16 hours.
+/// Maximum offset in seconds. No place was ever more than 16 hours from UTC.
 const MAX_OFFSET: i64 = 18 * 3_600;
 
-/// When the offset of a zone changes.
+/// Changes of a zone's offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OffsetChanges {
-    /// Second since 1970, and the offset in seconds from then on; ascending.
+    /// Seconds since 1970 with the offset in seconds from then on, ascending.
     list: Arc<[(i64, i32)]>,
-    /// First second that is no longer known.
+    /// First second without a known offset.
     end: i64,
 }
 
@@ -50,7 +50,7 @@ impl OffsetChanges {
         }
     }
 
-    /// The offset in seconds at a second since 1970, if it is known.
+    /// Returns the offset in seconds at a second since 1970, if it is known.
     pub(crate) fn offset(&self, second: i64) -> Option<i32> {
         if second >= self.end {
             return None;
@@ -61,7 +61,7 @@ impl OffsetChanges {
     }
 }
 
-/// The zones that a document knows.
+/// Time zones of a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Zones {
     /// Version of the database that they come from.
@@ -70,23 +70,23 @@ pub struct Zones {
     known: SortedMap<Box<str>, OffsetChanges>,
 }
 
-/// What is known of a zone.
+/// Result of looking up a zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(
     any(target_arch = "wasm32", not(feature = "command")),
     expect(dead_code, reason = "the filter has no database to find anything in")
 )]
 pub(crate) enum Lookup {
-    /// When its offset changes; of which database, up to which year.
+    /// Changes of the zone's offset, the version of the database, and the horizon.
     Found(OffsetChanges, Box<str>, u16),
-    /// There is no such zone; the name that is nearest to it.
+    /// There is no such zone; the most similar name.
     Unknown(Option<String>),
-    /// Nobody here knows zones.
+    /// There is no database.
     NotHere,
 }
 
 impl Zones {
-    /// Whether every zone that both know is the same to them.
+    /// Returns whether all zones in both tables are the same in both.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn agrees_with(&self, others: &Zones) -> bool {
         let known = self.known.iter();
@@ -107,19 +107,19 @@ impl Zones {
         self.known.insert(name.into(), changes);
     }
 
-    /// Takes a zone over from another table.
+    /// Copies a zone from another table.
     pub(crate) fn take(&mut self, name: &str, from: &Zones) {
         if let Some(changes) = from.get(name) {
             self.add(name, changes.clone(), &from.database, from.horizon);
         }
     }
 
-    /// Whether no zone is known.
+    /// Returns whether the table has no zone.
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
 
-    /// The key `zones` of a document.
+    /// Returns the key `zones` of a document.
     pub fn to_node(&self) -> Node {
         let number = |value: i64| node(NodeValue::Number(value.to_string().into()));
         let offsets = self.known.iter().map(|(name, changes)| {
@@ -151,14 +151,14 @@ fn member(key: &str, data: NodeValue) -> Member {
     }
 }
 
-/// First second of a year, by the Gregorian calendar.
+/// Returns the first second of a year, by the Gregorian calendar.
 fn year_start(year: u16) -> i64 {
     let before = i64::from(year).saturating_sub(1);
     let leap_days = [4, -100, 400].iter().fold(0i64, |days, every: &i64| {
         let count = before.div_euclid(every.abs());
         days.saturating_add(count.saturating_mul(every.signum()))
     });
-    // 719,162 days from the first day of year 1 to that of 1970.
+    // There are 719,162 days from the first day of year 1 to that of 1970.
     before
         .saturating_mul(365)
         .saturating_add(leap_days)
@@ -166,7 +166,7 @@ fn year_start(year: u16) -> i64 {
         .saturating_mul(DAY)
 }
 
-/// Reads `zones`.
+/// Reads the key `zones`.
 pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, root: &Node) -> Option<Zones> {
     let mut zones = Zones::default();
     let mut offsets = None;
@@ -247,7 +247,7 @@ fn changes(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Ve
     Some(changes)
 }
 
-/// A whole number, however a Struct writes it.
+/// Reads a whole number, however a Struct writes it.
 fn whole(node: &Node) -> Option<i64> {
     match &node.data {
         NodeValue::Number(text) => Decimal::parse(text)?.to_string().parse().ok(),

@@ -1,4 +1,4 @@
-//! `api_key`: keys that the policy lists, as hashes.
+//! Source `api_key`: API keys that the policy lists as hashes.
 
 use super::member::{claims, header_name, require_identity_member};
 use crate::diag::{Fix, Severity, codes};
@@ -12,7 +12,7 @@ use crate::wire::letter_case;
 use crate::wire::sorted_map::SortedSet;
 use sha2::{Digest, Sha256};
 
-/// Words under which a key itself would stand.
+/// Words that a plain key is likely to be written under.
 const PLAIN: &[&str] = &[
     "key",
     "secret",
@@ -23,10 +23,10 @@ const PLAIN: &[&str] = &[
     "password",
 ];
 
-/// Most headers of a source.
+/// Maximum headers of a source.
 const MAX_HEADERS: usize = 16;
 
-/// SHA-256 of a key.
+/// SHA-256 hash of a key.
 pub(crate) type KeyHash = [u8; 32];
 
 /// Returns the hash of a key.
@@ -34,44 +34,44 @@ pub(crate) fn digest(key: &[u8]) -> KeyHash {
     Sha256::digest(key).into()
 }
 
-/// `api_key`
+/// Source `api_key`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApiKeySource {
-    /// The headers that carry a key, in lower case.
+    /// Headers that may contain a key.
     pub(crate) headers: Vec<KeyHeader>,
-    /// How every key of this source begins; other values are no keys of it.
+    /// Prefix of every key of this source. Other values are not keys of this source.
     pub(crate) starts_with: Option<Box<str>>,
-    /// The keys.
+    /// Keys of the source.
     pub(crate) keys: Vec<ApiKey>,
-    /// Keys that are valid no longer.
+    /// Revoked keys.
     pub(crate) revoked: Vec<KeyHash>,
 }
 
-/// A header that carries a key.
+/// Header that may contain a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KeyHeader {
-    /// Its name, in lower case.
+    /// Name of the header, in lower case.
     pub(crate) name: Box<str>,
-    /// What stands before the key: `Bearer`, in any letter case.
+    /// Text before the key: `Bearer`, in any letter case.
     pub(crate) prefix: Option<Box<str>>,
 }
 
-/// A key.
+/// API key.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ApiKey {
-    /// The key's hash, or where the key is.
+    /// Hash of the key, or the variable with the key.
     pub(crate) secret: KeySecret,
-    /// Whose key it is; `via` is left to the source.
+    /// Principal of the key; the source sets `via`.
     pub(crate) principal: Principal,
-    /// From when on it is valid, in nanoseconds since 1970.
+    /// Start of its validity, in nanoseconds since 1970.
     pub(crate) not_before: Option<u64>,
-    /// Until when it is valid.
+    /// End of its validity, in nanoseconds since 1970.
     pub(crate) not_after: Option<u64>,
 }
 
 #[cfg(not(target_arch = "wasm32"))]
 impl ApiKey {
-    /// The members of its principal that are known.
+    /// Returns the members of its principal that are known.
     pub(super) fn members(&self) -> impl Iterator<Item = &str> {
         let principal = &self.principal;
         let named = [
@@ -87,16 +87,16 @@ impl ApiKey {
     }
 }
 
-/// Where a key comes from.
+/// Origin of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum KeySecret {
-    /// Its hash stands in the policy.
+    /// Hash in the policy.
     Hash(KeyHash),
-    /// An environment variable of the proxy holds it.
+    /// Environment variable of the proxy.
     Variable(Box<str>),
 }
 
-/// Reads `api_key`.
+/// Reads the source `api_key`.
 pub(super) fn read(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
@@ -283,7 +283,7 @@ fn read_key(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<A
     })
 }
 
-/// An error for a key that stands in the policy itself, with its hash as the fix.
+/// Reports an error for a key that is written in the policy itself, with its hash as the fix.
 fn plain_key(decoder: &mut Decoder, at: &PolicyPath<'_>, key: Option<&str>, node: &Node) {
     let member = node
         .members()
@@ -329,7 +329,7 @@ fn parse_hash(digits: &str) -> Option<KeyHash> {
     }
     for (byte, pair) in hash.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
         let pair = std::str::from_utf8(pair).ok()?;
-        // `from_str_radix` takes a sign.
+        // `from_str_radix` accepts a sign.
         if !pair.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return None;
         }
@@ -338,7 +338,7 @@ fn parse_hash(digits: &str) -> Option<KeyHash> {
     Some(hash)
 }
 
-/// A moment in nanoseconds since 1970.
+/// Reads a moment and returns its nanoseconds since 1970.
 fn time(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<u64> {
     let parsed = node
         .text()

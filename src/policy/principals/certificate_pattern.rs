@@ -1,18 +1,18 @@
 //! Patterns of the names in a certificate: `spiffe://*/ns/{tenant}/sa/{agent}`, `{agent}.agents.example.com`,
 //! `CN={client},O=Acme`.
 //!
-//! A name is compared part by part, letter case included. `*` and `{name}` each stand for one part, or for what is left of
-//! it beside fixed text; there is at most one of them in a part, so that a name can be read in one way only. `**` stands
-//! for any parts at the end.
+//! A name is compared part by part, including letter case. `*` and `{name}` each match one part, or the rest of a part
+//! beside literal text. A part has at most one of them, so that a name can be read in one way only. `**` matches any parts
+//! at the end.
 
-/// How a name is divided into parts.
+/// Syntax of a name, which determines its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NameSyntax {
-    /// By `/`.
+    /// Parts separated by `/`.
     Uri,
-    /// By `.`.
+    /// Parts separated by `.`.
     Dns,
-    /// By `,`: the subject as RFC 2253 writes it, `CN=client,O=Acme`.
+    /// Parts separated by `,`: the subject in the form of RFC 2253, `CN=client,O=Acme`.
     Subject,
 }
 
@@ -26,7 +26,7 @@ impl NameSyntax {
     }
 }
 
-/// A pattern of a name.
+/// Pattern of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CertificatePattern {
     syntax: NameSyntax,
@@ -35,22 +35,22 @@ pub(crate) struct CertificatePattern {
     open: bool,
 }
 
-/// A part of a pattern.
+/// Part of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum NamePart {
-    /// This text.
+    /// Literal text.
     Literal(Box<str>),
-    /// Any text that is not empty, between fixed ones.
+    /// Any text that is not empty, between literal texts.
     Any {
         before: Box<str>,
         after: Box<str>,
-        /// The member of the principal that it becomes.
+        /// Member of the principal that gets the text.
         member: Option<Box<str>>,
     },
 }
 
 impl CertificatePattern {
-    /// Compiles a pattern; the error says what is wrong.
+    /// Compiles a pattern. The error describes what is malformed.
     pub(crate) fn parse(text: &str, syntax: NameSyntax) -> Result<CertificatePattern, String> {
         let mut parts = Vec::new();
         let mut open = false;
@@ -91,9 +91,9 @@ impl CertificatePattern {
         })
     }
 
-    /// The members that a name gives, if the pattern fits it.
+    /// Returns the members that a name gives, if it matches the pattern.
     pub(crate) fn captures<'p>(&'p self, name: &str) -> Option<Vec<(&'p str, String)>> {
-        // A backslash begins an escape of RFC 2253, behind which even a comma is part of a value.
+        // A backslash begins an escape of RFC 2253, after which even a comma is part of a value.
         if name.contains('\\') || name.chars().any(char::is_control) {
             return None;
         }
@@ -122,7 +122,7 @@ impl CertificatePattern {
         (self.open || written.next().is_none()).then_some(captures)
     }
 
-    /// The members that the pattern gives.
+    /// Returns the members that the pattern gives.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn members(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
@@ -132,7 +132,7 @@ impl CertificatePattern {
     }
 }
 
-/// Reads a part: `ns`, `*`, `{tenant}`, `CN={client}`.
+/// Parses a part: `ns`, `*`, `{tenant}`, `CN={client}`.
 fn part(written: &str) -> Option<NamePart> {
     let Some(start) = written.find(['*', '{', '}']) else {
         return Some(NamePart::Literal(written.into()));
@@ -212,7 +212,7 @@ mod tests {
         ] {
             assert_eq!(captured(workload, NameSyntax::Uri, name), None, "{name}");
         }
-        // One attribute whose value is `bot,O=Acme`.
+        // This is one attribute, whose value is `bot,O=Acme`.
         assert_eq!(
             captured("CN={client},O=Acme", NameSyntax::Subject, "CN=bot\\,O=Acme"),
             None

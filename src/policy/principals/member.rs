@@ -1,14 +1,14 @@
-//! What sources of every kind give: members of a principal, and headers that hold them.
+//! Parts of sources of every kind: members of a principal, and the headers that contain them.
 
 use crate::diag::codes;
 use crate::policy::decode::{Decoder, PolicyPath};
 use crate::policy::node::{Member, Node, NodeValue};
 use crate::wire::letter_case;
 
-/// Most members of a principal beyond the named ones.
+/// Maximum further members of a principal.
 const MAX_CLAIMS: usize = 32;
 
-/// Names that are no further members.
+/// Names that further members can't have.
 const RESERVED: &[&str] = &[
     "id",
     "agent",
@@ -21,7 +21,7 @@ const RESERVED: &[&str] = &[
     "claims",
 ];
 
-/// The name of a header, in lower case.
+/// Reads the name of a header, in lower case.
 pub(super) fn header_name(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
@@ -53,7 +53,7 @@ pub(super) fn header_name(
     Some(name.into())
 }
 
-/// `claims`: further members of a principal.
+/// Reads `claims`: further members of a principal.
 pub(super) fn claims<T>(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
@@ -81,7 +81,7 @@ pub(super) fn claims<T>(
     }
 }
 
-/// Whether a name can be that of a further member of a principal.
+/// Returns whether a name is allowed for a further member, and reports an error if not.
 fn is_claim_name(decoder: &mut Decoder, at: &PolicyPath<'_>, item: &Member) -> bool {
     let is_known = RESERVED.contains(&&*item.key) || item.key.is_empty();
     if is_known {
@@ -92,7 +92,7 @@ fn is_claim_name(decoder: &mut Decoder, at: &PolicyPath<'_>, item: &Member) -> b
     !is_known
 }
 
-/// An error if a source tells nothing that distinguishes callers.
+/// Reports an error if a source has no member that identifies a caller.
 pub(super) fn require_identity_member(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) {
     let names = ["id", "agent", "client", "tenant"];
     if names.iter().all(|name| node.get(name).is_none()) {

@@ -1,20 +1,20 @@
-//! The IANA time zone database, for the command line: what the filter is given as a table.
+//! Tables from the IANA time zone database, made by the command line for the filter.
 
 use super::{Lookup, OffsetChanges, year_start};
 use crate::diag::nearest;
 use jiff::Timestamp;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
-/// First year of a table: traffic of the past is evaluated again with it.
+/// First year of a table, early enough to evaluate past traffic.
 const FIRST_YEAR: u16 = 2000;
 
-/// First year that a table no longer knows.
+/// First year without known offsets.
 const HORIZON: u16 = 2050;
 
-/// Looks a zone up. The database is the one that was built in, so that a policy is the same wherever it is built.
+/// Looks up a zone in the bundled database, so that a policy is the same wherever it is built.
 pub(crate) fn find(name: &str) -> Lookup {
     let database = TimeZoneDatabase::bundled();
-    // Names of a place have a slash; `EST` and the like are abbreviations that mean several zones to people.
+    // Names of places have a slash. `EST` and the like are abbreviations with several meanings.
     let zone = database.get(name).ok().filter(|_| name.contains('/'));
     let Some(changes) = zone.and_then(|zone| changes(&zone)) else {
         let names: Vec<String> = database
@@ -44,7 +44,7 @@ fn changes(zone: &TimeZone) -> Option<Vec<(i64, i32)>> {
             break;
         }
         let offset = change.offset().seconds();
-        // Some changes are only of the name.
+        // Some changes are only changes of the name.
         if changes.last().is_none_or(|(_, last)| *last != offset) {
             changes.push((second, offset));
         }
@@ -82,7 +82,7 @@ mod tests {
             "Etc/UTC",
         ] {
             let (zone, known) = (zone(name), database.get(name).unwrap());
-            // Every 10 days and 7 hours, so that all hours of the day come.
+            // A step of 10 days and 7 hours, so that all hours of the day occur.
             let mut at = year_start(FIRST_YEAR);
             while at < year_start(HORIZON) {
                 let offset = known.to_offset(Timestamp::from_second(at).unwrap());
