@@ -33,7 +33,8 @@ pub(crate) struct CompiledDocument {
     pub(crate) is_observed: bool,
     /// Whether the document is a shadow policy: its decisions are only recorded, separately.
     pub(crate) is_shadow: bool,
-    /// Whether the document is not part of a set. Exchanges that it does not apply to are not evaluated at all.
+    /// Whether the document is the whole policy, neither part of a set nor a shadow. Exchanges that it does not apply to
+    /// are not evaluated at all.
     pub(crate) is_alone: bool,
     /// Principals that the document applies to.
     pub(crate) audience: Vec<CompiledTest>,

@@ -1,4 +1,4 @@
-//! Document → policy that can be evaluated: names resolved, patterns compiled, what it looks at known.
+//! Compiler from a document to a policy: it resolves names, compiles patterns, and determines what the policy inspects.
 
 mod operators;
 mod time_windows;
@@ -35,27 +35,27 @@ use crate::wire::{letter_case, sort};
 use std::ops::Range;
 use std::rc::Rc;
 
-/// What the compiler builds up.
+/// State of the compiler.
 pub(crate) struct Compiler<'d> {
     pub(crate) decoder: &'d mut Decoder,
     lists: &'d SortedMap<Box<str>, List>,
-    /// Time zones that the document brings with it.
+    /// Time zones in the document.
     pub(crate) given_zones: &'d Zones,
-    /// Looks up those that it doesn't.
+    /// Lookup of other time zones.
     pub(crate) find_zone: &'d dyn Fn(&str) -> Lookup,
-    /// Those that its rules name.
+    /// Time zones that the rules name.
     pub(crate) zones: Zones,
     literals: Vec<String>,
     literal_numbers: SortedMap<Box<str>, u32>,
     patterns: Vec<Pattern>,
     pattern_numbers: SortedMap<String, u32>,
     selection: Selection,
-    /// What the rule at hand looks for.
+    /// What the current rule searches for.
     wants: MatchKinds,
     questions: Vec<HistoryQuery>,
 }
 
-/// Compiles a document. Notes what is wrong; the policy may be used only if no error was noted.
+/// Compiles a document and reports errors. The policy may be used only if no error was reported.
 pub(crate) fn compile(
     decoder: &mut Decoder,
     document: Document,
@@ -183,7 +183,7 @@ fn number_of(rules: usize) -> u16 {
 }
 
 impl<'d> Compiler<'d> {
-    /// What a document says besides its rules.
+    /// Compiles a document without its rules.
     fn chapter(&mut self, document: &Document, is_shadow: bool) -> Option<CompiledDocument> {
         let mut audience = Vec::with_capacity(document.audience.len());
         for item in &document.audience {
@@ -230,7 +230,7 @@ impl<'d> Compiler<'d> {
         }
     }
 
-    /// Every model that a cost limit may meet has a price.
+    /// Reports a cost limit that may count a model without a price.
     fn require_prices(&mut self, rule: &Rule, limit: &Limit) {
         if limit.measure != Measure::Cost || limit.prices.of_unknown().is_some() {
             return;
@@ -296,7 +296,7 @@ impl<'d> Compiler<'d> {
         };
         let (mut asks_turn, mut asks_part, mut asks_arguments) = (false, false, false);
         rule.each_field(&mut |mention, of| {
-            // What is asked of an earlier event says nothing of the one at hand.
+            // A field of an earlier event does not belong to the rule's own event.
             if of.is_none() {
                 asks_turn |= mention.field == Field::Turn;
                 asks_part |= mention.field == Field::Part;
@@ -315,7 +315,7 @@ impl<'d> Compiler<'d> {
             limit: rule.limit.clone(),
             content: rule.content,
             kinds: rule.kinds,
-            // Where a missing text counts as a hit, there is nothing to look for first.
+            // If a missing text counts as a match, the rule can't be skipped without a hit.
             needs_hit: rule.action != Action::Allow
                 && rule.if_missing != Some(IfMissing::Apply)
                 && when.as_ref().is_some_and(needs_hit),
@@ -332,7 +332,7 @@ impl<'d> Compiler<'d> {
         })
     }
 
-    /// `match: { tool: [a, "b*"] }`: names and globs, one of which must fit.
+    /// Compiles `match: { tool: [a, "b*"] }`: names and globs, one of which must match.
     fn match_item(&mut self, item: &MatchItem) -> Option<CompiledTest> {
         let (verb, operator) = if item.values.iter().any(|value| Glob::is_glob(value)) {
             let mut exact = Vec::with_capacity(item.values.len());
@@ -402,7 +402,7 @@ impl<'d> Compiler<'d> {
         })
     }
 
-    /// What is asked of the conversation before an event; gives its number.
+    /// Adds a query on the conversation before an event and returns its number.
     fn question(&mut self, earlier: &Earlier, keeps_texts: bool) -> Option<usize> {
         let mut matches = Vec::with_capacity(earlier.matches.len());
         for item in &earlier.matches {
@@ -469,7 +469,7 @@ impl<'d> Compiler<'d> {
         self.error(codes::AG1011, &check.span, &check.path, message, help);
     }
 
-    /// Whether the field's values are something that the verb can be asked about.
+    /// Reports an error if the verb does not apply to values of the field.
     fn fits_nature(&mut self, test: &Test, check: &Check) -> Option<()> {
         let verb = check.verb;
         let equality = matches!(
@@ -511,7 +511,7 @@ impl<'d> Compiler<'d> {
     }
 }
 
-/// Whether a condition can only hold if the text of the event holds something that is looked for.
+/// Returns whether a condition can match only if the event's text contains something that is searched for.
 fn needs_hit(condition: &CompiledCondition) -> bool {
     const JOINS: Joins<bool> = Joins {
         all: Joins::TRUTH.any,

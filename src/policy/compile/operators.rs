@@ -1,4 +1,4 @@
-//! Operators of what a condition compares with.
+//! Compiler of operators from the operands of conditions.
 
 use super::{Compiler, folded};
 use crate::detect::literals::squeezed;
@@ -24,7 +24,7 @@ use crate::wire::sorted_map::SortedMap;
 use crate::wire::span::offset;
 use std::ops::Range;
 
-/// Makes an operator of the items of an operand; whether they stand in a list.
+/// Function that makes an operator from the items of an operand; the flag is whether they are in a list.
 type MakeOperator<'m, 'd> =
     &'m mut dyn FnMut(&mut Compiler<'d>, &[&Node], bool) -> Option<Operator>;
 
@@ -40,7 +40,7 @@ impl<'d> Compiler<'d> {
         })
     }
 
-    /// Makes an operator of an operand's items, or one for each key of a keyed list.
+    /// Makes an operator from an operand's items, or one operator for each key of a keyed list.
     fn with_items(
         &mut self,
         check: &Check,
@@ -137,7 +137,7 @@ impl<'d> Compiler<'d> {
         }
     }
 
-    /// Another field whose values can be compared with.
+    /// Returns the field that is the operand, if its values can be compared.
     fn operand_field(&mut self, check: &Check, mention: &FieldRef) -> Option<Field> {
         let field = &mention.field;
         let is_session = matches!(field, Field::Session(_));
@@ -149,7 +149,7 @@ impl<'d> Compiler<'d> {
         Some(field.clone())
     }
 
-    /// The items of a plain list of this name, if there is one.
+    /// Returns the items of a plain list with this name, if there is one.
     pub(crate) fn plain_list(&self, name: &str) -> Option<&'d [Node]> {
         match self.lists.get(name) {
             Some(List::Plain(items)) => Some(items),
@@ -423,7 +423,7 @@ impl<'d> Compiler<'d> {
         }))
     }
 
-    /// Texts that an operator looks for.
+    /// Returns the texts that an operator searches for.
     fn needles(&mut self, check: &Check, items: &[&Node]) -> Option<Vec<Box<str>>> {
         let mut texts = Vec::with_capacity(items.len());
         for item in items {
@@ -454,8 +454,8 @@ impl<'d> Compiler<'d> {
         Some(texts)
     }
 
-    /// An operator over a list of texts that it reads itself.
-    /// `command_in: [ls, cat]`, with the folders that redirections may write to and the variables that may be assigned.
+    /// Compiles `command_in: [ls, cat]`, with the folders that redirections may write to and the variables that may be
+    /// assigned.
     fn commands(
         &mut self,
         check: &Check,
@@ -478,6 +478,7 @@ impl<'d> Compiler<'d> {
         Some(Operator::Commands(commands.allowing(redirect, variables)))
     }
 
+    /// Makes an operator from a list of texts that it parses itself.
     fn listed<T>(
         &mut self,
         check: &Check,
@@ -570,7 +571,7 @@ impl<'d> Compiler<'d> {
         })
     }
 
-    /// `{ types: […], confidence: high }`: adds the names, each with its place.
+    /// Reads `{ types: […], confidence: high }` and adds the names, each with its place.
     fn types(
         &mut self,
         operand: &Node,
@@ -596,7 +597,7 @@ impl<'d> Compiler<'d> {
         Some(())
     }
 
-    /// `detects: credit_card`, `detects: [pii, secrets]`, `detects: { types: […], confidence: high }`
+    /// Compiles `detects: credit_card`, `detects: [pii, secrets]` or `detects: { types: […], confidence: high }`.
     fn detects(&mut self, check: &Check, items: &[&Node]) -> Option<Operator> {
         let mut confidence = Confidence::Medium;
         let mut names: Vec<(Box<str>, Range<usize>)> = Vec::new();
@@ -606,7 +607,7 @@ impl<'d> Compiler<'d> {
                 NodeValue::Map(_) => {
                     let known = self.decoder.diagnostics.len();
                     let read = self.types(item, &mut names, &mut confidence);
-                    // They are told from the operand on.
+                    // The paths of the diagnostics begin at the operand.
                     for told in self.decoder.diagnostics.iter_mut().skip(known) {
                         told.path = format!("{}.{}", check.path, told.path);
                     }
@@ -656,7 +657,7 @@ impl<'d> Compiler<'d> {
     }
 }
 
-/// The values of a list; a value alone is one.
+/// Returns the values of a list, or any other node as the only value.
 fn each_of(node: &Node) -> Vec<&Node> {
     match &node.data {
         NodeValue::List(items) => items.iter().collect(),
@@ -664,7 +665,7 @@ fn each_of(node: &Node) -> Vec<&Node> {
     }
 }
 
-/// Whether the values of a field are names, which are also compared folded where that restricts.
+/// Returns whether the values of a field are names, which are also compared folded on the deny side.
 fn has_names(field: &Field) -> bool {
     matches!(field.nature(), FieldType::Name | FieldType::NameSet)
 }

@@ -1,8 +1,8 @@
-//! The operands of `inside`, `outside`, `schedule`, `not_before` and `not_after`.
+//! Operands of `inside`, `outside`, `schedule`, `not_before` and `not_after`.
 //!
-//! A window is a text (`mon-fri 09:00-17:00 Europe/Berlin`; days and zone may be left out) or a mapping
-//! (`{ hours: "09:00-17:00", days: [mon, wed], zone: Europe/Berlin }`); a word is the name of a list of windows. What a
-//! window doesn't say stands beside the operator; there is no zone to assume.
+//! A window is a text (`mon-fri 09:00-17:00 Europe/Berlin`; days and zone are optional) or a mapping (`{ hours:
+//! "09:00-17:00", days: [mon, wed], zone: Europe/Berlin }`). A word is the name of a list of windows. Days and zone that a
+//! window does not have are taken from the keys beside the operator. There is no default zone.
 
 use crate::diag::codes;
 use crate::policy::compile::Compiler;
@@ -14,7 +14,7 @@ use crate::policy::operators::{Days, TimeTest, TimeWindow, TimeWindowText, Verb,
 use crate::policy::zones::Lookup;
 
 impl Compiler<'_> {
-    /// `not_before`, `not_after`.
+    /// Compiles the operand of `not_before` or `not_after`.
     pub(crate) fn moment(&mut self, check: &Check, items: &[&Node]) -> Option<Operator> {
         let read = match items {
             [item] => item.text().and_then(moment),
@@ -34,7 +34,7 @@ impl Compiler<'_> {
         }))
     }
 
-    /// `inside`, `outside`, `schedule`.
+    /// Compiles the operand of `inside`, `outside` or `schedule`.
     pub(crate) fn windows(
         &mut self,
         check: &Check,
@@ -44,7 +44,7 @@ impl Compiler<'_> {
     ) -> Option<Operator> {
         let mut windows = Vec::new();
         for item in items {
-            // A word is the name of a list.
+            // A single word is the name of a list.
             let named = match item.text() {
                 Some(name) if !name.contains([':', ' ']) => Some((name, self.plain_list(name))),
                 _ => None,
@@ -163,7 +163,7 @@ impl Compiler<'_> {
         all
     }
 
-    /// A zone by its name or offset: out of the document's table, or looked up where that can be done.
+    /// Returns a zone by its name or offset: from the document's table, or from a lookup where there is a database.
     fn zone(&mut self, check: &Check, name: &str, node: &Node) -> Option<Zone> {
         if let Some(zone) = Zone::fixed(name) {
             return Some(zone);

@@ -1,12 +1,12 @@
-//! `cidr_in`: the addresses in a text, in whatever form, against networks.
+//! Operator `cidr_in`: tests the addresses in a text, in any form, against networks.
 //!
 //! Addresses are read in every form of [`super::ip`], in brackets, with port or zone, as hosts of URLs and of mail
-//! addresses, several in one text (`X-Forwarded-For`). A network in a text (`10.0.0.0/8`) fits if all of it does. An
-//! IPv4-mapped IPv6 address is its IPv4 address; one that carries an IPv4 address otherwise (NAT64, 6to4, Teredo, …) is
-//! two values, itself and what it carries, since packets may end at either. So are `0.0.0.0` and `::`: connecting to them
-//! ends at the machine itself, `127.0.0.1` and `::1`. Zones are not looked at.
+//! addresses, several in one text (`X-Forwarded-For`). A network in a text (`10.0.0.0/8`) matches if it is entirely within
+//! a listed one. An IPv4-mapped IPv6 address is its IPv4 address. One that contains an IPv4 address otherwise (NAT64, 6to4,
+//! Teredo, …) is two values, itself and the contained address, since packets may go to either. So are `0.0.0.0` and `::`: a
+//! connection to them goes to the machine itself, `127.0.0.1` and `::1`. Zones are ignored.
 //!
-//! A name can't be read: what DNS answers is out of reach, `localhost` included.
+//! A name is unreadable, because it would take DNS to resolve it; this includes `localhost`.
 
 use super::host::{Host, hosts};
 use super::ip::{Numeric, ends, ipv4, ipv6};
@@ -23,7 +23,7 @@ pub(crate) struct Networks {
     networks: Vec<Network>,
 }
 
-/// A network of either family.
+/// Network of either family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Network {
     V4 { bits: u32, prefix: u32 },
@@ -41,7 +41,7 @@ fn mask_v6(prefix: u32) -> u128 {
 }
 
 impl Network {
-    /// One address.
+    /// Returns the network of one address.
     fn of(address: IpAddr) -> Network {
         match ends(address).0 {
             IpAddr::V4(address) => Network::V4 {
@@ -55,7 +55,7 @@ impl Network {
         }
     }
 
-    /// `address/prefix` as written; bits behind the prefix stay.
+    /// Parses `address/prefix`. Bits after the prefix are kept.
     fn parse(text: &str) -> Option<Network> {
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
@@ -78,7 +78,7 @@ impl Network {
         let address: Ipv6Addr = address.parse().ok()?;
         let prefix = number.unwrap_or(128);
         match (address.to_ipv4_mapped(), prefix.checked_sub(96)) {
-            // A network of mapped addresses is a network of IPv4.
+            // A network of mapped addresses is an IPv4 network.
             (Some(v4), Some(prefix)) if prefix <= 32 => Some(Network::V4 {
                 bits: v4.to_bits(),
                 prefix,
@@ -90,7 +90,7 @@ impl Network {
         }
     }
 
-    /// The network that an address with its prefix lies in.
+    /// Returns the network without the bits after its prefix.
     fn masked(self) -> Network {
         match self {
             Network::V4 { bits, prefix } => Network::V4 {
@@ -104,7 +104,8 @@ impl Network {
         }
     }
 
-    /// Whether all of this network lies in another one, none of it, or a part (`Unreadable`).
+    /// Returns whether this network is entirely within another one (`Holds`), not at all (`Fails`), or in part
+    /// (`Unreadable`).
     fn within(self, other: Network) -> TestResult {
         let (differs, narrower) = match (self, other) {
             (
@@ -147,7 +148,7 @@ impl std::fmt::Display for Network {
 }
 
 impl Networks {
-    /// Reads the entries of a list.
+    /// Parses the entries of a list.
     pub(crate) fn parse(entries: &[Box<str>]) -> Result<Networks, OperandError> {
         let mut networks = Vec::with_capacity(entries.len());
         for (at, entry) in entries.iter().enumerate() {
@@ -170,14 +171,14 @@ impl Networks {
         Ok(Networks { networks })
     }
 
-    /// Whether an address lies in one of the networks.
+    /// Returns whether an address is in one of the networks.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         self.compare(Network::of(address)) == TestResult::Holds
     }
 
     /// Evaluates each address in a text.
     pub(crate) fn evaluate(&self, text: &str, verdict: &mut dyn FnMut(TestResult)) {
-        // Networks, and addresses in the plain form among them.
+        // The text may be a list of networks, and of addresses in the plain form.
         let items = text.split([',', ';', ' ', '\t', '\n', '\r']);
         let networks: Option<Vec<Network>> = items
             .filter(|item| !item.is_empty())
@@ -192,7 +193,7 @@ impl Networks {
         hosts(text, &mut |host| match host {
             Some(Host::V4(address)) => self.address(IpAddr::V4(address), verdict),
             Some(Host::V6(address)) => self.address(IpAddr::V6(address), verdict),
-            // A number alone is an address to whoever expects one.
+            // A number alone is an address to a client that expects one.
             Some(Host::Word(word)) => match (ipv4(&word), ipv6(&word)) {
                 (Numeric::Yes(address, other), _) => {
                     for address in std::iter::once(address).chain(other) {
@@ -243,7 +244,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// `in`, `out`, `?` for each address.
+    /// Returns `in`, `out` or `?` for each address.
     fn read(list: &[&str], text: &str) -> String {
         let list: Vec<Box<str>> = list.iter().map(|entry| (*entry).into()).collect();
         let mut words = Vec::new();
@@ -289,7 +290,7 @@ mod tests {
             " 127.0.0.1\n",
         ] {
             let found = read(&["127.0.0.0/8"], text);
-            // The octal form is decimal to some clients.
+            // Some clients read the octal form as decimal.
             let expected = if text.starts_with("0177") {
                 "in out"
             } else {

@@ -1,25 +1,25 @@
-//! `command_in`: a line for a shell, or an argv, that runs nothing but these commands.
+//! Operator `command_in`: tests that a shell line, or an argv, runs only these commands.
 //!
-//! An entry is a name (`git`), which also stands for that name in `/bin`, `/sbin`, `/usr/bin`, `/usr/sbin` and
-//! `/usr/local/bin`; an absolute path (`/opt/tools/scan`); or a name with the arguments that must come first
-//! (`git status`). The value holds if it has a command, each of its commands has an entry, and all could be read. Names
-//! are compared as written.
+//! An entry is a name (`git`), which also matches that name in `/bin`, `/sbin`, `/usr/bin`, `/usr/sbin` and
+//! `/usr/local/bin`; an absolute path (`/opt/tools/scan`); or a name with the arguments that must come first (`git
+//! status`). The value matches if it has a command, each of its commands has an entry, and all could be read. Names are
+//! compared as written.
 //!
-//! A command that runs another one (`env`, `xargs`, `timeout`, `sudo`, `find -exec`, `bash -lc '…'`) is listed together with
-//! it. One that runs a text or a file in its own shell (`eval`, `.`) can't be read, whatever the list says.
+//! A command that runs another one (`env`, `xargs`, `timeout`, `sudo`, `find -exec`, `bash -lc '…'`) must be listed as well
+//! as the other one. One that runs a text or a file in its own shell (`eval`, `.`) is unreadable, even if it is listed.
 //!
-//! An assignment can't be read either (`EDITOR=rm git commit`, `PATH=/tmp ls`, `for PATH in /tmp`), unless nothing runs or
-//! loads by the variable (`LANG`, `TZ`, `CI`, one letter) or the policy names it: any program may have such variables of its
-//! own, so that no list of the dangerous ones is complete. Nor can a redirection that writes (`cat x > /etc/cron.d/x`), unless
-//! it goes to a descriptor, to `/dev/null` or below a folder that the policy names; a relative folder is none behind a `cd`
-//! that leaves these folders.
+//! An assignment is unreadable, too (`EDITOR=rm git commit`, `PATH=/tmp ls`, `for PATH in /tmp`), unless the variable makes
+//! no program run or load anything (`LANG`, `TZ`, `CI`, one letter) or the policy names it. Any program may have such
+//! variables of its own, so that no list of the dangerous ones is complete. A redirection that writes (`cat x >
+//! /etc/cron.d/x`) is unreadable, unless it goes to a descriptor, to `/dev/null` or below a folder that the policy names. A
+//! relative path is not below such a folder after a `cd` that leaves these folders.
 //!
-//! An argument of unknown text (`*.txt`, `"$x"`, `$(date)`) is an argument like any other, but where it could change what is
-//! run: in front of a command (`timeout $x`), as an option of a command that is looked into (`find . {-exec,rm}`), inside a
-//! line (`find . -exec sh -c 'cat {}'`), as the name of a variable.
+//! An argument of unknown text (`*.txt`, `"$x"`, `$(date)`) is an argument like any other, unless it could change what is
+//! run: before a command (`timeout $x`), as an option of a command that is parsed here (`find . {-exec,rm}`), inside of a
+//! line (`find . -exec sh -c 'cat {}'`), or as the name of a variable.
 //!
-//! Not looked at: what a listed command does with its arguments (`awk`, `tar`, an editor and `git` can run others by them;
-//! lint names those). Not read: the languages of cmd.exe and PowerShell.
+//! Not inspected: what a listed command does with its arguments (`awk`, `tar`, an editor and `git` can run other commands
+//! by them; lint reports those). Not supported: the languages of cmd.exe and PowerShell.
 
 use super::path::Folders;
 use super::shell::{Word, assignment, simple_commands};
@@ -31,30 +31,30 @@ use std::ops::Range;
 /// Commands to compare with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Commands {
-    /// Each a command and the arguments that must come first.
+    /// Commands, each with the arguments that must come first.
     entries: Vec<Vec<Box<str>>>,
-    /// Where redirections may write.
+    /// Folders that redirections may write to.
     redirect: Option<Folders>,
-    /// What may be assigned.
+    /// Variables that may be assigned.
     variables: Vec<Box<str>>,
 }
 
-/// Longest line that is read; Linux takes no argument longer than half of it (MAX_ARG_STRLEN).
+/// Maximum bytes of a line. Linux takes no argument longer than half of it (MAX_ARG_STRLEN).
 const MAX_BYTES: usize = 256 << 10;
 
 /// Work steps for comparing a command with an entry.
 const COMPARED: usize = 4;
 
-/// How many lines may stand in one another (`sh -c "sh -c '…'"`).
+/// Maximum nesting of lines in lines (`sh -c "sh -c '…'"`).
 const MAX_DEPTH: u8 = 3;
 
-/// How many commands may run one another (`env timeout 5 nice …`).
+/// Maximum number of commands that run one another (`env timeout 5 nice …`).
 const MAX_WRAPPERS: usize = 8;
 
-/// Where a command of a listed name may stand.
+/// Folders in which a command of a listed name may be.
 const FOLDERS: [&str; 5] = ["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin"];
 
-/// Variables by which programs say or show things, and neither run nor load any.
+/// Variables that only change the output of programs, without making them run or load anything.
 const HARMLESS: [&str; 17] = [
     "CI",
     "CLICOLOR",
@@ -75,11 +75,11 @@ const HARMLESS: [&str; 17] = [
     "TZ",
 ];
 
-/// Files that keep nothing of what is written to them.
+/// Files that don't store what is written to them.
 const SINKS: [&str; 4] = ["/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty"];
 
 impl Commands {
-    /// Reads the entries of a list.
+    /// Parses the entries of a list.
     pub(crate) fn parse(entries: &[Box<str>]) -> Result<Commands, OperandError> {
         let mut commands = Vec::with_capacity(entries.len());
         for (at, entry) in entries.iter().enumerate() {
@@ -110,7 +110,7 @@ impl Commands {
         })
     }
 
-    /// The same, with redirections into these folders, and assignments of these variables.
+    /// Adds folders that redirections may write to, and variables that may be assigned.
     pub(crate) fn allowing(self, redirect: Option<Folders>, variables: Vec<Box<str>>) -> Commands {
         Commands {
             redirect,
@@ -119,7 +119,7 @@ impl Commands {
         }
     }
 
-    /// Reads the names of variables.
+    /// Parses the names of variables.
     pub(crate) fn variables(entries: &[Box<str>]) -> Result<Vec<Box<str>>, OperandError> {
         for (at, entry) in entries.iter().enumerate() {
             if assignment(&format!("{entry}=")) != Some((&**entry, "")) {
@@ -134,7 +134,7 @@ impl Commands {
     }
 
     fn may_assign(&self, name: &str, value: &str) -> bool {
-        // What is only a letter, no program asks for.
+        // No program uses a variable of one letter.
         let is_letter = name.len() == 1 && name != "_";
         // debconf evaluates `DEBIAN_FRONTEND` as Perl.
         let is_plain = |c: char| c.is_alphanumeric() || "_-.,:/@=+".contains(c);
@@ -144,7 +144,7 @@ impl Commands {
             || self.variables.iter().any(|variable| **variable == *name)
     }
 
-    /// Whether a redirection may write to a file; `moved`: from a working directory that is not known.
+    /// Returns whether a redirection may write to a file. `moved`: the working directory is unknown.
     fn may_write(&self, file: &Word, moved: bool) -> bool {
         if file.is_pattern || (moved && !file.text.starts_with('/')) {
             return false;
@@ -158,7 +158,7 @@ impl Commands {
         is_within || SINKS.contains(&&*file.text)
     }
 
-    /// Evaluates a line for a shell.
+    /// Evaluates a shell line.
     pub(crate) fn evaluate_line(&self, line: &str) -> TestResult {
         self.line(line, Place::default())
     }
@@ -189,7 +189,7 @@ impl Commands {
         together(&verdicts)
     }
 
-    /// Whether a command changes to a folder out of those that may be written.
+    /// Returns whether a command changes to a folder outside of those that may be written.
     fn moves(&self, words: &[Word]) -> bool {
         let mut words = words
             .iter()
@@ -203,7 +203,7 @@ impl Commands {
         folders.peek().is_none() || !folders.all(stays)
     }
 
-    /// Evaluates the words of one command, which no shell reads.
+    /// Evaluates the words of one command without a shell.
     pub(crate) fn evaluate_argv(&self, argv: &[&str]) -> TestResult {
         if argv.iter().any(|word| word.contains('\0')) {
             return TestResult::Unreadable;
@@ -212,7 +212,7 @@ impl Commands {
         self.command(&words, Place::default())
     }
 
-    /// One command, and those that it runs.
+    /// Evaluates one command, and those that it runs.
     fn command(&self, words: &[Word], mut place: Place) -> TestResult {
         let mut verdicts = Vec::new();
         let mut words = Cow::Borrowed(words);
@@ -242,11 +242,11 @@ impl Commands {
                     words = Cow::Owned(inner.collect());
                 }
                 RunsInside::Several(all) => {
-                    // `-execdir` runs where the file is.
+                    // `-execdir` runs in the folder of the file.
                     place.moved = true;
                     for range in all {
                         let inner = words.get(range).unwrap_or_default();
-                        // A search within a search could go on for ever.
+                        // Nested searches could go on without end.
                         let searches = inner.iter().any(|word| base_name(&word.text) == "find");
                         if inner.is_empty() || searches {
                             return TestResult::Unreadable;
@@ -286,7 +286,7 @@ impl Commands {
     }
 }
 
-/// Several commands: all must fit, and be readable.
+/// Joins the results of several commands: all must match and be readable.
 fn together(verdicts: &[TestResult]) -> TestResult {
     if verdicts.contains(&TestResult::Unreadable) {
         return TestResult::Unreadable;
@@ -295,41 +295,41 @@ fn together(verdicts: &[TestResult]) -> TestResult {
     all.into()
 }
 
-/// Where a line is run.
+/// Context in which a line is run.
 #[derive(Clone, Copy, Default)]
 struct Place {
-    /// In so many lines.
+    /// Number of lines around it.
     depth: u8,
-    /// In a working directory that is not known.
+    /// Whether the working directory is unknown.
     moved: bool,
 }
 
-/// What a command runs besides itself.
+/// Further commands that a command runs.
 enum RunsInside {
     Nothing,
-    /// The command that begins at this word, in which a mark stands for unknown text (`xargs -I`).
+    /// Command that begins at this word. In it, a mark stands for unknown text (`xargs -I`).
     Command {
         at: usize,
         mark: String,
     },
-    /// The line that is this word.
+    /// Line in this word.
     Line(usize),
-    /// Several, each made of these words.
+    /// Several commands, each in this range of words.
     Several(Vec<Range<usize>>),
-    /// It can't be told.
+    /// Unknown.
     Unknown,
 }
 
-/// A command that runs the one behind its own options.
+/// Command that runs another one after its own options.
 struct Wrapper {
     name: &'static str,
     /// Options without a value.
     flags: &'static str,
-    /// Options with one.
+    /// Options with a value.
     values: &'static str,
-    /// Words before the command that are not options.
+    /// Number of words before the command that are not options.
     operands: usize,
-    /// Assignments may stand before the command.
+    /// Whether assignments may precede the command.
     assigns: bool,
 }
 
@@ -343,7 +343,7 @@ const fn wrapper(name: &'static str, flags: &'static str, values: &'static str) 
     }
 }
 
-/// By the manuals of GNU coreutils, findutils, util-linux, bash, sudo and doas.
+/// From the manuals of GNU coreutils, findutils, util-linux, bash, sudo and doas.
 const WRAPPERS: [Wrapper; 16] = [
     wrapper("builtin", "", ""),
     wrapper("busybox", "", ""),
@@ -375,8 +375,9 @@ const WRAPPERS: [Wrapper; 16] = [
     wrapper("xargs", "0oprtx", "adEILnPs"),
 ];
 
-/// Long options of wrappers that take no value, and those whose value is attached (`--signal=KILL`). All others, and
-/// abbreviations, could run a text (`env --split-string=…`), replace words (`xargs --replace=…`) or run elsewhere (`--chdir`).
+/// Long options of wrappers without a value, and those with an attached value (`--signal=KILL`). All others, and
+/// abbreviations, could run a text (`env --split-string=…`), replace words (`xargs --replace=…`) or change the folder
+/// (`--chdir`).
 const LONG_FLAGS: [&str; 8] = [
     "--foreground",
     "--ignore-environment",
@@ -405,7 +406,7 @@ const LONG_VALUES: [&str; 15] = [
     "--user",
 ];
 
-/// Commands that run a text, or change what a name means; fish and csh, whose lines are not read.
+/// Commands that run a text or change the meaning of a name; and fish and csh, whose lines are not supported.
 const RUN_TEXT: [&str; 20] = [
     ".",
     "alias",
@@ -435,7 +436,7 @@ fn base_name(text: &str) -> &str {
     text.rsplit('/').next().unwrap_or(text)
 }
 
-/// What a command runs; `grows`: more words than these may be added behind them.
+/// Returns what a command runs. `grows`: more words may be added after these.
 fn run_by(words: &[Word], grows: bool, commands: &Commands) -> RunsInside {
     let Some((first, arguments)) = words.split_first() else {
         return RunsInside::Nothing;
@@ -462,7 +463,7 @@ fn run_by(words: &[Word], grows: bool, commands: &Commands) -> RunsInside {
     }
 }
 
-/// Whether a command of the shell sets a variable that isn't allowed, or evaluates an argument that isn't known: shells take
+/// Returns whether a shell command sets a variable that is not allowed, or evaluates an unknown argument. Shells take
 /// subscripts, and some of them numbers, for arithmetic, which runs commands (`read 'a[$(x)]'`; mksh's `[ "$x" -eq 1 ]`).
 fn changes_variables(name: &str, arguments: &[Word], commands: &Commands) -> bool {
     let may_be_option = || arguments.iter().any(Word::may_be_option);
@@ -540,14 +541,15 @@ fn changes_variables(name: &str, arguments: &[Word], commands: &Commands) -> boo
     }
 }
 
-/// Whether programs or shells may look at a variable of this name: by custom they have capitals, and zsh's `path` is `PATH`.
+/// Returns whether programs or shells may read a variable of this name. By custom such names have capitals; zsh's `path` is
+/// `PATH`.
 fn is_asked_for(text: &str) -> bool {
     let is_name = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     let has_capital = text.contains(|c: char| c.is_ascii_uppercase());
     is_name && (has_capital || text.ends_with("path") || text.ends_with("_proxy"))
 }
 
-/// Options of git itself can name commands to run; those of its subcommands can't be told apart here.
+/// Returns what git runs. Options of git itself can name commands; those of its subcommands can't be distinguished here.
 fn run_by_git(arguments: &[Word], grows: bool) -> RunsInside {
     let mut arguments = arguments.iter();
     while let Some(word) = arguments.next() {
@@ -577,8 +579,8 @@ fn unknown_if(is_unknown: bool) -> RunsInside {
     }
 }
 
-/// A shell that is given a script runs that, one that is given a line with `-c` that line; one that is given neither runs
-/// its input, which may be anything.
+/// Returns what a shell runs: a given script, or a given line after `-c`. Without either it runs its input, which may be
+/// anything.
 fn run_by_shell(arguments: &[Word]) -> RunsInside {
     let count = arguments
         .iter()
@@ -587,7 +589,7 @@ fn run_by_shell(arguments: &[Word]) -> RunsInside {
     let mut runs_line = false;
     for option in arguments.iter().take(count) {
         let letters = option.text.strip_prefix('-').unwrap_or(&option.text);
-        // To log in, to stop at errors, to say what is done: these change nothing of what is read here.
+        // Login shell, stop at errors, trace: these options don't change what is read here.
         let is_plain = !letters.is_empty() && letters.bytes().all(|b| b"celuvx".contains(&b));
         if !is_plain {
             return RunsInside::Unknown;
@@ -598,21 +600,21 @@ fn run_by_shell(arguments: &[Word]) -> RunsInside {
         |operand: &Word| !operand.text.starts_with("/dev/") && !operand.text.starts_with("/proc/");
     match arguments.get(count) {
         Some(operand) if operand.is_pattern => RunsInside::Unknown,
-        // The first argument stands behind the shell's name.
+        // `arguments` leaves out the shell's name, which is the first word.
         Some(_) if runs_line => RunsInside::Line(count.saturating_add(1)),
         Some(operand) if is_file(operand) => RunsInside::Nothing,
         _ => RunsInside::Unknown,
     }
 }
 
-/// The commands between `-exec` and `;` or `{} +`.
+/// Returns the commands between `-exec` and `;` or `{} +`.
 fn run_by_find(words: &[Word]) -> RunsInside {
     let mut all = Vec::new();
     let mut begun = None;
     let mut before = "";
     for (at, word) in words.iter().enumerate() {
         let text = &*word.text;
-        // No option has these: `*.py` is none, whatever it stands for.
+        // No option has these characters: whatever `*.py` expands to, it is not an option.
         let is_file = !word.splits && !text.contains(['[', '{']) && text.contains(['.', '/']);
         if word.may_be_option() && !is_file {
             return RunsInside::Unknown;
@@ -643,7 +645,7 @@ impl Wrapper {
         let mut options_end = false;
         let mut mark = String::new();
         while let Some(word) = words.get(at) {
-            // A glob stands for any number of words, and so for any of them being the command.
+            // A glob may expand to any number of words, one of which may be the command.
             if word.is_pattern {
                 return RunsInside::Unknown;
             }
@@ -652,7 +654,7 @@ impl Wrapper {
                 if text == "--" {
                     options_end = true;
                 } else if self.name == "command" && matches!(text, "-v" | "-V") {
-                    // It only says what the command would be.
+                    // It only prints what the command would be.
                     return RunsInside::Nothing;
                 } else if text.starts_with("--") {
                     let is_known = match text.split_once('=') {
@@ -671,7 +673,7 @@ impl Wrapper {
                             ("", Some(next)) => next.text.clone(),
                             _ => attached.to_owned(),
                         };
-                        // It could be a part of a command's name.
+                        // The mark could be a part of a command's name.
                         if mark.is_empty() || mark.contains(char::is_alphanumeric) {
                             return RunsInside::Unknown;
                         }
@@ -698,7 +700,8 @@ impl Wrapper {
         RunsInside::Nothing
     }
 
-    /// Whether a cluster of short options (`-n5`, `-rn 5`) takes the next word as its value; `None`: an unknown one.
+    /// Returns whether a cluster of short options (`-n5`, `-rn 5`) takes the next word as its value; `None` for an unknown
+    /// option.
     fn takes_next(&self, cluster: &str) -> Option<bool> {
         let mut letters = cluster.chars().skip(1);
         while let Some(letter) = letters.next() {

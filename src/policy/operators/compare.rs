@@ -1,8 +1,8 @@
-//! `greater_than`, `at_least`, `less_than`, `at_most`, `between`: exact decimals.
+//! Operators `greater_than`, `at_least`, `less_than`, `at_most`, `between`: comparison of exact decimals.
 //!
-//! Where the number is on one side of a limit and what a program reads in its place on the other one, it can't be told: a double
-//! (99.99999999999999999 is 100 to it, and 1e-400 is 0), and the digits that a text begins with (`9999e-2` is 9999 to JavaScript's
-//! `parseInt`, and `9９` is 9).
+//! A value is unreadable if it is on one side of a limit, and what a program reads instead of it is on the other side.
+//! Programs may read a double (99.99999999999999999 becomes 100, and 1e-400 becomes 0), or the digits at the beginning of a
+//! text (`9999e-2` is 9999 to JavaScript's `parseInt`, and `9９` is 9).
 
 use super::TestResult;
 use crate::policy::scalar::Scalar;
@@ -10,7 +10,7 @@ use crate::wire::json::Decimal;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-/// A range of numbers; each end with whether it belongs to it.
+/// Range of numbers; each end with whether the range includes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Comparison {
     pub(crate) low: Option<(Decimal, bool)>,
@@ -18,8 +18,8 @@ pub(crate) struct Comparison {
 }
 
 impl Comparison {
-    /// JSON numbers, and strings that are a number after trimming and width folding (`"１０１"`). Everything else
-    /// (`"1,000"`, `"$5"`, `true`) can't be compared.
+    /// Evaluates JSON numbers, and strings that are a number after trimming and width folding (`"１０１"`). All other values
+    /// (`"1,000"`, `"$5"`, `true`) are unreadable.
     pub(crate) fn evaluate(&self, value: &Scalar<'_>) -> TestResult {
         let Some(number) = number(value) else {
             return TestResult::Unreadable;
@@ -33,7 +33,7 @@ impl Comparison {
         holds.into()
     }
 
-    /// The same for a count.
+    /// Evaluates a count.
     pub(crate) fn evaluate_count(&self, count: u64) -> TestResult {
         match Decimal::parse(&count.to_string()) {
             Some(number) => self.holds(&number).into(),
@@ -45,7 +45,7 @@ impl Comparison {
         self.holds_by(number, |number| Cow::Borrowed(number))
     }
 
-    /// Whether it holds if the number and its ends are `read` so.
+    /// Returns whether the comparison matches if `read` is applied to the number and to the ends.
     fn holds_by(&self, number: &Decimal, read: fn(&Decimal) -> Cow<'_, Decimal>) -> bool {
         let number = read(number);
         let fits = |end: &Option<(Decimal, bool)>, side: Ordering| {
@@ -58,7 +58,7 @@ impl Comparison {
     }
 }
 
-/// The number that a value is, or that it holds as a text.
+/// Returns the number that a value is, or that its text contains.
 pub(crate) fn number(value: &Scalar<'_>) -> Option<Decimal> {
     match value {
         Scalar::Number(text, _) => Decimal::parse(text),
@@ -67,7 +67,7 @@ pub(crate) fn number(value: &Scalar<'_>) -> Option<Decimal> {
     }
 }
 
-/// The number that a reader takes who stops at the first character that it doesn't know, if a text has letters.
+/// Returns the number that a reader finds who stops at the first unknown character, if a text has such characters.
 fn leading_digits(value: &Scalar<'_>) -> Option<Decimal> {
     let Scalar::Text(text) = value else {
         return None;
@@ -80,7 +80,7 @@ fn leading_digits(value: &Scalar<'_>) -> Option<Decimal> {
     Decimal::parse(digits)
 }
 
-/// Full-width forms (U+FF01 to U+FF5E) as ASCII.
+/// Returns full-width forms (U+FF01 to U+FF5E) as ASCII.
 fn width_folded(text: &str) -> String {
     text.chars()
         .map(|c| match c {

@@ -1,11 +1,12 @@
-//! `domain_in`, `domain_not_in`: every mail address, URL or host in a text, by DNS's rules.
+//! Operators `domain_in` and `domain_not_in`: test every mail address, URL or host in a text, by the rules of DNS.
 //!
-//! An entry `example.com` is that host alone, `*.example.com` every host below it and not the host itself. An address
-//! may stand in a list as well. Each host of a text is a value of its own, so that one that doesn't fit among several
-//! is seen where that restricts, and spoils them where it loosens. A word without a dot (`localhost`) is a host only if
-//! the list has it; otherwise nothing says that it is one.
+//! An entry `example.com` is only that host; `*.example.com` is every host below it, but not the host itself. A list may
+//! also contain addresses. Each host of a text is a separate value. So, among several hosts, one that does not match is
+//! noticed on the deny side, and prevents a match on the allow side. A word without a dot (`localhost`) counts as a host
+//! only if the list contains it; otherwise it may be any word.
 //!
-//! Not looked at: what DNS answers, redirects, and hosts in the query of a URL unless they end it as an address does.
+//! Not inspected: DNS records, redirects, and hosts in the query of a URL unless they are at its end like the domain of an
+//! address.
 
 use super::host::{Host, hosts};
 use super::idna::ascii_name;
@@ -18,14 +19,14 @@ use std::net::IpAddr;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Domains {
     names: SortedSet<Box<str>>,
-    /// Names whose sub-domains are meant.
+    /// Names whose sub-domains match.
     above: SortedSet<Box<str>>,
     addresses: SortedSet<IpAddr>,
     negative: bool,
 }
 
 impl Domains {
-    /// Reads the entries of a list.
+    /// Parses the entries of a list.
     pub(crate) fn parse(entries: &[Box<str>], negative: bool) -> Result<Domains, OperandError> {
         let mut domains = Domains {
             negative,
@@ -92,7 +93,7 @@ impl Domains {
     }
 }
 
-/// What to write instead of an entry that is no domain.
+/// Returns a suggested fix for an entry that is not a domain.
 fn help(entry: &str) -> String {
     let mut found = Vec::new();
     hosts(entry.trim_start_matches(['*', '.', '@']), &mut |host| {

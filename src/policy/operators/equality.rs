@@ -1,4 +1,4 @@
-//! `equals`, `not_equals`, `in`, `not_in`: typed, `1` is `1.0` and is not `"1"`.
+//! Operators `equals`, `not_equals`, `in`, `not_in`: typed comparison, where `1` equals `1.0` but not `"1"`.
 
 use super::{Polarity, TestResult};
 use crate::detect::fold_name;
@@ -6,14 +6,14 @@ use crate::policy::scalar::Scalar;
 use crate::wire::json::Decimal;
 use crate::wire::work;
 
-/// A value in a policy.
+/// Value in a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Literal {
     Null,
     Bool(bool),
-    /// With its exact value.
+    /// Exact value of a number.
     Number(Decimal),
-    /// As written, and folded as names are.
+    /// Text as written, and folded as names are.
     Text {
         exact: Box<str>,
         folded: Box<str>,
@@ -28,7 +28,7 @@ impl Literal {
         }
     }
 
-    /// The text that it is, as written.
+    /// Returns the text as written, if the literal is a text.
     pub(crate) fn as_text(&self) -> Option<&str> {
         match self {
             Literal::Text { exact, .. } => Some(exact),
@@ -36,18 +36,18 @@ impl Literal {
         }
     }
 
-    /// Whether it is exactly this text.
+    /// Returns whether the literal is exactly this text.
     pub(crate) fn is_text(&self, text: &str) -> bool {
         matches!(self, Literal::Text { exact, .. } if **exact == *text)
     }
 }
 
-/// Compares with one or several literals.
+/// Comparison with one or several literals.
 #[derive(Clone, Debug)]
 pub(crate) struct Equality {
     pub(crate) literals: Vec<Literal>,
     pub(crate) negative: bool,
-    /// The values are names, which are folded where that restricts.
+    /// Whether the values are names, which are folded on the deny side.
     pub(crate) names: bool,
 }
 
@@ -61,8 +61,7 @@ impl Equality {
             Scalar::Number(number, _) => (None, Decimal::parse(number)),
             _ => (None, None),
         };
-        // A negative name must not be got around by a spelling either, so folding follows the side on which *equality*
-        // stands.
+        // A spelling must not evade a negative test either. So names are folded if the deny side is where they are *equal*.
         let broad = (side == Polarity::Restricting) != self.negative;
         let folded = text
             .as_deref()

@@ -1,4 +1,4 @@
-//! The operators under their headings: `docs/operators/` is made of this and of the cases of `tests/policy/`.
+//! Operators under their headings. `docs/operators/` is made from this and from the cases of `tests/policy/`.
 
 use super::reference::Reference;
 use super::verb::Verb;
@@ -6,17 +6,17 @@ use super::verb::Verb;
 /// Operators that belong together.
 #[derive(Debug)]
 pub struct OperatorFamily {
-    /// The heading in the index.
+    /// Heading in the index.
     pub title: &'static str,
     /// How values are read; Markdown.
     pub reading: &'static str,
-    /// Where their cases stand: `tests/policy/NAME.yaml`.
+    /// Name of the file with their cases: `tests/policy/NAME.yaml`.
     pub cases: &'static str,
-    /// In the order of the index.
+    /// Operators, in the order of the index.
     pub operators: &'static [Reference],
 }
 
-/// Every operator, family by family.
+/// All operators by family.
 pub const OPERATORS: &[OperatorFamily] = &[
     OperatorFamily {
         title: "The same value",

@@ -1,4 +1,4 @@
-//! Every host in a text: of mail addresses, of URLs, standing alone, several in one text.
+//! Hosts in a text: of mail addresses, of URLs, alone, and several in one text.
 
 use super::idna::{ascii_name, mapped};
 use super::ip::{Numeric, ipv4, ipv6};
@@ -6,21 +6,21 @@ use super::{mail, url};
 use std::cell::Cell;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// A host that a client would turn to.
+/// Host that a client would connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Host {
-    /// A name as DNS compares it.
+    /// Name as DNS compares it.
     Name(String),
-    /// One label that stands alone, with nothing that would say that it is a host: `localhost`, or any other word.
+    /// One label alone, without any sign that it is a host: `localhost`, or any other word.
     Word(String),
     V4(Ipv4Addr),
     V6(Ipv6Addr),
 }
 
-/// Takes the hosts of a text; `None`: something stands there that can't be read as one.
+/// Visitor of the hosts of a text; `None`: a part of the text is unreadable as a host.
 pub(super) type HostVisitor<'f> = &'f mut dyn FnMut(Option<Host>);
 
-/// Longest text that is read: room for some ten thousand addresses.
+/// Maximum bytes of a text: room for about ten thousand addresses.
 const MAX_BYTES: usize = 512 << 10;
 
 /// Calls `found` with every host in a text; at least once.
@@ -28,7 +28,7 @@ pub(super) fn hosts(text: &str, found: HostVisitor<'_>) {
     if text.len() > MAX_BYTES {
         return found(None);
     }
-    // URL Standard §4.4: controls and spaces around are nothing.
+    // URL Standard §4.4 strips controls and spaces around a URL.
     let text = text.trim_matches(|c: char| c.is_whitespace() || c <= ' ');
     let any = Cell::new(false);
     let mut found = |host| {
@@ -48,7 +48,7 @@ pub(super) fn hosts(text: &str, found: HostVisitor<'_>) {
         } else {
             mail::item_length(rest)
         };
-        // An item is never empty, so that every round takes something off.
+        // An item is never empty, so that every iteration makes progress.
         let Some((item, after)) = rest.split_at_checked(length.max(1)) else {
             found(None);
             break;
@@ -67,8 +67,8 @@ pub(super) fn hosts(text: &str, found: HostVisitor<'_>) {
     }
 }
 
-/// A URL with tabs or line ends inside is read without them (URL Standard §4.4), unless the next line is a URL itself:
-/// then it is a list.
+/// Reads a URL with tabs or line ends inside without them (URL Standard §4.4). If a later line is a URL itself, the text is
+/// a list instead.
 fn across_lines(text: &str, found: HostVisitor<'_>) {
     if !text.contains(['\t', '\n', '\r']) || !url::begins(&without_breaks(text)) {
         return;
@@ -88,7 +88,7 @@ fn without_breaks(text: &str) -> String {
     text.replace(['\t', '\n', '\r'], "")
 }
 
-/// An item without an address: one host, or several words that are URLs. Other words can't be read.
+/// Reads an item without an address: one host, or several words that are URLs or have a dot. Other words are unreadable.
 fn words(item: &str, found: HostVisitor<'_>) {
     let mut words = item.split_whitespace();
     if let (Some(word), None) = (words.next(), words.next()) {
@@ -107,7 +107,7 @@ fn words(item: &str, found: HostVisitor<'_>) {
     }
 }
 
-/// A URL, or a host alone, with or without port and path.
+/// Reads a URL, or a host alone, with or without port and path.
 pub(super) fn bare(word: &str, found: HostVisitor<'_>) {
     let word = word
         .strip_prefix('<')
@@ -132,7 +132,7 @@ pub(super) fn bare(word: &str, found: HostVisitor<'_>) {
     if port.is_some_and(|port| port.is_empty() || port.parse::<u16>().is_err()) {
         return found(None);
     }
-    // `10.0.0.0/8` is a network, not a host and a path.
+    // `10.0.0.0/8` is a network, not a host with a path.
     let is_network = word
         .get(end..)
         .and_then(|path| path.strip_prefix('/'))
@@ -149,7 +149,7 @@ pub(super) fn bare(word: &str, found: HostVisitor<'_>) {
     }
 }
 
-/// `[2001:db8::1]:443/path`
+/// Reads `[2001:db8::1]:443/path`.
 pub(super) fn bracketed(text: &str, found: HostVisitor<'_>) {
     let inside = text
         .strip_prefix('[')
@@ -159,7 +159,7 @@ pub(super) fn bracketed(text: &str, found: HostVisitor<'_>) {
     found(address.map(Host::V6));
 }
 
-/// A host without port: an IPv4 address in any form, or a name.
+/// Reads a host without port: an IPv4 address in any form, or a name.
 #[inline(never)]
 pub(super) fn named(host: &str, found: HostVisitor<'_>) {
     match mapped(host).map(|host| ipv4(&host)) {
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What is found, in short: names as they are, words in quotes, `?` for what can't be read.
+    /// Returns the hosts in short form: names as they are, words in quotes, `?` for an unreadable part.
     fn read(text: &str) -> String {
         let mut all = Vec::new();
         hosts(text, &mut |host| {
@@ -551,7 +551,7 @@ mod tests {
                 format!("<{local}@{domain}.>"),
                 format!("({comment}){local}@{}", domain.to_uppercase()),
                 format!("\"{local}\"@{domain}"),
-                // One word alone may be the scheme of a URL (`ws:`), which is read as that, too.
+                // A single word could be the scheme of a URL (`ws:`), and is then read as one, too.
                 format!("all {name}: {local}@{domain};"),
                 format!("mailto:{local}@{domain}"),
                 format!("  {local} @ {domain}\n"),

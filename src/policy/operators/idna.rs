@@ -1,23 +1,22 @@
 //! Domain names as DNS compares them: ASCII, lower case, A-labels (RFC 5890), without the final dot.
 //!
-//! A U-label is lower-cased and encoded (RFC 3492), full-width ASCII and the three other dots are mapped as UTS #46
-//! maps them. The rest of that mapping is left out: a label with a character that it would change (circled letters,
-//! ligatures, soft hyphens, decomposed accents) is no name here, and so unreadable, rather than another name than the
-//! one a client asks for. `ß`, `ς` and the joiners of IDNA 2003 are read by IDNA 2008. Letters of several scripts that
-//! look alike stay distinct: DNS tells them apart. Known hole: a few Indic vowel signs that normalisation would join
-//! stay as written.
+//! A U-label is lower-cased and encoded (RFC 3492). Full-width ASCII and the three other dots are mapped as in UTS #46. The
+//! rest of that mapping is not implemented: a label with a character that it would change (circled letters, ligatures, soft
+//! hyphens, decomposed accents) is not a name here and so unreadable, instead of a name other than the one that a client
+//! resolves. `ß`, `ς` and the joiners of IDNA 2003 are read by IDNA 2008. Similar letters of different scripts stay
+//! distinct, as in DNS. Known gap: a few Indic vowel signs that normalisation would join stay as written.
 
 mod unsettled;
 
 use crate::wire::letter_case;
 use unsettled::UNSETTLED;
 
-/// RFC 1035 §2.3.4.
+/// Limits of RFC 1035 §2.3.4.
 const MAX_LABEL: usize = 63;
 const MAX_NAME: usize = 253;
 
-/// A name as DNS compares it; `None` if it is no name that DNS could hold. A name may begin with an underscore or a
-/// hyphen, which resolvers accept though host names shouldn't.
+/// Returns a name as DNS compares it; `None` if DNS can't contain such a name. A name may begin with an underscore or a
+/// hyphen, which resolvers accept although host names should not have them.
 pub(super) fn ascii_name(text: &str) -> Option<String> {
     let mapped = mapped(text)?;
     let name = mapped.strip_suffix('.').unwrap_or(&mapped);
@@ -34,19 +33,19 @@ pub(super) fn ascii_name(text: &str) -> Option<String> {
     Some(ascii)
 }
 
-/// Characters as UTS #46 maps them, as far as it is followed here; `None` where it isn't.
+/// Returns the characters as UTS #46 maps them, as far as the mapping is implemented here; otherwise `None`.
 pub(super) fn mapped(text: &str) -> Option<String> {
     let mut mapped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
             '\0'..='\x7F' => mapped.push(c.to_ascii_lowercase()),
-            // The dots of UTS #46 §2.3.
+            // These are the dots of UTS #46 §2.3.
             '\u{3002}' | '\u{FF0E}' | '\u{FF61}' => mapped.push('.'),
             '\u{FF01}'..='\u{FF5E}' => mapped.push(from_full_width(c)?.to_ascii_lowercase()),
             _ => {
                 let mut lower = letter_case::lower_of(c);
                 match (lower.next(), lower.next()) {
-                    // The Kelvin sign is a `k` in lower case.
+                    // The lower case of the Kelvin sign is `k`.
                     (Some(lower), None) if lower.is_ascii() || is_settled(lower) => {
                         mapped.push(lower);
                     }
@@ -58,12 +57,12 @@ pub(super) fn mapped(text: &str) -> Option<String> {
     Some(mapped)
 }
 
-/// U+FF01 to U+FF5E stand for the printable ASCII characters, in their order.
+/// Returns the ASCII character of a full-width one: U+FF01 to U+FF5E are the printable ASCII characters, in their order.
 fn from_full_width(c: char) -> Option<char> {
     char::from_u32(u32::from(c).checked_sub(0xFEE0)?)
 }
 
-/// Whether a character beyond ASCII stands for itself in a name.
+/// Returns whether UTS #46 maps a character beyond ASCII to itself.
 fn is_settled(c: char) -> bool {
     let c = u32::from(c);
     let at = UNSETTLED.partition_point(|(_, last)| *last < c);
@@ -88,8 +87,8 @@ fn ascii_label(label: &str) -> Option<String> {
         return None;
     }
     if let Some(encoded) = label.strip_prefix("xn--") {
-        // An A-label is the encoding of exactly one U-label; what is none (`xn--a`, or one that hides upper case or a
-        // dot) is read differently by different clients.
+        // An A-label is the encoding of exactly one U-label. Clients differ in reading others (`xn--a`, or one that hides
+        // upper case or a dot).
         let decoded = decode(encoded)?;
         let is_one = !decoded.is_ascii()
             && decoded
@@ -112,7 +111,7 @@ const DAMP: u32 = 700;
 const INITIAL_BIAS: u32 = 72;
 const INITIAL_N: u32 = 128;
 
-/// RFC 3492 §6.1.
+/// Returns the next bias (RFC 3492 §6.1).
 fn adapt(delta: u32, count: u32, is_first: bool) -> Option<u32> {
     let mut delta = delta.checked_div(if is_first { DAMP } else { 2 })?;
     delta = delta.checked_add(delta.checked_div(count)?)?;
@@ -129,12 +128,12 @@ fn adapt(delta: u32, count: u32, is_first: bool) -> Option<u32> {
     k.checked_add(part)
 }
 
-/// How far a digit at `k` reaches before the next one begins.
+/// Returns the threshold of a digit at `k`.
 fn threshold(k: u32, bias: u32) -> u32 {
     k.saturating_sub(bias).clamp(T_MIN, T_MAX)
 }
 
-/// A label without its prefix, decoded; `None` if it is no Punycode.
+/// Decodes a label without its prefix; `None` if it is not Punycode.
 fn decode(encoded: &str) -> Option<String> {
     let (basic, digits) = encoded.rsplit_once('-').unwrap_or(("", encoded));
     let mut decoded: Vec<char> = basic.chars().collect();
@@ -170,7 +169,7 @@ fn decode(encoded: &str) -> Option<String> {
     Some(decoded.into_iter().collect())
 }
 
-/// A label in Punycode, without the prefix. Labels are short, so that the nested loops are too.
+/// Encodes a label in Punycode, without the prefix. The nested loops are short because labels are.
 fn encode(label: &str) -> Option<String> {
     let chars: Vec<u32> = label.chars().map(u32::from).collect();
     let mut encoded: String = label.chars().filter(char::is_ascii).collect();
@@ -326,7 +325,7 @@ mod tests {
         );
     }
 
-    /// The name as the `idna` crate has it: UTS #46, not transitional, of any length and with any ASCII.
+    /// Returns the name as the `idna` crate reads it: UTS #46, not transitional, of any length and with any ASCII.
     fn reference(text: &str) -> Option<String> {
         use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
         let name = Uts46::new()
@@ -340,8 +339,8 @@ mod tests {
         Some(name.strip_suffix('.').unwrap_or(&name).to_owned())
     }
 
-    /// Where a name is read here at all, it is the one that a client asks for: the opposite would be a way past
-    /// `domain_in`. What is read here and refused by the crate (right-to-left order, unassigned letters) reaches nobody.
+    /// Reports a name that is read here, but as another name than a client resolves, which would bypass `domain_in`. A name
+    /// that is read here but rejected by the crate (right-to-left order, unassigned letters) can't be resolved.
     fn agrees_with_the_crate(text: &str) -> Result<(), String> {
         match (ascii_name(text), reference(text)) {
             (Some(ours), Some(theirs)) if ours != theirs => {
@@ -355,7 +354,7 @@ mod tests {
     fn every_character_in_a_name_is_read_as_the_idna_crate_reads_it() {
         let mut read = 0;
         let mut differ = Vec::new();
-        // Of the planes above the third only the fourteenth has characters.
+        // Of the planes above the third, only the fourteenth has characters.
         for c in (0x80..=0x3_3FFF)
             .chain(0xE_0000..=0xE_01FF)
             .filter_map(char::from_u32)

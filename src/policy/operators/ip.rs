@@ -1,23 +1,24 @@
-//! IP addresses in every form in which a client takes them.
+//! IP addresses in every form that a client accepts.
 //!
 //! IPv4 as inet_aton(3) and the WHATWG read it: one to four parts, each decimal, octal (`0177`) or hexadecimal (`0x7f`),
-//! the last one filling what is left (`127.1`). Some clients read `010.0.0.1` as decimal: such a text is two addresses.
-//! IPv6 as RFC 4291 writes it, with a zone (RFC 4007), which is not looked at.
+//! with the last one filling the rest (`127.1`). Some clients read `010.0.0.1` as decimal: such a text is two addresses.
+//! IPv6 as in RFC 4291, with a zone (RFC 4007), which is ignored.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What a text that has the form of an IPv4 address stands for.
+/// Meaning of a text as an IPv4 address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Numeric {
-    /// It is none: a name.
+    /// The text is not an address but a name.
     No,
-    /// One address, and for a client that takes a leading zero for nothing special another one.
+    /// One address, and another one for a client that ignores leading zeros.
     Yes(Ipv4Addr, Option<Ipv4Addr>),
-    /// It ends in a number, so that no client asks DNS for it, and is no address (URL Standard, "ends in a number").
+    /// Neither: it ends in a number, so that clients don't resolve it as a name, and is not an address (URL Standard, "ends
+    /// in a number").
     Broken,
 }
 
-/// Reads an IPv4 address. The text is ASCII; a final dot is allowed.
+/// Parses an IPv4 address. The text is ASCII; a final dot is allowed.
 pub(super) fn ipv4(text: &str) -> Numeric {
     let text = text.strip_suffix('.').unwrap_or(text);
     let last = text.rsplit('.').next().unwrap_or_default();
@@ -28,7 +29,7 @@ pub(super) fn ipv4(text: &str) -> Numeric {
     match (inet_aton(text), decimal) {
         (Some(address), Some(other)) if address != other => Numeric::Yes(address, Some(other)),
         (Some(address), _) => Numeric::Yes(address, None),
-        // `08.0.0.1`: not octal, and yet an address to those who read decimal numbers.
+        // `08.0.0.1` is not octal, but is an address to readers of decimal numbers.
         (None, _) => Numeric::Broken,
     }
 }
@@ -58,7 +59,7 @@ fn inet_aton(text: &str) -> Option<Ipv4Addr> {
         address |= part.checked_shl(shift)?;
         shift = shift.checked_sub(8)?;
     }
-    // The last part fills the octets that are left.
+    // The last part fills the remaining octets.
     let room = shift.checked_add(8)?;
     if room < 32 && last.checked_shr(room)? != 0 {
         return None;
@@ -83,7 +84,7 @@ fn number(part: &str) -> Option<u32> {
     })
 }
 
-/// Four decimal numbers, leading zeros meaning nothing.
+/// Parses four decimal numbers, ignoring leading zeros.
 fn dotted_decimal(text: &str) -> Option<Ipv4Addr> {
     let mut octets = [0u8; 4];
     let mut parts = text.split('.');
@@ -102,14 +103,14 @@ fn dotted_decimal(text: &str) -> Option<Ipv4Addr> {
     parts.next().is_none().then(|| Ipv4Addr::from(octets))
 }
 
-/// Reads an IPv6 address without brackets; `%` and what follows is a zone.
+/// Parses an IPv6 address without brackets; `%` and the text after it is a zone.
 pub(super) fn ipv6(text: &str) -> Option<Ipv6Addr> {
     let address = text.split_once('%').map_or(text, |(address, _)| address);
     address.parse().ok()
 }
 
-/// The addresses that packets to an address may end at: itself, and for one that carries an IPv4 address that one too.
-/// An IPv4-mapped address (RFC 4291 §2.5.5.2) is nothing but its IPv4 address.
+/// Returns the addresses to which packets may go: the address itself, and the IPv4 address inside of it. An IPv4-mapped
+/// address (RFC 4291 §2.5.5.2) is only its IPv4 address.
 pub(super) fn ends(address: IpAddr) -> (IpAddr, Option<Ipv4Addr>) {
     let IpAddr::V6(v6) = address else {
         return (address, None);
@@ -120,19 +121,19 @@ pub(super) fn ends(address: IpAddr) -> (IpAddr, Option<Ipv4Addr>) {
     }
 }
 
-/// The IPv4 address inside an IPv6 address of a transition mechanism.
+/// Returns the IPv4 address inside of an IPv6 address of a transition mechanism.
 fn carried(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let [a, b, c, d, e, f, g, h] = address.segments();
     let v4 =
         |high: u16, low: u16| Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
     match (a, b, c, d, e, f) {
-        // `::` and `::1` are the unspecified and the loopback address; all else under ::/96 is "IPv4-compatible"
-        // (RFC 4291 §2.5.5.1).
+        // `::` and `::1` are the unspecified and the loopback address. All others in ::/96 are "IPv4-compatible" (RFC 4291
+        // §2.5.5.1).
         (0, 0, 0, 0, 0, 0) if (g, h) > (0, 1) => v4(g, h),
         // IPv4-translated (RFC 2765) and NAT64's well-known prefix (RFC 6052).
         (0, 0, 0, 0, 0xFFFF, 0) | (0x64, 0xFF9B, 0, 0, 0, 0) => v4(g, h),
-        // NAT64's prefix for local use (RFC 8215) is a /48, so that the address is cut in two by the octet that stays
-        // zero (RFC 6052 §2.2).
+        // NAT64's prefix for local use (RFC 8215) is a /48, so that the zero octet divides the address in two (RFC 6052
+        // §2.2).
         (0x64, 0xFF9B, 1, _, _, _) => v4(d, e << 8 | f >> 8),
         // 6to4 (RFC 3056).
         (0x2002, high, low, _, _, _) => v4(high, low),
@@ -202,7 +203,7 @@ mod tests {
         ] {
             let expected = match text {
                 "1.2.3." => "1.2.0.3",
-                // The URL Standard reads nothing behind `0x` as zero.
+                // The URL Standard reads `0x` without digits as zero.
                 "0x" => "0.0.0.0",
                 _ => "broken",
             };

@@ -1,15 +1,16 @@
 //! Mail addresses (RFC 5322) as the servers that deliver to them read them.
 //!
-//! `Bob <bob@x.com>` goes to `x.com`, `"a@good.com"@evil.com` to `evil.com`, comments and display names to nobody.
-//! Where servers differ, every reading counts: all parts of `a@b@c`, both hosts of `user%evil.com@relay.com` and
-//! `evil.com!user@relay.com`, an address in a display name, a quoted string or a comment, every address of a source route. What is
-//! left open (a quote, a comment, an angle bracket), a line end inside one of these, encoded words inside an address, and a domain
-//! with something behind it that is neither a port nor a path can't be read.
+//! `Bob <bob@x.com>` is delivered to `x.com`, `"a@good.com"@evil.com` to `evil.com`; comments and display names are not
+//! addresses. Where servers differ, every reading counts: all parts of `a@b@c`, both hosts of `user%evil.com@relay.com` and
+//! `evil.com!user@relay.com`, an address in a display name, a quoted string or a comment, and every address of a source
+//! route. Unreadable are: an open quote, comment or angle bracket, a line end inside of one of these, encoded words inside
+//! of an address, and a domain followed by something other than a port or a path.
 
 use super::host::{Host, HostVisitor, bare, named};
 use super::idna::ascii_name;
 
-/// How far the first item of a list reaches: up to `,` `;` or a line end outside quotes, comments and angle brackets.
+/// Returns the length of the first item of a list: up to `,` `;` or a line end outside of quotes, comments and angle
+/// brackets.
 pub(super) fn item_length(list: &str) -> usize {
     let mut walk = AddressScanner::default();
     for (at, c) in list.char_indices() {
@@ -21,27 +22,27 @@ pub(super) fn item_length(list: &str) -> usize {
     list.len()
 }
 
-/// Where a reader stands in an item.
+/// State of a scan over an item.
 #[derive(Default)]
 struct AddressScanner {
     quoted: bool,
     escaped: bool,
     comments: u32,
     angles: u32,
-    /// A bracket was closed that was never opened, or opened inside another one.
+    /// Whether a bracket was closed that was not open, or opened inside of another one.
     broken: bool,
 }
 
-/// What a character is to the one who reads an item.
+/// Role of a character in an item.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CharRole {
     /// Part of a comment, or a bracket around one.
     Comment,
     /// Part of a quoted string, or a quote.
     Quoted,
-    /// An angle bracket that opens or closes an address.
+    /// Angle bracket that opens or closes an address.
     Angle,
-    /// Anything else.
+    /// Any other character.
     Plain,
 }
 
@@ -104,15 +105,16 @@ impl AddressScanner {
     }
 }
 
-/// Stands for a quoted string, whose content says nothing about where a mail goes.
+/// Placeholder for a quoted string, whose content does not affect where a mail is delivered.
 const QUOTED: char = '"';
 
-/// An item without comments, with its quoted strings blotted out: what stands in angle brackets, and what around them.
+/// Item without comments and without the content of its quoted strings: the parts in angle brackets, and the text around
+/// them.
 struct AddressItem {
     around: String,
     angled: Vec<String>,
-    /// What stands in quotes and comments, which some readers take for an address: nodemailer before 7.0.7 delivered
-    /// `"x@evil.com y"@good.com` to `evil.com`, and whoever looks for addresses by a pattern finds them anywhere.
+    /// Content of quotes and comments, which some readers take for an address: nodemailer before 7.0.7 delivered
+    /// `"x@evil.com y"@good.com` to `evil.com`, and a search for addresses by a pattern finds them anywhere.
     aside: String,
     is_open: bool,
 }
@@ -141,7 +143,7 @@ impl AddressItem {
                     '"' | '\\' | '(' | ')' => ' ',
                     c => c,
                 });
-                // A header ends here, and another one begins (`Bcc:`).
+                // A header ends here, and another one may begin (`Bcc:`).
                 walk.broken |= matches!(c, '\n' | '\r');
             }
             let target = match item.angled.last_mut() {
@@ -151,7 +153,7 @@ impl AddressItem {
             match role {
                 CharRole::Plain => target.push(c),
                 CharRole::Quoted if !was_quoted => target.push(QUOTED),
-                // White space, as RFC 5322 §3.2.2 has it.
+                // A comment counts as white space (RFC 5322 §3.2.2).
                 CharRole::Comment => target.push(' '),
                 _ => {}
             }
@@ -169,7 +171,7 @@ pub(super) fn each_item(list: &str, visit: &mut dyn FnMut(&str)) {
             visit(item);
         }
         let mut after = after.chars();
-        // The separator.
+        // Skips the separator.
         if after.next().is_none() {
             return;
         }
@@ -177,20 +179,20 @@ pub(super) fn each_item(list: &str, visit: &mut dyn FnMut(&str)) {
     }
 }
 
-/// Every address of a list.
+/// Reads every address of a list.
 pub(super) fn read_list(list: &str, found: HostVisitor<'_>) {
     each_item(list, &mut |item| read_item(item, found));
 }
 
-/// Whether an item of a list holds an address: an `@` anywhere.
+/// Returns whether an item of a list contains an address: an `@` anywhere.
 pub(super) fn is_address(item: &str) -> bool {
     item.contains('@')
 }
 
-/// How many addresses an item of a list holds.
+/// Returns the number of addresses in an item of a list.
 pub(super) fn address_count(text: &str) -> u64 {
     let item = AddressItem::of(text);
-    // Some readers split at a comma in there as well; in a source route it stands in front of an `@`.
+    // Some readers split at a comma inside of angle brackets as well. In a source route the comma precedes an `@`.
     let is_address = |part: &&str| part.contains('@') && !part.trim_start().starts_with('@');
     let angled = item.angled.iter().filter(|angled| angled.contains('@'));
     let angled: usize = angled
@@ -199,9 +201,9 @@ pub(super) fn address_count(text: &str) -> u64 {
     let around = words(&item.around)
         .filter(|word| word.contains('@'))
         .count();
-    // An address in front of an angle bracket is a name for the one inside.
+    // An address before an angle bracket is a name for the one inside.
     let count = match (item.is_open, angled) {
-        // Where it ends is for the reader to say.
+        // Readers differ in where an open part ends.
         (true, _) => text.matches('@').count(),
         (false, 0) => around,
         (false, angled) => angled,
@@ -209,10 +211,10 @@ pub(super) fn address_count(text: &str) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 
-/// Every host that one item of a list may be delivered to.
+/// Calls `found` with every host that one item of a list may be delivered to.
 pub(super) fn read_item(text: &str, found: HostVisitor<'_>) {
     let item = AddressItem::of(text);
-    // Some libraries decode encoded words (RFC 2047) inside an address, where none may stand, or fold width first.
+    // Some libraries decode encoded words (RFC 2047) inside of an address, where they are not allowed, or fold width first.
     let is_rewritten = (text.contains("=?") && text.contains("?=")) || text.contains(['＠', '﹫']);
     if item.is_open || is_rewritten {
         found(None);
@@ -231,14 +233,14 @@ pub(super) fn read_item(text: &str, found: HostVisitor<'_>) {
     }
     if item.aside.contains('@') {
         addresses(&item.aside, false, &mut |host| match host {
-            // `(sales @ Acme)`
+            // For example `(sales @ Acme)`.
             Some(Host::Name(name)) if !name.contains('.') => {}
             host => found(host),
         });
     }
 }
 
-/// Words, with the white space that RFC 5322 allows around `@` and `.` taken out.
+/// Returns the words of a text, without the white space that RFC 5322 allows around `@` and `.`.
 fn words(text: &str) -> impl Iterator<Item = String> {
     let mut joined = String::with_capacity(text.len());
     let mut space = false;
@@ -258,12 +260,12 @@ fn words(text: &str) -> impl Iterator<Item = String> {
     words.into_iter().filter(|word| !word.is_empty())
 }
 
-/// The addresses among the words of an item. Words without `@` are a display name where an angle bracket follows, a
-/// group's name in front of a colon, and else not readable.
+/// Reads the addresses among the words of an item. Words without `@` are a display name if an angle bracket follows, a
+/// group's name if a colon follows, and otherwise unreadable if `strict`.
 fn addresses(text: &str, strict: bool, found: HostVisitor<'_>) {
     let (before, from_at) = text.split_once('@').unwrap_or((text, ""));
     let without_group = match before.rsplit_once(':') {
-        // `friends: a@x.com, b@x.com;`
+        // For example `friends: a@x.com, b@x.com;`.
         Some((_, local)) => format!("{local}@{from_at}"),
         None => text.to_owned(),
     };
@@ -279,11 +281,11 @@ fn addresses(text: &str, strict: bool, found: HostVisitor<'_>) {
 fn address(word: &str, found: HostVisitor<'_>) {
     let mut parts = word.split('@');
     let local = parts.next().unwrap_or_default();
-    // `good.com/@evil.com` is a URL's host to one client and a local part to the other.
+    // `good.com/@evil.com` is a URL's host to one client and a local part to another.
     if local.contains(['/', '\\', '?', '#']) {
         bare(local, found);
     }
-    // Routes of the time before DNS, which relays may still follow.
+    // These are routes from the time before DNS, which relays may still follow.
     for relayed in [
         local.rsplit_once('%').map(|(_, host)| host),
         local.split_once('!').map(|(host, _)| host),
@@ -300,18 +302,18 @@ fn address(word: &str, found: HostVisitor<'_>) {
         domains = domains.saturating_add(1);
         domain(part, found);
     }
-    // Only a source route has a second `@` outside quotes; else something stands between that some reader splits at.
+    // Only a source route has a second `@` outside of quotes. In any other item, some reader splits between the two.
     if domains > 1 && !local.is_empty() {
         found(None);
     }
 }
 
-/// What stands behind an `@`: a domain or an address literal, perhaps with a port, a path (`git@host:repository`) or the
-/// rest of a source route behind it.
+/// Reads the text after an `@`: a domain or an address literal, possibly followed by a port, a path (`git@host:repository`)
+/// or the rest of a source route.
 fn domain(text: &str, found: HostVisitor<'_>) {
     if let Some(literal) = text.strip_prefix('[') {
         let literal = literal.split_once(']').map_or("", |(literal, _)| literal);
-        // RFC 5321 §4.1.3.
+        // Tag of an IPv6 address literal (RFC 5321 §4.1.3).
         let tagged = literal
             .get(..5)
             .filter(|tag| tag.eq_ignore_ascii_case("IPv6:"));
@@ -327,7 +329,7 @@ fn domain(text: &str, found: HostVisitor<'_>) {
         .unwrap_or(text.len());
     let (host, behind) = text.split_at_checked(end).unwrap_or((text, ""));
     named(host, found);
-    // A comma is followed by the `@` of a source route. What else stands there is more for some reader: `?bcc=…` behind `mailto:`.
+    // A comma is followed by the `@` of a source route. Some reader uses any other continuation: `?bcc=…` after `mailto:`.
     if behind.starts_with(['\\', '?', '#']) || behind.starts_with(',') && behind.len() > 1 {
         found(None);
     }

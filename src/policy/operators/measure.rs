@@ -1,8 +1,9 @@
-//! What `count_*` and `length_*` count.
+//! Measures of `count_*` and `length_*`.
 
 use super::mail;
 
-/// Mail addresses in one text, as a mail server reads a list of them; at least 1, since a text is one thing.
+/// Returns the number of mail addresses in a text, as a mail server reads a list of them. It is at least 1, since a text is
+/// one value.
 pub(crate) fn address_count(text: &str) -> u64 {
     let mut count = 0u64;
     mail::each_item(text, &mut |item| {
@@ -11,7 +12,7 @@ pub(crate) fn address_count(text: &str) -> u64 {
     count.max(1)
 }
 
-/// Characters (Unicode scalar values) of a text.
+/// Returns the number of characters (Unicode scalar values) of a text.
 pub(crate) fn character_count(text: &str) -> u64 {
     u64::try_from(text.chars().count()).unwrap_or(u64::MAX)
 }

@@ -1,7 +1,7 @@
 //! Operators of conditions: one file for each family, each a plain function over one value.
 //!
-//! To add an operator: its file here, its row in `verb.rs`, its name under a heading of `families.rs`, and, if its operand
-//! is of a new [`OperandKind`], what `compile/operators.rs` makes of that.
+//! A new operator needs: its file here, its row in `verb.rs`, its name under a heading of `families.rs`, and, if its
+//! operand has a new [`OperandKind`], a branch in `compile/operators.rs`.
 
 mod cidr;
 mod command;
@@ -48,14 +48,14 @@ pub(crate) use time::{Days, TimeTest, TimeWindow, TimeWindowText, Zone, moment};
 pub(crate) use verb::Verb;
 pub use verb::operator_words;
 
-/// What an operator says about one value.
+/// Result of an operator for one value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TestResult {
-    /// It fits.
+    /// The value matches.
     Holds,
-    /// It doesn't.
+    /// The value does not match.
     Fails,
-    /// It can't be told: wrong type, unparsable. Counts for the strict side.
+    /// The value can't be read: it has the wrong type or can't be parsed. It is resolved toward denial.
     Unreadable,
 }
 
@@ -69,14 +69,14 @@ impl From<bool> for TestResult {
     }
 }
 
-/// An operand that can't be used.
+/// Error in an operand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OperandError {
-    /// Which of the operator's operands, from 0.
+    /// Number of the wrong item among the operands, from 0.
     pub(crate) at: usize,
-    /// What is wrong with it.
+    /// Message.
     pub(crate) message: String,
-    /// What to write instead.
+    /// Suggested fix.
     pub(crate) help: String,
 }
 
@@ -90,12 +90,12 @@ impl OperandError {
     }
 }
 
-/// On which side a condition stands: whether it being true restricts or loosens.
+/// Side of a condition: whether its being true leads to denial or to permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Polarity {
-    /// Read broadly.
+    /// Deny side: read broadly.
     Restricting,
-    /// Read narrowly.
+    /// Allow side: read narrowly.
     Loosening,
 }
 

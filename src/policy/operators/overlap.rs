@@ -1,30 +1,30 @@
-//! `overlaps`: shares text with another one.
+//! Operator `overlaps`: tests whether a text shares a run of characters with another one.
 
 use super::text::{seen, seen_without_case};
 use crate::wire::sort;
 
-/// How many characters in a row are a shared text, unless the policy says otherwise.
+/// Default number of characters in a row that count as a shared text.
 pub(crate) const USUAL_RUN: usize = 12;
 
-/// The shortest text that means something as a whole.
+/// Minimum characters of a text that is compared as a whole.
 const MIN_RUN: usize = 4;
 
-/// Lengths of a shared text that a policy may ask for.
+/// Permitted lengths of a shared text.
 pub(crate) const RUNS: std::ops::RangeInclusive<usize> = MIN_RUN..=64;
 
-/// A text that others are compared with.
+/// Text that others are compared with.
 pub(crate) struct Overlap {
     run: usize,
     exact: String,
     seen: RunNumbers,
-    /// Without case outside ASCII, if that is another text.
+    /// Text without case outside ASCII, if that differs.
     caseless: Option<RunNumbers>,
 }
 
-/// The numbers of all runs of a text of some length, each length when it is first asked for.
+/// Numbers of all runs of a text, computed for each length when it is first needed.
 struct RunNumbers {
     text: Vec<char>,
-    /// By length, from [`MIN_RUN`]; ascending.
+    /// Numbers by length, from [`MIN_RUN`], ascending.
     runs: Vec<Option<Vec<u64>>>,
 }
 
@@ -38,8 +38,8 @@ impl Overlap {
         }
     }
 
-    /// Whether a run of characters of the other text stands in this one, as both are read; a shorter text counts as a
-    /// whole.
+    /// Returns whether this text contains a run of characters of the other one, with both texts normalised. A shorter text
+    /// counts as a whole.
     pub(crate) fn shares(&mut self, other: &str) -> bool {
         let (as_seen, caseless) = (seen(other), seen_without_case(other));
         self.seen.share(&as_seen, self.run)
@@ -50,7 +50,7 @@ impl Overlap {
             }
     }
 
-    /// Whether all of this text stands in the other one, as written.
+    /// Returns whether the other text contains all of this text, as written.
     pub(crate) fn is_within(&self, other: &str) -> bool {
         !self.exact.is_empty() && other.contains(&self.exact)
     }
@@ -91,9 +91,9 @@ impl RunNumbers {
     }
 }
 
-/// Calls `visit` with the number of each run of this length until it says to stop; gives whether it never did. Two runs
-/// with the same number are the same for all that anybody would find in practice; where a condition loosens, texts are
-/// compared themselves.
+/// Calls `visit` with the number of each run of this length until it returns `false`. Returns whether it never did. Two
+/// different runs may have the same number, though that does not happen in practice. On the allow side the texts themselves
+/// are compared.
 fn each_run(text: &[char], length: usize, visit: &mut dyn FnMut(u64) -> bool) -> bool {
     const BASE: u64 = 0x9E37_79B9_7F4A_7C15;
     let mut highest = 1u64;

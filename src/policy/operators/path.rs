@@ -1,29 +1,30 @@
-//! `path_within`, `path_not_within`: paths of files, decoded and resolved by their letters.
+//! Operators `path_within` and `path_not_within`: compare file paths, decoded and resolved without a file system.
 //!
-//! A path is looked at in each way in which a tool may read it: as it stands, percent-decoded once and twice, with the
-//! white space around it and without, and with `\` as a separator (in a path that begins with `/` or `~/`, or goes up with `/..`,
-//! also as a letter). Every reading that differs is a value of its own. Doubled slashes and `.` mean nothing, `..` goes up; whole
-//! names are compared, so that `/data-evil` is not within `/data`. Case counts.
+//! A path is read in each way in which a tool may read it: as written, percent-decoded once and twice, with and without the
+//! white space around it, and with `\` as a separator (also as a letter, in a path that begins with `/` or `~/`, or
+//! contains `/..`). Each distinct reading is a separate value. Doubled slashes and `.` are ignored, `..` goes up. Whole
+//! names are compared, so that `/data-evil` is not within `/data`. Comparison is case-sensitive.
 //!
-//! Where a path lies in no folder by its letters and some system may yet take it for one that does, it can't be told: case and
-//! the forms of Unicode mean nothing to macOS and Windows; `~` is a folder of `/home`, `/Users` or `C:\Users`; `/c`, `/mnt/c` and
-//! a path without a drive are on a drive; `/private/etc` is `/etc`; a relative path begins, and a relative folder lies, where the
-//! tool stands; `*` and `?` are any name that fits; and a name may end earlier to another reader (`.env::$DATA`, `.env#x`, `.env,b`).
+//! A path is unreadable if by its letters it is in no folder, but some system may take it for one that is: macOS and
+//! Windows ignore case and the forms of Unicode; `~` is a folder of `/home`, `/Users` or `C:\Users`; `/c`, `/mnt/c` and a
+//! path without a drive are on a drive; `/private/etc` is `/etc`; relative paths and relative folders begin at the tool's
+//! working directory; `*` and `?` match any name; and some reader may end a name earlier (`.env::$DATA`, `.env#x`,
+//! `.env,b`).
 //!
-//! A text that holds several paths (`/srv/a /etc/b`, one on each line) is read as each of them, too.
+//! A text with several paths (`/srv/a /etc/b`, one on each line) is also read as each of them.
 //!
-//! Letters that look like `.`, `/` and `\\` (`．．／`) are read as these too, with invisible ones left out; and a path with quotes, or
-//! with `\` as a shell's escape, without these.
+//! Letters that look like `.`, `/` and `\\` (`．．／`) are also read as these, without invisible characters. A path with
+//! quotes, or with `\` as a shell's escape, is also read without them.
 //!
-//! `~` and `~bob` are roots of their own, as are Windows drives and servers (`C:\`, `\\server\share`). A relative path
-//! is within relative operands only. Not readable are: nothing at all, NUL, a URL, a path that climbs above its start or
-//! begins with a variable (`$HOME/x`, `%TEMP%\x`) or holds what a shell makes another path of (`$(id)`, `${x}`, `$HOME`,
-//! backticks, `{a,../b}`), a name that some reader takes for `..` (`.?`, `..;x`, `.. `, `.$x.`) or for nothing before a `..` (`**/..`,
-//! `$x/..`), a relative path that is an option, a pipe or begins with a host (`-x`, `|x`, `host:x`), `/proc/self/root` and its like, and on
-//! Windows drive-relative (`C:x`), verbatim (`\\?\`) and device paths, short names (`PROGRA~1`), streams (`x:y`) and names that end
-//! in a dot or a space.
+//! `~` and `~bob` are separate roots, as are Windows drives and servers (`C:\`, `\\server\share`). A relative path is only
+//! within relative operands. Unreadable are: an empty text, NUL, a URL, a path that climbs above its start, that begins
+//! with a variable (`$HOME/x`, `%TEMP%\x`) or that contains a shell expansion (`$(id)`, `${x}`, `$HOME`, backticks,
+//! `{a,../b}`), a name that some reader takes for `..` (`.?`, `..;x`, `.. `, `.$x.`) or for nothing before a `..` (`**/..`,
+//! `$x/..`), a relative path that is an option, a pipe or begins with a host (`-x`, `|x`, `host:x`), `/proc/self/root` and
+//! similar links, and on Windows drive-relative (`C:x`), verbatim (`\\?\`) and device paths, short names (`PROGRA~1`),
+//! streams (`x:y`) and names that end in a dot or a space.
 //!
-//! Out of reach: symbolic links and mounts.
+//! Out of scope: symbolic links and mounts.
 
 use super::url::percent_decoded;
 use super::{OperandError, TestResult};
@@ -32,16 +33,16 @@ use crate::policy::glob::{Glob, GlobReading};
 use crate::wire::letter_case;
 use crate::wire::work;
 
-/// Longest path that is read: Windows takes 32,767 characters, others far less.
+/// Maximum bytes of a path: Windows takes 32,767 characters, others far fewer.
 const MAX_BYTES: usize = 128 << 10;
 
-/// Longest name that file systems have; a longer pattern is not tried and may be any name.
+/// Maximum bytes of a name in file systems. A longer pattern is not tried and may match any name.
 const MAX_NAME: usize = 255;
 
 /// Work steps for comparing a path with a folder.
 const COMPARED: usize = 4;
 
-/// Work steps for a pattern, and for each byte of it.
+/// Work steps for a pattern, and for each of its bytes.
 const PATTERN: usize = 64;
 const PATTERN_BYTE: usize = 8;
 
@@ -49,26 +50,26 @@ const PATTERN_BYTE: usize = 8;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Folders {
     folders: Vec<(Path, FoldedNames)>,
-    /// Whether `//server/share` may mean a server: only where a list speaks of Windows.
+    /// Whether `//server/share` may mean a server: only if the list contains Windows paths.
     windows: bool,
     negative: bool,
 }
 
-/// A resolved path.
+/// Resolved path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Path {
     root: PathRoot,
     names: Vec<Box<str>>,
 }
 
-/// Where a path begins.
+/// Root of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum PathRoot {
     Relative,
     Absolute,
-    /// A user's folder; the empty name is one's own.
+    /// Home folder of a user; the empty name is the own home.
     Home(Box<str>),
-    /// In upper case.
+    /// Drive letter, in upper case.
     Drive(char),
     /// Server and share, in lower case.
     Server(Box<str>, Box<str>),
@@ -85,7 +86,7 @@ impl Path {
 }
 
 impl Folders {
-    /// Reads the entries of a list.
+    /// Parses the entries of a list.
     pub(crate) fn parse(entries: &[Box<str>], negative: bool) -> Result<Folders, OperandError> {
         let mut folders = Vec::with_capacity(entries.len());
         for (at, entry) in entries.iter().enumerate() {
@@ -128,7 +129,7 @@ impl Folders {
     }
 
     fn readings(&self, spelling: &str) -> [Option<Option<Path>>; 3] {
-        // To POSIX `a\b/..` is one name and back.
+        // To POSIX, `a\b/..` is one name, followed by its parent.
         let literal = spelling.contains('\\')
             && (spelling.starts_with(['/', '~']) || spelling.contains("/.."));
         let server = self.windows && spelling.starts_with("//");
@@ -164,7 +165,7 @@ impl Folders {
     }
 }
 
-/// The names of a path as a file system compares them that knows neither case nor the forms of Unicode.
+/// Names of a path as a file system compares them that ignores case and the forms of Unicode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct FoldedNames(Vec<Box<str>>);
 
@@ -178,7 +179,7 @@ impl FoldedNames {
                 fold_name(name).into()
             })
             .collect();
-        // The links that every macOS has in its root.
+        // These are the links in the root of every macOS.
         let name = |at: usize| names.get(at).map(|name| &**name);
         let linked = match [name(0), name(1), name(2)] {
             [Some("private"), Some("etc" | "tmp" | "var"), _] => 1,
@@ -196,7 +197,7 @@ impl FoldedNames {
     }
 }
 
-/// Whether some system may take a path for one within a folder.
+/// Returns whether some system may take a path for one within a folder.
 fn may_be_within(
     (path, names): (&Path, &FoldedNames),
     (folder, folder_names): (&Path, &FoldedNames),
@@ -205,12 +206,12 @@ fn may_be_within(
     let is_below = || begins_with(names.iter(), folder_names.iter());
     match (&path.root, &folder.root) {
         (root, folder_root) if root == folder_root => is_below(),
-        // The tool may stand in the root, as in a container without a folder to work in, or at home, …
+        // The working directory may be the root, as in a container without one of its own, or home, …
         (Relative, _) => [0, home_length(folder_names)].iter().any(|above| {
             let mut rest = folder_names.iter().skip(*above).peekable();
             rest.peek().is_some() && begins_with(names.iter(), rest)
         }),
-        // … and anywhere on the way of the path.
+        // … or any folder on the way of the path.
         (_, Relative) => {
             !folder_names.0.is_empty()
                 && (0..names.0.len())
@@ -232,10 +233,10 @@ fn may_be_within(
     }
 }
 
-/// Stands for any name, as a pattern does.
+/// Placeholder that matches any name, like a pattern.
 const ANY_NAME: &str = "*";
 
-/// The homes of Linux, macOS and Windows, and root's.
+/// Home folders of Linux, macOS and Windows, and of root.
 const HOMES: [&[&str]; 4] = [
     &["home", ANY_NAME],
     &["users", ANY_NAME],
@@ -243,18 +244,18 @@ const HOMES: [&[&str]; 4] = [
     &["var", "root"],
 ];
 
-/// How many names of an absolute path are those of a home.
+/// Returns the number of names at the beginning of an absolute path that are a home folder.
 fn home_length(names: &FoldedNames) -> usize {
     let home = |home: &&&[&str]| begins_with(names.iter(), home.iter().copied());
     HOMES.iter().find(home).map_or(0, |home| home.len())
 }
 
-/// The folders that a root may be.
+/// Returns the folders that a root may be.
 fn starts(root: &PathRoot) -> Vec<Vec<String>> {
     let start = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     match root {
         PathRoot::Home(_) => HOMES.map(start).into(),
-        // As Git Bash, WSL and Cygwin name it, and Windows where it stands on that drive.
+        // A drive as in Git Bash, WSL and Cygwin, and as in Windows with this current drive.
         PathRoot::Drive(letter) => {
             let letter = letter.to_ascii_lowercase().to_string();
             vec![
@@ -268,14 +269,14 @@ fn starts(root: &PathRoot) -> Vec<Vec<String>> {
     }
 }
 
-/// Whether a path may begin with the names of a folder.
+/// Returns whether a path may begin with the names of a folder.
 fn begins_with<'n>(
     mut path: impl Iterator<Item = &'n str>,
     folder: impl Iterator<Item = &'n str>,
 ) -> bool {
     for wanted in folder {
         match path.next() {
-            // Any number of names.
+            // `**` is any number of names.
             Some("**") => return true,
             Some(name) if may_be_name(name, wanted) => {}
             _ => return false,
@@ -284,7 +285,7 @@ fn begins_with<'n>(
     true
 }
 
-/// Whether a reader may take a name for another one: a pattern, or one that ends where the reader stops.
+/// Returns whether a reader may take a name for another one: a pattern, or a name that ends earlier for that reader.
 fn may_be_name(name: &str, wanted: &str) -> bool {
     if wanted == ANY_NAME {
         return true;
@@ -305,15 +306,15 @@ fn may_be_name(name: &str, wanted: &str) -> bool {
     })
 }
 
-/// Where a list, a URL or a stream of Windows ends a name.
+/// Characters at which a list, a URL or a stream of Windows ends a name.
 const NAME_ENDS: [char; 7] = [' ', ',', ';', ':', '|', '#', '?'];
 
-/// Calls `visit` with the text as it stands, trimmed, and with its percent escapes decoded once and twice.
+/// Calls `visit` with the text as written, trimmed, and with its percent escapes decoded once and twice.
 fn each_spelling(text: &str, visit: &mut dyn FnMut(&str)) {
     let mut spelling = Some(text.to_owned());
     for _ in 0..3 {
         let Some(text) = spelling else {
-            // Escapes that are no UTF-8: some bytes that no operand could name.
+            // The escapes are not UTF-8, so that no operand could contain these bytes.
             visit("");
             return;
         };
@@ -339,9 +340,9 @@ fn each_spelling(text: &str, visit: &mut dyn FnMut(&str)) {
     }
 }
 
-/// Calls `visit` with each path of a text that some tool may take for several (`/srv/a /etc/b`): parts that end at a line's end,
-/// or at a blank, comma, semicolon, colon or bar before the root of another path, and parts behind one of these that climb above
-/// their start, which they do only to who splits there.
+/// Calls `visit` with each path of a text that some tool may take for several (`/srv/a /etc/b`). A part ends at the end of
+/// a line, or at a blank, comma, semicolon, colon or bar before the root of another path. A part after one of these that
+/// climbs above its start is a path of its own, too: it climbs only for a tool that splits there.
 fn each_of_several(text: &str, visit: &mut dyn FnMut(&str)) {
     if !text.contains(BETWEEN_PATHS) {
         return;
@@ -354,7 +355,7 @@ fn each_of_several(text: &str, visit: &mut dyn FnMut(&str)) {
         let rest = text.get(behind..).unwrap_or_default();
         let is_drive = mark == ":" && part.len() == 1;
         let ends = matches!(mark, "\n" | "\r") || begins_at_root(rest) && !is_drive;
-        // Blanks in front are read without them anyway.
+        // Leading blanks are also removed elsewhere.
         let is_part = !part.is_empty() || !mark.trim().is_empty();
         if ends && is_part && !rest.trim_start().is_empty() {
             if !part.is_empty() {
@@ -374,10 +375,10 @@ fn each_of_several(text: &str, visit: &mut dyn FnMut(&str)) {
     }
 }
 
-/// What stands between several paths.
+/// Separators between several paths.
 const BETWEEN_PATHS: [char; 8] = [' ', '\t', '\n', '\r', ',', ';', ':', '|'];
 
-/// Whether a text begins as a path from a root does, or one that climbs; behind variables, which may be empty.
+/// Returns whether a text begins like a path from a root, or like one that climbs; variables before it may be empty.
 fn begins_at_root(text: &str) -> bool {
     let mut text = text.trim_start_matches(|c: char| !c.is_ascii() && c.is_whitespace());
     while let Some(behind) = text.strip_prefix('$') {
@@ -397,10 +398,11 @@ fn begins_at_root(text: &str) -> bool {
     text.starts_with(['/', '\\', '~']) || text.strip_prefix("..").is_some_and(climbs) || is_drive()
 }
 
-/// What a shell takes out of a word; `\` only where the path is one of POSIX.
+/// Characters that a shell removes from a word; `\` only in a POSIX path.
 const QUOTES: [char; 3] = ['"', '\'', '\\'];
 
-/// A path with the letters for `.`, `/` and `\` that it may have after normalisation (NFKC), and without those that nobody sees.
+/// Returns a path with the characters that become `.`, `/` or `\` by normalisation (NFKC) replaced, and without invisible
+/// ones.
 fn plain_signs(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
@@ -422,8 +424,8 @@ fn plain_signs(text: &str) -> String {
     plain
 }
 
-/// Whether a shell makes another path of it: a substitution, a variable (by custom in capitals), a string with escapes, a choice
-/// in braces.
+/// Returns whether a shell expands a path to another one: a substitution, a variable (by custom in capitals), a string with
+/// escapes, a choice in braces.
 fn expands(text: &str) -> bool {
     let is_substituted = text.contains('`')
         || text.split('$').skip(1).any(|after| {
@@ -438,14 +440,14 @@ fn expands(text: &str) -> bool {
         })
 }
 
-/// What `\` is.
+/// Meaning of `\`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Backslash {
     Separates,
     IsALetter,
 }
 
-/// A path with its dots resolved; `None` if it can't be told where it leads.
+/// Returns a path with its dots resolved; `None` if it is unreadable.
 fn resolve(text: &str, backslash: Backslash) -> Option<Path> {
     let is_separator = |c: char| c == '/' || (c == '\\' && backslash == Backslash::Separates);
     let is_other = is_url(text) || begins_with_variable(text) || expands(text);
@@ -474,7 +476,7 @@ fn resolve(text: &str, backslash: Backslash) -> Option<Path> {
     (!leads_anywhere(&path)).then_some(path)
 }
 
-/// Splits the root off.
+/// Splits off the root.
 fn root<'t>(text: &'t str, is_separator: &dyn Fn(char) -> bool) -> Option<(PathRoot, &'t str)> {
     if let Some(rest) = text.strip_prefix("\\\\").filter(|_| is_separator('\\')) {
         let mut parts = rest.splitn(3, is_separator);
@@ -501,14 +503,14 @@ fn root<'t>(text: &'t str, is_separator: &dyn Fn(char) -> bool) -> Option<(PathR
     if let (Some(letter), Some(':')) = (chars.next(), chars.next())
         && letter.is_ascii_alphabetic()
     {
-        // `C:x` is relative to wherever that drive stands.
+        // `C:x` is relative to the current folder of that drive.
         let rest = chars.as_str().strip_prefix(is_separator)?;
         return Some((PathRoot::Drive(letter.to_ascii_uppercase()), rest));
     }
     Some((PathRoot::Relative, text))
 }
 
-/// `file:…`, and any scheme in front of a slash. One letter is a drive.
+/// Returns whether a text is `file:…`, or has any scheme before a slash. A single letter is a drive.
 fn is_url(text: &str) -> bool {
     let Some((scheme, rest)) = text.trim_start().split_once(':') else {
         return false;
@@ -521,8 +523,9 @@ fn is_url(text: &str) -> bool {
     fits && (rest.starts_with(['/', '\\']) || scheme.eq_ignore_ascii_case("file"))
 }
 
-/// Returns the path of a `file:` URI of this host, whose escapes are those of a path. `None` for any other URI, and for one
-/// that clients read in several ways. For fields that contain a URI: a tool's argument may be a path of this name.
+/// Returns the path of a `file:` URI of this host, with its percent escapes. `None` for any other URI, and for one that
+/// clients read in several ways. It is only for fields that contain a URI: an argument of a tool may be a path with this
+/// name.
 pub(crate) fn path_of_file_uri(uri: &str) -> Option<&str> {
     let scheme = uri.get(..5)?;
     let rest = uri
@@ -543,14 +546,14 @@ pub(crate) fn path_of_file_uri(uri: &str) -> Option<&str> {
     is_plain.then_some(if is_drive { below } else { path })
 }
 
-/// `$HOME`, `${HOME}`, `%TEMP%`: a shell or a program may put anything there.
+/// Returns whether a text begins with `$HOME`, `${HOME}` or `%TEMP%`: a shell or a program may replace it by anything.
 fn begins_with_variable(text: &str) -> bool {
     let after = text.trim_start().strip_prefix('%');
     text.trim_start().starts_with('$')
         || after
             .and_then(|after| after.split_once('%'))
             .is_some_and(|(name, _)| {
-                // `%2F` begins no name of a variable.
+                // `%2F` does not begin the name of a variable.
                 name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
                     && name
                         .bytes()
@@ -558,7 +561,7 @@ fn begins_with_variable(text: &str) -> bool {
             })
 }
 
-/// Whether Windows takes a name for another one: a short name, a stream, final dots or spaces.
+/// Returns whether Windows takes a name for another one: a short name, a stream, final dots or spaces.
 fn is_other_on_windows(name: &str) -> bool {
     let is_short = name
         .split_once('~')
@@ -566,15 +569,15 @@ fn is_other_on_windows(name: &str) -> bool {
     is_short || name.contains(':') || name.ends_with(['.', ' '])
 }
 
-/// Whether a program takes a relative path for something else: an option, a pipe (Perl's and Ruby's `open`), or what stands
-/// before a colon for a host (`scp`), a pattern's magic (`git`), a scheme.
+/// Returns whether a program takes a relative path for something else: an option, a pipe (`open` of Perl and Ruby), or a
+/// part before a colon for a host (`scp`), pattern magic (`git`) or a scheme.
 fn is_for_program(path: &str, is_separator: &dyn Fn(char) -> bool) -> bool {
     let first = path.split(is_separator).next().unwrap_or_default();
     first.starts_with(['-', '|', '<', '>']) || first.contains(':')
 }
 
-/// Whether some reader takes a name for `..`: what expands patterns and variables, drops blanks and control characters, or ends
-/// it where a list, parameters, a query or a fragment begin.
+/// Returns whether some reader takes a name for `..`: one that expands patterns and variables, drops blanks and control
+/// characters, or ends a name at the beginning of a list, of parameters, of a query or of a fragment.
 fn may_be_parent(name: &str) -> bool {
     let is_dropped = |c: char| c.is_whitespace() || c.is_control();
     let is_end = |c: char| BETWEEN_PATHS.contains(&c) || matches!(c, '?' | '#');
@@ -585,12 +588,13 @@ fn may_be_parent(name: &str) -> bool {
         || [".?", ".*", ".["].iter().any(|glob| name.starts_with(glob))
 }
 
-/// Whether some reader takes a name for none at all: `**` is any number of folders, a variable may be empty, and `.$x` be `.`.
+/// Returns whether some reader takes a name for none: `**` is any number of folders, and a variable may be empty, so that
+/// `.$x` is `.`.
 fn may_be_nothing(name: &str) -> bool {
     matches!(&*without_variables(name), "" | "." | "**")
 }
 
-/// A name without the variables of a shell: `$x`, `$1`, `$@`.
+/// Returns a name without shell variables: `$x`, `$1`, `$@`.
 fn without_variables(name: &str) -> String {
     let mut parts = name.split('$');
     let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -600,7 +604,7 @@ fn without_variables(name: &str) -> String {
     plain
 }
 
-/// What follows the name of a variable.
+/// Returns the text after the name of a variable.
 fn behind_variable(text: &str) -> &str {
     let rest = text.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
     match rest.len() < text.len() {
@@ -609,7 +613,8 @@ fn behind_variable(text: &str) -> &str {
     }
 }
 
-/// Linux's links to what a process holds: `/proc/self/root`, `/proc/1/cwd`, `/dev/fd/3`, …
+/// Returns whether a path goes through a Linux link to what a process has open: `/proc/self/root`, `/proc/1/cwd`,
+/// `/dev/fd/3`, …
 fn leads_anywhere(path: &Path) -> bool {
     let mut names = path.names.iter().map(|name| &**name);
     match (&path.root, names.next(), names.next()) {
@@ -635,7 +640,7 @@ mod tests {
         all
     }
 
-    /// `in`, `out`, `?` for each reading.
+    /// Returns `in`, `out` or `?` for each reading.
     fn read(folder: &str, text: &str) -> String {
         let words: Vec<&str> = verdicts(&[folder], false, text)
             .into_iter()

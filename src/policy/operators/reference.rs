@@ -1,17 +1,17 @@
-//! Documentation and samples of an operator, as its row in `verb.rs` gives them. `author::analysis` makes values of the samples.
+//! Documentation and samples of an operator, from its row in `verb.rs`. `author::analysis` makes values from the samples.
 
 use crate::detect::{DETECTORS, select};
 
 /// Documentation of one operator, with its samples.
 #[derive(Debug)]
 pub struct Reference {
-    /// As it is written.
+    /// Operator as written in a policy.
     pub word: &'static str,
-    /// What it is true of: a sentence.
+    /// Sentence that describes when it is true.
     pub holds: &'static str,
-    /// Its operand.
+    /// Description of its operand.
     pub takes: &'static str,
-    /// A condition that uses it.
+    /// Condition with the operator.
     pub example: &'static str,
     /// Returns a value that matches one text of the operand.
     pub(crate) fits: fn(&str) -> Option<String>,
@@ -51,17 +51,17 @@ impl Reference {
 /// Text that no policy names.
 pub(crate) const STRANGER: &str = "something else";
 
-/// A mail address at a domain.
+/// Returns a mail address at a domain.
 pub(super) fn mail_at(domain: &str) -> Option<String> {
     Some(format!("ann@{}", domain.replace("*.", "sub.")))
 }
 
-/// A file in a folder.
+/// Returns a file in a folder.
 pub(super) fn file_in(folder: &str) -> Option<String> {
     Some(format!("{}/x", folder.trim_end_matches('/')))
 }
 
-/// A text in which a detector, or one of a group, finds something.
+/// Returns a text in which a detector, or one of a group, has a finding.
 pub(super) fn detected(name: &str) -> Option<String> {
     let (name, _) = name.split_once(' ')?;
     let member = *select::members(name).ok()?.first()?;
@@ -69,7 +69,7 @@ pub(super) fn detected(name: &str) -> Option<String> {
     detector.hits.first().map(|hit| hit.text.to_owned())
 }
 
-/// An SQL statement with a verb.
+/// Returns an SQL statement with a verb.
 pub(super) fn statement(verb: &str) -> Option<String> {
     Some(match verb.to_ascii_lowercase().as_str() {
         "select" => "SELECT a FROM t LIMIT 1".to_owned(),

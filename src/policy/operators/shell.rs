@@ -1,33 +1,35 @@
-//! The simple commands of a shell line (POSIX Shell Command Language, with what bash adds), read without running it.
+//! Simple commands of a shell line (POSIX Shell Command Language, with bash extensions), read without running it.
 //!
-//! Quotes, escapes, line continuations, comments, redirections, groups, subshells, loops, conditions and `$(…)` are read;
-//! the commands of a substitution count as commands of the line. What it gives, and the value of a plain variable (`$x`,
-//! `${x}`, `$?`), makes a word of unknown text. Not read are `${x:-…}` and its like, backticks, `$'…'`, process
-//! substitution, here-documents that expand, arithmetic, arrays, `case`, `[[`, functions, `coproc`; nor is what isn't
-//! closed. Where shells differ (`&>` is one redirection to bash, `&` and a redirection to dash), the reading with more
-//! commands is taken; where that is hard to say (zsh's `{ a } always { b }`), none.
+//! Supported are quotes, escapes, line continuations, comments, redirections, groups, subshells, loops, conditions and
+//! `$(…)`; the commands of a substitution count as commands of the line. The output of a substitution, and the value of a
+//! plain variable (`$x`, `${x}`, `$?`), make a word of unknown text. Unreadable are `${x:-…}` and similar expansions,
+//! backticks, `$'…'`, process substitution, here-documents that expand, arithmetic, arrays, `case`, `[[`, functions,
+//! `coproc`, and everything that is not closed. Where shells differ (`&>` is one redirection to bash, `&` and a redirection
+//! to dash), the reading with more commands is taken. Where that reading is hard to determine (zsh's `{ a } always { b }`),
+//! the line is unreadable.
 //!
-//! Out of reach: what only an interactive shell does (history, zsh without comments), and bash before version 4, which
-//! looks for the end of a substitution without reading here-documents.
+//! Out of scope: what only an interactive shell does (history, zsh without comments), and bash before version 4, which
+//! searches for the end of a substitution without reading here-documents.
 
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// A word after quotes and escapes are taken off.
+/// Word after the removal of quotes and escapes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Word {
     pub(super) text: String,
-    /// Bytes of the text up to the first that was quoted; all of them if none was.
+    /// Bytes of the text up to the first quoted one; all bytes if none was quoted.
     plain: usize,
     was_quoted: bool,
-    /// A glob, a brace expansion or a value: it stands for words that are not known. A value is `*` in the text, or a digit.
+    /// Whether the word is a glob, a brace expansion or a value, and so stands for unknown words. A value is `*` in the
+    /// text, or a digit.
     pub(super) is_pattern: bool,
-    /// It may become several words, each with any text.
+    /// Whether the word may become several words, each with any text.
     pub(super) splits: bool,
 }
 
 impl Word {
-    /// A word that no shell has looked at.
+    /// Returns a word that no shell interprets.
     pub(super) fn literal(text: &str) -> Word {
         Word {
             text: text.to_owned(),
@@ -37,13 +39,13 @@ impl Word {
         }
     }
 
-    /// The name and the value, if the word is an assignment.
+    /// Returns the name and the value, if the word is an assignment.
     fn assigned(&self) -> Option<(&str, &str)> {
         let (name, value) = assignment(&self.text)?;
         (name.len() < self.plain || !self.was_quoted).then_some((name, value))
     }
 
-    /// The same word with unknown text in the place of what some program replaces (`{}` in what `find` runs).
+    /// Returns the word with unknown text in place of a mark that some program replaces (`{}` in the commands of `find`).
     pub(super) fn replaced(&self, mark: &str) -> Word {
         let mut word = self.clone();
         if !mark.is_empty() && word.text.contains(mark) {
@@ -53,7 +55,7 @@ impl Word {
         word
     }
 
-    /// Whether its text is not known and may begin with anything: it could be an option, or what ends a list of words.
+    /// Returns whether the text is unknown and may begin with anything: it could be an option, or end a list of words.
     pub(super) fn may_be_option(&self) -> bool {
         let is_name = |c: char| c.is_alphanumeric() || matches!(c, '.' | '/' | '_');
         self.splits || self.is_pattern && !self.text.starts_with(is_name)
@@ -64,7 +66,7 @@ impl Word {
     }
 }
 
-/// The name and the value in `NAME=value` or `NAME+=value`.
+/// Returns the name and the value of `NAME=value` or `NAME+=value`.
 pub(super) fn assignment(text: &str) -> Option<(&str, &str)> {
     let (name, value) = text.split_once('=')?;
     let name = name.strip_suffix('+').unwrap_or(name);
@@ -73,20 +75,20 @@ pub(super) fn assignment(text: &str) -> Option<(&str, &str)> {
     (begins && fits).then_some((name, value))
 }
 
-/// A simple command.
+/// Simple command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Simple {
-    /// Names that are assigned for it, or for the shell if it has no words, with their values.
+    /// Names that are assigned for the command, or for the shell if there are no words, with their values.
     pub(super) assigned: Vec<(String, String)>,
     /// Names that a loop assigns for the shell.
     pub(super) loops: Vec<String>,
-    /// Files that its redirections write, or that are no files (`/dev/tcp/…`).
+    /// Files that its redirections write, or that are not files (`/dev/tcp/…`).
     pub(super) writes: Vec<Word>,
-    /// The command and its arguments.
+    /// Command and its arguments.
     pub(super) words: Vec<Word>,
 }
 
-/// The simple commands of a line, in their order; `None` if it can't be told what they are.
+/// Returns the simple commands of a line, in their order; `None` if the line is unreadable.
 pub(super) fn simple_commands(line: &str) -> Option<Vec<Simple>> {
     if line.contains('\0') {
         return None;
@@ -118,19 +120,19 @@ enum Token {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Redirect {
-    /// From the file that the next word names.
+    /// Reads the file that the next word names.
     Read,
-    /// `<<<`: from the next word itself.
+    /// `<<<`: reads the next word itself.
     Text,
-    /// To the file that the next word names.
+    /// Writes the file that the next word names.
     Write,
-    /// To or from a descriptor that the next word names; what is no descriptor is a file to bash.
+    /// Duplicates the descriptor that the next word names. If the word is not a descriptor, bash takes it for a file.
     Copy,
-    /// `<<`, `<<-`: from the lines that follow, up to the one that is the next word.
+    /// `<<`, `<<-`: reads the following lines, up to one that equals the next word.
     Document { strips_tabs: bool },
 }
 
-/// A here-document whose lines come after the line's end.
+/// Here-document whose lines follow after the end of the line.
 #[derive(Debug)]
 struct HereDocument {
     end: String,
@@ -142,13 +144,14 @@ struct Lexer<'t> {
     chars: Peekable<Chars<'t>>,
     /// Commands of the substitutions that have been read.
     substituted: Vec<Simple>,
-    /// How many substitutions are open.
+    /// Number of open substitutions.
     depth: u8,
-    /// The lines of a here-document are still to come: shells differ in whether those of a substitution are among them.
+    /// Whether the lines of a here-document are still to come. Shells differ in whether the lines of a substitution are
+    /// among them.
     has_documents: bool,
 }
 
-/// Deepest nesting of substitutions that is read.
+/// Maximum nesting of substitutions.
 const MAX_DEPTH: u8 = 8;
 
 fn is_of_name(c: &char) -> bool {
@@ -156,7 +159,7 @@ fn is_of_name(c: &char) -> bool {
 }
 
 impl Lexer<'_> {
-    /// The commands up to the end of the text, or up to the bracket that ends the substitution at hand.
+    /// Reads the commands up to the end of the text, or up to the bracket that ends the current substitution.
     fn commands(&mut self) -> Option<Vec<Simple>> {
         let mut parser = Parser::default();
         loop {
@@ -180,13 +183,14 @@ impl Lexer<'_> {
         }
     }
 
-    /// Whether a line continuation comes next: shells take it out before they look for `$(`, `<<-` and their like.
+    /// Returns whether a line continuation comes next. Shells remove it before they look for `$(`, `<<-` and similar
+    /// tokens.
     fn continues(&self) -> bool {
         let mut ahead = self.chars.clone();
         ahead.next() == Some('\\') && ahead.next() == Some('\n')
     }
 
-    /// What a `$` that has been taken stands for.
+    /// Reads what follows a `$`, which has been taken.
     fn dollar(&mut self, word: &mut Word, is_quoted: bool) -> Option<()> {
         if self.continues() {
             return None;
@@ -196,7 +200,7 @@ impl Lexer<'_> {
         match self.chars.peek() {
             Some('(') => {
                 self.chars.next();
-                // `$((` is arithmetic.
+                // `$((` begins arithmetic.
                 let is_arithmetic = self.chars.peek() == Some(&'(') || self.continues();
                 if is_arithmetic || self.has_documents || self.depth >= MAX_DEPTH {
                     return None;
@@ -206,7 +210,7 @@ impl Lexer<'_> {
                 self.depth = self.depth.saturating_sub(1);
                 self.substituted.append(&mut commands);
             }
-            // Numbers.
+            // These are numbers.
             Some('?' | '#' | '$') => {
                 self.chars.next();
                 value = '0';
@@ -226,7 +230,7 @@ impl Lexer<'_> {
                 self.chars.next_if_eq(&'}')?;
             }
             Some(c) if is_of_name(c) => while self.chars.next_if(is_of_name).is_some() {},
-            // `$[1+1]`; zsh splits by `$=x`, and takes letters beyond ASCII for a name.
+            // `$[1+1]` is arithmetic. zsh splits by `$=x`, and takes letters beyond ASCII for a name.
             Some('[' | '=' | '~' | '^' | '+') => return None,
             Some('\'' | '"') if !is_quoted => return None,
             Some(c) if c.is_alphanumeric() => return None,
@@ -235,7 +239,7 @@ impl Lexer<'_> {
                 return Some(());
             }
         }
-        // zsh: a subscript, which is arithmetic.
+        // zsh takes this for a subscript, which is arithmetic.
         if self.chars.peek() == Some(&'[') {
             return None;
         }
@@ -249,7 +253,7 @@ impl Lexer<'_> {
         self.chars.next_if_eq(&c).is_some()
     }
 
-    /// The next token; `None` if it can't be read.
+    /// Returns the next token; `None` if it is unreadable.
     fn token(&mut self) -> Option<Token> {
         loop {
             let Some(&c) = self.chars.peek() else {
@@ -274,7 +278,7 @@ impl Lexer<'_> {
                 }
                 ';' => {
                     self.chars.next();
-                    // `;;` and its like end a branch of `case`.
+                    // `;;` and similar tokens end a branch of `case`.
                     let ends_branch = matches!(self.chars.peek(), Some(';' | '&'));
                     return (!ends_branch).then_some(Token::Separator);
                 }
@@ -317,7 +321,7 @@ impl Lexer<'_> {
                 },
             };
         } else if is_input {
-            // `<>` opens a file for both.
+            // `<>` opens a file for reading and writing.
             if self.next_is('>') {
                 kind = Redirect::Write;
             } else if self.next_is('&') {
@@ -332,7 +336,7 @@ impl Lexer<'_> {
                 self.next_is('|');
             }
         }
-        // A command whose output is a file: process substitution.
+        // Process substitution: a command whose output is a file.
         let is_substituted = self.chars.peek() == Some(&'(') || self.continues();
         (!is_substituted).then_some(Token::Redirect(kind))
     }
@@ -365,7 +369,7 @@ impl Lexer<'_> {
                 }
                 '`' => return None,
                 '$' => self.dollar(&mut word, false)?,
-                // Nothing to choose from: what `find` and `xargs` replace.
+                // Not an expansion: `find` and `xargs` replace it.
                 '{' if self.next_is('}') => word.text.push_str("{}"),
                 _ => {
                     word.is_pattern |= matches!(c, '*' | '?' | '[' | '{');
@@ -417,7 +421,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// Takes the lines of a here-document; not readable if they expand anything or never end.
+    /// Takes the lines of a here-document. It is unreadable if the lines expand anything or never end.
     fn here_document(&mut self, document: &HereDocument) -> Option<()> {
         loop {
             self.chars.peek()?;
@@ -436,11 +440,11 @@ impl Lexer<'_> {
             if stripped == document.end {
                 return Some(());
             }
-            // bash and ksh end the document of a substitution at `EOF)`, too.
+            // bash and ksh also end the document of a substitution at `EOF)`.
             if self.depth > 0 && stripped.starts_with(&document.end) {
                 return None;
             }
-            // A backslash may escape a `$` or join lines; neither is worth following.
+            // A backslash may escape a `$` or join lines. Neither is worth supporting.
             if !document.is_quoted && line.contains(['$', '`', '\\']) {
                 return None;
             }
@@ -457,19 +461,19 @@ impl Word {
     }
 }
 
-/// What the parser waits for.
+/// Next word that the parser expects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Expected {
-    /// A word of a command, or the first of the next one.
+    /// Word of a command, or the first word of the next one.
     #[default]
     Command,
-    /// The word behind a redirection.
+    /// Word after a redirection.
     Target(Redirect),
-    /// The name behind `for` or `select`.
+    /// Name after `for` or `select`.
     LoopName,
-    /// `in` or `do` behind that name.
+    /// `in` or `do` after that name.
     LoopIn,
-    /// The words behind `in`.
+    /// Words after `in`.
     LoopWords,
 }
 
@@ -477,7 +481,7 @@ enum Expected {
 struct Parser {
     done: Vec<Simple>,
     current: Simple,
-    /// A redirection or an assignment stands before the command, so that no reserved word can follow.
+    /// Whether a redirection or an assignment is before the command, so that no reserved word can follow.
     has_prefix: bool,
     expected: Expected,
     depth: u32,
@@ -509,7 +513,7 @@ impl Parser {
                         word.text != "-" && !word.text.bytes().all(|byte| byte.is_ascii_digit())
                     }
                 };
-                // zsh's `>!` is `>|`, and what follows is the file.
+                // zsh's `>!` is `>|`, and the file follows it.
                 if is_written && !word.was_quoted && word.text.starts_with('!') {
                     return None;
                 }
@@ -533,7 +537,7 @@ impl Parser {
         Some(())
     }
 
-    /// A word where a command begins.
+    /// Adds a word at the beginning of a command.
     fn first(&mut self, word: Word) -> Option<()> {
         if !self.has_prefix && !word.was_quoted {
             match &*word.text {
@@ -567,7 +571,7 @@ impl Parser {
         Some(())
     }
 
-    /// `(` opens a subshell where a command begins; elsewhere it would define a function or an array.
+    /// Opens a subshell. Not at the beginning of a command, `(` would define a function or an array.
     fn open(&mut self) -> Option<()> {
         let begins = self.current.words.is_empty() && !self.has_prefix;
         if !begins || self.expected != Expected::Command {
@@ -588,7 +592,7 @@ impl Parser {
             Expected::Command | Expected::LoopWords | Expected::LoopIn => {}
             Expected::Target(_) | Expected::LoopName => return None,
         }
-        // `for x; do`, and a line end before `do` or `in`.
+        // This is `for x; do`, or a line end before `do` or `in`.
         if self.expected == Expected::LoopWords {
             self.expected = Expected::Command;
         }

@@ -1,9 +1,9 @@
-//! What is known of an operator.
+//! Properties of an operator.
 
 use super::compare::Comparison;
 use crate::wire::json::Decimal;
 
-/// What is known of an operator.
+/// Properties of an operator.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OperatorSpec {
     pub(crate) operand: OperandKind,
@@ -12,7 +12,7 @@ pub(crate) struct OperatorSpec {
     pub(super) is_negative: bool,
 }
 
-/// What stands behind an operator.
+/// Kind of an operator's operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OperandKind {
     /// One value of any type.
@@ -25,9 +25,9 @@ pub(crate) enum OperandKind {
     Bounds(Measured, Bounds),
     /// Two numbers.
     Between,
-    /// A text to look for.
+    /// Text to search for.
     Literal,
-    /// Texts to look for: all of them, or one.
+    /// Texts to search for: all of them, or one.
     Literals {
         all: bool,
     },
@@ -44,7 +44,7 @@ pub(crate) enum OperandKind {
     Networks,
     SqlVerbs,
     SqlTables,
-    /// A number of rows.
+    /// Number of rows.
     SqlRows,
     /// Another field, or earlier events.
     OtherText,
@@ -54,7 +54,7 @@ pub(crate) enum OperandKind {
     Moment,
 }
 
-/// What of a value is compared with a number.
+/// Property of a value that is compared with a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Measured {
     Number,
@@ -62,7 +62,7 @@ pub(crate) enum Measured {
     Length,
 }
 
-/// On which sides a number bounds, and whether it belongs to what is inside.
+/// Which ends of a range a number is, and whether the range includes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bounds {
     pub(crate) low: Option<bool>,
@@ -91,7 +91,7 @@ impl Bounds {
         high: Some(true),
     };
 
-    /// The numbers that this one leaves.
+    /// Returns the range with this number as its ends.
     pub(crate) fn around(self, number: &Decimal) -> Comparison {
         Comparison {
             low: self.low.map(|included| (number.clone(), included)),
@@ -107,18 +107,18 @@ pub(crate) enum Reads {
     Values,
     /// As text: strings inside objects, numbers and booleans as written.
     Text,
-    /// As text in which something has to stand.
+    /// As text that must contain something.
     Search,
 }
 
-/// What an operator may be compared with besides what is written down.
+/// Operands that an operator may have besides those in the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compares {
-    /// Patterns and lists of commands are written down, so that nobody can slip one in.
+    /// None. Patterns and lists of commands must be in the policy, so that a client can't supply one.
     Written,
     /// The values of another field, one by one.
     Field,
-    /// The values of another field, which are the list of which one fits.
+    /// The values of another field, as one list of which one must match.
     List,
 }
 

@@ -1,24 +1,24 @@
-//! `sql_verb_in`, `sql_table_in`, `sql_limit_greater_than`: what SQL does, by its tokens.
+//! Operators `sql_verb_in`, `sql_table_in`, `sql_limit_greater_than`: test what SQL does, from its tokens.
 //!
 //! A text is read as each of five families of servers reads it (standard and PostgreSQL, MySQL, SQL Server, BigQuery,
-//! Snowflake), and every reading counts: a word that is a comment to one of them is a statement to another. A text without anything that they
-//! read in different ways is read once. Each verb, table and statement is a value of its own.
+//! Snowflake), and every reading counts: a word that one of them takes for a comment is a statement to another. A text that
+//! all of them read alike is read once. Each verb, table and statement is a separate value.
 //!
 //! - Verbs: the word of each statement, of queries and changes inside it (`WITH … AS (DELETE …)`), and what a clause
 //!   implies: `SELECT … INTO` creates and inserts, `FOR UPDATE` locks, `COPY … PROGRAM` executes, `INSERT OR REPLACE` and
-//!   `INSERT OVERWRITE` replace. `"select *"` in a list means a query of all columns. A verb that does what a listed one does
-//!   ([`ALSO_DOES`]) may be meant by it: that can't be read. What runs something that does not stand in the text (`CALL`, `EXECUTE`, a word that
-//!   begins no known statement) fits if it is listed itself and else can't be read.
-//! - Tables: a name in a list is compared with all parts of a name in the text, case ignored. Where one of the two has
-//!   more parts than the other (`users`, `hr.users`), they may be the same table: that can't be read. Nor can a name with dots
-//!   inside its quotes (`` `project.dataset.users` ``), which is one name or several, nor a function or another server's
-//!   table (`users@link`) of a name in the list. Names that `WITH` defines are none.
-//! - Limits: each statement that gives or changes rows, by its outermost `LIMIT`, `TOP` or `FETCH FIRST`. A query of
-//!   aggregates without `GROUP BY` gives one row; any other without a bound is larger than any number; an expression or a
-//!   placeholder can't be read.
+//!   `INSERT OVERWRITE` replace. `"select *"` in a list means a query of all columns. A verb that does the same as a listed
+//!   one ([`ALSO_DOES`]) is unreadable. A verb that runs something outside of the text (`CALL`, `EXECUTE`, a word that
+//!   begins no known statement) matches if it is listed itself, and otherwise is unreadable.
+//! - Tables: a listed name is compared with all parts of a name in the text, ignoring case. If one of the two has more
+//!   parts than the other (`users`, `hr.users`), they may be the same table: that is unreadable. So is a name with dots
+//!   inside its quotes (`` `project.dataset.users` ``), which is one name or several, and so is a function or another
+//!   server's table (`users@link`) with a listed name. Names that `WITH` defines are not tables.
+//! - Limits: each statement that returns or changes rows, by its outermost `LIMIT`, `TOP` or `FETCH FIRST`. A query of
+//!   aggregates without `GROUP BY` returns one row. Any other without a limit is larger than any number. An expression or a
+//!   placeholder is unreadable.
 //!
-//! Open quotes and comments, comments that MySQL runs, and texts longer than [`MAX_BYTES`] can't be read. Out of reach is
-//! what views, triggers, routines and functions with effects do.
+//! Unreadable are open quotes and comments, comments that MySQL runs, and texts longer than [`MAX_BYTES`]. Out of scope is
+//! what views, triggers, routines and functions with side effects do.
 
 mod rows;
 mod statement;
@@ -35,31 +35,31 @@ use statement::{SqlFindings, TableRef};
 use token::{Dialect, is_read_alike, tokens};
 use words::{ALSO_DOES, OPAQUE_VERBS, OTHER_VERBS, RESERVED_VERBS};
 
-/// Longest text that is read.
+/// Maximum bytes of a text.
 const MAX_BYTES: usize = 256 << 10;
 
-/// Work steps for each byte of a text that is read once more, for another family of servers.
+/// Work steps for each byte of a text for each further family of servers.
 const READ_AGAIN: usize = 40;
 
 /// Work steps for comparing a table with an entry.
 const COMPARED: usize = 32;
 
-/// What is asked of a text.
+/// Test of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SqlQuestion {
-    /// Each verb: is it one of these?
+    /// Whether each verb is one of these.
     Verbs(SortedSet<Box<str>>),
-    /// Each table: is it one of these? Parts of their names.
+    /// Whether each table is one of these, given by the parts of their names.
     Tables(Vec<Vec<Box<str>>>),
-    /// Each statement: does it give more rows?
+    /// Whether each statement may return more rows.
     MoreRowsThan(u64),
 }
 
-/// In a list of verbs: a query of all columns.
+/// Entry in a list of verbs for a query of all columns.
 const SELECT_ALL: &str = "select *";
 
 impl SqlQuestion {
-    /// Reads a list of verbs.
+    /// Parses a list of verbs.
     pub(crate) fn verbs(entries: &[Box<str>]) -> Result<SqlQuestion, OperandError> {
         let mut verbs = SortedSet::new();
         for (at, entry) in entries.iter().enumerate() {
@@ -87,7 +87,7 @@ impl SqlQuestion {
         Ok(SqlQuestion::Verbs(verbs))
     }
 
-    /// Reads a list of tables.
+    /// Parses a list of tables.
     pub(crate) fn tables(entries: &[Box<str>]) -> Result<SqlQuestion, OperandError> {
         let mut tables = Vec::with_capacity(entries.len());
         for (at, entry) in entries.iter().enumerate() {
@@ -194,7 +194,7 @@ impl SqlQuestion {
     }
 }
 
-/// What a verb does that other verbs do, too.
+/// Returns the other verbs whose effects a verb has, too.
 fn also_does(verb: &str) -> impl Iterator<Item = &'static str> {
     let of_verb = ALSO_DOES.iter().filter(move |(word, _)| *word == verb);
     of_verb.flat_map(|(_, others)| others.iter().copied())
@@ -207,7 +207,7 @@ fn compare(table: &TableRef, listed: &[Vec<Box<str>>]) -> TestResult {
     } else {
         TestResult::Fails
     };
-    // BigQuery takes a whole path in one pair of quotes, others a name with dots.
+    // BigQuery writes a whole path in one pair of quotes; to others it is a name with dots.
     let inner = name.iter().flat_map(|part| part.split('.'));
     let split: Vec<&str> = inner
         .map(|part| part.trim().trim_matches(['"', '`', '[', ']']))

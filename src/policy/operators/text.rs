@@ -1,5 +1,5 @@
-//! `contains*`, `starts_with`, `ends_with`: as written where that loosens; case, disguises and the kind and length of white
-//! space ignored where it restricts.
+//! Operators `contains*`, `starts_with`, `ends_with`. The allow side compares texts as written. The deny side ignores case,
+//! disguises, and the kind and length of white space.
 
 use super::Polarity;
 use crate::detect::NormalisedText;
@@ -10,9 +10,9 @@ use crate::wire::letter_case;
 /// `contains`, `contains_any`, `contains_all`: numbers of literals in the policy's automaton.
 #[derive(Clone, Debug)]
 pub(crate) struct Contains {
-    /// For each needle: the literal as written, as a reader sees it, and without case outside ASCII.
+    /// For each needle the numbers of three literals: as written, normalised, and without case outside ASCII.
     pub(crate) needles: Vec<[u32; 3]>,
-    /// All of them must be there, not just one.
+    /// Whether all needles must be contained, not just one.
     pub(crate) all: bool,
 }
 
@@ -26,21 +26,21 @@ pub(crate) struct Affix {
 #[derive(Clone, Debug)]
 struct Needle {
     exact: Box<str>,
-    /// As a reader sees it, lower case.
+    /// Needle normalised, in lower case.
     seen: Box<str>,
-    /// The same without case outside ASCII.
+    /// Needle normalised, without case outside ASCII.
     caseless: Box<str>,
 }
 
 impl Affix {
-    /// Whether one of the texts that it looks for contains this character.
+    /// Returns whether one of the needles contains this character.
     pub(crate) fn asks_for(&self, character: char) -> bool {
         self.needles
             .iter()
             .any(|needle| needle.exact.contains(character))
     }
 
-    /// Whether it is about the beginning of a text.
+    /// Returns whether the beginning of a text is tested.
     pub(crate) fn is_at_start(&self) -> bool {
         !self.at_end
     }
@@ -80,7 +80,7 @@ impl Affix {
         }
         let lower = letter_case::lower(text);
         let reads = |seen: &str| {
-            // A reader skips what stands around a text and can't be seen.
+            // A reader skips invisible characters around a text.
             let mut needles = self.needles.iter().filter(|needle| needle.is_shown());
             needles.any(|needle| {
                 let forms = [&needle.seen, &needle.caseless];
@@ -105,13 +105,13 @@ impl Affix {
 }
 
 impl Needle {
-    /// Whether it is more than white space, which is looked for as it is written only.
+    /// Returns whether the needle is more than white space. White space is only searched as written.
     fn is_shown(&self) -> bool {
         !self.seen.trim().is_empty()
     }
 }
 
-/// `contains`, `contains_any`, `contains_all` with texts that another field holds.
+/// Operators `contains`, `contains_any`, `contains_all` with texts of another field.
 #[derive(Clone, Debug)]
 pub(crate) struct ContainsDynamic {
     needles: Vec<Needle>,
@@ -119,7 +119,7 @@ pub(crate) struct ContainsDynamic {
 }
 
 impl ContainsDynamic {
-    /// None for an empty text, which stands everywhere.
+    /// Returns `None` if a needle is empty, because every text contains it.
     pub(crate) fn new(needles: &[Box<str>], all: bool) -> Option<ContainsDynamic> {
         let Affix { needles, .. } = Affix::new(needles, false);
         let is_empty = |needle: &Needle| needle.exact.trim().is_empty() || !needle.is_shown();
@@ -149,7 +149,7 @@ impl ContainsDynamic {
     }
 }
 
-/// A text as a reader sees it, in lower case, with each run of white space as one space.
+/// Returns a text normalised and in lower case, with each run of white space as one space.
 pub(crate) fn seen(text: &str) -> String {
     match NormalisedText::of(text) {
         Some(view) => squeezed_lower(view.text()),
@@ -157,7 +157,8 @@ pub(crate) fn seen(text: &str) -> String {
     }
 }
 
-/// The same without case outside ASCII: some capitals there look like other letters than their small ones. `None`: it is the same.
+/// Returns a text as [`seen`] does, but without case outside ASCII: some capitals there look like other letters than their
+/// small ones. `None`: the result is the same.
 pub(crate) fn seen_without_case(text: &str) -> Option<String> {
     NormalisedText::without_case(text).map(|view| squeezed_lower(view.text()))
 }

@@ -1,12 +1,13 @@
-//! `inside`, `outside`, `schedule`: windows of the week; `not_before`, `not_after`: moments.
+//! Operators `inside`, `outside` and `schedule`, which test windows of the week; and `not_before` and `not_after`, which
+//! test moments.
 //!
-//! A window is a span of the day on some days, by the clock of a zone: `09:00-17:00` on `mon-fri`. Its start belongs to
-//! it, its end doesn't. A span that ends before it begins goes over midnight and belongs to the day on which it begins;
-//! `24:00` is the end of a day. In the hour that summer time repeats, a clock shows the same time twice and both count;
-//! the hour that it skips never comes.
+//! A window is a span of the day on some days, in the local time of a zone: `09:00-17:00` on `mon-fri`. It includes its
+//! start, but not its end. A span that ends before it begins goes over midnight and belongs to the day on which it begins;
+//! `24:00` is the end of a day. In the hour that the end of summer time repeats, the same local time occurs twice and both
+//! count. The hour that its beginning skips never occurs.
 //!
-//! A moment is written with its offset (RFC 3339): `2026-01-31T09:00:00+01:00`. `not_before` holds from it on, `not_after`
-//! up to and with it. Leap seconds are not known: `23:59:60` is the second that follows `23:59:59`.
+//! A moment is written with its offset (RFC 3339): `2026-01-31T09:00:00+01:00`. `not_before` matches from this moment on,
+//! `not_after` up to and including it. Leap seconds are not supported: `23:59:60` is the second after `23:59:59`.
 
 use super::TestResult;
 use crate::policy::zones::OffsetChanges;
@@ -15,26 +16,26 @@ use crate::wire::letter_case;
 const DAY: i64 = 86_400;
 const NANOSECONDS: u64 = 1_000_000_000;
 
-/// What is asked of the time.
+/// Test of the current time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TimeTest {
-    /// It is in one of these windows, or (`false`) in none.
+    /// In one of these windows if `true`, in none of them if `false`.
     Within(Vec<(TimeWindow, Zone)>, bool),
-    /// In nanoseconds since 1970.
+    /// Moment in nanoseconds since 1970.
     NotBefore(i128),
     NotAfter(i128),
 }
 
-/// Where a clock hangs.
+/// Time zone of a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Zone {
-    /// So many seconds from UTC.
+    /// Seconds from UTC.
     Fixed(i32),
-    /// By a table.
+    /// Table of offsets.
     Changing(OffsetChanges),
 }
 
-/// A span of the day on some days of the week.
+/// Span of the day on some days of the week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimeWindow {
     days: Days,
@@ -47,7 +48,7 @@ pub(crate) struct TimeWindow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Days(u8);
 
-/// A window as a text has it: what it doesn't say stands beside it, or nowhere.
+/// Window as a text has it. Missing parts come from the keys beside the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TimeWindowText {
     pub(crate) days: Option<Days>,
@@ -92,7 +93,7 @@ impl Zone {
         }
     }
 
-    /// `UTC`, `Z`, `+02:00`; `None` for a name.
+    /// Parses `UTC`, `Z` or `+02:00`; `None` for a name.
     pub(crate) fn fixed(text: &str) -> Option<Zone> {
         if matches!(text, "UTC" | "Z") {
             return Some(Zone::Fixed(0));
@@ -118,7 +119,7 @@ impl TimeWindow {
         }
     }
 
-    /// Whether a local time, in seconds since 1970 on that clock, is in it.
+    /// Returns whether a local time, in seconds since 1970 by the local clock, is in the window.
     fn holds(self, local: i64) -> bool {
         let day = local.div_euclid(DAY);
         let second = local.rem_euclid(DAY);
@@ -143,7 +144,7 @@ const NAMES: [&str; 7] = [
 impl Days {
     pub(crate) const ALL: Days = Days(0x7F);
 
-    /// Whether a day, counted from 1970-01-01, which was a Thursday, is one of them.
+    /// Returns whether the set has a day, counted from 1970-01-01, which was a Thursday.
     fn has(self, day: i64) -> bool {
         let weekday = u32::try_from(day.saturating_add(3).rem_euclid(7)).unwrap_or(0);
         self.0
@@ -151,7 +152,7 @@ impl Days {
             .is_some_and(|bits| bits & 1 == 1)
     }
 
-    /// `mon`, `Monday`, `mon-fri`, `sat-mon`, `mon,wed`.
+    /// Parses `mon`, `Monday`, `mon-fri`, `sat-mon` or `mon,wed`.
     pub(crate) fn parse(text: &str) -> Option<Days> {
         let mut days = 0u8;
         for part in text.split(',') {
@@ -182,7 +183,7 @@ fn weekday(text: &str) -> Option<u32> {
     u32::try_from(at).ok()
 }
 
-/// `9:00`, `09:00`, `24:00`: seconds of the day.
+/// Parses `9:00`, `09:00` or `24:00` to seconds of the day.
 fn clock(text: &str) -> Option<i64> {
     let (hours, minutes) = text.split_once(':')?;
     let number = |digits: &str, lengths: std::ops::RangeInclusive<usize>| {
@@ -198,7 +199,7 @@ fn clock(text: &str) -> Option<i64> {
 }
 
 impl TimeWindowText {
-    /// `09:00-17:00`, `mon-fri 09:00-17:00`, `mon-fri 09:00-17:00 Europe/Berlin`.
+    /// Parses `09:00-17:00`, `mon-fri 09:00-17:00` or `mon-fri 09:00-17:00 Europe/Berlin`.
     pub(crate) fn parse(text: &str) -> Option<TimeWindowText> {
         let mut window = None;
         let mut days = None;
@@ -221,14 +222,14 @@ impl TimeWindowText {
     }
 }
 
-/// `09:00-17:00`. A span without length could be nothing or the whole day, and so is neither.
+/// Parses `09:00-17:00`. A span without length is rejected, since it could mean nothing or the whole day.
 fn span(text: &str) -> Option<(i64, i64)> {
     let (start, end) = text.split_once('-')?;
     let (start, end) = (clock(start)?, clock(end)?);
     (start < DAY && start != end && !(end == 0 && start == DAY)).then_some((start, end))
 }
 
-/// A moment of RFC 3339 in nanoseconds since 1970. Digits beyond nanoseconds are cut off.
+/// Parses a moment of RFC 3339 to nanoseconds since 1970. Digits beyond nanoseconds are cut off.
 pub(crate) fn moment(text: &str) -> Option<i128> {
     let (date, rest) = text.split_at_checked(10)?;
     let rest = rest.strip_prefix(['T', 't', ' '])?;
@@ -265,7 +266,7 @@ pub(crate) fn moment(text: &str) -> Option<i128> {
         .checked_add(i128::from(fraction))
 }
 
-/// Three numbers of fixed lengths.
+/// Parses three numbers of fixed lengths.
 fn numbers(text: &str, separator: char, lengths: [usize; 3]) -> Option<[i64; 3]> {
     let mut numbers = [0i64; 3];
     let mut parts = text.split(separator);
@@ -287,7 +288,7 @@ fn nanoseconds(digits: &str) -> Option<u32> {
     nine.parse().ok()
 }
 
-/// Days from 1970-01-01 to a date of the Gregorian calendar; `None` for a date that does not exist.
+/// Returns the days from 1970-01-01 to a date of the Gregorian calendar; `None` for a date that does not exist.
 fn days_of(year: i64, month: i64, day: i64) -> Option<i64> {
     let is_leap =
         year.rem_euclid(4) == 0 && (year.rem_euclid(100) != 0 || year.rem_euclid(400) == 0);
@@ -301,7 +302,7 @@ fn days_of(year: i64, month: i64, day: i64) -> Option<i64> {
     if !(1..=length).contains(&day) {
         return None;
     }
-    // Years that begin in March have their leap day at the end, so that months before it are alike in all years.
+    // Years that begin in March have their leap day at the end, so that the months before it are the same in all years.
     let (year, month) = if month > 2 {
         (year, month.checked_sub(3)?)
     } else {
@@ -316,7 +317,7 @@ fn days_of(year: i64, month: i64, day: i64) -> Option<i64> {
         .checked_add(leap_days)?
         .checked_add(of_year)?
         .checked_add(day)?
-        // From 0000-03-01 to 1970-01-01, and days count from 1.
+        // Days from 0000-03-01 to 1970-01-01, plus one because days count from 1.
         .checked_sub(719_469)
 }
 

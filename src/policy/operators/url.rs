@@ -1,9 +1,9 @@
-//! The hosts of URLs, as a browser reads them (URL Standard).
+//! Hosts of URLs, as a browser reads them (URL Standard).
 //!
-//! In a special scheme `\` is `/`, any number of slashes begins the authority, tabs and line ends are nothing, and the
-//! host is percent-decoded and mapped before it is looked at. Where a reader that follows RFC 3986 would go elsewhere,
-//! because of a backslash in the authority, that host counts as well; so does the domain of a URL that is a mail address
-//! to whoever takes it for one (`https://good.com/@evil.com`).
+//! In a special scheme `\` is `/`, any number of slashes begins the authority, tabs and line ends are removed, and the host
+//! is percent-decoded and mapped before it is tested. If a reader that follows RFC 3986 would go to another host, because
+//! of a backslash in the authority, that host counts as well. So does the domain of a URL that some reader takes for a mail
+//! address (`https://good.com/@evil.com`).
 
 use super::host::{Host, HostVisitor, bracketed, named};
 use super::idna::ascii_name;
@@ -16,7 +16,7 @@ const SPECIAL: [&str; 5] = ["http", "https", "ws", "wss", "ftp"];
 /// Schemes of URLs without a host that are recognised without slashes.
 const WITHOUT_HOST: [&str; 7] = ["file", "data", "javascript", "blob", "about", "tel", "urn"];
 
-/// A scheme and what follows its colon. Looks no further than a scheme could reach.
+/// Splits off the scheme and its colon. Reads no further than a scheme can extend.
 fn split_scheme(text: &str) -> Option<(&str, &str)> {
     let end = text.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '+' | '-' | '.'))?;
     let (scheme, rest) = text.split_at_checked(end)?;
@@ -38,7 +38,7 @@ fn begins_with_two_slashes(text: &str) -> bool {
         .all(|c| matches!(c, Some('/' | '\\')))
 }
 
-/// Whether a text begins as a URL does, or as a reference without a scheme (`//host`).
+/// Returns whether a text begins like a URL, or like a reference without a scheme (`//host`).
 pub(super) fn begins(text: &str) -> bool {
     match split_scheme(text) {
         Some((scheme, rest)) => {
@@ -51,8 +51,8 @@ pub(super) fn begins(text: &str) -> bool {
     }
 }
 
-/// How far a URL reaches: up to white space, a quote or an angle bracket, and up to `,` `;` or `|` if another URL or an
-/// address follows.
+/// Returns the length of a URL: up to white space, a quote or an angle bracket, and up to `,` `;` or `|` if another URL or
+/// an address follows.
 pub(super) fn length(text: &str) -> usize {
     let is_stop = |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"');
     let is_separator = |c: char| matches!(c, ',' | ';' | '|');
@@ -73,7 +73,7 @@ pub(super) fn length(text: &str) -> usize {
     text.len()
 }
 
-/// The hosts of a URL.
+/// Calls `found` with the hosts of a URL.
 pub(super) fn read(url: &str, found: HostVisitor<'_>) {
     let (scheme, rest) = split_scheme(url).unwrap_or(("https", url));
     if scheme.eq_ignore_ascii_case("mailto") {
@@ -103,9 +103,9 @@ pub(super) fn read(url: &str, found: HostVisitor<'_>) {
     }
 }
 
-/// The domain that a mail program delivers to, which takes the URL in front for a group's name and a local part:
-/// `evil.com` of `https://good.com/x@evil.com`. It ends at what can't stand in one; with a path behind it, or as a
-/// number (`react@18.2.0`), it is none.
+/// Finds the domain to which a mail program would deliver that takes the URL before it for a group's name and a local part:
+/// `evil.com` in `https://good.com/x@evil.com`. The domain ends at a character that can't be in one. With a path after it,
+/// or as a number (`react@18.2.0`), it is not a domain.
 fn as_delivered(text: &str, found: HostVisitor<'_>) {
     if text.starts_with('[') {
         return found(None);
@@ -120,7 +120,7 @@ fn as_delivered(text: &str, found: HostVisitor<'_>) {
     }
 }
 
-/// `file://server/share` has a host, `file:///etc` and everything else here has none.
+/// Finds the host of `file://server/share`; `file:///etc` and all other URLs here have none.
 fn without_special_host(scheme: &str, rest: &str, found: HostVisitor<'_>) {
     let rest = rest
         .strip_prefix("//")
@@ -134,10 +134,10 @@ fn without_special_host(scheme: &str, rest: &str, found: HostVisitor<'_>) {
     }
 }
 
-/// `user:password@host:port`
+/// Finds the host of `user:password@host:port`.
 fn authority_host(authority: &str, found: HostVisitor<'_>) {
     let (user, host_and_port) = authority.rsplit_once('@').unwrap_or(("", authority));
-    // A reader that folds width first ends the host at one of these: `https://evil.com／@good.com`.
+    // A reader that folds full-width characters first ends the host at one of these: `https://evil.com／@good.com`.
     if !user.is_ascii() {
         found(None);
     }
@@ -155,7 +155,7 @@ fn authority_host(authority: &str, found: HostVisitor<'_>) {
     }
 }
 
-/// RFC 6068: addresses in the path and in the fields `to`, `cc`, `bcc`.
+/// Finds the hosts of the addresses in the path and in the fields `to`, `cc`, `bcc` (RFC 6068).
 fn mailto(rest: &str, found: HostVisitor<'_>) {
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     let query = query.split('#').next().unwrap_or_default();
@@ -171,7 +171,7 @@ fn mailto(rest: &str, found: HostVisitor<'_>) {
     }
 }
 
-/// Decoded once; what follows a `%` without two hexadecimal digits stays. `None` if it isn't UTF-8.
+/// Returns the text decoded once. A `%` without two hexadecimal digits stays. `None` if the result is not UTF-8.
 pub(super) fn percent_decoded(text: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();

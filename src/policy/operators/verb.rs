@@ -1,4 +1,4 @@
-//! Table of the operators: name, operand, what is read, documentation and samples of each.
+//! Table of the operators: name, operand, reading, documentation and samples of each.
 
 #[cfg(not(target_arch = "wasm32"))]
 use super::reference::{
@@ -8,8 +8,8 @@ use super::reference::{
 use super::spec::{Bounds, Compares, Measured, OperandKind, OperatorSpec, Reads};
 use crate::event::words;
 
-/// Defines the operators from their rows: the word, a shorter spelling, the operand and what is read; then what the
-/// documentation contains of it, and samples. Everything else that treats operators alike asks this table.
+/// Defines the operators from their rows: the word, a shorter spelling, the operand and how values are read; then the
+/// documentation, and samples. All other code that treats operators alike uses this table.
 macro_rules! operators {
     ($(
         $verb:ident = $word:literal $(or $short:literal)?: $of:ident($kind:expr)$(.$add:ident())*,
@@ -242,49 +242,50 @@ number; an expression or a placeholder can't be read.",
         about("The text has exactly this many characters.", NUMBER, "args.country: { length_equals: 2 }");
 }
 
-/// The words of all operators, in the order of the documentation.
+/// Returns the words of all operators, in the order of the documentation.
 pub fn operator_words() -> impl Iterator<Item = &'static str> {
     Verb::ALL.iter().map(|verb| verb.word())
 }
 
 impl Verb {
-    /// Reads a verb in any of its spellings.
+    /// Parses a verb in any of its spellings.
     pub(crate) fn parse(word: &str) -> Option<Verb> {
         let short = || SHORT_VERBS.iter().find(|(short, _)| *short == word);
         Verb::from_word(word).or_else(|| short().map(|(_, verb)| *verb))
     }
 
-    /// Whether it says that something is *not* so: true of a missing value where that restricts.
+    /// Returns whether the verb is negative, and so matches a missing value on the deny side.
     pub(crate) fn is_negative(self) -> bool {
         self.spec().is_negative
     }
 
-    /// Whether it is about the time, and nothing else.
+    /// Returns whether the verb applies only to the field `time`.
     pub(crate) fn asks_time(self) -> bool {
         self.takes_windows() || self.spec().operand == OperandKind::Moment
     }
 
-    /// Whether it is about times of day.
+    /// Returns whether the verb takes windows of time.
     pub(crate) fn takes_windows(self) -> bool {
         self.spec().operand == OperandKind::Windows
     }
 
-    /// Whether it reads text: strings inside objects, numbers and booleans as written.
+    /// Returns whether the verb reads text: strings inside of objects, numbers and booleans as written.
     pub(crate) fn reads_text(self) -> bool {
         self.spec().reads != Reads::Values
     }
 
-    /// Whether it can only be true because something stands in the text, so that keys and numbers count as well.
+    /// Returns whether the verb searches in a text, so that keys and numbers are searched as well.
     pub(crate) fn looks_for_text(self) -> bool {
         self.spec().reads == Reads::Search
     }
 
-    /// Whether it can compare with what another field holds.
+    /// Returns whether the verb can compare with the value of another field.
     pub(crate) fn takes_field(self) -> bool {
         self.spec().compares != Compares::Written
     }
 
-    /// Whether its operand is a list of which one fits, so that several values of another field are one such list.
+    /// Returns whether the operand is a list of which one must match, so that several values of another field are one such
+    /// list.
     pub(crate) fn takes_list(self) -> bool {
         self.spec().compares == Compares::List
     }

@@ -1,12 +1,12 @@
-//! The code points of [`super::is_settled`].
+//! Code points of [`super::is_settled`].
 #![cfg_attr(rustfmt, rustfmt_skip)]
 
-/// Ranges of code points beyond ASCII that stand for something else in a domain name, or for nothing: what UTS #46
-/// maps otherwise than to its simple lower case (compatibility forms, ligatures, letters with iota), what it ignores
-/// (default ignorables), spaces, controls and private use, and marks that normalisation may join to the letter before
-/// (U+0300 to U+036F, conjoining Hangul, voiced marks). Ascending; unassigned code points fill the gaps. From the
-/// Unicode Character Database, version 14.0, and what the newer tables of the
-/// `idna` crate map, with which a test compares every character.
+/// Ranges of code points beyond ASCII that stand for something else in a domain name, or for nothing, in ascending order:
+/// characters that UTS #46 maps to something other than their simple lower case (compatibility forms, ligatures, letters
+/// with iota), those that it ignores (default ignorables), spaces, controls and private use, and marks that normalisation
+/// may join to the letter before (U+0300 to U+036F, conjoining Hangul, voiced marks). Unassigned code points fill the gaps.
+/// Source: the Unicode Character Database, version 14.0, with what the newer tables of the `idna` crate map. A test
+/// compares every character with that crate.
 pub(super) const UNSETTLED: &[(u32, u32)] = &[
     (0x0080, 0x00A0), (0x00A8, 0x00A8), (0x00AA, 0x00AA), (0x00AD, 0x00AD), (0x00AF, 0x00AF), (0x00B2, 0x00B5),
     (0x00B8, 0x00BA), (0x00BC, 0x00BE), (0x0130, 0x0130), (0x0132, 0x0133), (0x013F, 0x0140), (0x0149, 0x0149),

@@ -1,20 +1,20 @@
-//! How many rows a statement may give: `LIMIT`, `TOP`, `FETCH FIRST` of its outermost query.
+//! Number of rows that a statement may return: `LIMIT`, `TOP`, `FETCH FIRST` of its outermost query.
 
 use super::statement::StatementReader;
 use super::token::Token;
 use super::words::RESERVED_VERBS;
 
-/// How many rows a statement gives or changes at most.
+/// Maximum number of rows that a statement returns or changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rows {
     Most(u64),
     All,
-    /// An expression, a placeholder.
+    /// Unknown: an expression or a placeholder.
     Unknown,
 }
 
 impl StatementReader<'_> {
-    /// Notes what bounds the rows up to here; what follows is bounded anew.
+    /// Stores the limit of the rows up to here. What follows has a limit of its own.
     pub(super) fn end_rows(&mut self) {
         self.end_branch();
         let statement = &mut self.statement;
@@ -23,7 +23,7 @@ impl StatementReader<'_> {
             let bounded = u32::try_from(tops.len()).is_ok_and(|count| count >= statement.branches);
             let rows = match statement.limit {
                 Some(limit) => limit,
-                // Each part of a union is bounded alone.
+                // Each part of a union has its own limit.
                 None if bounded && !tops.is_empty() => tops.into_iter().fold(Rows::Most(0), plus),
                 None => Rows::All,
             };
@@ -35,14 +35,14 @@ impl StatementReader<'_> {
         self.statement.tops.clear();
     }
 
-    /// Notes that one query of the statement has ended, of those that `UNION` joins.
+    /// Ends one of the queries that `UNION` joins.
     pub(super) fn end_branch(&mut self) {
         if std::mem::take(&mut self.statement.is_summary) {
             self.statement.tops.push(Rows::Most(1));
         }
     }
 
-    /// What bounds the rows of the outermost query: `LIMIT`, `FETCH FIRST`, `TOP`.
+    /// Reads a limit of the outermost query: `LIMIT`, `FETCH FIRST`, `TOP`. Returns the number of tokens.
     pub(super) fn bound(&mut self, word: &str) -> Option<usize> {
         match word {
             "top"
@@ -70,14 +70,14 @@ impl StatementReader<'_> {
                 let rows = self.fetch();
                 self.set_limit(rows);
             }
-            // A row for each group; `WITHIN GROUP` belongs to an aggregate.
+            // A grouped query returns a row for each group; `WITHIN GROUP` belongs to an aggregate.
             "group" => {
                 if self.is_outermost() && self.word_before(1) != "within" {
                     self.statement.is_summary = false;
                 }
             }
             "union" | "except" | "intersect" | "minus" => {
-                // A bound in front of it is one of the part before only.
+                // A limit before it applies only to the part before.
                 if self.is_outermost() {
                     self.statement.joined = true;
                 }
@@ -90,11 +90,11 @@ impl StatementReader<'_> {
 
     fn set_limit(&mut self, rows: Rows) {
         let limit = &mut self.statement.limit;
-        // Two bounds: no server takes that, or one of them belongs to something else.
+        // There are two limits: no server takes that, or one of them belongs to something else.
         *limit = Some(limit.map_or(rows, |_| Rows::Unknown));
     }
 
-    /// A number that stands alone.
+    /// Reads a number that is alone.
     fn amount(&self, ahead: usize) -> Rows {
         match self.token(ahead) {
             Some(Token::Number(digits)) if digits.bytes().all(|b| b.is_ascii_digit()) => {
@@ -105,7 +105,7 @@ impl StatementReader<'_> {
         }
     }
 
-    /// `LIMIT 10`, `LIMIT 5, 10`, `LIMIT 10 OFFSET 5`.
+    /// Reads `LIMIT 10`, `LIMIT 5, 10` or `LIMIT 10 OFFSET 5`.
     fn limit(&self) -> Rows {
         let mut rows = self.amount(1);
         let mut next = 2usize;
@@ -116,7 +116,7 @@ impl StatementReader<'_> {
             };
             next = 4;
         }
-        // Whatever else follows (`+ 1000`, `BY`, `PERCENT`) makes another number of it.
+        // Any other continuation (`+ 1000`, `BY`, `PERCENT`) changes the number.
         let ends = match self.token(next) {
             None | Some(Token::Symbol(';')) => true,
             Some(Token::Word(word)) => {
@@ -128,7 +128,7 @@ impl StatementReader<'_> {
         if ends { rows } else { Rows::Unknown }
     }
 
-    /// `FETCH FIRST [n] ROWS ONLY`
+    /// Reads `FETCH FIRST [n] ROWS ONLY`.
     fn fetch(&self) -> Rows {
         let (rows, next) = match self.token(2) {
             Some(Token::Word(word)) if matches!(&**word, "row" | "rows") => (Rows::Most(1), 2),
@@ -142,7 +142,7 @@ impl StatementReader<'_> {
         if is_plain { rows } else { Rows::Unknown }
     }
 
-    /// `TOP 10`, `TOP (10)`; gives the number of tokens as well.
+    /// Reads `TOP 10` or `TOP (10)`. Returns the number of tokens as well.
     fn top(&self) -> (Rows, usize) {
         let (rows, length) = match self.token(1) {
             Some(Token::Symbol('(')) if self.token(3).is_some_and(|token| token.is_symbol(')')) => {
@@ -151,7 +151,7 @@ impl StatementReader<'_> {
             Some(Token::Number(_)) => (self.amount(1), 2),
             _ => return (Rows::Unknown, 1),
         };
-        // `PERCENT` and `WITH TIES` give more than the number says.
+        // `PERCENT` and `WITH TIES` may return more rows than the number.
         match self.word_at(length) {
             "percent" | "with" => (Rows::Unknown, length),
             _ => (rows, length),

@@ -1,10 +1,10 @@
-//! What the statements of an SQL text do, to which tables, and how many rows they may give: read off the tokens, without
-//! a grammar of any one server.
+//! Effects of the statements of an SQL text: what they do, to which tables, and how many rows they may return. They are
+//! read from the tokens, without the grammar of any one server.
 //!
-//! A verb that is reserved everywhere (`DELETE`) counts wherever it stands, since SQL Server takes statements without a
-//! separator and PostgreSQL changes rows inside `WITH`; others (`CALL`) only where a statement begins. A table is what
-//! follows `FROM`, `JOIN`, `INTO`, `UPDATE`, `TABLE` and their like, but for names that `WITH` defines. What a routine,
-//! a view, a trigger or a function does does not stand in the text.
+//! A verb that is reserved everywhere (`DELETE`) counts wherever it is, since SQL Server takes statements without a
+//! separator and PostgreSQL changes rows inside of `WITH`. Other verbs (`CALL`) count only at the beginning of a statement.
+//! A table is a name after `FROM`, `JOIN`, `INTO`, `UPDATE`, `TABLE` and similar words, except for names that `WITH`
+//! defines. What a routine, a view, a trigger or a function does is not in the text.
 
 use super::rows::Rows;
 use super::token::Token;
@@ -16,36 +16,36 @@ use super::words::{
 use crate::wire::letter_case;
 use crate::wire::sorted_map::SortedMap;
 
-/// Deepest nesting of brackets that is read; servers refuse far less.
+/// Maximum nesting of brackets; servers reject far less.
 const MAX_DEPTH: usize = 256;
 
-/// What a text says.
+/// Findings in a text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SqlFindings {
     pub(super) verbs: Vec<StatementVerb>,
     pub(super) tables: Vec<TableRef>,
     pub(super) rows: Vec<Rows>,
-    /// Something runs or is read that does not stand in the text.
+    /// Whether something outside of the text is run or read.
     pub(super) is_opaque: bool,
 }
 
-/// What a statement, or a part of it, does.
+/// Effect of a statement, or of a part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct StatementVerb {
-    /// In lower case; `exec` is `execute`, `desc` is `describe`.
+    /// Verb in lower case; `exec` is `execute`, `desc` is `describe`.
     pub(super) word: String,
-    /// A `SELECT` of all columns.
+    /// Whether it is a `SELECT` of all columns.
     pub(super) selects_all: bool,
-    /// No statement is known that begins so.
+    /// Whether no known statement begins with this word.
     pub(super) is_unknown: bool,
 }
 
-/// A table that is read or changed.
+/// Table that is read or changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TableRef {
-    /// Its name's parts, in lower case; none if it is a variable or a placeholder.
+    /// Parts of its name, in lower case; empty for a variable or a placeholder.
     pub(super) parts: Vec<String>,
-    /// A function that gives rows: where they come from does not stand in the text.
+    /// Whether it is a function that returns rows, whose source is not in the text, or a table of another server.
     pub(super) is_function: bool,
 }
 
@@ -63,57 +63,57 @@ pub(super) fn read(tokens: &[Token]) -> Option<SqlFindings> {
     Some(reader.findings)
 }
 
-/// One level of brackets.
+/// Level of brackets.
 #[derive(Debug, Default)]
 pub(super) struct Frame {
-    /// A query or a statement stands here, so that `FROM` means tables and not a part of a function's arguments.
+    /// Whether the level is a query or a statement, so that `FROM` means tables and not a part of a function's arguments.
     is_query: bool,
-    /// The verb last seen here.
+    /// Last verb on this level.
     verb: Option<String>,
-    /// In the list of tables behind `FROM` or its like: a comma brings another one.
+    /// Role of the tables in the current list after `FROM` or a similar word: a comma is followed by another one.
     lists_tables: Option<TableRole>,
-    /// A table's name comes next.
+    /// Role of the table whose name comes next.
     expects: Option<TableRole>,
-    /// In the list of columns behind a `SELECT`, which is this verb of the findings.
+    /// Verb among the findings whose list of columns is being read: a `SELECT`.
     pub(super) columns_of: Option<usize>,
-    /// The brackets hold the arguments of a function.
+    /// Whether the brackets contain the arguments of a function.
     is_call: bool,
-    /// Names that `WITH` defines here.
+    /// Names that `WITH` defines on this level.
     defined: Vec<String>,
-    /// The name that is defined once this level closes.
+    /// Name that is defined at the end of this level.
     defines: Option<String>,
 }
 
-/// What a table is to its statement.
+/// Role of a table in its statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TableRole {
-    /// Read: a name with brackets behind it is a function.
+    /// Read. A name followed by brackets is a function.
     Source,
-    /// Changed or made: brackets hold columns.
+    /// Changed or created. Brackets contain columns.
     Target,
 }
 
-/// The statement at hand.
+/// Current statement.
 #[derive(Debug, Default)]
 pub(super) struct Statement {
-    /// What begins it; empty if no word does.
+    /// First word; empty if the statement does not begin with a word.
     first: Option<String>,
-    /// It does something.
+    /// Whether the statement has a verb.
     has_verb: bool,
-    /// Rows come or change: what bounds them is looked for.
+    /// Whether rows are returned or changed, so that their limit matters.
     pub(super) gives_rows: bool,
     pub(super) tops: Vec<Rows>,
     pub(super) branches: u32,
     pub(super) limit: Option<Rows>,
-    /// The query at hand gives one row: nothing but aggregates.
+    /// Whether the current query returns one row, because it has only aggregates.
     pub(super) is_summary: bool,
-    /// Before the next verb a word joined two queries (`UNION`).
+    /// Whether a word before the next verb joins two queries (`UNION`).
     pub(super) joined: bool,
-    /// Privileges are listed, up to `ON`.
+    /// Whether privileges are being listed, up to `ON`.
     lists_privileges: bool,
-    /// A statement may begin here although none has ended (`BEGIN`, `THEN`).
+    /// Whether a statement may begin here although none has ended (`BEGIN`, `THEN`).
     begins_inside: bool,
-    /// Words with `PROGRAM` run a command of the server's shell.
+    /// Whether it is a `COPY`, in which `PROGRAM` runs a command in the server's shell.
     copies: bool,
 }
 
@@ -122,7 +122,7 @@ pub(super) struct StatementReader<'t> {
     at: usize,
     pub(super) findings: SqlFindings,
     pub(super) frames: Vec<Frame>,
-    /// How often each name is defined by `WITH` around the place at hand.
+    /// Number of enclosing `WITH` definitions of each name.
     defined: SortedMap<String, u32>,
     pub(super) statement: Statement,
 }
@@ -195,7 +195,7 @@ impl<'t> StatementReader<'t> {
         self.statement.tops.push(Rows::Unknown);
     }
 
-    /// Something that is no word begins a statement.
+    /// Adds an unknown verb if a statement begins without a word.
     fn begins_without_word(&mut self) {
         if self.is_start() {
             self.unknown_verb("");
@@ -205,7 +205,7 @@ impl<'t> StatementReader<'t> {
     }
 
     fn end_statement(&mut self) {
-        // `WITH …` that nothing follows.
+        // A `WITH …` without a statement after it.
         if self.statement.first.is_some() && !self.statement.has_verb {
             self.unknown_verb("");
         }
@@ -215,7 +215,7 @@ impl<'t> StatementReader<'t> {
         self.defined.clear();
     }
 
-    /// Whether a statement begins at this token.
+    /// Returns whether a statement begins at this token.
     fn is_start(&self) -> bool {
         self.statement.first.is_none() || self.statement.begins_inside
     }
@@ -238,7 +238,7 @@ impl<'t> StatementReader<'t> {
             '*' => self.star(),
             _ => {
                 self.begins_without_word();
-                // A table that no name tells: `{ … }`, an operator.
+                // The table has no name: `{ … }`, an operator.
                 if self
                     .with_frame(|frame| frame.expects.take())
                     .flatten()
@@ -256,14 +256,14 @@ impl<'t> StatementReader<'t> {
         let is_call =
             matches!(self.before(1), Some(Token::Word(word)) if !OPENS_QUERY.contains(&&**word));
         let begins = self.statement.first.is_none();
-        // `WITH … (SELECT …)`, `SELECT … UNION (SELECT …)`
+        // For example `WITH … (SELECT …)` or `SELECT … UNION (SELECT …)`.
         let goes_on = self.is_outermost()
             && (self.statement.joined
                 || self.statement.branches == 0 && self.statement.first.as_deref() == Some("with"))
             && (self.next_is('(')
                 || matches!(self.word_at(1), "select" | "table" | "with" | "from"));
         self.frames.push(Frame {
-            // `FROM (a JOIN b)`
+            // For example `FROM (a JOIN b)`.
             expects: expects.filter(|role| *role == TableRole::Source),
             lists_tables: expects.filter(|role| *role == TableRole::Source),
             is_query: expects.is_some() || begins,
@@ -271,7 +271,7 @@ impl<'t> StatementReader<'t> {
             ..Frame::default()
         });
         if begins {
-            // `(SELECT …)`: the statement gives rows, and what bounds them stands behind the bracket.
+            // In `(SELECT …)`, the statement returns rows, and their limit is after the bracket.
             self.statement.gives_rows = true;
             self.statement.branches = 1;
         } else if goes_on {
@@ -302,7 +302,7 @@ impl<'t> StatementReader<'t> {
         }
     }
 
-    /// A name stands for a query from here on, up to the end of this level.
+    /// Makes a name stand for a query up to the end of this level.
     fn remember(&mut self, name: String) {
         let count = self.defined.entry(name.clone()).or_default();
         *count = count.saturating_add(1);
@@ -315,7 +315,7 @@ impl<'t> StatementReader<'t> {
         }
     }
 
-    /// `name [(columns)] AS [NOT MATERIALIZED] (`: the name, and how far ahead the bracket is.
+    /// Reads `name [(columns)] AS [NOT MATERIALIZED] (`. Returns the name and the distance of the bracket.
     fn definition(&self, ahead: usize) -> Option<(String, usize)> {
         let name = match self.token(ahead)? {
             Token::Word(name) | Token::Quoted(name) => name.clone(),
@@ -353,7 +353,7 @@ impl<'t> StatementReader<'t> {
         });
     }
 
-    /// A star is all columns unless it multiplies: then something stands on both sides.
+    /// Reads a star. It means all columns unless it multiplies: then it has something on both sides.
     fn star(&mut self) {
         self.begins_without_word();
         let follows = match self.before(1) {
@@ -380,7 +380,7 @@ impl<'t> StatementReader<'t> {
         }
     }
 
-    /// A token that is no keyword: a name where one is expected.
+    /// Reads a token that is not a keyword. It is a table's name if one is expected.
     fn value(&mut self, token: &Token) -> usize {
         self.begins_without_word();
         let Some(role) = self.with_frame(|frame| frame.expects.take()).flatten() else {
@@ -402,7 +402,7 @@ impl<'t> StatementReader<'t> {
         });
     }
 
-    /// A table's name; gives the number of tokens it takes.
+    /// Reads a table's name. Returns the number of its tokens.
     fn table(&mut self, role: TableRole) -> usize {
         let mut parts = Vec::new();
         let mut length = 0usize;
@@ -423,7 +423,7 @@ impl<'t> StatementReader<'t> {
                 _ => break,
             }
         }
-        // `FROM t (NOLOCK)` of SQL Server.
+        // This is `FROM t (NOLOCK)` of SQL Server.
         let is_hint = length
             .checked_add(1)
             .is_some_and(|next| self.word_at(next) == "nolock");
@@ -447,7 +447,7 @@ impl<'t> StatementReader<'t> {
     }
 
     fn word(&mut self, word: &str) -> usize {
-        // A column (`t.update`).
+        // This is a column (`t.update`).
         if self.before(1).is_some_and(|token| token.is_symbol('.')) {
             return 1;
         }
@@ -473,7 +473,7 @@ impl<'t> StatementReader<'t> {
         self.clause(word, is_start)
     }
 
-    /// Whether a word does something here, rather than being a name or a part of another clause.
+    /// Returns whether a word is a verb here, not a name or a part of another clause.
     fn is_verb(&self, word: &str, is_start: bool) -> bool {
         if is_start && self.is_outermost() && OTHER_VERBS.contains(&word) {
             return true;
@@ -492,7 +492,7 @@ impl<'t> StatementReader<'t> {
         }
         let before = self.word_before(1);
         match word {
-            // `FOR UPDATE`, `FOR NO KEY UPDATE` lock; `ON DELETE CASCADE` and its like declare.
+            // `FOR UPDATE` and `FOR NO KEY UPDATE` lock; `ON DELETE CASCADE` and similar clauses declare.
             "update" if before == "for" => false,
             "update" if before == "key" && self.word_before(2) == "no" => false,
             "update" | "delete" if before == "on" => !matches!(
@@ -505,14 +505,14 @@ impl<'t> StatementReader<'t> {
                     | "now"
                     | "localtimestamp"
             ),
-            // Functions of MySQL, and SQL Server's kinds of joins.
+            // These are functions of MySQL, and kinds of joins of SQL Server.
             "insert" | "truncate" if self.next_is('(') => is_start || before == "then",
             "merge" => !matches!(self.word_at(1), "join" | "union"),
             _ => true,
         }
     }
 
-    /// Whether a word of SQL Server begins another statement in the middle of one, rather than being a name.
+    /// Returns whether a word of SQL Server begins another statement in the middle of one, and is not a name.
     fn follows_without_separator(&self, word: &str) -> bool {
         let is_name = match self.before(1) {
             Some(Token::Symbol(symbol)) => *symbol != ')',
@@ -528,7 +528,7 @@ impl<'t> StatementReader<'t> {
         !is_name && goes_on
     }
 
-    /// The first word of a statement.
+    /// Reads the first word of a statement.
     fn start(&mut self, word: &str) {
         let is_first = self.statement.first.is_none();
         let is_known = RESERVED_VERBS.contains(&word)
@@ -577,7 +577,7 @@ impl<'t> StatementReader<'t> {
                     | "unload"
             );
             if word == "select" && !self.statement.joined && self.statement.branches > 0 {
-                // Another statement without a separator, or a query in one that changes rows.
+                // Another statement follows without a separator, or a query in one that changes rows.
                 self.end_rows();
             }
             self.end_branch();
@@ -612,12 +612,12 @@ impl<'t> StatementReader<'t> {
         });
     }
 
-    /// `WITH name AS (…)`; gives the number of tokens up to and with the bracket.
+    /// Reads `WITH name AS (…)`. Returns the number of tokens to advance from the bracket.
     fn with_clause(&mut self) -> Option<usize> {
         let is_recursive = self.word_at(1) == "recursive";
         let (name, body) = self.definition(if is_recursive { 2 } else { 1 })?;
         self.with_frame(|frame| frame.is_query = true);
-        // A recursive definition may name itself; in any other the name is still that of a table.
+        // A recursive definition may name itself. In any other definition the name still means a table.
         if is_recursive {
             self.remember(name.clone());
         }
@@ -625,7 +625,7 @@ impl<'t> StatementReader<'t> {
         Some(1)
     }
 
-    /// Words that begin or end a list of tables, and names.
+    /// Reads words that begin or end a list of tables, and names.
     fn clause(&mut self, word: &str, is_start: bool) -> usize {
         let frame = self.frames.last();
         let verb = frame
@@ -634,7 +634,7 @@ impl<'t> StatementReader<'t> {
         let is_query = frame.is_some_and(|frame| frame.is_query);
         match word {
             "from" => {
-                // `EXTRACT(YEAR FROM d)`, `a IS DISTINCT FROM b`, `COPY t FROM 'file'`
+                // These are `EXTRACT(YEAR FROM d)`, `a IS DISTINCT FROM b` and `COPY t FROM 'file'`.
                 let compares = self.word_before(1) == "distinct"
                     && matches!(self.word_before(2), "is" | "not");
                 if verb == "copy" {
@@ -650,7 +650,7 @@ impl<'t> StatementReader<'t> {
             "using" if matches!(&*verb, "delete" | "merge") => {
                 self.expect(TableRole::Source, true);
             }
-            // `SELECT TRANSFORM (a) USING 'program'` of Hive and Spark; `CONVERT(a USING 'utf8')` is a function's.
+            // `SELECT TRANSFORM (a) USING 'program'` of Hive and Spark; `CONVERT(a USING 'utf8')` is a function.
             "using"
                 if !frame.is_some_and(|frame| frame.is_call)
                     && matches!(&*verb, "select" | "")
@@ -710,7 +710,7 @@ impl<'t> StatementReader<'t> {
         1
     }
 
-    /// Words before a table that is copied, joined to the one at hand or put into its place.
+    /// Returns whether a word precedes a table that is copied, joined to the current one or put in its place.
     fn names_another(&self, word: &str, verb: &str) -> bool {
         let before = self.word_before(1);
         let opens = || matches!(self.before(1), Some(Token::Symbol('(' | ',')));
@@ -726,7 +726,7 @@ impl<'t> StatementReader<'t> {
         }
     }
 
-    /// A verb that other words imply.
+    /// Adds a verb that other words imply.
     fn implied(&mut self, word: &str) {
         self.findings.verbs.push(StatementVerb {
             word: word.to_owned(),
@@ -735,7 +735,8 @@ impl<'t> StatementReader<'t> {
         });
     }
 
-    /// `INSERT OR REPLACE INTO t` and `INSERT OVERWRITE t` take rows away, `CREATE OR REPLACE TABLE t` a whole table.
+    /// Adds what is replaced: `INSERT OR REPLACE INTO t` and `INSERT OVERWRITE t` remove rows, `CREATE OR REPLACE TABLE t`
+    /// a whole table.
     fn replaces(&mut self, word: &str, verb: &str) {
         let is_overwriting = word == "overwrite" || self.word_before(1) == "or";
         let makes_table = (1..=2).any(|at| self.word_at(at) == "table");
@@ -746,7 +747,7 @@ impl<'t> StatementReader<'t> {
         }
     }
 
-    /// `SELECT … INTO` makes and fills a table, unless it fills a variable; elsewhere a target follows.
+    /// Reads `INTO`. `SELECT … INTO` creates and fills a table, unless it fills a variable. Elsewhere a target follows.
     fn into(&mut self, verb: &str) {
         self.with_frame(|frame| frame.columns_of = None);
         if verb == "select" {
@@ -771,7 +772,7 @@ impl<'t> StatementReader<'t> {
         });
     }
 
-    /// A name where one is expected; elsewhere a keyword, an alias or a column. Gives the number of tokens.
+    /// Reads a name where one is expected; elsewhere a keyword, an alias or a column. Returns the number of tokens.
     pub(super) fn name_or_end(&mut self, word: &str) -> usize {
         if self.ends_list(word) {
             self.with_frame(|frame| {
@@ -794,7 +795,7 @@ impl<'t> StatementReader<'t> {
             TableRole::Source => &["only", "lateral"],
             TableRole::Target => &BEFORE_TARGET,
         };
-        // `INSERT OR REPLACE INTO t`, `FROM ONLY (t)`
+        // For example `INSERT OR REPLACE INTO t` or `FROM ONLY (t)`.
         if skips.contains(&word) && name_follows {
             return 1;
         }
@@ -805,8 +806,8 @@ impl<'t> StatementReader<'t> {
         self.table(role)
     }
 
-    /// Whether a list of tables ends at a word. One that some server takes for an alias (`FROM t limit, users`) ends it
-    /// only if its clause follows.
+    /// Returns whether a list of tables ends at a word. A word that some server takes for an alias (`FROM t limit, users`)
+    /// ends it only if its clause follows.
     fn ends_list(&self, word: &str) -> bool {
         let verb = self.frames.last().and_then(|frame| frame.verb.as_deref());
         let next = self.token(1);

@@ -1,13 +1,13 @@
-//! Queries that give one row whatever they read: `SELECT count(id), max(price) FROM orders`.
+//! Queries that return one row whatever they read: `SELECT count(id), max(price) FROM orders`.
 //!
-//! Without `GROUP BY`, a query whose columns are all made of aggregates gives one row everywhere. Only aggregates that
-//! give a number or one value count: `string_agg` and its like put a whole table into their row. A query of values
-//! that reads no table gives one row, too: `SELECT 1`, `SELECT version()`.
+//! Without `GROUP BY`, a query whose columns consist of aggregates returns one row on every server. Only aggregates that
+//! return a number or one value count: `string_agg` and similar ones put a whole table into their row. A query of values
+//! that reads no table returns one row, too: `SELECT 1`, `SELECT version()`.
 
 use super::statement::StatementReader;
 use super::token::Token;
 
-/// Aggregates that give one value of the size of a column's.
+/// Aggregates that return one value of the size of a column's.
 const AGGREGATES: [&str; 22] = [
     "any_value",
     "approx_count_distinct",
@@ -33,12 +33,12 @@ const AGGREGATES: [&str; 22] = [
     "variance",
 ];
 
-/// Functions of one row that are put around them.
+/// Functions of one row that are applied to aggregates.
 const AROUND: [&str; 7] = [
     "abs", "ceil", "ceiling", "coalesce", "floor", "ifnull", "round",
 ];
 
-/// Functions and words that give one value without a table.
+/// Functions and words that return one value without a table.
 const VALUES: [&str; 14] = [
     "current_database",
     "current_date",
@@ -56,11 +56,11 @@ const VALUES: [&str; 14] = [
     "version",
 ];
 
-/// Deepest nesting of expressions that is followed.
+/// Maximum nesting of expressions.
 const MAX_DEPTH: u8 = 8;
 
 impl StatementReader<'_> {
-    /// Whether the `SELECT` at hand gives one row, as far as its columns tell; a `GROUP BY` behind them makes it several.
+    /// Returns whether the current `SELECT` returns one row, by its columns. A later `GROUP BY` changes that.
     pub(super) fn is_summary(&self) -> bool {
         let mut at = match self.word_at(1) {
             "all" | "distinct" => 2,
@@ -82,7 +82,7 @@ impl StatementReader<'_> {
         }
     }
 
-    /// `AS total`, `total`, `"total"`
+    /// Skips an alias: `AS total`, `total`, `"total"`.
     fn behind_alias(&self, at: usize) -> usize {
         let name = match self.word_at(at) {
             "as" => at.saturating_add(1),
@@ -95,7 +95,7 @@ impl StatementReader<'_> {
         }
     }
 
-    /// Terms with arithmetic between them: what follows, and whether an aggregate is among them.
+    /// Reads terms with arithmetic between them. Returns the position after them, and whether an aggregate is among them.
     fn expression(&self, mut at: usize, depth: u8) -> Option<(usize, bool)> {
         let mut sums = false;
         loop {
@@ -127,14 +127,14 @@ impl StatementReader<'_> {
                 // SQLite's `max(a, b)` is a function of one row.
                 let is_of_row = matches!(&**name, "max" | "min");
                 let mut next = self.closed(inner, is_of_row)?;
-                // `percentile_cont(0.5) WITHIN GROUP (ORDER BY price)`
+                // For example `percentile_cont(0.5) WITHIN GROUP (ORDER BY price)`.
                 if self.word_at(next) == "within" && opens(next.checked_add(2)?) {
                     next = self.closed(next.checked_add(2)?, false)?;
                 }
                 if self.word_at(next) == "filter" && opens(next.checked_add(1)?) {
                     next = self.closed(next.checked_add(1)?, false)?;
                 }
-                // `OVER` gives a value for each row.
+                // `OVER` makes it a value for each row.
                 (self.word_at(next) != "over").then_some((next, true))
             }
             Token::Word(name) if AROUND.contains(&&**name) && opens(inner) => {
@@ -145,7 +145,7 @@ impl StatementReader<'_> {
         }
     }
 
-    /// Expressions up to a closing bracket.
+    /// Reads expressions up to a closing bracket.
     fn list(&self, mut at: usize, depth: u8) -> Option<(usize, bool)> {
         let depth = depth.checked_add(1).filter(|depth| *depth < MAX_DEPTH)?;
         let mut sums = false;
@@ -161,8 +161,8 @@ impl StatementReader<'_> {
         }
     }
 
-    /// What follows the bracket that closes the one here. Queries inside, and a comma where there may be none, are not
-    /// followed.
+    /// Returns the position after the bracket that closes the one here. Queries inside, and a comma with `is_single`, are
+    /// not supported.
     fn closed(&self, open: usize, is_single: bool) -> Option<usize> {
         let mut depth = 0_u32;
         let mut at = open;

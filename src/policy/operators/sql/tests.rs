@@ -16,7 +16,7 @@ fn findings(text: &str) -> Vec<Option<SqlFindings>> {
     all
 }
 
-/// What is found in each reading that differs, separated by ` | `; `?` for one that can't be read.
+/// Returns the findings of each distinct reading, separated by ` | `; `?` for an unreadable one.
 fn told(text: &str, tell: impl Fn(&SqlFindings) -> Vec<String>) -> String {
     let mut all: Vec<String> = Vec::new();
     for reading in findings(text) {
@@ -735,7 +735,7 @@ fn long_texts_take_linear_time() {
     );
 }
 
-/// Beginnings of what the families read in different ways, and words that cost most.
+/// Beginnings of texts that the families read in different ways, and words that cost most.
 const HOSTILE: [&str; 20] = [
     "#",
     "--",

@@ -1,11 +1,11 @@
-//! SQL text as tokens, as one of five families of servers reads it.
+//! Tokens of SQL text, as one of five families of servers reads it.
 //!
-//! They differ in what ends a string and what is a comment, so that a text that means one thing to the first hides
-//! another one from the second. Each family's reading is taken; the caller evaluates them all.
+//! The families differ in the ends of strings and in comments, so that a text with one meaning for the first can hide
+//! another one from the second. The caller evaluates the reading of each family.
 
 use crate::wire::letter_case;
 
-/// A family of servers.
+/// Family of servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
     /// ISO 9075, PostgreSQL, Oracle, SQLite, DuckDB, …: dollar quotes.
@@ -14,7 +14,7 @@ pub(super) enum Dialect {
     MySql,
     /// SQL Server, Sybase, …: `[names]`, `#temporary` tables, `GO` between batches.
     Transact,
-    /// BigQuery: `\` escapes, `#` begins a comment, three quotes hold a text with quotes.
+    /// BigQuery: `\` escapes, `#` begins a comment, three quotes enclose a text with quotes.
     BigQuery,
     /// Snowflake, Spark, Databricks, ClickHouse: dollar quotes, `\` escapes, `//` begins a comment.
     Snowflake,
@@ -29,7 +29,7 @@ impl Dialect {
         Dialect::Snowflake,
     ];
 
-    /// Whether `\` takes the next character into a string, whatever it is.
+    /// Returns whether `\` escapes any next character in a string.
     fn escapes(self) -> bool {
         matches!(
             self,
@@ -37,7 +37,7 @@ impl Dialect {
         )
     }
 
-    /// Whether the family may read a text in a way of its own, given that not all read it alike.
+    /// Returns whether the family may read a text in its own way, given that not all read it alike.
     pub(super) fn differs(self, text: &str) -> bool {
         let has = |part: &str| text.contains(part);
         match self {
@@ -52,20 +52,20 @@ impl Dialect {
     }
 }
 
-/// A token.
+/// Token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Token {
-    /// A keyword or an unquoted name, in lower case.
+    /// Keyword or unquoted name, in lower case.
     Word(String),
-    /// A quoted name, in lower case; to MySQL `"…"` is a string.
+    /// Quoted name, in lower case; to MySQL `"…"` is a string.
     Quoted(String),
-    /// A string.
+    /// String.
     Text(String),
-    /// A number as written.
+    /// Number as written.
     Number(String),
-    /// A variable or a placeholder.
+    /// Variable or placeholder.
     Parameter,
-    /// Anything else.
+    /// Any other character.
     Symbol(char),
 }
 
@@ -75,9 +75,9 @@ impl Token {
     }
 }
 
-/// The tokens of a text; `None` if a string, a name or a comment is left open, or servers could differ about what is in
-/// it: comments that MySQL runs (`/*! … */`) or that stand in one another, Oracle's `q'…'`, escapes in `U&'…'`, spaces
-/// beyond ASCII, commands of a client (`\!`). Empty if three quotes of BigQuery are left open.
+/// Returns the tokens of a text; `None` if a string, a name or a comment is open, or servers could differ about its
+/// content: comments that MySQL runs (`/*! … */`), nested comments, Oracle's `q'…'`, escapes in `U&'…'`, spaces beyond
+/// ASCII, commands of a client (`\!`). Returns an empty list if three quotes of BigQuery are open.
 pub(super) fn tokens(text: &str, dialect: Dialect) -> Option<Vec<Token>> {
     let mut lexer = Lexer {
         rest: text,
@@ -86,7 +86,7 @@ pub(super) fn tokens(text: &str, dialect: Dialect) -> Option<Vec<Token>> {
     };
     while let Some(c) = lexer.rest.chars().next() {
         if lexer.token(c).is_none() {
-            // BigQuery runs nothing of such a text, which to the others may be an everyday one (two quotes in quotes).
+            // BigQuery rejects such a text, which may be ordinary to the others (two quotes in quotes).
             let is_open = dialect == Dialect::BigQuery && lexer.rest.is_empty() && has_triple(text);
             return is_open.then(Vec::new);
         }
@@ -94,14 +94,14 @@ pub(super) fn tokens(text: &str, dialect: Dialect) -> Option<Vec<Token>> {
     Some(lexer.tokens)
 }
 
-/// What begins and ends BigQuery's texts with quotes inside.
+/// Delimiters of BigQuery's texts with quotes inside.
 const TRIPLE_QUOTES: [&str; 2] = ["\'\'\'", "\"\"\""];
 
 fn has_triple(text: &str) -> bool {
     TRIPLE_QUOTES.iter().any(|quotes| text.contains(quotes))
 }
 
-/// Whether all families read a text alike for sure: nothing stands in it that one of them reads in its own way.
+/// Returns whether all families certainly read a text alike: nothing in it is special to one of them.
 pub(super) fn is_read_alike(text: &str) -> bool {
     let is_own = |byte: u8| matches!(byte, b'#' | b'[' | b'$' | b'\\') || !byte.is_ascii();
     let is_own_pair = |two: &[u8]| {
@@ -120,7 +120,7 @@ struct Lexer<'t> {
 }
 
 impl<'t> Lexer<'t> {
-    /// Takes as many characters as fit. Not inlined: a loop for each of its dozen callers would cost the module 5 kB.
+    /// Takes all characters that match. Not inlined: a loop for each of its dozen callers would add 5 kB to the module.
     #[inline(never)]
     fn take_while(&mut self, fits: &dyn Fn(char) -> bool) -> &'t str {
         let end = self.rest.find(|c| !fits(c)).unwrap_or(self.rest.len());
@@ -201,14 +201,15 @@ impl<'t> Lexer<'t> {
         self.rest = chars.as_str();
     }
 
-    /// MySQL takes `--` for a comment only before white space or a control; to all others it always is one.
+    /// Returns whether a line comment begins. To MySQL `--` is one only before white space or a control character; to all
+    /// others always.
     fn begins_line_comment(&self) -> bool {
         self.rest.strip_prefix("--").is_some_and(|rest| {
             self.dialect != Dialect::MySql || rest.chars().next().is_none_or(|c| c <= ' ')
         })
     }
 
-    /// PostgreSQL ends a comment at a carriage return, MySQL only at a line feed.
+    /// Skips a line comment. PostgreSQL ends it at a carriage return, MySQL only at a line feed.
     fn line_comment(&mut self) {
         match self.dialect {
             Dialect::MySql => self.take_while(&|c| c != '\n'),
@@ -229,7 +230,7 @@ impl<'t> Lexer<'t> {
         Some(())
     }
 
-    /// What stands between quotes, in which a doubled quote is one; `close` is the quote that ends it.
+    /// Returns the text between quotes, in which a doubled quote is one; `close` is the quote that ends it.
     fn quoted(&mut self, close: char, escapes: bool) -> Option<String> {
         let triple = TRIPLE_QUOTES
             .into_iter()
@@ -267,7 +268,7 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    /// `$1`, `$$ … $$`, `$tag$ … $tag$`.
+    /// Reads `$1`, `$$ … $$` or `$tag$ … $tag$`.
     fn dollar(&mut self) -> Option<()> {
         self.skip("$");
         let tag = self.take_while(&|c| c == '_' || c.is_alphanumeric());
@@ -281,7 +282,7 @@ impl<'t> Lexer<'t> {
         Some(())
     }
 
-    /// `:name`, `:1`; `::` and `:=` are operators.
+    /// Reads `:name` or `:1`; `::` and `:=` are operators.
     fn colon(&mut self) {
         self.skip(":");
         let is_operator = self.skip(":") || self.skip("=");
@@ -296,7 +297,7 @@ impl<'t> Lexer<'t> {
         });
     }
 
-    /// A number ends where its letters could be a word: `1union` is two tokens.
+    /// Reads a number, which ends where its letters could be a word: `1union` is two tokens.
     fn number(&mut self) {
         let start = self.rest;
         let after_hex = ["0x", "0X"].iter().find_map(|prefix| {
@@ -336,13 +337,13 @@ impl<'t> Lexer<'t> {
         }));
         if self.rest.starts_with('\'') {
             match &*word {
-                // The standard's national, bit and hexadecimal strings.
+                // These are the standard's national, bit and hexadecimal strings.
                 "n" | "b" | "x" => {
                     let text = self.quoted('\'', self.dialect.escapes())?;
                     self.tokens.push(Token::Text(text));
                     return Some(());
                 }
-                // PostgreSQL's strings with escapes. To the other two it is a word and a string.
+                // These are PostgreSQL's strings with escapes. To the other families this is a word and a string.
                 "e" if self.dialect == Dialect::Standard => {
                     let text = self.quoted('\'', true)?;
                     self.tokens.push(Token::Text(text));
@@ -369,7 +370,7 @@ impl<'t> Lexer<'t> {
 mod tests {
     use super::*;
 
-    /// Words as they are, `"names"`, `'texts'`, numbers, `?` for parameters; `open` if it can't be read.
+    /// Returns words as they are, `"names"`, `'texts'`, numbers, and `?` for parameters; `open` if the text is unreadable.
     fn read(text: &str, dialect: Dialect) -> String {
         let Some(tokens) = tokens(text, dialect) else {
             return "open".to_owned();
@@ -387,7 +388,7 @@ mod tests {
         words.join(" ")
     }
 
-    /// The three that differ in names, too.
+    /// Returns the readings of the three families that also differ in names.
     fn all(text: &str) -> [String; 3] {
         [Dialect::Standard, Dialect::MySql, Dialect::Transact].map(|dialect| read(text, dialect))
     }

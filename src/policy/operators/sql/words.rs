@@ -1,6 +1,6 @@
-//! Words of SQL, by what they tell the reader of a statement. Each list is in alphabetical order.
+//! Words of SQL by their meaning for the reader of statements. Each list is in alphabetical order.
 
-/// Words that begin a statement and are reserved, so that they mean one wherever they stand.
+/// Reserved words that begin a statement wherever they are.
 pub(super) const RESERVED_VERBS: [&str; 14] = [
     "alter", "create", "delete", "drop", "exec", "execute", "grant", "insert", "merge", "revoke",
     "select", "truncate", "update", "upsert",
@@ -13,7 +13,7 @@ pub(super) const TRANSACT_VERBS: [&str; 16] = [
     "setuser", "shutdown", "updatetext", "waitfor", "writetext",
 ];
 
-/// Of these, those that are a whole statement.
+/// Those of them that are a whole statement.
 pub(super) const WHOLE_VERBS: [&str; 7] = [
     "checkpoint",
     "commit",
@@ -24,7 +24,7 @@ pub(super) const WHOLE_VERBS: [&str; 7] = [
     "shutdown",
 ];
 
-/// Words that begin a statement, and are names elsewhere.
+/// Words that begin a statement, but may be names elsewhere.
 #[rustfmt::skip]
 pub(super) const OTHER_VERBS: [&str; 84] = [
     "abort", "analyze", "attach", "backup", "begin", "bulk", "cache", "call", "change", "checkpoint", "clear", "close",
@@ -37,12 +37,12 @@ pub(super) const OTHER_VERBS: [&str; 84] = [
     "while",
 ];
 
-/// Verbs whose statement runs something that does not stand in it.
+/// Verbs whose statement runs something outside of the text.
 pub(super) const OPAQUE_VERBS: [&str; 8] = [
     "call", "do", "execute", "handler", "import", "load", "prepare", "unload",
 ];
 
-/// What a verb does that other verbs do, too: MySQL's `REPLACE` deletes rows and inserts others in their place.
+/// Verbs with the effects of other verbs: MySQL's `REPLACE` deletes rows and inserts others in their place.
 pub(super) const ALSO_DOES: [(&str, &[&str]); 4] = [
     ("rename", &["alter"]),
     ("replace", &["delete", "insert", "update"]),
@@ -50,7 +50,7 @@ pub(super) const ALSO_DOES: [(&str, &[&str]); 4] = [
     ("upsert", &["insert", "update"]),
 ];
 
-/// Verbs that a table's name may follow at once.
+/// Verbs that may be followed directly by a table's name.
 #[rustfmt::skip]
 pub(super) const BEFORE_TABLE: [&str; 24] = [
     "analyze", "cache", "cluster", "copy", "delete", "desc", "describe", "explain", "handler", "insert", "lock", "merge",
@@ -58,19 +58,19 @@ pub(super) const BEFORE_TABLE: [&str; 24] = [
     "update", "vacuum",
 ];
 
-/// Of these, those that take several.
+/// Those of them that take several tables.
 pub(super) const BEFORE_TABLES: [&str; 9] = [
     "analyze", "delete", "lock", "optimize", "rename", "repair", "truncate", "update", "vacuum",
 ];
 
-/// What may stand between `BEGIN` and its statements.
+/// Words between `BEGIN` and its statements.
 #[rustfmt::skip]
 pub(super) const KINDS_OF_BEGIN: [&str; 13] = [
     "atomic", "catch", "concurrent", "deferred", "distributed", "exclusive", "immediate", "isolation", "not", "read",
     "tran", "transaction", "work",
 ];
 
-/// Words of a query after which a star is all columns.
+/// Words of a query after which a star means all columns.
 #[rustfmt::skip]
 pub(super) const BEFORE_STAR: [&str; 14] = [
     "all", "distinct", "distinctrow", "high_priority", "percent", "select", "sql_big_result", "sql_buffer_result",
@@ -84,21 +84,21 @@ pub(super) const AFTER_STAR: [&str; 16] = [
     "replace", "union", "where",
 ];
 
-/// Words after which a name or an expression stands.
+/// Words that are followed by a name or an expression.
 #[rustfmt::skip]
 pub(super) const BEFORE_NAME: [&str; 24] = [
     "all", "and", "as", "between", "by", "column", "distinct", "else", "from", "in", "into", "is", "join", "like", "not",
     "on", "or", "select", "set", "table", "then", "update", "when", "where",
 ];
 
-/// Words after which a bracket does not hold a function's arguments.
+/// Words after which a bracket does not contain a function's arguments.
 #[rustfmt::skip]
 pub(super) const OPENS_QUERY: [&str; 24] = [
     "all", "and", "any", "apply", "as", "by", "else", "except", "exists", "from", "having", "in", "intersect", "join",
     "lateral", "minus", "not", "on", "only", "or", "some", "then", "union", "where",
 ];
 
-/// Words that show that the one before is a table's alias.
+/// Words that identify the preceding one as a table's alias.
 #[rustfmt::skip]
 pub(super) const AFTER_ALIAS: [&str; 26] = [
     "as", "cross", "for", "force", "full", "group", "having", "ignore", "inner", "join", "left", "natural", "on", "option",
@@ -106,7 +106,7 @@ pub(super) const AFTER_ALIAS: [&str; 26] = [
     "with",
 ];
 
-/// Words that may stand between a verb and the table that it changes.
+/// Words that may be between a verb and the table that it changes.
 #[rustfmt::skip]
 pub(super) const BEFORE_TARGET: [&str; 35] = [
     "abort", "analyze", "column", "concurrently", "delayed", "exists", "extended", "external", "fail", "foreign",
@@ -115,7 +115,7 @@ pub(super) const BEFORE_TARGET: [&str; 35] = [
     "temporary", "unlogged", "verbose", "view",
 ];
 
-/// Words that stand where a table could be named and is not.
+/// Words in place of a table's name.
 pub(super) const NO_TARGET: [&str; 7] = [
     "default", "format", "freeze", "set", "using", "values", "when",
 ];
