@@ -212,7 +212,7 @@ macro_rules! keys {
 }
 
 keys! {
-    /// A document.
+    /// Keys of a document.
     DocumentKey {
         ApiVersion = "apiVersion" in Alone | Set | Member
             => "The version of the policy language.", Words(&[API_VERSION]), Merge::Own;
@@ -280,7 +280,7 @@ keys! {
         Policies = "policies" in Set => "The documents of an `AgentPolicySet`.", List(&Object), Merge::Own;
     }
 
-    /// `metadata`
+    /// Keys of `metadata`.
     MetadataKey {
         Name = "name" required "audit events and denials name the policy: `metadata: { name: support-agent }`"
             => "The name of the policy in audit events and denials.", Text;
@@ -290,20 +290,20 @@ keys! {
         Namespace = "namespace" => "For other tools.", Text;
     }
 
-    /// `mode: { all: observe }`
+    /// Keys of `mode: { all: observe }`.
     ModeKey {
         All = "all" required "write `mode: observe`, or `mode: { all: observe }`"
             => "Nothing is enforced, whatever rules and defaults have.", Words(&["observe"]);
     }
 
-    /// `envoy`
+    /// Keys of `envoy`.
     EnvoyKey {
         Headers = "headers"
             => "Whether request headers are forwarded at once or held until the body is evaluated; `hold` needs \
             `allow_on_headers_stop_iteration: true` in the plugin.", Words(HeaderMode::WORDS);
     }
 
-    /// `applies_to`
+    /// Keys of `applies_to`.
     AppliesToKey {
         Hosts = "hosts" => "Globs over hosts.", Texts;
         Paths = "paths" => "Globs over paths.", Texts;
@@ -313,7 +313,7 @@ keys! {
              been evaluated by the first.", Texts;
     }
 
-    /// `environment`
+    /// Keys of `environment`.
     EnvironmentKey {
         Value = "value" => "Its name.", Text;
         From = "from"
@@ -322,7 +322,7 @@ keys! {
         Otherwise = "otherwise" => "Its name if there is none.", Text;
     }
 
-    /// `defaults`
+    /// Keys of `defaults`.
     DefaultsKey {
         Action = "action"
             => "Requests and tool calls. Required, unless `request` and `tool_call` are set.", Default(GATE_WORDS);
@@ -339,13 +339,13 @@ keys! {
             => "Opaque content of an inspected body: an image, a signature. Absent: `allow`.", Default(GATE_WORDS);
     }
 
-    /// A default with a mode of its own: `{ action: deny, mode: observe }`.
+    /// Keys of a default with its own mode: `{ action: deny, mode: observe }`.
     DefaultKey {
         Action = "action" required "" => "The decision.", Words(DefaultAction::WORDS);
         Mode = "mode" => "Whether it is enforced or only recorded.", Words(Mode::WORDS);
     }
 
-    /// `inspect`
+    /// Keys of `inspect`.
     InspectKey {
         MaxBody = "max_body"
             => "The largest body, `64` bytes to `256MiB`; a larger one is denied. Absent: `8MiB`.", Size;
@@ -356,7 +356,7 @@ keys! {
         Decode = "decode" => "Whether detectors search encoded text.", Boolean;
     }
 
-    /// `for`
+    /// Keys of `for`.
     AudienceKey {
         Client = "client" => "The client.", Names(&[]);
         Tenant = "tenant" => "The tenant.", Names(&[]);
@@ -364,13 +364,13 @@ keys! {
         Role = "role" => "A role.", Names(&[]);
     }
 
-    /// `client_address`
+    /// Keys of `client_address`.
     AddressKey {
         XffHops = "xff_hops" required "the number of trusted proxies in front of this one: `xff_hops: 1`"
             => "The number of trusted proxies in front of this one.", Whole(1, MAX_HOPS);
     }
 
-    /// A source of `principals`.
+    /// Keys of a source of `principals`.
     SourceKey {
         Name = "name" required "audit events name the source: `name: key`"
             => "The name of the source in audit events and metrics.", Form("NAME", "^[A-Za-z0-9._-]{1,64}$");
@@ -381,7 +381,7 @@ keys! {
         Combine = "combine" => "Sources whose members are added.", Texts;
     }
 
-    /// `api_key`
+    /// Keys of `api_key`.
     ApiKeyKey {
         Header = "header"
             required "for example `header: x-agent-key`, or `header: authorization` for `Bearer KEY`"
@@ -394,7 +394,7 @@ keys! {
         Revoked = "revoked" => "Keys that are no longer valid.", Either(&[SHA256, List(&SHA256)]);
     }
 
-    /// An API key.
+    /// Keys of an API key.
     KeyKey {
         Sha256 = "sha256" => "SHA-256 of the key.", SHA256;
         Env = "env" => "The environment variable of the proxy that holds the key.", Text;
@@ -411,7 +411,7 @@ keys! {
         NotAfter = "not_after" => "The key is valid until then.", Moment;
     }
 
-    /// `jwt`
+    /// Keys of `jwt`.
     JwtKey {
         Payload = "payload" required "it is `payload_in_metadata` of the provider in Envoy's `jwt_authn`"
             => "`payload_in_metadata` of the provider in `jwt_authn`.", Text;
@@ -427,20 +427,20 @@ keys! {
         Claims = "claims" => "Further members: `principal.NAME`.", Named(&CLAIM);
     }
 
-    /// A claim with its type.
+    /// Keys of a claim with its type.
     ClaimKey {
         Claim = "claim" required "" => "A claim: `org.id`, or a list of names where names have dots.", Texts;
         Type = "type" => "Its type.", Words(&["text", "words", "number", "boolean"]);
     }
 
-    /// `mtls`
+    /// Keys of `mtls`.
     MtlsKey {
         UriSan = "uri_san" => "Patterns of the first URI SAN: `spiffe://*/ns/{tenant}/sa/{agent}`.", Texts;
         DnsSan = "dns_san" => "Patterns of the first DNS SAN: `{agent}.agents.example.com`.", Texts;
         Subject = "subject" => "Patterns of the subject: `CN={client},O=Acme`.", Texts;
     }
 
-    /// `header`
+    /// Keys of `header`.
     HeaderKey {
         Id = "id" => "The user or service account.", Text;
         Agent = "agent" => "The agent.", Text;
@@ -455,13 +455,13 @@ keys! {
             => "The proxies that may set these headers: addresses, networks and SPIFFE ids.", Texts;
     }
 
-    /// `stream`
+    /// Keys of `stream`.
     StreamKey {
         OnDeny = "on_deny"
             => "The remaining stream after a denial.", Words(StreamOnDeny::WORDS), Merge::Stricter("reset");
     }
 
-    /// A key of `approvers`.
+    /// Keys of a key of `approvers`.
     ApproverMemberKey {
         Key = "key" => "An Ed25519 public key; `agentguard keygen --approver ROLE` writes it.", PUBLIC_KEY;
         Hmac = "hmac"
@@ -470,7 +470,7 @@ keys! {
         Principal = "principal" => "Who holds the key. A principal never approves its own requests.", Text;
     }
 
-    /// `approval_service`
+    /// Keys of `approval_service`.
     ApprovalServiceKey {
         Cluster = "cluster" required "name a cluster of Envoy's: `approval_service: { cluster: approvals }`"
             => "The Envoy cluster that it runs behind.", Text;
@@ -479,7 +479,7 @@ keys! {
             Form("approvals.example.com", "^[!-~]+$");
     }
 
-    /// `audit`
+    /// Keys of `audit`.
     AuditKey {
         Key = "key" => "The environment variable with the MAC key of audit events.", Form("env:NAME", "^env:.+");
         Content = "content"
@@ -489,14 +489,14 @@ keys! {
             => "The most content of a request, and of a response, `64` bytes to `256KiB`. Absent: `4KiB`.", Size;
     }
 
-    /// `audit` of a rule
+    /// Keys of `audit` in a rule.
     RuleAuditKey {
         Content = "content" required "say how much content audit events have: `audit: { content: redacted }`"
             => "The [content](audit.md#content) of exchanges that the rule matches, instead of the policy's. Of several rules \
             that match, the one with the least content decides.", Words(ContentForm::WORDS);
     }
 
-    /// `zones`
+    /// Keys of `zones`.
     ZonesKey {
         Database = "database" => "The version of the IANA database.", Text;
         Horizon = "horizon" => "The year from which on offsets are unknown.", Whole(1970, 9999);
@@ -504,7 +504,7 @@ keys! {
             => "For each time zone, pairs of a second since 1970 and the offset from UTC from then on.", Object;
     }
 
-    /// An entry of `protocols`.
+    /// Keys of an entry of `protocols`.
     ProtocolKey {
         Hosts = "hosts" => "Globs over the host, without its port.", Texts;
         Paths = "paths" => "A path and everything below it, in any letter case; or a glob over the whole path.", Texts;
@@ -516,7 +516,7 @@ keys! {
         Read = "read" => "For `generic`: the JSON paths of the content.", Mapping(ReadKey::MAPPING);
     }
 
-    /// `read` of an entry of `protocols`.
+    /// Keys of `read` in an entry of `protocols`.
     ReadKey {
         Models = "models" => "Values of `model`.", Texts;
         Texts = "texts"
@@ -525,7 +525,7 @@ keys! {
         Calls = "calls" => "Tool calls.", Either(&[Mapping(CallKey::MAPPING), List(&Mapping(CallKey::MAPPING))]);
     }
 
-    /// A tool call of `read`.
+    /// Keys of a tool call in `read`.
     CallKey {
         At = "at" required "a call looks like `{ at: \"$.actions[*]\", name: tool, args: input }`"
             => "The path of the call: `$.ticket.actions[*]`.", Text;
@@ -534,7 +534,7 @@ keys! {
         Args = "args" => "The path of its arguments, within the call.", Text;
     }
 
-    /// A custom detector.
+    /// Keys of a custom detector.
     DetectorKey {
         Pattern = "pattern" => "Regular expressions.", Texts;
         Keywords = "keywords" => "Words that are findings.", Listed;
@@ -547,13 +547,13 @@ keys! {
         Description = "description" => "For people.", Text;
     }
 
-    /// What is added to a built-in detector or group.
+    /// Keys of an exception from a built-in detector or group.
     ExceptionKey {
         Allow = "allow" => "What is no finding.", Listed;
         Description = "description" => "For people.", Text;
     }
 
-    /// A rule.
+    /// Keys of a rule.
     RuleKey {
         Id = "id" required "audit events and denials name the rule by it"
             => "Unique; audit events and denials contain it.", Text;
@@ -587,7 +587,7 @@ keys! {
             List(&Object);
     }
 
-    /// `match`
+    /// Keys of `match`.
     MatchKey {
         Event = "event" => "The kind of [event](#events).", Names(Kind::WORDS);
         Tool = "tool" => "The tool.", Names(&[]);
@@ -609,7 +609,7 @@ keys! {
         Code = "code" => "The code of what could not be inspected.", Names(&[]);
     }
 
-    /// `redact`
+    /// Keys of `redact`.
     RedactKey {
         With = "with" => "The replacement. Absent: `label`.", Words(Replacement::WORDS);
         Label = "label" => "The label, or `numbered`.", Text;
@@ -619,7 +619,7 @@ keys! {
         Store = "store" => "Asks the provider not to store the conversation.", False;
     }
 
-    /// `approval`
+    /// Keys of `approval`.
     ApprovalKey {
         By = "by" => "Roles of those who may approve.", Texts;
         Needed = "needed" => "How many have to approve. Absent: 1.", Whole(1, MAX_COUNT);
@@ -634,19 +634,19 @@ keys! {
         Notify = "notify" => "`approval_service` is notified of the denied call, without waiting for it.", Boolean;
     }
 
-    /// `window` of a limit
+    /// Keys of a limit's `window`.
     WindowKey {
         Fixed = "fixed" => "From the full multiples of this time in UTC on.", Seconds;
         Sliding = "sliding" => "In the last so much time.", Seconds;
     }
 
-    /// The price of a model.
+    /// Keys of a model's price.
     PriceKey {
         Input = "input" => "US dollars for a million tokens that are read.", Number;
         Output = "output" => "US dollars for a million tokens that are written.", Number;
     }
 
-    /// `limit`
+    /// Keys of `limit`.
     LimitKey {
         Count = "count" => "What is counted; `count` or `sum` is required.", Words(Counted::WORDS);
         Sum = "sum" => "The field that is added up.", Text;
@@ -665,7 +665,7 @@ keys! {
     }
 }
 
-/// The keys at the top of a document; all others are below them.
+/// Top-level keys of a document, with all others below them.
 #[cfg(not(target_arch = "wasm32"))]
 pub const DOCUMENT: &[Key] = DocumentKey::MAPPING;
 
@@ -673,7 +673,7 @@ pub const DOCUMENT: &[Key] = DocumentKey::MAPPING;
 mod tests {
     use super::*;
 
-    /// Documents are merged by each key at their top, and by each key in a mapping that is merged key by key.
+    /// Checks that each top-level key is merged, and each key in a mapping that is merged key by key.
     fn check(keys: &[Key], are_merged: bool) {
         for key in keys {
             assert_eq!(key.merge.is_some(), are_merged, "{}", key.name);

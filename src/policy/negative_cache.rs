@@ -92,8 +92,8 @@ impl NegativeCache {
 }
 
 impl CachedMiss {
-    /// Returns the key of a text; `None` if it is too long. `is_data`: if the text is JSON or HTML, its values are scanned under
-    /// their names.
+    /// Returns the key of a text; `None` if it is too long. `is_data`: if the text is JSON or HTML, its values are scanned
+    /// under their names.
     pub(crate) fn new(
         spelling: &Spelling<'_>,
         key: Option<&str>,

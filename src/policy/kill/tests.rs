@@ -1,4 +1,4 @@
-//! What a kill list stops.
+//! Tests of what a kill list denies.
 
 use super::*;
 use crate::event::{Direction, Facts, Known, Principal, Reading};
@@ -29,7 +29,7 @@ fn known(agent: &str) -> Principal {
     }
 }
 
-/// The reason why an event is stopped.
+/// Returns the reason why an event is denied.
 fn reason(list: &KillList, principal: Principal, event: &Event) -> Option<String> {
     let facts = Facts {
         principal,

@@ -3,7 +3,7 @@ use crate::author::parse_yaml;
 use crate::policy::load;
 use proptest::prelude::*;
 
-/// `patterns` is a list of regular expressions as YAML writes it.
+/// Returns a policy. `patterns` is a list of regular expressions in YAML.
 fn policy(patterns: &str) -> Policy {
     let text = r#"
 apiVersion: agentguard.dev/v1
@@ -22,7 +22,7 @@ rules:
         .unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
 }
 
-/// Nothing stands for something else.
+/// Watch without any strings.
 struct Nothing;
 
 impl Watch for Nothing {
@@ -35,7 +35,7 @@ impl Watch for Nothing {
     }
 }
 
-/// Everything found: detector, pattern or literal, and where.
+/// All matches: kind (detector, pattern, literal, or literal exactly as written), number, start and end.
 type All = Vec<(u8, u32, usize, usize)>;
 
 fn all_of(scan: &TextScan, start: usize, all: &mut All) {
@@ -58,7 +58,7 @@ fn all_of(scan: &TextScan, start: usize, all: &mut All) {
     }
 }
 
-/// What is found in a text that comes in these pieces, and the most that was held back after any of them.
+/// Returns what is found in a text that comes in these pieces, and the maximum that was held back after any of them.
 fn found(policy: &Policy, pieces: &[&str]) -> (All, usize) {
     let mut window = HoldbackBuffer::default();
     let mut scratch = ScanScratch::default();
@@ -297,12 +297,13 @@ fn a_long_text_in_pieces_has_the_findings_of_the_whole() {
     assert_eq!(found(&policy, &pieces).0, whole);
 }
 
-/// Most steps for a frame of so few bytes, on average over a text; an exchange earns some 21,000 with each. A few texts of one
-/// unit cost more (`A3-A3-…`, each place of which may begin a hardware address): of nothing but these an exchange may have some
-/// 900 frames before its work is used up.
+/// Maximum steps for a frame of a few bytes, on average over a text. An exchange earns about 21,000 steps with each frame.
+/// A few texts of one unit cost more (`A3-A3-…`, where a hardware address may begin at each place): an exchange may have
+/// about 900 frames of such a text before its work budget is exhausted.
 const MOST: u64 = 30_000;
 
-/// The same of flags that are written in tag characters, which are read in three ways: some 450 frames of nothing but such flags.
+/// Maximum steps for flags that are written in tag characters, which are read in three ways: an exchange may have about 450
+/// frames of nothing but such flags.
 const MOST_OF_TAGS: u64 = 40_000;
 
 fn most(text: &str) -> u64 {
@@ -313,7 +314,7 @@ fn most(text: &str) -> u64 {
     }
 }
 
-/// What the pieces of a text cost on average.
+/// Returns the average steps for a piece of a text.
 fn steps(policy: &Policy, text: &str, piece: usize) -> u64 {
     let mut window = HoldbackBuffer::default();
     let mut scratch = ScanScratch::default();
