@@ -1,5 +1,5 @@
 //! Matches split over several texts that a reader joins: the parts of a message, consecutive messages of one author, and
-//! texts of a response with nothing between them but side texts.
+//! texts of a response with nothing between them but texts of the part `other` or reasoning.
 //!
 //! Only the ends of the texts are scanned together, once joined directly and once joined with a space. A match within one
 //! text was found in that text alone, and is not extended by a word before it.
@@ -83,7 +83,7 @@ fn find_in(
         // Texts of a response before and after a call are separate, as they are in streams.
         let is_between = event.direction == Direction::Response
             && matches!(event.kind, Kind::ToolCall | Kind::ToolResult);
-        // A side text does not separate the texts around it. Nor does reasoning, which many clients don't show.
+        // A text of the part `other` does not separate the texts around it. Nor does reasoning, which many clients don't show.
         let is_beside = match (event.direction, part) {
             (_, Part::Reasoning) => event.part != part,
             (Direction::Response, _) => matches!(event.part, Part::Other | Part::Reasoning),

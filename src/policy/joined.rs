@@ -8,8 +8,8 @@
 //! - `github.delete_repo`, `github/delete_repo`, `github:delete_repo`: gateways, Gemini's and OpenAI's namespaces.
 //!
 //! A single `_` or `-` also joins the words of one name: `file_delete` is not `delete` of a server `file`. After such a
-//! joint, the rest counts as a tool's name only if it has two words itself, so that a rule hardly names it by chance, or if
-//! the name begins with `mcp_`.
+//! joint, the rest counts as a tool's name only if it has two words itself, which a rule hardly names by chance, or if the
+//! whole name begins with `mcp_`.
 
 use crate::detect::fold_name;
 use std::borrow::Cow;

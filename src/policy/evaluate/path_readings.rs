@@ -222,8 +222,8 @@ impl<'a> PathWalk<'_, 'a> {
     }
 }
 
-/// Returns whether some reader takes a value that is not a list for a list with this value alone. `.*` of an object leads
-/// to its members, and to the object itself only if a name follows in the path.
+/// Returns whether some reader takes a value that is not a list for a list with this value alone, so that the step leads to
+/// the value. `.*` of an object leads to its members, and to the object itself only if a name follows in the path.
 fn is_lone_item(kind: ValueKind, step: &PathStep, rest: &[PathStep]) -> bool {
     match (kind, step) {
         (ValueKind::Array | ValueKind::Null, _) => false,

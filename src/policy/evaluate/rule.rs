@@ -17,7 +17,7 @@ use crate::policy::words::Action;
 
 impl CompiledDocument {
     /// Returns `None` if the document does not apply to the event; otherwise whether it certainly applies to the caller. In
-    /// doubt it applies, since that can only lead to denial.
+    /// doubt it applies, since a further document can only make the decision stricter.
     pub(super) fn takes_part(&self, event: &Event, context: &Context<'_>) -> Option<bool> {
         let fits = |side| {
             let evaluate = ConditionEvaluator::new(event, context, side);
@@ -210,8 +210,8 @@ pub(super) fn is_hard(event: &Event) -> bool {
     event.gate == DefaultGate::Named || event.code.is_some_and(is_hard_code)
 }
 
-/// Returns whether a code is of such a body. A stream that can't be read on (AG2014) can have the same faults; a stream of
-/// an unknown format can't.
+/// Returns whether a code is always of such a body. AG2014 is not: it is the code of streams with the same faults, but also
+/// of streams of an unknown format.
 fn is_hard_code(code: &str) -> bool {
     matches!(
         code,

@@ -18,7 +18,7 @@ use crate::wire::work;
 /// Minimum texts of an event whose empty scan is cached together. One or two texts are looked up faster one by one.
 const FEWEST_TEXTS: usize = 3;
 
-/// Average number of times that a byte of the body may be hashed together with others.
+/// Maximum times that a byte of the body may be hashed together with others, on average over the body.
 const HASHED_AT_MOST: usize = 4;
 
 /// Minimum bytes of an identifier that can contain an unmistakable secret or a card number.
