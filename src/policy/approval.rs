@@ -140,7 +140,7 @@ pub(super) fn read_service(
     for (key, member) in decoder.keys(at, node)? {
         let at = at.key(&member.key);
         let text = decoder.text(&at, &member.value)?;
-        // All three are written into the request unescaped.
+        // Path and authority are written into the request unescaped. The cluster's name is the default authority.
         let is_visible = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
         let (known, is_valid, help) = match key {
             ApprovalServiceKey::Cluster => (

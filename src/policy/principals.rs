@@ -310,8 +310,8 @@ fn read_jwt(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<J
     })
 }
 
-/// Reads a claim: `org.id` (dots separate levels), `["https://acme.com/org", id]`, or either as `{ claim: …, type: number
-/// }`.
+/// Reads a claim: `org.id` (dots separate levels), `["https://acme.com/org", id]`, or either as
+/// `{ claim: …, type: number }`.
 fn claim(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,

@@ -1,8 +1,8 @@
 //! Operands of `inside`, `outside`, `schedule`, `not_before` and `not_after`.
 //!
-//! A window is a text (`mon-fri 09:00-17:00 Europe/Berlin`; days and zone are optional) or a mapping (`{ hours:
-//! "09:00-17:00", days: [mon, wed], zone: Europe/Berlin }`). A word is the name of a list of windows. Days and zone that a
-//! window does not have are taken from the keys beside the operator. There is no default zone.
+//! A window is a text (`mon-fri 09:00-17:00 Europe/Berlin`; days and zone are optional) or a mapping
+//! (`{ hours: "09:00-17:00", days: [mon, wed], zone: Europe/Berlin }`). A word is the name of a list of windows. Days and
+//! zone that a window does not have are taken from the keys beside the operator. There is no default zone.
 
 use crate::diag::codes;
 use crate::policy::compile::Compiler;

@@ -1,18 +1,18 @@
 //! Operator `command_in`: tests that a shell line, or an argv, runs only these commands.
 //!
 //! An entry is a name (`git`), which also matches that name in `/bin`, `/sbin`, `/usr/bin`, `/usr/sbin` and
-//! `/usr/local/bin`; an absolute path (`/opt/tools/scan`); or a name with the arguments that must come first (`git
-//! status`). The value matches if it has a command, each of its commands has an entry, and all could be read. Names are
-//! compared as written.
+//! `/usr/local/bin`; an absolute path (`/opt/tools/scan`); or a name with the arguments that must come first
+//! (`git status`). The value matches if it has a command, each of its commands has an entry, and all could be read. Names
+//! are compared as written.
 //!
 //! A command that runs another one (`env`, `xargs`, `timeout`, `sudo`, `find -exec`, `bash -lc '…'`) must be listed as well
 //! as the other one. One that runs a text or a file in its own shell (`eval`, `.`) is unreadable, even if it is listed.
 //!
 //! An assignment is unreadable, too (`EDITOR=rm git commit`, `PATH=/tmp ls`, `for PATH in /tmp`), unless the variable makes
 //! no program run or load anything (`LANG`, `TZ`, `CI`, one letter) or the policy names it. Any program may have such
-//! variables of its own, so that no list of the dangerous ones is complete. A redirection that writes (`cat x >
-//! /etc/cron.d/x`) is unreadable, unless it goes to a descriptor, to `/dev/null` or below a folder that the policy names. A
-//! relative path is not below such a folder after a `cd` that leaves these folders.
+//! variables of its own, so that no list of the dangerous ones is complete. A redirection that writes
+//! (`cat x > /etc/cron.d/x`) is unreadable, unless it goes to a descriptor, to `/dev/null` or below a folder that the
+//! policy names. A relative path is not below such a folder after a `cd` that leaves these folders.
 //!
 //! An argument of unknown text (`*.txt`, `"$x"`, `$(date)`) is an argument like any other, unless it could change what is
 //! run: before a command (`timeout $x`), as an option of a command that is parsed here (`find . {-exec,rm}`), inside of a
@@ -54,7 +54,7 @@ const MAX_WRAPPERS: usize = 8;
 /// Folders in which a command of a listed name may be.
 const FOLDERS: [&str; 5] = ["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin"];
 
-/// Variables that only change the output of programs, without making them run or load anything.
+/// Harmless variables: programs neither run nor load anything because of them.
 const HARMLESS: [&str; 17] = [
     "CI",
     "CLICOLOR",
