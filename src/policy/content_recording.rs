@@ -54,8 +54,8 @@ impl ContentRecording {
         least.unwrap_or(self.form)
     }
 
-    /// Returns the ranges to mask in a text, each with its label, in no order; `None` if the scan is incomplete. `is_cut`:
-    /// the text is only the beginning of a longer one.
+    /// Returns the ranges to mask in a text, each with its label, in no order; `None` if the scan is incomplete, or if nothing
+    /// is recorded in redacted form. `is_cut`: the text is only the beginning of a longer one.
     pub fn masked(&self, text: &str, is_cut: bool) -> Option<Vec<(Range<usize>, String)>> {
         let scanner = self.scanner.as_ref()?;
         let scratch = &mut *self.scratch.borrow_mut();

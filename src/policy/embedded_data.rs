@@ -96,8 +96,8 @@ fn is_mark(byte: &u8) -> bool {
     matches!(byte, b'{' | b'[' | b'<')
 }
 
-/// Returns whether data may begin in a part of a text. It has no branch per byte, so that
-/// many bytes are compared at once.
+/// Returns whether data may begin in a part of a text. It has no branch per byte, so that many
+/// bytes are compared at once.
 fn has_mark(part: &[u8]) -> bool {
     let marks = part.iter().map(|byte| u8::from(is_mark(byte)));
     marks.fold(0, |any, mark| any | mark) != 0

@@ -57,7 +57,7 @@ struct Collector<'e, 'a> {
 struct ArgumentText {
     place: NodeId,
     length: usize,
-    /// Ranges of the string that can't be edited, because the string itself is JSON.
+    /// Ranges of the numbers and keys in the string, if it is JSON. They can't be edited.
     fixed: Vec<Range<usize>>,
 }
 
