@@ -22,6 +22,7 @@ pub const PROTOCOL_NAMES: &[&str] = &[
     "anthropic.count_tokens",
     "anthropic.batches",
     "anthropic.complete",
+    "anthropic.sessions",
     "bedrock.converse",
     "bedrock.invoke",
     "bedrock.count_tokens",

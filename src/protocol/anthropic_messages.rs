@@ -8,6 +8,7 @@ use super::anthropic_shapes::{
     MESSAGE_STREAM, add_request_event, denied_message, remove_from_answer, request, response,
 };
 use super::coverage::{CONVERSATION, RESPONSE_WITH_RESULTS, TEXT_RESPONSE, shown};
+use super::provider_apis::is_of_anthropic;
 use super::reader::Reader;
 use super::stream::{BlockStream, StreamReader};
 use super::vertex_paths::{VertexCall, vertex_call};
@@ -65,8 +66,9 @@ impl Protocol for AnthropicMessages {
         }
         let by_path = head.path.ends_with(&["v1", "messages"]);
         // Gateways that cut the version off; `/messages` alone is MCP's older transport.
-        let by_header =
-            head.path.ends_with(&["messages"]) && head.header("anthropic-version").is_some();
+        let by_header = head.path.ends_with(&["messages"])
+            && head.header("anthropic-version").is_some()
+            && is_of_anthropic(head);
         (by_path || by_header).then(|| Endpoint::named("messages"))
     }
 

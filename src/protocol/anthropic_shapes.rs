@@ -10,14 +10,14 @@ mod response;
 mod stream;
 mod tools;
 
-pub(super) use blocks::block;
+pub(super) use blocks::{block, content};
 pub(super) use removal::{
     denied_message, message as remove_from_message, whole as remove_from_answer,
 };
 pub(super) use request::{add_request_event, request};
 pub(super) use response::{error, message as answered_message, response};
 pub(super) use stream::MESSAGE_STREAM;
-pub(super) use tools::tool as offered_tool;
+pub(super) use tools::{mcp_servers, tool as offered_tool};
 
 use super::reader::{Row, Type};
 use crate::event::Part;

@@ -7,6 +7,7 @@ mod a2a;
 mod anthropic_batches;
 mod anthropic_complete;
 mod anthropic_messages;
+mod anthropic_sessions;
 mod anthropic_shapes;
 mod bedrock_converse;
 mod bedrock_count_tokens;
@@ -117,6 +118,8 @@ pub struct Endpoint {
     pub beside: Models,
     /// Whether the response is streamed, if the path decides it.
     pub stream: Option<bool>,
+    /// Continuation of the conversation after a removed call, if the path decides it.
+    pub pending: Option<Pending>,
     /// Form of the request's body.
     pub body: BodyForm,
     /// Form of the response's body.
@@ -292,6 +295,7 @@ impl RequestContext {
     /// Returns the context before the body is read.
     pub fn at(endpoint: Endpoint) -> RequestContext {
         RequestContext {
+            pending: endpoint.pending,
             endpoint,
             ..RequestContext::default()
         }
@@ -327,7 +331,7 @@ impl RequestContext {
         self.forces_tool = reading.forces_tool;
         self.structured_output = reading.structured_output;
         self.continues_elsewhere = reading.continues_elsewhere;
-        self.pending = reading.pending;
+        self.pending = reading.pending.or(self.endpoint.pending);
         self.unstored = reading.unstored;
         let mut events = reading.events.iter();
         self.offers_tools = events.any(|event| event.kind == Kind::ToolOffer);
@@ -606,6 +610,7 @@ pub const PROTOCOLS: &[&dyn Protocol] = &[
     &anthropic_messages::AnthropicCountTokens,
     &anthropic_batches::AnthropicBatches,
     &anthropic_complete::AnthropicComplete,
+    &anthropic_sessions::AnthropicSessions,
     &bedrock_converse::BedrockConverse,
     &bedrock_invoke::BedrockInvoke,
     &bedrock_count_tokens::BedrockCountTokens,

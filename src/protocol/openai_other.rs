@@ -8,6 +8,7 @@
 mod batch;
 mod entries;
 mod kept;
+mod sessions;
 mod stored;
 mod stream;
 
@@ -22,6 +23,7 @@ use super::{
     TEXT_RESPONSE, TEXTS, provider_of,
 };
 use crate::diag::codes;
+use crate::event::Pending;
 use crate::wire::json::{Edits, Value, quote};
 
 /// Protocol of these endpoints.
@@ -42,6 +44,10 @@ const BATCH_GENERATE: &str = "batches.generate";
 const BATCH_EMBED: &str = "batches.embed";
 /// Names of endpoints whose responses are those of Chat Completions.
 const STORED_CHAT: &str = "chat.completions.retrieve";
+
+/// Names of endpoints of sessions, in which an agent runs at OpenAI.
+const SESSIONS: &str = "agents.sessions";
+const SESSION_EVENTS: &str = "agents.sessions.events";
 
 /// Names of endpoints that receive content and start no model of the client's choosing.
 const TRACES: &str = "traces";
@@ -173,6 +179,43 @@ const ROUTES: &[RouteSpec] = &[
     action("threads/*", "threads"),
     get("GET", "threads", "threads"),
     get("GET DELETE", "threads/*", "threads"),
+    // OpenAI.
+    json("agents/sessions/*/events", SESSION_EVENTS),
+    get("GET", "agents/sessions/*/events", SESSION_EVENTS),
+    get("GET", "agents/sessions/*/items", SESSIONS),
+    get("GET", "agents/sessions/*/turns", SESSIONS),
+    get("GET", "agents/sessions/*/turns/*", SESSIONS),
+    get("GET", "agents/sessions/*/turns/*/items", SESSIONS),
+    get("GET", "agents/sessions/*/subagents", SESSIONS),
+    get("GET", "agents/sessions/*/subagents/*/items", SESSIONS),
+    get("GET", "agents/sessions/*/subagents/*/turns", SESSIONS),
+    get(
+        "GET",
+        "agents/sessions/*/subagents/*/turns/*/items",
+        SESSIONS,
+    ),
+    action("agents/sessions", SESSIONS),
+    action("agents/sessions/*", SESSIONS),
+    get("GET", "agents/sessions", SESSIONS),
+    get("GET DELETE", "agents/sessions/*", SESSIONS),
+    action("agents/automations", SESSIONS),
+    action("agents/automations/*", SESSIONS),
+    action("agents/automations/*/pause", SESSIONS),
+    action("agents/automations/*/resume", SESSIONS),
+    action("agents/automations/*/invocations", SESSIONS),
+    get("GET", "agents/automations", SESSIONS),
+    get("GET", "agents/automations/*/invocations", SESSIONS),
+    get("GET DELETE", "agents/automations/*", SESSIONS),
+    action("agents/environments", "agents.environments"),
+    action("agents/environments/templates", "agents.environments"),
+    get("GET", "agents/environments", "agents.environments"),
+    get(
+        "GET",
+        "agents/environments/templates",
+        "agents.environments",
+    ),
+    get("GET DELETE", "agents/environments/*", "agents.environments"),
+    json("decisions", "decisions"),
     // Mistral, and Azure with versions.
     action("agents", "agents"),
     action("agents/*", "agents"),
@@ -223,6 +266,9 @@ const ROUTES: &[RouteSpec] = &[
     get("GET", "fine_tuning/jobs", "fine_tuning"),
     get("GET", "fine_tuning/jobs/*", "fine_tuning"),
     get("GET", "checkpoints/*/permissions", "fine_tuning"),
+    form("skills", "skills"),
+    form("skills/*/versions", "skills"),
+    action("skills/*", "skills"),
     get("GET", "skills", "skills"),
     get("GET DELETE", "skills/*", "skills"),
     get("GET", "skills/*/content", FILE_CONTENT).response(ResponseForm::File),
@@ -306,6 +352,10 @@ const MINTING: &[RouteSpec] = &[
     json("realtimertc", "realtime.calls").body(BodyForm::File),
     action("realtime/calls/*/accept", "realtime.calls"),
     action("realtime/calls/*/refer", "realtime.calls"),
+    action("live/sessions", "live.sessions"),
+    action("live/sessions/*/accept", "live.sessions"),
+    action("live/sessions/*/fork", "live.sessions"),
+    action("live/sessions/*/refer", "live.sessions"),
     action("chatkit/sessions", "chatkit.sessions"),
     get("GET", "files/*/url", "files.url"),
     action("organization/admin_api_keys", "organization.keys"),
@@ -339,7 +389,7 @@ static FORMAT: Format = Format {
         },
         CoverageRow {
             route: shown(
-                "what is kept at the provider: stored answers, conversations, agents, libraries, assistants, threads, runs, files, containers, vector stores, batches (streamed: answers, runs, Mistral's conversations; other streams are AG2014)",
+                "what is kept at the provider: stored answers, conversations, agents and their sessions, libraries, assistants, threads, runs, files, containers, vector stores, batches (streamed: answers, runs, sessions, Mistral's conversations; other streams are AG2014)",
             ),
             request: CONVERSATION,
             response: RESPONSE_WITH_RESULTS,
@@ -392,6 +442,15 @@ impl Protocol for OpenAiOther {
             let found = routes::endpoint(head, &[WEB_SEARCH]);
             found.filter(|_| provider_of(head.host) == "perplexity")
         })?;
+        if matches!(endpoint.name, SESSIONS | SESSION_EVENTS) {
+            let streams = endpoint.name == SESSION_EVENTS && endpoint.body == BodyForm::Absent;
+            return Some(Endpoint {
+                stream: streams.then_some(true),
+                // A session waits for the results of all its calls.
+                pending: Some(Pending::Stuck),
+                ..endpoint
+            });
+        }
         if !matches!(endpoint.name, BATCH_GENERATE | BATCH_EMBED) {
             return Some(endpoint);
         }
@@ -481,6 +540,7 @@ impl Protocol for OpenAiOther {
             RETRIEVED => Some(Box::new(ResponsesStream::new(context))),
             "threads.runs" => Some(Box::new(stream::RunStream::default())),
             "conversations" => Some(Box::new(entries::EntryStream::default())),
+            SESSIONS | SESSION_EVENTS => Some(Box::new(sessions::SessionStream::new(context))),
             _ => None,
         }
     }

@@ -35,7 +35,7 @@ pub(super) const ANTHROPIC: ProviderApi = ProviderApi {
         routes: &[],
         coverage: &[CoverageRow {
             route: shown(
-                "what Anthropic serves beside its models: files, skills, agents, sessions, administration",
+                "what Anthropic serves beside its models and sessions: files, skills, environments, administration",
             ),
             request: TEXTS,
             response: MODEL_RESPONSE,
@@ -59,12 +59,21 @@ pub(super) const ANTHROPIC: ProviderApi = ProviderApi {
         "mcp_servers",
         "environment_providers",
     ],
-    is_asked: |head| {
-        provider_of(head.host) == "anthropic"
-            || head.header("anthropic-version").is_some()
-            || head.header("anthropic-beta").is_some()
-    },
+    is_asked: is_of_anthropic,
 };
+
+/// Returns whether a request goes to Anthropic, or to a server of its API. At another provider its headers mean nothing:
+/// with one of them a client could have that provider's bodies read as Anthropic's.
+pub(super) fn is_of_anthropic(head: &RouteHead<'_>) -> bool {
+    let names = ["anthropic-version", "anthropic-beta"];
+    let has_header = || names.iter().any(|name| head.header(name).is_some());
+    let mut segments = head.path.segments.iter();
+    match provider_of(head.host) {
+        "anthropic" => true,
+        "other" => has_header(),
+        _ => segments.any(|segment| segment.eq_ignore_ascii_case("anthropic")) && has_header(),
+    }
+}
 
 /// API of Bedrock's agents, flows, knowledge bases and guardrails.
 pub(super) const BEDROCK: ProviderApi = ProviderApi {

@@ -14,6 +14,7 @@ mod providers;
 mod recognition;
 mod refusals;
 mod removals;
+mod sessions;
 mod streams;
 
 use agentguard::author::parse_yaml;

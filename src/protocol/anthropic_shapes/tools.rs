@@ -18,6 +18,18 @@ const CLIENT_RUN: &[(&str, &str)] = &[
     ("memory_", "memory"),
 ];
 
+/// Tools of `agent_toolset_20260401`, which runs at the provider.
+const AGENT_TOOLS: &[&str] = &[
+    "bash",
+    "edit",
+    "read",
+    "write",
+    "glob",
+    "grep",
+    "web_fetch",
+    "web_search",
+];
+
 const TOOL: &[Row] = &[
     // The type is the tool's name where it has no other; rules evaluate it.
     ("type", Type::Name),
@@ -55,7 +67,14 @@ const TOOL: &[Row] = &[
     ("configs", SCHEMA),
     (
         "default_config",
-        Type::Object(&[("enabled", Type::Flag), ("defer_loading", Type::Flag)]),
+        Type::Object(&[
+            ("enabled", Type::Flag),
+            ("defer_loading", Type::Flag),
+            (
+                "permission_policy",
+                Type::Object(&[("type", Type::Word("always_allow|always_ask|auto"))]),
+            ),
+        ]),
     ),
     // The advisor is a model of its own.
     ("model", Type::Model),
@@ -103,8 +122,9 @@ pub(in crate::protocol) fn tool(reader: &mut Reader<'_>, tool: Value<'_>) {
             .collect();
         reader.provider_run_offer(tool, &names);
         reader.emit_text(tool, texts, &definition);
-        if kind.as_deref() == Some("mcp_toolset") {
-            toolset(reader, tool);
+        let kind = kind.as_deref().unwrap_or_default();
+        if kind == "mcp_toolset" || kind.starts_with("agent_toolset_") {
+            toolset(reader, tool, kind);
         }
     }
     if let Some(inline) = inline {
@@ -114,20 +134,34 @@ pub(in crate::protocol) fn tool(reader: &mut Reader<'_>, tool: Value<'_>) {
 
 /// Tools of a server that a toolset lets the provider call: those that are named and on, and any where others are on by
 /// default and nobody lists them.
-fn toolset(reader: &mut Reader<'_>, tool: Value<'_>) {
+fn toolset(reader: &mut Reader<'_>, tool: Value<'_>, kind: &str) {
     let is_on = |config: Value<'_>| {
         let enabled = config.get("enabled").and_then(|enabled| enabled.as_bool());
         enabled != Some(false)
     };
+    // `{"search": {"enabled": false}}` for messages, `[{"name": "search", "enabled": false}]` for agents.
+    let configs = tool.get("configs");
+    let by_name = configs.into_iter().flat_map(|configs| configs.members());
+    let listed = configs.into_iter().flat_map(|configs| configs.elements());
+    let listed = listed.filter_map(|config| Some((config.get("name")?, config)));
+    let configured: Vec<(String, bool)> = by_name
+        .chain(listed)
+        .filter_map(|(name, config)| Some((name.text()?.into_owned(), is_on(config))))
+        .collect();
     let is_listed = tool.get("tools").is_some_and(|tools| !tools.is_null());
     if !is_listed && tool.get("default_config").is_none_or(is_on) {
-        reader.provider_may_call(tool, Known::Unknown);
-    }
-    let configs = tool.get("configs");
-    for (name, config) in configs.into_iter().flat_map(|configs| configs.members()) {
-        if let (Some(name), true) = (name.text(), is_on(config)) {
-            reader.provider_may_call(tool, Known::Is(name.into()));
+        match kind {
+            "agent_toolset_20260401" => {
+                let is_configured = |name: &str| configured.iter().any(|(known, _)| known == name);
+                for name in AGENT_TOOLS.iter().filter(|name| !is_configured(name)) {
+                    reader.provider_may_call(tool, Known::Is((*name).into()));
+                }
+            }
+            _ => reader.provider_may_call(tool, Known::Unknown),
         }
+    }
+    for (name, _) in configured.into_iter().filter(|(_, is_on)| *is_on) {
+        reader.provider_may_call(tool, Known::Is(name.into()));
     }
 }
 
@@ -194,7 +228,11 @@ pub(super) fn changed_tool(reader: &mut Reader<'_>, value: Value<'_>) {
 
 /// `mcp_servers`: the provider connects to them and calls their tools. Where no `mcp_toolset` stands in `tools`, this is
 /// the whole offer.
-pub(super) fn mcp_servers(reader: &mut Reader<'_>, servers: Value<'_>, has_toolset: bool) {
+pub(in crate::protocol) fn mcp_servers(
+    reader: &mut Reader<'_>,
+    servers: Value<'_>,
+    has_toolset: bool,
+) {
     const SERVER: &[Row] = &[
         ("type", Type::Word("url")),
         ("name", Type::Custom),

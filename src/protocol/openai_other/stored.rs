@@ -1,6 +1,6 @@
 //! Objects that the provider keeps. The names of their members determine how they are read.
 
-use super::{BATCH_CREATE, UPLOADED, batch};
+use super::{BATCH_CREATE, SESSION_EVENTS, SESSIONS, UPLOADED, batch, sessions};
 use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{ROLES, author_of};
 use crate::protocol::json_edit::move_indices;
@@ -23,6 +23,12 @@ const REQUEST: &[Row] = &[
     ("inputs", Type::Read(conversation_inputs)),
     // A version of Azure's agents: `{definition: {kind: "prompt", model, instructions, tools}}`.
     ("definition", Type::Custom),
+    // A session of OpenAI's agents: `{agent: {model, instructions, tools}, input, environment}`.
+    ("agent", Type::Custom),
+    ("events", Type::List(&Type::Read(sessions::input_event))),
+    ("environment", Type::Object(ENVIRONMENT)),
+    ("vault_ids", Type::List(&Type::Id)),
+    ("questions", Type::Tree(Part::Text)),
     ("instructions", Type::Read(instructions)),
     ("additional_instructions", Type::Read(instructions)),
     ("system", Type::Read(instructions)),
@@ -34,7 +40,7 @@ const REQUEST: &[Row] = &[
     ("text_2", Type::Read(prompt)),
     ("data_1", Type::Read(prompt)),
     ("data_2", Type::Read(prompt)),
-    ("input", Type::Read(prompt)),
+    ("input", Type::Read(input)),
     ("content", Type::Custom),
     ("tokens", Type::Read(prompt)),
     ("role", Type::Role(ROLES)),
@@ -94,6 +100,14 @@ const REQUEST: &[Row] = &[
         "reasoning_effort",
         Type::Word("none|minimal|low|medium|high|xhigh"),
     ),
+];
+/// Where the tools of an agent run.
+pub(super) const ENVIRONMENT: &[Row] = &[
+    ("type", Type::Id),
+    ("id", Type::Id),
+    ("environment_id", Type::Id),
+    ("template_id", Type::Id),
+    ("status", Type::Id),
 ];
 /// Members of entries in Mistral's conversations beside messages: `{type: "function.call" | "tool.execution" |
 /// "function.result", …}`.
@@ -206,6 +220,22 @@ pub(super) const OBJECT: &[Row] = &[
     ("entries", Type::Read(object)),
     ("conversation_id", Type::Id),
     ("required_action", Type::Read(required_action)),
+    // A session of OpenAI's agents.
+    ("agent", Type::Read(object)),
+    (
+        "required_actions",
+        Type::List(&Type::Read(sessions::required_action)),
+    ),
+    ("session_id", Type::Id),
+    ("turn_id", Type::Id),
+    ("agent_id", Type::Id),
+    ("parent_agent_id", Type::Id),
+    ("subagent_id", Type::Id),
+    ("vault_ids", Type::List(&Type::Id)),
+    ("environment", Type::Object(ENVIRONMENT)),
+    ("service_tier", Type::Id),
+    ("reasoning", Type::Counts),
+    ("prompt_cache_options", Type::Counts),
     ("step_details", Type::Read(step_details)),
     ("tokens", Type::Numbers),
     // Not the type of an error.
@@ -262,11 +292,14 @@ pub(super) fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &
     });
     // A continued conversation has a model, instructions and tools that the request does not contain, and so has an agent that
     // is changed.
-    let said = root.get("definition").unwrap_or(root);
+    let said = ["definition", "agent"]
+        .iter()
+        .find_map(|name| root.get(name))
+        .unwrap_or(root);
     let says = |name: &str| said.get(name).is_some_and(|value| !value.is_null());
     let is_kept = match endpoint.name {
         "conversations" => says("inputs"),
-        name => name == "agents",
+        name => matches!(name, "agents" | SESSIONS | SESSION_EVENTS),
     };
     if is_kept && !says("model") && !says("agent_id") {
         reader.uninspectable(root, "provider_state");
@@ -297,14 +330,15 @@ fn request_member(
             reader.id(value);
             reader.uninspectable(value, "provider_state");
             reader.reading.continues_elsewhere = true;
-            reader.reading.models.unknown |= object.get("model").is_none_or(|m| m.is_null());
+            let model = object.get("agent").unwrap_or(object).get("model");
+            reader.reading.models.unknown |= model.is_none_or(|m| m.is_null());
         }
         "content" => {
             let from = author_of(object, ROLES);
             reader.reading.count_message(&from);
             content(reader, value, &Origin { from, ..user });
         }
-        "thread" | "definition" => {
+        "thread" | "definition" | "agent" => {
             reader.rows(value, REQUEST, &user, &mut |reader, key, member| {
                 request_member(reader, value, key, member, is_batch);
             });
@@ -323,6 +357,15 @@ fn prompt(reader: &mut Reader<'_>, value: Value<'_>) {
     let user = Origin::of(Author::User, Part::Text);
     reader.reading.count_message(&user.from);
     inputs(reader, value, &user);
+}
+
+/// Reads a text, texts, or messages with their roles.
+fn input(reader: &mut Reader<'_>, value: Value<'_>) {
+    let has_role = |element: Value<'_>| element.get("role").is_some();
+    match value.elements().next().is_some_and(has_role) {
+        true => items(reader, value),
+        false => prompt(reader, value),
+    }
 }
 
 fn conversation_inputs(reader: &mut Reader<'_>, value: Value<'_>) {
@@ -348,7 +391,7 @@ fn conversation_inputs(reader: &mut Reader<'_>, value: Value<'_>) {
     }
 }
 
-fn items(reader: &mut Reader<'_>, value: Value<'_>) {
+pub(super) fn items(reader: &mut Reader<'_>, value: Value<'_>) {
     Items::of(value).read(reader, value);
 }
 
@@ -564,7 +607,7 @@ pub(super) fn read_response(reader: &mut Reader<'_>, root: Value<'_>) {
 }
 
 /// Reads an object, or a list of them.
-fn object(reader: &mut Reader<'_>, value: Value<'_>) {
+pub(super) fn object(reader: &mut Reader<'_>, value: Value<'_>) {
     match value.kind() {
         json::ValueKind::Array => {
             reader.claim(value);
@@ -588,9 +631,14 @@ fn object(reader: &mut Reader<'_>, value: Value<'_>) {
 /// Returns whether an element of a list is an item of Responses, which conversations contain.
 fn is_item(value: Value<'_>) -> bool {
     value.get("type").is_some_and(|kind| {
-        ["message", "reasoning", "item_reference"]
-            .iter()
-            .any(|known| kind.is_text(known))
+        [
+            "message",
+            "reasoning",
+            "item_reference",
+            "command_execution",
+        ]
+        .iter()
+        .any(|known| kind.is_text(known))
             || kind
                 .text()
                 .is_some_and(|kind| kind.ends_with("_call") || kind.ends_with("_output"))

@@ -22,6 +22,8 @@ pub(super) const ITEM: &[Row] = &[
     ("call_id", Type::Id),
     ("status", STATUS),
     ("created_by", Type::Id),
+    // Of a session.
+    ("turn_id", Type::Id),
     ("encrypted_content", Type::Opaque),
 ];
 pub(super) const MESSAGE: &[Row] = &[
@@ -55,6 +57,10 @@ pub(super) const CALL: &[Row] = &[
     ("operation", Type::Custom),
     ("code", Type::Custom),
     ("queries", Type::Custom),
+    ("command", Type::Custom),
+    ("cwd", Type::Text(Part::Other)),
+    ("exit_code", Type::Number),
+    ("duration_ms", Type::Number),
     ("environment", Type::Counts),
     ("pending_safety_checks", Type::Tree(Part::Other)),
     // Findings of the provider's own tools, beside the call.
@@ -76,6 +82,9 @@ const RESULT: &[Row] = &[
     ("approval_request_id", Type::Id),
     ("approve", Type::Flag),
     ("reason", Type::Text(Part::Other)),
+    // Of a session's event.
+    ("success", Type::Flag),
+    ("error", Type::Text(Part::Other)),
 ];
 const OFFERED: &[Row] = &[
     ("role", Type::Word("developer|system")),
@@ -171,7 +180,7 @@ fn is_of_client_run(kind: &str) -> bool {
 
 /// Returns whether an item of this kind is a call.
 pub(super) fn is_call(kind: &str) -> bool {
-    kind.ends_with("_call") || kind == "mcp_approval_request"
+    kind.ends_with("_call") || matches!(kind, "mcp_approval_request" | "command_execution")
 }
 
 /// Returns the tool of a call if its type determines it, and not a `name`.
@@ -314,7 +323,9 @@ impl Items {
                 };
                 reader.row_lists(item, &[ITEM, RESULT], &user, &mut claim_type);
             }
-            kind if kind.ends_with("_output") => self.result(reader, item, &origin),
+            kind if kind.ends_with("_output") || kind.ends_with(".tool_result") => {
+                self.result(reader, item, &origin);
+            }
             kind if is_call(kind) => {
                 let calls = turn(self.turns.call_turn(at));
                 self.call(reader, item, kind, calls, &by_model(&origin));
@@ -416,8 +427,8 @@ impl Items {
                     let given = (Known::Is(value.place()), reader.tree(value));
                     call.given(reader, value, given);
                 }
-                // The item contains its arguments: `args.code`, `args.queries`.
-                "code" | "queries" => {
+                // The item contains its arguments: `args.code`, `args.queries`, `args.command`.
+                "code" | "queries" | "command" => {
                     let given = (Known::Is(item.place()), reader.tree(value));
                     call.given(reader, value, given);
                 }
@@ -467,6 +478,9 @@ impl Items {
                 () if status.is_text("completed") => Known::Is(true),
                 () => Known::Missing,
             };
+        }
+        if let Some(success) = item.get("success").and_then(|success| success.as_bool()) {
+            event.ok = Known::Is(success);
         }
         let mut said = None;
         reader.row_lists(

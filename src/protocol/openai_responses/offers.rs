@@ -22,12 +22,22 @@ const MCP: &[Row] = &[
     ("server_label", Type::Custom),
     // Whose server it is, is what rules about text read.
     ("server_url", Type::Custom),
+    // Of an agent: `{type: "http", server_url, authorization}` or `{type: "stdio", command, args, env}`.
+    ("transport", Type::Object(TRANSPORT)),
     ("connector_id", Type::Name),
     ("authorization", Type::Id),
     ("server_description", Type::Text(Part::Definition)),
     ("allowed_tools", Type::Custom),
     ("require_approval", Type::Custom),
     ("defer_loading", Type::Flag),
+];
+const TRANSPORT: &[Row] = &[
+    ("type", Type::Word("http|stdio")),
+    ("server_url", Type::Reference),
+    ("authorization", Type::Id),
+    ("command", Type::Text(Part::Definition)),
+    ("args", Type::Tree(Part::Definition)),
+    ("cwd", Type::Text(Part::Definition)),
 ];
 const TOOL_FILTER: &[Row] = &[
     ("tool_names", Type::List(&Type::Name)),

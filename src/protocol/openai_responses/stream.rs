@@ -30,8 +30,8 @@ use crate::protocol::openai_shapes::{ANSWER, beside, error};
 use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
     ArgumentStep, CallKey, ChangesByText, EvaluatedCall, Extent, HeldFrame, HeldFrames, KeepAlive,
-    MAX_TEXTS, OrderingGroups, SnapshotCalls, SnapshotTexts, StreamReader, SyntheticFrame,
-    TextDelta, TextKey, TextPath, Update, is_done, too_many,
+    MAX_TEXTS, OrderingGroups, SnapshotCall, SnapshotCalls, SnapshotTexts, StreamReader,
+    SyntheticFrame, TextDelta, TextKey, TextPath, Update, is_done, too_many,
 };
 use crate::protocol::{CannotRemove, Denial, Dialect, Origin, Reader, Removals, RequestContext};
 use crate::wire::json::{self, Value, quote};
@@ -48,6 +48,10 @@ const EVENT: &[Row] = &[
     ("summary_index", Type::Number),
     ("annotation_index", Type::Number),
     ("item_id", Type::Id),
+    // Of a session.
+    ("event_id", Type::Id),
+    ("session_id", Type::Id),
+    ("turn_id", Type::Id),
     // Random padding against traffic analysis.
     ("obfuscation", Type::Id),
     ("delta", Type::Custom),
@@ -158,6 +162,9 @@ struct ItemText {
 #[derive(Debug)]
 pub(in crate::protocol) struct ResponsesStream {
     context: RequestContext,
+    /// Whether these are the events of a session, which has many responses: each begins to number its items anew, so that
+    /// items are known by their ids.
+    is_session: bool,
     /// Members that created frames repeat, as the first event contained them.
     common: Option<Common>,
     items: Vec<StreamedItem>,
@@ -186,6 +193,7 @@ impl ResponsesStream {
     pub(in crate::protocol) fn new(context: &RequestContext) -> ResponsesStream {
         ResponsesStream {
             context: context.clone(),
+            is_session: false,
             common: None,
             items: Vec::new(),
             texts: SnapshotTexts::default(),
@@ -199,6 +207,22 @@ impl ResponsesStream {
             sent_id: None,
             open: Vec::new(),
         }
+    }
+
+    /// Returns the reader of a session's events.
+    pub(in crate::protocol) fn of_session(context: &RequestContext) -> ResponsesStream {
+        ResponsesStream {
+            is_session: true,
+            ..ResponsesStream::new(context)
+        }
+    }
+
+    /// Returns whether a call with this name and these arguments was part of the stream.
+    pub(in crate::protocol) fn knows_call(&self, name: &str, arguments: &str) -> bool {
+        let is_it = |call: &SnapshotCall| {
+            call.name.as_deref() == Some(name) && call.has_arguments(arguments)
+        };
+        self.calls.last(&is_it).is_some()
     }
 
     fn item(&self, number: u32) -> Option<&StreamedItem> {
@@ -242,9 +266,15 @@ impl ResponsesStream {
 
     fn about(&self, event: Value<'_>) -> ItemText {
         let number = |name: &str| number(event, name);
-        let item = number("output_index").unwrap_or_else(|| {
-            let id = event.get("item_id").and_then(|id| id.text());
-            self.number_of(id.as_deref(), None)
+        let index = match self.is_session {
+            true => None,
+            false => number("output_index"),
+        };
+        let item = index.unwrap_or_else(|| match (id_of(event), self.is_session) {
+            (Some(id), true) => {
+                self.number_of(id.text().as_deref(), Some(offset(self.items.len())))
+            }
+            (id, _) => self.number_of(id.and_then(|id| id.text()).as_deref(), None),
         });
         let at = number("content_index").or_else(|| number("summary_index"));
         ItemText {
@@ -257,7 +287,10 @@ impl ResponsesStream {
     /// stores the response: its id lists the denied calls, and is in the first event. Text that a person watches does
     /// not wait.
     fn is_quiet(&self, event: Value<'_>, kind: &str, item: u32) -> bool {
-        if !self.context.offers_tools || !self.kept.unwrap_or(!self.context.unstored) {
+        if self.is_session
+            || !self.context.offers_tools
+            || !self.kept.unwrap_or(!self.context.unstored)
+        {
             return false;
         }
         match kind {
@@ -308,7 +341,9 @@ impl ResponsesStream {
             None => stem.starts_with("mcp") || stem.starts_with("code"),
         };
         let is_of_call = called.is_some() || part.is_some();
-        if is_of_call && !self.know_item(about.item, event.get("item_id"), !provider_run) {
+        let begins_item = is_of_call || (self.is_session && about.item != NO_ITEM);
+        let is_held = is_of_call && !provider_run;
+        if begins_item && !self.know_item(about.item, id_of(event), is_held) {
             too_many(reader);
             return;
         }
@@ -497,9 +532,21 @@ impl ResponsesStream {
     }
 }
 
-/// Returns the name of an event without the common prefix.
+/// Returns the id of an event's item.
+fn id_of(event: Value<'_>) -> Option<Value<'_>> {
+    let of_item = || event.get("item").and_then(|item| item.get("id"));
+    event.get("item_id").or_else(of_item)
+}
+
+/// Returns the name of an event without the common prefix. Sessions have a prefix of their own:
+/// `agent.session.turn.item.done`, `agent.session.turn.output_text.delta`.
 fn stem(kind: &str) -> &str {
-    kind.strip_prefix("response.").unwrap_or(kind)
+    match kind.strip_prefix("agent.session.turn.") {
+        Some("item.added") => "output_item.added",
+        Some("item.done") => "output_item.done",
+        Some(rest) => rest,
+        None => kind.strip_prefix("response.").unwrap_or(kind),
+    }
 }
 
 /// Returns whether an event contains the whole response, and ends it.

@@ -310,6 +310,7 @@ impl ResponsesStream {
                 "input" => CallDelta::Input(place),
                 "code" => CallDelta::Argument("code", place),
                 "queries" => CallDelta::Argument("queries", place),
+                "command" => CallDelta::Argument("command", place),
                 _ => CallDelta::Arguments(place),
             }
         };

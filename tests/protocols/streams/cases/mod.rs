@@ -1010,6 +1010,158 @@ fn dify_answer(said: &[Said<'_>]) -> Vec<Event> {
     events
 }
 
+// ---- Sessions of agents ---------------------------------------------------------------------------------------------
+
+/// The events of a turn, and those of the session around it. Each of two turns numbers its items from 0.
+fn agent_answer(said: &[Said<'_>]) -> Vec<Event> {
+    let session = |status: &str, actions: Value| {
+        typed(
+            json!({"type": format!("agent.session.{status}"), "event_id": "ev", "session": {"id": "s_1", "object": "agent.session",
+            "agent": {"id": "ag_1", "model": "gpt-6", "tools": []}, "created_at": 1, "last_active_at": 2, "metadata": {},
+            "environment": {"type": "none"}, "status": status, "required_actions": actions, "vault_ids": []}}),
+        )
+    };
+    let mut events = vec![session("in_progress", json!([]))];
+    let mut actions = Vec::new();
+    for (at, said) in said.iter().enumerate() {
+        let turn = format!("turn_{at}");
+        let of = |kind: &str, more: Value| {
+            let known = json!({"type": format!("agent.session.turn.{kind}"), "event_id": "ev", "session_id": "s_1",
+                "turn_id": turn, "output_index": 0});
+            typed(with(known, more))
+        };
+        match said {
+            Said::Text(parts) => {
+                let id = format!("msg_{at}");
+                let item = |content: Value| {
+                    json!({"item": {"id": id, "type": "message", "role": "assistant", "status": "completed",
+                        "turn_id": turn, "content": content}})
+                };
+                let part =
+                    json!({"type": "output_text", "text": parts.concat(), "annotations": []});
+                let here = json!({"item_id": id, "content_index": 0});
+                events.push(of("item.added", item(json!([]))));
+                events.extend(parts.iter().map(|piece| {
+                    of(
+                        "output_text.delta",
+                        with(here.clone(), json!({"delta": piece})),
+                    )
+                }));
+                events.push(of(
+                    "output_text.done",
+                    with(here.clone(), json!({"text": parts.concat()})),
+                ));
+                events.push(of("content_part.done", with(here, json!({"part": part}))));
+                events.push(of("item.done", item(json!([part]))));
+            }
+            Said::Call(name, parts) => {
+                let call = json!({"type": "function_call", "call_id": format!("call_{at}"), "turn_id": turn, "name": name,
+                    "arguments": parsed(parts)});
+                let item = with(
+                    call.clone(),
+                    json!({"id": format!("fc_{at}"), "status": "completed"}),
+                );
+                events.push(of("item.done", json!({"item": item})));
+                actions.push(call);
+            }
+        }
+    }
+    if !actions.is_empty() {
+        events.push(session("requires_action", json!(actions)));
+    }
+    events
+}
+
+/// Thoughts, what a tool of the provider's wrote, and a call that only the session tells of.
+fn more_of_agents() -> (Vec<Event>, Value) {
+    let of = |kind: &str, more: Value| {
+        let known = json!({"type": kind, "event_id": "ev", "session_id": "s_1", "turn_id": "turn_9", "output_index": 0});
+        typed(with(known, more))
+    };
+    let run = json!({"id": "x_1", "type": "command_execution", "command": "ls -l", "cwd": "/w", "exit_code": 0,
+        "duration_ms": 4, "output": "a.txt", "status": "completed", "turn_id": "turn_9"});
+    let asked = json!({"type": "mcp_approval_request", "request_id": "r_1", "turn_id": "turn_9", "request": {
+        "type": "mcp_tool_call", "name": "lookup", "arguments": {"id": 1}, "server_label": "crm", "message": "May I?"}});
+    let more = [
+        of(
+            "agent.session.turn.reasoning_summary_text.delta",
+            json!({"item_id": "rs_1", "summary_index": 0, "delta": "Need to"}),
+        ),
+        of(
+            "agent.output.command_execution_output.delta",
+            json!({"item_id": "x_1", "delta": "a.txt"}),
+        ),
+        of("agent.session.turn.item.done", json!({"item": run})),
+        typed(
+            json!({"type": "agent.session.requires_action", "event_id": "ev", "session": {"id": "s_1",
+            "object": "agent.session", "required_actions": [asked]}}),
+        ),
+        of(
+            "agent.session.turn.completed",
+            json!({"turn": {"id": "turn_9", "object": "agent.session.turn", "agent_id": "ag_1", "status": "completed",
+                "session_id": "s_1", "created_at": 1, "usage": {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}}}),
+        ),
+    ];
+    let said = agent_answer(&[Said::Text(&["Good ", "morning"])]);
+    (
+        among(said, 1, more),
+        json!({"tools": ["lookup"], "events": {"message": 1, "request": 1, "response": 5, "tool_call": 2, "tool_result": 1}}),
+    )
+}
+
+/// The events of a session at Anthropic, with the pieces of each text before it.
+fn session_answer(said: &[Said<'_>]) -> Vec<Event> {
+    let time = json!({"processed_at": "2026-01-01T00:00:00Z"});
+    let of = |kind: &str, more: Value| typed(with(with(json!({"type": kind}), time.clone()), more));
+    let mut events = vec![of("session.status_running", json!({"id": "sev_run"}))];
+    for (at, said) in said.iter().enumerate() {
+        let id = format!("sev_{at}");
+        match said {
+            Said::Text(parts) => {
+                events.push(typed(
+                    json!({"type": "event_start", "event": {"type": "agent.message", "id": id}}),
+                ));
+                events.extend(parts.iter().map(|piece| {
+                    typed(
+                        json!({"type": "event_delta", "event_id": id, "delta": {"type": "content_delta", "index": 0,
+                        "content": {"type": "text", "text": piece}}}),
+                    )
+                }));
+                let content = json!([{"type": "text", "text": parts.concat()}]);
+                events.push(of("agent.message", json!({"id": id, "content": content})));
+            }
+            Said::Call(name, parts) => events.push(of(
+                "agent.custom_tool_use",
+                json!({"id": id, "name": name, "input": parsed(parts)}),
+            )),
+        }
+    }
+    events.push(of(
+        "session.status_idle",
+        json!({"id": "sev_idle", "stop_reason": {"type": "end_turn"}}),
+    ));
+    events
+}
+
+/// What a user sent, and a tool of the provider's with what it returned.
+fn more_of_sessions() -> (Vec<Event>, Value) {
+    let more = [
+        json!({"type": "user.message", "id": "sev_u", "content": [{"type": "text", "text": "hi"}]}),
+        json!({"type": "agent.thinking", "id": "sev_t"}),
+        json!({"type": "agent.tool_use", "id": "sev_b", "name": "bash", "input": {"command": "ls"},
+            "evaluated_permission": "allow"}),
+        json!({"type": "agent.tool_result", "id": "sev_r", "tool_use_id": "sev_b", "is_error": false,
+            "content": [{"type": "text", "text": "a.txt"}]}),
+        json!({"type": "span.model_request_end", "id": "sev_s", "model_request_start_id": "sev_m", "is_error": false,
+            "model_usage": {"input_tokens": 3, "output_tokens": 4, "cache_read_input_tokens": 0}}),
+    ];
+    let said = session_answer(&[Said::Text(&["Good ", "morning"])]);
+    (
+        among(said, 1, more.map(typed)),
+        json!({"events": {"request": 1, "response": 3, "tool_call": 1, "tool_result": 1}}),
+    )
+}
+
 // ---- Ollama, Cohere -------------------------------------------------------------------------------------------------
 
 fn ollama_line(message: Value) -> Event {
@@ -1815,6 +1967,60 @@ pub const CASES: &[StreamCase] = &[
         unknown: |words| event("thread.zz", json!({"object": "thread.zz", "zz": words})),
         at: ("#msg_0/content/0", "#call_1"),
         more: Some(more_of_runs),
+        ..USUAL
+    },
+    StreamCase {
+        name: "openai.other, sessions of agents",
+        protocol: "openai.other",
+        reader: "SessionStream",
+        path: "/v1/agents/sessions",
+        question: r#"{"agent":{"model":"gpt-6"},"environment":{"type":"none"},"input":"hi","stream":true}"#,
+        answer: agent_answer,
+        client: Client {
+            text: &["type=agent.session.turn.output_text.delta /delta"],
+            denial: &["/error/message"],
+            tool: &["type=agent.session.turn.item.done /item/name"],
+            args: &["type=agent.session.turn.item.done /item/arguments"],
+            ..USUAL.client
+        },
+        calls: Denied::Error("the session waits for the results of all its calls"),
+        refuses_by_error: true,
+        record: || json!({"tools": ["find"]}),
+        error: || {
+            Some(typed(
+                json!({"type": "error", "event_id": "ev", "session_id": "s_1", "error": {"type": "server_error", "message": "Overloaded"}}),
+            ))
+        },
+        at: ("#output/0/content/0", "#output/1"),
+        more: Some(more_of_agents),
+        ..USUAL
+    },
+    StreamCase {
+        name: "anthropic.sessions",
+        protocol: "anthropic.sessions",
+        reader: "SessionEvents",
+        method: "GET",
+        path: "/v1/sessions/sesn_1/events/stream",
+        headers: &[("anthropic-version", "2023-06-01")],
+        answer: session_answer,
+        client: Client {
+            text: &["type=event_delta /delta/content/text"],
+            denial: &["/error/message"],
+            tool: &["type=agent.custom_tool_use /name"],
+            args: &["type=agent.custom_tool_use /input"],
+            ..USUAL.client
+        },
+        calls: Denied::Error("the session waits for the results of all its calls"),
+        refuses_by_error: true,
+        record: || json!({"stream": null, "tools": ["find"], "events": {"request": 1, "response": 1, "tool_call": 1}}),
+        error: || {
+            Some(event(
+                "error",
+                json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}),
+            ))
+        },
+        at: ("#sev_0/content/0", "#sev_1"),
+        more: Some(more_of_sessions),
         ..USUAL
     },
     StreamCase {
