@@ -1,6 +1,6 @@
-//! Approvals of an exchange: the request for one in a denial, and the tokens that come back with the next request.
+//! Approvals of an exchange: the approval request in a denial, and the approval tokens that come with the next request.
 //!
-//! A call is checked when it is evaluated. The approval's use is taken only once nothing else denies what would pass with it.
+//! A call is checked when it is evaluated. A use of its approval is only taken once nothing else denies the call.
 
 use super::Flow;
 use super::evaluate::{DeniedEvent, HalfDecision};
@@ -28,27 +28,27 @@ use sha2::{Digest, Sha256};
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// The header that brings tokens, several separated by commas.
+/// Header with approval tokens, separated by commas.
 pub(super) const HEADER: &[u8] = b"x-agentguard-approval";
 
-/// Maximum tokens of a request. Each costs a verification.
+/// Maximum tokens of a request. Each costs a verification of its signature.
 const MAX_TOKENS: usize = 8;
 
-/// Maximum bytes of what an approver is shown. What is longer is not shown.
+/// Maximum bytes of the values that an approver is shown. Longer values are not shown.
 const MAX_SHOWN_BYTES: usize = 2 << 10;
 
-/// Bytes of a request's id.
+/// Bytes of an approval request's id.
 const ID_BYTES: usize = 16;
 
-/// What a guard needs for approvals.
+/// State of a policy in force that approvals need.
 pub(super) struct Approvals {
     pub(super) keys: VerifyingKeys,
     data: Rc<dyn SharedData>,
-    /// Whether some call waits for its approval.
+    /// Whether some rule waits for approvals.
     pub(super) waits: bool,
-    /// Where sessions are looked for, over all rules.
+    /// Sources of session names, of all rules.
     sessions: Vec<SessionSource>,
-    /// Key of the ids of requests: no two workers make the same ones.
+    /// Key of the ids of approval requests, so that workers never create the same id.
     id_key: [u8; 32],
     next_id: Cell<u64>,
 }
@@ -87,12 +87,12 @@ impl Approvals {
         }
     }
 
-    /// What remembers the tokens that were spent.
+    /// Returns the shared data that stores the spent tokens.
     pub(super) fn data(&self) -> &Rc<dyn SharedData> {
         &self.data
     }
 
-    /// The same keys, with another memory of what was spent.
+    /// Returns the same keys, with other shared data for the spent tokens.
     pub(super) fn over(&self, data: Rc<dyn SharedData>) -> Approvals {
         Approvals {
             keys: self.keys.clone(),
@@ -104,7 +104,7 @@ impl Approvals {
         }
     }
 
-    /// A new id, which nobody can guess.
+    /// Returns a new id that cannot be guessed.
     fn fresh_id(&self, request_id: &str, now: u64) -> Box<str> {
         let number = self.next_id.get();
         self.next_id.set(number.wrapping_add(1));
@@ -121,25 +121,25 @@ impl Approvals {
     }
 }
 
-/// What an exchange brings for approvals.
+/// Approval tokens and related properties of an exchange.
 #[derive(Debug, Default)]
 pub(super) struct PresentedApprovals {
-    /// Tokens that nothing has asked for yet.
+    /// Parsed tokens whose signatures have not been verified yet.
     signed: Vec<Result<SignedToken, Invalid>>,
-    /// Tokens whose signatures have been verified, each once.
+    /// Tokens after the verification of their signatures, each verified once.
     verified: Vec<Result<VerifiedToken, Invalid>>,
-    /// Method, host and path of the request.
+    /// Method, host, path and hash of the query of the request.
     target: Box<str>,
-    /// What may name the session, each with the hash of its name.
+    /// Sources that name the session, each with the hash of the name.
     sessions: Vec<(SessionSource, [u8; 32])>,
-    /// Uses that this exchange has taken, each by the digest of what passed with it.
+    /// Keys of the calls that passed in this exchange with an approval, see [`copy_key`].
     taken: SortedSet<Box<str>>,
-    /// What the audit event says.
+    /// Approval in the audit event.
     pub(super) recorded: Option<RecordedApproval>,
 }
 
 impl PresentedApprovals {
-    /// Keeps what names the session in a part of the request.
+    /// Stores the session's names in a part of the request; `find` returns the texts for a source.
     fn learn_session(
         &mut self,
         sources: &[SessionSource],
@@ -160,7 +160,8 @@ impl PresentedApprovals {
         }
     }
 
-    /// The session that an approval by some rules is bound to: of each rule the first of its sources that names one.
+    /// Returns the session to which an approval for these rules is bound. Each rule contributes the first of its
+    /// sources that names one.
     fn session_of(&self, rules: &[&CompiledRule]) -> Option<Box<str>> {
         let of_source = |source: &SessionSource| {
             let (_, hash) = self.sessions.iter().find(|(known, _)| known == source)?;
@@ -185,7 +186,7 @@ impl PresentedApprovals {
     }
 }
 
-/// An approval in the audit event.
+/// Approval in the audit event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RecordedApproval {
     pub(super) id: Box<str>,
@@ -194,32 +195,32 @@ pub(super) struct RecordedApproval {
     pub(super) detail: Option<&'static str>,
 }
 
-/// What a denial says about the approval that is missing.
+/// Missing approval of a denied event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct DeniedApproval {
-    /// The request; absent if nobody could agree.
+    /// Approval request; absent if no approver could approve it.
     pub(super) request: Option<Box<str>>,
-    /// What is wrong with the tokens that came.
+    /// Reason why the presented tokens are invalid.
     pub(super) invalid: Option<Invalid>,
-    /// It can't be told for certain what would be approved.
+    /// Whether the approved values cannot be determined for certain.
     pub(super) is_uncertain: bool,
-    /// The approval service was asked, and failed.
+    /// Whether the approval service was called and failed.
     pub(super) has_failed: bool,
-    /// The request to the approval service, where there is one.
+    /// Request to the approval service, if it is called.
     pub(super) asked: Option<Box<ServiceRequest>>,
 }
 
-/// A request to the approval service: a missing approval that it answers, or is notified of.
+/// Request to the approval service, for a missing approval or as a notice of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ServiceRequest {
     pub(super) request: ApprovalRequest,
-    /// How many seconds to wait for the answer, if at all.
+    /// Seconds to wait for the response; `None` if the exchange does not wait.
     pub(super) wait: Option<u64>,
     /// Whether the service is notified.
     pub(super) notify: bool,
 }
 
-/// An event that passes once its approvals are spent.
+/// Event that passes once its approvals are spent.
 #[derive(Clone, Debug)]
 pub(super) struct ApprovedEvent {
     event: Event,
@@ -228,14 +229,14 @@ pub(super) struct ApprovedEvent {
     request: ApprovalRequest,
 }
 
-/// What came of an event that asks for an approval.
+/// Result for an event that requires an approval.
 pub(super) enum Answer {
     Approved(Box<ApprovedEvent>),
     Denied(DeniedApproval),
 }
 
 impl Flow {
-    /// Keeps what the headers of a request bring.
+    /// Stores the tokens, session names and target of a request's headers.
     pub(super) fn take_presented(
         &mut self,
         headers: &[(&[u8], &[u8])],
@@ -255,7 +256,7 @@ impl Flow {
         presented.learn_session(&self.guard.approvals.sessions, |source| {
             session::in_headers(source, headers)
         });
-        // A query may hold the provider's key: nobody reads it, and it is bound all the same.
+        // A query may contain the provider's key. Only its hash is kept, so that the approval is bound to it.
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let query = match query {
             "" => String::new(),
@@ -264,7 +265,7 @@ impl Flow {
         presented.target = format!("{method} {host}{path}{query}").into();
     }
 
-    /// Keeps what the body of a request brings: tokens in `_meta` of MCP, and what names the session.
+    /// Stores the tokens in `_meta` (MCP) and the session names of a request's body.
     pub(super) fn take_presented_in_body(&mut self, reading: &Reading, json: &JsonBody<'_>) {
         let sources = &self.guard.approvals.sessions;
         self.approvals
@@ -277,13 +278,13 @@ impl Flow {
         }
     }
 
-    /// Whether tokens that a request brings in its body are taken out of it.
+    /// Returns whether tokens in the body of the request are removed from it.
     pub(super) fn removes_tokens(&self) -> bool {
         let brings = |protocol: &dyn Protocol| protocol.name() == "mcp";
         self.guard.policy.asks_approvals() && self.protocol.is_some_and(brings)
     }
 
-    /// Answers an event that rules ask an approval for: `held` are the rules that hold.
+    /// Returns whether presented tokens approve an event; `held` are the rules that match it.
     pub(super) fn answer(
         &mut self,
         event: &Event,
@@ -322,7 +323,7 @@ impl Flow {
             now,
             reserved: &reserved,
         };
-        // A copy of what has passed in this exchange, or passes now, passes with it.
+        // A copy of a call that has passed in this exchange, or passes now, passes as well.
         let is_same = |other: &ApprovedEvent| other.request.subject == subject;
         let is_copy = event.is_duplicate
             && (self.approvals.taken.contains(&copy_key(&subject)) || approved.iter().any(is_same));
@@ -348,7 +349,7 @@ impl Flow {
             valid_for,
             uses: u32::try_from(least(|demand| u64::from(demand.uses))).unwrap_or(1),
         };
-        // Of several rules each has to say that it waits.
+        // The exchange waits only if each of the rules waits.
         let wait = rules.iter().map(|rule| approval_of(rule).wait).min();
         let wait = wait.flatten();
         let notify = rules.iter().any(|rule| approval_of(rule).notify);
@@ -387,9 +388,10 @@ impl Flow {
         Answer::Denied(denied)
     }
 
-    /// Answers an event that exceeds a limit only when it is charged, because another worker or another call of the same
-    /// response took what was left: `held` are the rules that ask an approval for it, this limit among them. Returns the
-    /// denial. An approval that doesn't name the limit is not enough, and nothing waits any more.
+    /// Checks the approval of an event whose charge exceeds a limit that was not exceeded at the evaluation: another
+    /// worker, or another call of the same response, has used it up since. `held` are the rules that require an
+    /// approval, including the limit's own. Returns the denial. The approval must name the limit, and the exchange does
+    /// not wait for one any more.
     pub(super) fn answer_late(
         &mut self,
         event: &Event,
@@ -426,14 +428,14 @@ impl Flow {
         }
     }
 
-    /// Records that an approval is missing, and makes the request for it.
+    /// Records a missing approval, and completes the request for it.
     fn asked(
         &mut self,
         request: &mut ApprovalRequest,
         invalid: Option<Invalid>,
         now: u64,
     ) -> DeniedApproval {
-        // What the approval service was asked may still be approved later.
+        // The approval service may still approve the request that it was sent.
         let known = self.service.take_id(&copy_key(&request.subject));
         let fresh = || self.guard.approvals.fresh_id(&self.head.request_id, now);
         request.id = known.unwrap_or_else(fresh);
@@ -450,7 +452,8 @@ impl Flow {
         }
     }
 
-    /// Takes the uses of what was approved, unless something else denies it; what can't be taken is denied.
+    /// Spends the approvals of events, unless something else denies them. An event is denied if its approval can't be
+    /// spent.
     pub(super) fn spend(&mut self, direction: Direction, verdict: &mut HalfDecision) {
         let approved = std::mem::take(&mut verdict.approved);
         let is_denied = verdict.denied.iter().any(|denied| !denied.hidden);
@@ -464,7 +467,7 @@ impl Flow {
             denied.iter().any(|denied| denied.event == *event)
         };
         for approved in approved {
-            // Something else denies it: a redaction that can't be made.
+            // Another decision denies the event, for example an impossible redaction.
             if is_denied(&approved.event, &verdict.denied) {
                 continue;
             }
@@ -500,7 +503,8 @@ impl Flow {
         }
     }
 
-    /// What an approval would be for, and what its approver is shown. `None` if that can't be told for certain.
+    /// Returns the subject of an approval, and the values that its approver is shown. `None` if they can't be
+    /// determined for certain.
     fn subject(
         &self,
         event: &Event,
@@ -553,12 +557,12 @@ impl Flow {
         Some((subject.asked_by(&facts.principal), show))
     }
 
-    /// The canonical form of all arguments of a call, or of all that a request says.
+    /// Returns the canonical form of all arguments of a call, or of the whole content of a request.
     fn whole(&self, event: &Event, context: &Context<'_>) -> Option<Vec<u8>> {
         let mut out = Vec::new();
         let json = context.json;
         match event.kind {
-            // The definition of a tool that the provider runs: its arguments never pass here.
+            // The definition of a provider-run tool, whose arguments never pass through the filter.
             Kind::ToolCall if event.is_provider_offer() => {
                 write_canonical(json.value(event.at)?, &mut out).ok()?;
             }
@@ -571,7 +575,7 @@ impl Flow {
                 return None;
             }
             _ => match event.rpc {
-                // Ids and progress tokens differ from one time to the next.
+                // Ids and progress tokens differ each time.
                 Some(_) => {
                     let message = json.value(event.at)?;
                     out.extend_from_slice(b"{\"method\":");
@@ -585,7 +589,7 @@ impl Flow {
                             continue;
                         }
                         out.push(b',');
-                        // A parameter can't be taken for the method.
+                        // The prefix keeps a parameter named `method` apart from the method.
                         quote(&format!("params.{}", key.text()?), &mut out);
                         out.push(b':');
                         write_canonical(value, &mut out).ok()?;
@@ -610,7 +614,8 @@ impl PresentedApprovals {
         }
     }
 
-    /// Adds the tokens of the approval service's answer to those that came with the request. Returns how many these are.
+    /// Adds the tokens of the approval service's response to those of the request. Returns the number of the request's
+    /// tokens.
     pub(super) fn add_answered(&mut self, tokens: &[String], keys: &VerifyingKeys) -> usize {
         self.verify(keys);
         let presented = self.verified.len();
@@ -619,18 +624,18 @@ impl PresentedApprovals {
         presented
     }
 
-    /// Drops the tokens of the answer: they were for what waited.
+    /// Drops the tokens of the approval service's response: they apply only to the part of the exchange that waited.
     pub(super) fn drop_answered(&mut self, presented: usize) {
         self.verified.truncate(presented);
     }
 
-    /// Verifies the tokens that have come since.
+    /// Verifies the tokens that were added since the last call.
     fn verify(&mut self, keys: &VerifyingKeys) {
         let new = self.signed.drain(..);
         self.verified.extend(new.map(|signed| keys.verify(signed?)));
     }
 
-    /// Keeps what the audit event says: a missing approval rather than one that was given.
+    /// Stores the approval for the audit event. A missing approval takes precedence over a given one.
     fn record(
         &mut self,
         request: &ApprovalRequest,
@@ -649,7 +654,7 @@ impl PresentedApprovals {
     }
 }
 
-/// What a rule says of the approval that it asks for.
+/// Returns a rule's requirements on approvals.
 fn approval_of(rule: &CompiledRule) -> &Approval {
     static USUAL: Approval = Approval::USUAL;
     rule.approval.as_deref().unwrap_or(&USUAL)
@@ -666,7 +671,7 @@ fn demand(rule: &CompiledRule) -> RuleDemand<'_> {
     }
 }
 
-/// The canonical form of an object of fields and all their values: `{"args.amount":[250]}`.
+/// Returns the canonical form of an object of fields with all their values: `{"args.amount":[250]}`.
 fn values<'f>(
     fields: impl Iterator<Item = &'f FieldRef>,
     event: &Event,
@@ -707,11 +712,11 @@ fn values<'f>(
         out.extend_from_slice(values);
     }
     out.push(b'}');
-    // Names are sorted by UTF-16 code units.
+    // Canonical JSON sorts names by UTF-16 code units.
     crate::approval::canonical(&out).ok()
 }
 
-/// What is the same of a call and its copies in one exchange.
+/// Returns the key that a call and its copies in one exchange share.
 pub(super) fn copy_key(subject: &Subject) -> Box<str> {
     format!("{} {}", subject.what, subject.args).into()
 }
@@ -720,7 +725,7 @@ fn seconds(nanoseconds: u64) -> u64 {
     nanoseconds.div_euclid(1_000_000_000)
 }
 
-/// Whether a decision is that an approval is missing.
+/// Returns whether a ruling is that an approval is missing.
 pub(super) fn is_required(ruling: &Ruling) -> bool {
     ruling.decision == Decision::RequireApproval
 }

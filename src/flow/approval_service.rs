@@ -1,8 +1,8 @@
-//! Calls of the approval service: what waits for its answer, and what it is only told.
+//! Calls to the approval service, awaited or as a notice.
 //!
-//! What waits is evaluated, and nothing of it counts: no limit is charged, no approval is used, nothing is recorded. Once
-//! the answer is there, the same bytes are evaluated again with the tokens that it brought, as if they had come with the
-//! request. They then pass, or are denied as without waiting: nothing waits twice.
+//! The part of an exchange that waits for an approval is evaluated without effect: no limit is charged, no approval is
+//! spent, nothing is recorded. After the service's response, the same bytes are evaluated again with the tokens in it,
+//! as if the tokens had come with the request. The part then passes or is denied: nothing waits twice.
 
 use super::approval::{RecordedApproval, ServiceRequest, copy_key};
 use super::evaluate::{DeniedEvent, Enforcement, HalfDecision};
@@ -13,55 +13,55 @@ use crate::approval::{service_request, service_tokens};
 use crate::diag::codes;
 use crate::event::{Direction, History};
 
-/// Seconds after which a notice is given up.
+/// Timeout of a notice in seconds.
 const NOTICE_SECONDS: u64 = 10;
 
-/// Maximum requests that one call of the service names.
+/// Maximum approval requests in one call to the service.
 const MAX_REQUESTS: usize = 32;
 
-/// Nanoseconds by which the host's timer may be early.
+/// Maximum nanoseconds by which the host's timer may be early.
 const EARLY_NS: u64 = 100_000_000;
 
-/// The calls of an exchange to the approval service.
+/// Calls of an exchange to the approval service.
 #[derive(Debug, Default)]
 pub(super) struct ServiceUse {
-    /// Whether what is evaluated next may wait.
+    /// Whether the next evaluation may wait.
     may_wait: bool,
-    /// What waits for an answer.
+    /// Part that waits for a response.
     waiting: Option<Waiting>,
-    /// The answer, while what waited for it is evaluated again.
+    /// Response, during the second evaluation of the part that waited for it.
     answered: Option<Answered>,
-    /// Calls that the host has still to make.
+    /// Calls for the host to make.
     calls: Vec<ServiceCall>,
     /// Number of the next call.
     next: u64,
 }
 
-/// What waits for an answer.
+/// Part that waits for a response.
 #[derive(Debug)]
 struct Waiting {
-    /// Number of the call; absent until the host is asked to make it.
+    /// Number of the call; absent before the call is passed to the host.
     number: Option<u64>,
     direction: Direction,
     since: u64,
     seconds: u64,
     named: Vec<ServiceRequest>,
-    /// What the audit event said of approvals before.
+    /// Approval in the audit event before.
     recorded: Option<RecordedApproval>,
 }
 
-/// What came of an answer.
+/// Result of a response.
 #[derive(Debug)]
 struct Answered {
-    /// What the service was asked.
+    /// Requests in the call.
     named: Vec<ServiceRequest>,
-    /// Why the service failed.
+    /// Reason why the service failed.
     failure: Option<&'static str>,
-    /// Number of the tokens that came with the request.
+    /// Number of the request's own tokens.
     presented: usize,
 }
 
-/// What an evaluation changes that does not count if the exchange waits.
+/// State that is restored if the exchange waits.
 #[derive(Debug)]
 pub(super) struct BeforeWaiting {
     exchange: Exchange,
@@ -70,17 +70,17 @@ pub(super) struct BeforeWaiting {
 }
 
 impl ServiceUse {
-    /// Whether what waited is evaluated again.
+    /// Returns whether a part that waited is being evaluated again.
     pub(super) fn is_answered(&self) -> bool {
         self.answered.is_some()
     }
 
-    /// Nothing waits any more: the exchange has ended otherwise.
+    /// Stops waiting, because the exchange ends for another reason.
     pub(super) fn stop_waiting(&mut self) {
         self.waiting = None;
     }
 
-    /// The id of the request that the service was asked about this call; each serves once.
+    /// Returns the id of the approval request that the service was sent for this call. Each id is returned once.
     pub(super) fn take_id(&mut self, call: &str) -> Option<Box<str>> {
         let named = &mut self.answered.as_mut()?.named;
         let is_same = |asked: &ServiceRequest| *copy_key(&asked.request.subject) == *call;
@@ -88,7 +88,7 @@ impl ServiceUse {
         Some(named.remove(at).request.id)
     }
 
-    /// Why the service failed that was asked about what is evaluated again.
+    /// Returns the reason why the service failed, during the second evaluation.
     pub(super) fn failure(&self) -> Option<&'static str> {
         self.answered.as_ref()?.failure
     }
@@ -113,16 +113,16 @@ impl ServiceUse {
 }
 
 impl Flow {
-    /// Lets what is evaluated next wait for an approval.
+    /// Lets the next evaluation wait for approvals.
     pub(super) fn let_wait(&mut self) {
-        // Calls that end together are asked about together.
+        // Calls that end together are sent in one call to the service.
         let waiting = self.service.waiting.as_ref();
         let is_open = waiting.is_none_or(|waiting| waiting.number.is_none());
         self.service.may_wait =
             self.guard.approvals.waits && is_open && !self.service.is_answered();
     }
 
-    /// Returns what to go back to if what is evaluated now waits; `None` if it may not.
+    /// Returns the state to restore if the current evaluation waits; `None` if it may not wait.
     pub(super) fn before_waiting(&mut self, force: Enforcement) -> Option<Box<BeforeWaiting>> {
         let may_wait = std::mem::take(&mut self.service.may_wait);
         (may_wait && force == Enforcement::Enforced).then(|| {
@@ -134,7 +134,8 @@ impl Flow {
         })
     }
 
-    /// Whether nothing but approvals that may be waited for stands against a half, or against what would be left of it.
+    /// Returns whether only awaited approvals deny a half. In a response, denials of parts that can be removed don't
+    /// count.
     pub(super) fn waits(&self, direction: Direction, verdict: &HalfDecision) -> bool {
         let denied = verdict.denied.iter().filter(|denied| !denied.hidden);
         let (mut waits, mut others) = (false, true);
@@ -149,7 +150,7 @@ impl Flow {
         waits && others
     }
 
-    /// Has the service asked, and takes back what the evaluation has changed.
+    /// Prepares the call to the service, and undoes the changes of the evaluation.
     pub(super) fn wait(
         &mut self,
         direction: Direction,
@@ -168,7 +169,7 @@ impl Flow {
             let Some((asked, seconds)) = asked(denied).and_then(|it| Some((it, it.wait?))) else {
                 continue;
             };
-            // A copy of a call passes with it.
+            // A copy of a call passes with the call's approval.
             let same = |known: &ServiceRequest| known.request.subject == asked.request.subject;
             let is_copy = denied.event.is_duplicate && waiting.named.iter().any(same);
             if waiting.named.len() < MAX_REQUESTS && !is_copy {
@@ -183,7 +184,7 @@ impl Flow {
         }
     }
 
-    /// Tells the service of approvals that are missing, where a rule asks for that.
+    /// Sends the service a notice of the missing approvals whose rules require it.
     pub(super) fn notify(&mut self, verdict: &HalfDecision) {
         if self.service.is_answered() {
             return;
@@ -198,7 +199,7 @@ impl Flow {
         }
     }
 
-    /// Adds the calls that the host has to make.
+    /// Adds the calls for the host to a step.
     pub(super) fn with_calls(&mut self, mut step: Step) -> Step {
         let waiting = self.service.waiting.take_if(|it| it.number.is_none());
         if let Some(mut waiting) = waiting {
@@ -212,13 +213,13 @@ impl Flow {
         step
     }
 
-    /// The half that waits for the approval service.
+    /// Returns the half that waits for the approval service.
     pub fn awaits(&self) -> Option<Direction> {
         Some(self.service.waiting.as_ref()?.direction)
     }
 
-    /// Processes the answer of the approval service. `body` is what is held of the half that waits. Returns how that goes
-    /// on; `None` if nothing waits for this answer any more.
+    /// Processes the response of the approval service. `body` has the held bytes of the waiting half. Returns the
+    /// continuation of that half; `None` if it does not wait for this response any more.
     pub fn service_answered(
         &mut self,
         number: u64,
@@ -232,13 +233,13 @@ impl Flow {
             .take_if(|it| it.number == Some(number))?;
         self.now = now;
         if self.facts.time.is_some() {
-            // A token may have been made just now.
+            // The tokens may have been created after the request came.
             self.facts.time = Some(now);
         }
         let waited = now.saturating_sub(waiting.since);
         self.exchange.held_ns = self.exchange.held_ns.saturating_add(waited);
         let wait = waiting.seconds.saturating_mul(1_000_000_000);
-        // Envoy answers with a status of its own when the time is over.
+        // After the timeout, Envoy makes a response with a status of its own.
         let is_over = waited.saturating_add(EARLY_NS) >= wait;
         let mut tokens = Vec::new();
         let failure = match answer {
@@ -292,14 +293,14 @@ impl Flow {
         }
     }
 
-    /// The end of what waited was evaluated again: what follows may wait for approvals of its own.
+    /// Ends the second evaluation: later parts may wait for approvals of their own.
     pub(super) fn end_answer(&mut self) {
         if let Some(answered) = self.service.answered.take() {
             self.approvals.drop_answered(answered.presented);
         }
     }
 
-    /// Records that the exchange ended while it waited.
+    /// Records an exchange that ended while it waited.
     pub(super) fn close_waiting(&mut self) {
         if self.service.waiting.take().is_some() {
             let outcome = ExchangeOutcome::RequireApproval;
@@ -309,7 +310,7 @@ impl Flow {
     }
 }
 
-/// The approval that is missing for a denied event, if a service is to be asked for it or told of it.
+/// Returns the request to the approval service for a denied event, if its rules have one.
 fn asked(denied: &DeniedEvent) -> Option<&ServiceRequest> {
     denied.approval.as_ref()?.asked.as_deref()
 }

@@ -1,7 +1,7 @@
-//! Content for the audit event: texts, arguments and results as they arrived, whether they were forwarded or not.
+//! Content for the audit event: texts, arguments and results as they arrived, regardless of the decision.
 //!
-//! What is kept is bounded. Behind what an audit event may have, some more is kept until the end: a secret is only known
-//! as such if all of it is there.
+//! The content is bounded. Until the end of the exchange, some bytes beyond the limit are kept: a secret is only
+//! recognised as a whole.
 
 use super::Flow;
 use super::name_masker::own_credentials;
@@ -14,16 +14,17 @@ use crate::wire::sort;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Bytes of a part that are kept behind the limit. The longest secrets are private keys; one for RSA with 8,192 bits has 6,400.
+/// Bytes of a part that are kept beyond the limit. The longest secrets are private keys; an RSA key of 8,192 bits has
+/// 6,400.
 const LOOKAHEAD_BYTES: usize = 8 << 10;
 
 /// Maximum parts of one half.
 const MAX_PARTS: usize = 64;
 
-/// What is written where a part has more findings than can be told.
+/// Replacement for a part with more findings than can be listed.
 const UNSEARCHED: &str = "[NOT_SEARCHED]";
 
-/// The content of an exchange so far.
+/// Content of an exchange so far.
 #[derive(Debug, Default)]
 pub(super) struct Content {
     request: HalfContent,
@@ -32,40 +33,40 @@ pub(super) struct Content {
     pub(super) reserved: usize,
 }
 
-/// The content of one half.
+/// Content of one half.
 #[derive(Debug, Default)]
 struct HalfContent {
     parts: Vec<ContentPart>,
     /// Bytes that may be written.
     shown: usize,
-    /// Whether there was more.
+    /// Whether some content was left out.
     is_truncated: bool,
 }
 
-/// A text, or the arguments of a call.
+/// Text, or the arguments of a call.
 #[derive(Debug)]
 struct ContentPart {
-    /// The key of what arrives in pieces.
+    /// Key of a text or call that arrives in pieces.
     source: Option<Source>,
     event: &'static str,
     from: Option<&'static str>,
     part: Option<&'static str>,
     choice: u32,
     tool: Option<Box<str>>,
-    /// The location of arguments or of a structured result, which are JSON.
+    /// Location of arguments or of a structured result, which are JSON.
     json: Option<NodeId>,
     text: String,
-    /// Bytes of it that may be written.
+    /// Bytes of the text that may be written.
     shown: usize,
-    /// Whether some of it was not kept.
+    /// Whether some of the text was not kept.
     is_cut: bool,
     /// Ranges that rules redact, with their labels.
     masks: Vec<(Range<usize>, String)>,
-    /// The ranges of its texts, by their locations.
+    /// Ranges of the part's texts, by their locations.
     places: Vec<(NodeId, Range<usize>)>,
 }
 
-/// What arrives in pieces.
+/// Key of content that arrives in pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     /// A text of a stream.
@@ -96,7 +97,7 @@ impl ContentPart {
         }
     }
 
-    /// Adds a text, of which so many bytes may be written.
+    /// Adds a text, of which `free` bytes may be written.
     fn push(&mut self, text: &str, free: usize) {
         let free = match self.shown == self.text.len() {
             true => text.floor_char_boundary(free),
@@ -110,7 +111,7 @@ impl ContentPart {
         self.is_cut |= kept.len() < text.len();
     }
 
-    /// Returns what may be written.
+    /// Returns the text as it is written to the audit event.
     fn written(self, form: ContentForm, recording: &ContentRecording) -> String {
         let mut masks = match form {
             ContentForm::Redacted => match recording.masked(&self.text, self.is_cut) {
@@ -122,7 +123,7 @@ impl ContentPart {
         if form == ContentForm::Redacted {
             masks.extend(self.masks);
         }
-        // Whoever reads the audit trail must not be able to act as a client of the filter.
+        // Readers of the audit trail must not be able to act as a client of the filter.
         let own = own_credentials(&self.text);
         masks.extend(own.map(|(range, label)| (range, label.to_owned())));
         sort::sort_by(&mut masks, |(a, _), (b, _)| {
@@ -186,7 +187,7 @@ impl Content {
     }
 }
 
-/// The texts and values of an event that are content, each with its location.
+/// Texts or value of an event that are content, each with its location.
 enum EventContent<'a> {
     /// Arguments or a structured result.
     Json(Value<'a>),
@@ -203,7 +204,7 @@ impl<'a> EventContent<'a> {
             Kind::ToolResult => true,
             Kind::Request | Kind::ToolOffer | Kind::Uninspectable => false,
         };
-        // The history was recorded with the exchanges that it consists of.
+        // Audit events of earlier exchanges contain the history.
         if !is_content || event.is_duplicate || event.turn != Turn::Latest {
             return None;
         }
@@ -225,18 +226,18 @@ impl<'a> EventContent<'a> {
             .filter_map(|text| Some((text.place, json.value(text.place)?.text()?)))
             .filter(|(_, text)| !text.is_empty())
             .collect();
-        // A call without arguments is content, an empty text is none.
+        // A call without arguments is content; an empty text is not.
         (event.kind == Kind::ToolCall || !texts.is_empty()).then_some(EventContent::Texts(texts))
     }
 }
 
 impl Flow {
-    /// Whether the audit event may have content.
+    /// Returns whether the audit event may have content.
     pub(super) fn records_content(&self) -> bool {
         self.content.is_some()
     }
 
-    /// Keeps what a whole body, a frame or a call holds, after it was evaluated.
+    /// Keeps the content of a whole body, a frame or a call, after its evaluation.
     pub(super) fn record_content(
         &mut self,
         direction: Direction,
@@ -264,7 +265,7 @@ impl Flow {
                 EventContent::Json(value) => {
                     part.json = Some(value.place());
                     let raw = value.raw();
-                    // A part of a character at the end is none of the text.
+                    // A character that is cut at the end must not end up in the text: four more bytes than can be kept.
                     let most = limit.saturating_add(LOOKAHEAD_BYTES).saturating_add(4);
                     let kept = raw.get(..most).unwrap_or(raw);
                     part.push(&String::from_utf8_lossy(kept), free);
@@ -351,7 +352,7 @@ impl Flow {
         content.reserved = content.reserved.saturating_add(kept);
     }
 
-    /// Starts another text under a key that one had before.
+    /// Starts a new text under a key that another text had before.
     pub(super) fn begin_recorded_text(&mut self, key: TextKey) {
         let parts = self
             .content
@@ -362,7 +363,7 @@ impl Flow {
         }
     }
 
-    /// Masks what rules redact in a streamed text, of which a part begins at `start`.
+    /// Masks the redactions of a streamed text. Their ranges are relative to the offset `start`.
     pub(super) fn mask_recorded_text(
         &mut self,
         key: TextKey,
@@ -390,7 +391,7 @@ impl Flow {
         Some(recording.max_bytes)
     }
 
-    /// Returns the content for the audit event, if the policy and the rules that matched ask for it.
+    /// Returns the content for the audit event, if the policy and the matching rules require it.
     pub(super) fn take_content(&mut self) -> Option<RecordedContent> {
         let content = self.content.take()?;
         self.guard.release(content.reserved);
@@ -427,7 +428,7 @@ impl Flow {
     }
 }
 
-/// Masks what a rule redacts in the parts of the same body.
+/// Masks a rule's redaction in the parts of the same body.
 fn mask(parts: &mut [ContentPart], redaction: &Redaction, json: &JsonBody<'_>) {
     let label = || label(redaction);
     for part in &mut *parts {
@@ -453,7 +454,7 @@ fn mask(parts: &mut [ContentPart], redaction: &Redaction, json: &JsonBody<'_>) {
                 part.masks.push((range, label()));
             }
             Some(_) => {}
-            // JSON in a string of it: how it is written there is not known.
+            // The value is JSON inside a string of this part, so that its range there is unknown.
             None => part.masks.push((0..part.text.len(), label())),
         }
     }

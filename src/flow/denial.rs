@@ -14,7 +14,7 @@ use crate::policy::{Decision, LEAVE_TOOL_OUT};
 use crate::protocol::{Denial, Dialect};
 use crate::wire::json::{JsonBody, NodeId};
 
-/// Why nothing can be redacted in a request that its client signed, with a remedy.
+/// Reason why nothing can be redacted in a request that its client signed, with a remedy.
 const SIGNED: &str = " The request is signed (AWS Signature Version 4), and the signature covers the body: \
                       leave signing to the proxy.";
 
@@ -72,7 +72,7 @@ impl Flow {
                 _ => format!("Blocked by rule `{}`.", rule.id),
             },
             (None, None) if code == codes::AG4001 => "Authentication required.".to_owned(),
-            // Why a credential is invalid helps whoever tries some.
+            // The reason why a credential is invalid would help an attacker who tries credentials.
             (None, None) if matches!(code, codes::AG4002 | codes::AG4003) => {
                 "Authentication failed: the credential is not valid.".to_owned()
             }
@@ -139,7 +139,7 @@ impl Flow {
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
         headers.push(("cache-control".to_owned(), "no-store".to_owned()));
-        // In JSON-RPC the denial has status 200, and nobody waits.
+        // In JSON-RPC the denial has status 200, for which no client waits and retries.
         let asks_to_wait = response.status == 429 && !denial.headers.is_empty();
         headers.push(("x-should-retry".to_owned(), asks_to_wait.to_string()));
         if asks_to_wait {
@@ -222,9 +222,9 @@ fn tool_type(tool: &Known<Box<str>>) -> String {
     }
 }
 
-/// Whether a name looks drawn rather than chosen: it may be a secret. An index does not.
+/// Returns whether a name seems random and may be a secret. The index of an array element never does.
 fn is_random(name: &str) -> bool {
-    /// Maximum letters of a word in capitals: `CLOUDFLARE`, but no access key.
+    /// Maximum letters of a word in capitals. `CLOUDFLARE` fits, an access key does not.
     const MAX_CAPITALS: usize = 15;
     let is_index = name.bytes().all(|byte| byte.is_ascii_digit());
     let words = || name.split(|c: char| !c.is_ascii_alphanumeric());

@@ -26,21 +26,21 @@ use std::rc::Rc;
 /// Message for an exchange with more text than detectors may inspect.
 pub(super) const TOO_MUCH_TEXT: &str = "more text than `inspect.max_text`";
 
-/// A denied event.
+/// Denied event.
 #[derive(Clone, Debug)]
 pub(super) struct DeniedEvent {
-    /// The event.
+    /// Event.
     pub(super) event: Event,
-    /// The ruling.
+    /// Ruling.
     pub(super) ruling: Ruling,
-    /// The problem, for content that could not be inspected.
+    /// Problem, for content that could not be inspected.
     pub(super) problem: Option<Problem>,
-    /// Whether the event is hidden: it is removed from a list, which denies no request. Counts as a modification, like
-    /// a redaction.
+    /// Whether the event is hidden: it is removed from a list instead of denying a request. Counts as a modification,
+    /// like a redaction.
     pub(super) hidden: bool,
-    /// The approval that is missing.
+    /// Missing approval.
     pub(super) approval: Option<Box<DeniedApproval>>,
-    /// The limit that the event exceeds.
+    /// Limit that the event exceeds.
     pub(super) limit: Option<LimitHit>,
 }
 
@@ -64,30 +64,30 @@ impl DeniedEvent {
     }
 }
 
-/// The decision on one half of an exchange.
+/// Decision on one half of an exchange.
 #[derive(Debug, Default)]
 pub(super) struct HalfDecision {
     /// Events that are denied under enforcement, in the order of the bytes; problems first.
     pub(super) denied: Vec<DeniedEvent>,
     /// Redactions, to apply if nothing is denied.
     pub(super) redactions: Vec<Redaction>,
-    /// Events that pass if the approvals for them are still unused.
+    /// Events that pass if their approvals are still unused.
     pub(super) approved: Vec<ApprovedEvent>,
     /// Events that limits count, until they are charged.
     pub(super) limited: Vec<LimitedEvent>,
-    /// Whether the approval service is asked first. Nothing has been decided then.
+    /// Whether the approval service is called first. Then nothing has been decided.
     pub(super) waits: bool,
 }
 
 impl HalfDecision {
-    /// Whether a call at this location is already denied.
+    /// Returns whether a call at this location is already denied.
     pub(super) fn has_denied_call(&self, at: NodeId) -> bool {
         let mut denied = self.denied.iter().map(|denied| &denied.event);
         denied.any(|event| event.kind == Kind::ToolCall && event.at == at)
     }
 
-    /// Returns the denial that is reported: the strictest one, of several the first. Hidden events come after denied
-    /// ones.
+    /// Returns the denial that is reported: the strictest one, and the first of several. Hidden events come after
+    /// denied ones.
     pub(super) fn strictest(&self) -> Option<&DeniedEvent> {
         let rank = |denied: &DeniedEvent| (!denied.hidden, denied.ruling.decision);
         let strictest = self.denied.iter().map(rank).max()?;
@@ -96,7 +96,7 @@ impl HalfDecision {
 }
 
 impl Flow {
-    /// Creates the denial of a response in which a redaction is impossible somewhere. Such a response would leak.
+    /// Creates the denial of a response in which a necessary redaction is impossible. Such a response would leak.
     pub(super) fn uneditable(&mut self) -> DeniedEvent {
         self.exchange
             .decided(ExchangeOutcome::Deny, ExchangeOutcome::Deny);
@@ -104,12 +104,12 @@ impl Flow {
     }
 }
 
-/// What the rules that hold for an event make of it.
+/// Combined effect of the rules that match an event.
 struct Effect {
     ruling: Ruling,
-    /// The outcome for the exchange.
+    /// Outcome for the exchange.
     outcome: ExchangeOutcome,
-    /// The outcome if everything that is only observed were enforced.
+    /// Outcome if all observed rules were enforced.
     would: ExchangeOutcome,
 }
 
@@ -122,42 +122,42 @@ pub(super) enum Enforcement {
     RecordOnly,
 }
 
-/// An event under evaluation.
+/// Event under evaluation.
 pub(super) struct EvaluatedEvent<'a> {
     pub(super) event: &'a Event,
     /// Whether a code already denies the whole body as unreadable.
     pub(super) unread: UnreadableBody,
-    /// The problem, for content that could not be inspected.
+    /// Problem, for content that could not be inspected.
     pub(super) problem: Option<&'a Problem>,
     pub(super) moment: EvaluationPhase,
     pub(super) force: Enforcement,
-    /// The location, if it is outside the body.
+    /// Location, if it is outside the body.
     pub(super) at: Option<&'a str>,
 }
 
-/// Whether a code already denies the body: under the current modes, and if all rules were enforced. The code then
-/// decides alone, and rules that match only because content could not be inspected don't count.
+/// State of a body that a code may already deny, under the current modes and if all rules were enforced. The code then
+/// decides alone: rules that match only because content could not be inspected don't count.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct UnreadableBody {
     denied: bool,
     would_be: bool,
 }
 
-/// A part of a response that was assembled from stream deltas.
+/// Part of a response, assembled from stream deltas.
 pub(super) struct AssembledPart<'a> {
-    /// The events; their locations are in `json`.
+    /// Events; their locations are in `json`.
     pub(super) events: &'a [Event],
-    /// What is known of the response so far, with the event's texts.
+    /// Facts on the response so far, with the event's texts.
     pub(super) reading: &'a Reading,
-    /// The assembled part.
+    /// Assembled part.
     pub(super) json: &'a JsonBody<'a>,
     /// Cached detector results.
     pub(super) scans: Scans,
-    /// The rules to evaluate.
+    /// Rules to evaluate.
     pub(super) moment: EvaluationPhase,
     /// Whether the part can still be held back.
     pub(super) force: Enforcement,
-    /// The location in the stream.
+    /// Location in the stream.
     pub(super) at: &'a str,
 }
 
@@ -172,7 +172,7 @@ impl Flow {
         self.evaluate_all(direction, json, reading, Enforcement::Enforced)
     }
 
-    /// Evaluates all events of a body.
+    /// Evaluates all events of a body, and charges limits and approvals.
     pub(super) fn evaluate_all(
         &mut self,
         direction: Direction,
@@ -210,7 +210,7 @@ impl Flow {
                 let mut event = Event::new(Kind::Uninspectable, direction, NodeId::default());
                 event.code = Some(problem.code);
                 if reading.is_streamed {
-                    // Whatever is wrong with a frame, some client reads it otherwise.
+                    // Some client may read a defective frame differently.
                     event.gate = DefaultGate::Named;
                 }
                 let decided = evaluate(&event, Some(problem), UnreadableBody::default());
@@ -247,7 +247,7 @@ impl Flow {
         verdict
     }
 
-    /// Whether the policy requires a search for calls that a model writes as text.
+    /// Returns whether the policy requires a search for calls that a model writes as text.
     pub(super) fn searches_written_calls(&self) -> bool {
         let may_call = |protocol: &&dyn Protocol| {
             !protocol.serves_tools()
@@ -380,7 +380,7 @@ impl Flow {
         }
     }
 
-    /// Whether there was more text than the policy allows detectors to inspect.
+    /// Returns whether there was more text than the policy allows detectors to inspect.
     pub(super) fn has_too_much_text(&self) -> bool {
         self.exchange.text > self.guard.policy.document.inspect.max_text
     }
@@ -433,7 +433,7 @@ impl Flow {
         self.facts.history = self.guard.policy.recall(&context);
     }
 
-    /// Returns how a text of a response is released, as far as it is known at its beginning.
+    /// Returns how a text of a response is released, as far as that is known at the text's beginning.
     pub(super) fn flowing(
         &mut self,
         event: &Event,
@@ -466,7 +466,7 @@ impl Flow {
         verdict
     }
 
-    /// Whether a ruling hides the event: a denied tool definition is removed from the response to `tools/list`.
+    /// Returns whether a ruling hides the event: a denied tool definition is removed from the response to `tools/list`.
     fn hides(&self, event: &Event, ruling: &Ruling) -> bool {
         event.kind == Kind::ToolOffer
             && event.direction == Direction::Response
@@ -513,9 +513,10 @@ impl Flow {
         tried.outcome = tried.outcome.max(outcome);
     }
 
-    /// Drops redactions in a history that the model signed. The provider rejects a signed thought of Claude's in each
-    /// later turn if one byte differs. The thought contains nothing that its provider has not sent itself; the audit
-    /// event counts it. A text that a client sends under another author's name is not the model's.
+    /// Drops redactions in the parts of a history that the model signed. The provider rejects a signed thought of
+    /// Claude's in each later turn if one byte differs. The thought contains nothing that its provider has not sent
+    /// itself, and the audit event reports the gap. A text that a client sends under another author's name is not the
+    /// model's.
     fn keep_what_the_model_signed(
         &mut self,
         event: &Event,
@@ -536,7 +537,7 @@ impl Flow {
         }
     }
 
-    /// Lets an event pass whose approval came with the request. Returns what is missing otherwise.
+    /// Allows an event whose approval came with the request. Returns the missing approval otherwise.
     fn seek_approval(
         &mut self,
         case: &EvaluatedEvent<'_>,
@@ -583,7 +584,7 @@ impl Flow {
         missing
     }
 
-    /// Evaluates an event. Returns whether it is denied.
+    /// Evaluates an event. Returns whether it is denied: now, and if all rules were enforced.
     pub(super) fn evaluate_event(
         &mut self,
         case: &EvaluatedEvent<'_>,
@@ -619,7 +620,7 @@ impl Flow {
             (evaluation.ruling, evaluation.would) = (killed, killed);
         }
         let exceeded = self.ask_beyond_limits(case, context, &mut evaluation, verdict);
-        // What is killed spends no approval.
+        // A call that the kill list stops spends no approval.
         let missing = self.seek_approval(case, context, &mut evaluation, verdict);
         let mut effect = Effect {
             ruling: evaluation.ruling,
@@ -660,8 +661,8 @@ impl Flow {
         }
     }
 
-    /// Records a rule that holds for an event. Returns `false` if it does not count: it may hold only because of content that
-    /// could not be inspected, whose code decides alone.
+    /// Records a rule that matches an event. Returns `false` if the match does not count: the rule may match only
+    /// because content could not be inspected, and the content's code decides alone.
     fn record_rule(
         &mut self,
         held: MatchedRule,
@@ -704,7 +705,7 @@ impl Flow {
         true
     }
 
-    /// Adds the redactions of a rule that holds for an event. One that is impossible denies the event.
+    /// Adds the redactions of a rule that matches an event. An impossible redaction denies the event.
     fn redact(
         &mut self,
         held: MatchedRule,
@@ -753,7 +754,7 @@ impl Flow {
         verdict.redactions.extend(found);
     }
 
-    /// Records a tool call with what became of it, if it is decided in this exchange.
+    /// Records a tool call with its outcome, if this exchange decides it.
     fn record_call(
         &mut self,
         event: &Event,
@@ -761,7 +762,7 @@ impl Flow {
         effect: &Effect,
         verdict: &HalfDecision,
     ) {
-        // A provider-run tool is reported by name only if its definition is denied.
+        // The definition of a provider-run tool is reported as a call only if it is denied.
         let is_reported = !event.provider_run
             || event.is_provider_offer()
                 && matches!(
@@ -784,13 +785,13 @@ impl Flow {
     }
 }
 
-/// Whether a part of a response may contain calls written as text.
+/// Returns whether a part of a response may contain calls written as text.
 pub(super) fn may_hold_calls(part: Part) -> bool {
     matches!(part, Part::Text | Part::Reasoning)
 }
 
-/// Returns messages for identifiers and names of a request that contain an unmistakable secret, and for names with a
-/// number with check digit. Rules don't inspect other identifiers.
+/// Returns events for identifiers and names of a request that contain an unmistakable secret, and for names that
+/// contain a number with a check digit. Rules don't inspect other identifiers.
 fn secret_identifier_events(
     direction: Direction,
     reading: &Reading,

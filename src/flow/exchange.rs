@@ -1,4 +1,4 @@
-//! The results of an exchange, and its audit event and metrics.
+//! Results of an exchange, with its audit event and metrics.
 
 use super::limits::OpenCharge;
 use super::target_uri::{recorded_host, recorded_path};
@@ -14,19 +14,19 @@ use crate::wire::json::quote;
 use crate::wire::sort;
 use crate::wire::sorted_map::{SortedMap, SortedSet};
 
-/// The outcome of an exchange, in ascending strictness.
+/// Outcome of an exchange, in ascending strictness.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ExchangeOutcome {
     /// No event was evaluated.
     #[default]
     NotEvaluated,
-    /// It passed.
+    /// The exchange passed.
     Allow,
-    /// It passed with replacements.
+    /// The exchange passed with replacements.
     Redact,
-    /// It waits for an approval.
+    /// The exchange waits for an approval.
     RequireApproval,
-    /// It was denied.
+    /// The exchange was denied.
     Deny,
 }
 
@@ -41,7 +41,7 @@ impl From<Decision> for ExchangeOutcome {
 }
 
 impl ExchangeOutcome {
-    /// The word of an audit event.
+    /// Returns the outcome as audit events spell it.
     pub fn word(self) -> &'static str {
         match self {
             ExchangeOutcome::NotEvaluated => "not_evaluated",
@@ -53,7 +53,7 @@ impl ExchangeOutcome {
     }
 }
 
-/// The inspection coverage of one half.
+/// Inspection coverage of one half.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Coverage {
     /// The policy requires no inspection.
@@ -64,34 +64,34 @@ pub(super) enum Coverage {
     None,
 }
 
-/// The results of the shadow policy.
+/// Results of the shadow policy.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ShadowResult {
     pub(super) outcome: ExchangeOutcome,
-    /// Its matching rules.
+    /// Ids of its matching rules.
     pub(super) rules: SortedSet<Box<str>>,
 }
 
-/// The data for the audit event and the metrics.
+/// Data for the audit event and the metrics.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Exchange {
     pub(super) started: u64,
     pub(super) outcome: ExchangeOutcome,
-    /// The outcome if all observed rules were enforced.
+    /// Outcome if all observed rules were enforced.
     pub(super) would: ExchangeOutcome,
     pub(super) shadow: Option<ShadowResult>,
     pub(super) code: Option<&'static str>,
     pub(super) status: Option<u16>,
-    /// By rule and kind of event.
+    /// Matching rules, by number of the rule and kind of event.
     pub(super) rules: SortedMap<(u16, &'static str), RecordedRule>,
-    /// Rules on uninspectable content that the code decided without them.
+    /// Ids of rules that matched only because content was uninspectable. The content's code decided instead.
     pub(super) undecided: SortedSet<Box<str>>,
     pub(super) findings: SortedMap<Box<str>, u64>,
     pub(super) events: EventCounts,
     /// Names of the called tools, each with the outcome of its call.
     pub(super) calls: Vec<(Box<str>, ExchangeOutcome)>,
     pub(super) tags: SortedSet<Box<str>>,
-    /// Whether the request has no valid credential, and the policy asks for one.
+    /// Whether the request has no valid credential although the policy requires one.
     pub(super) is_unauthenticated: bool,
     /// Limits that were charged or exceeded.
     pub(super) limits: SortedMap<Box<str>, RecordedLimit>,
@@ -99,21 +99,21 @@ pub(super) struct Exchange {
     pub(super) open_charges: Vec<OpenCharge>,
     /// Whether the session of the response was noted.
     pub(super) has_noted_response: bool,
-    /// The outcome that the host knows, and its rule.
+    /// Outcome and rule that the host already knows.
     pub(super) published_decision: Option<(ExchangeOutcome, String)>,
-    /// Whether a stream's denial was recorded at once.
+    /// Whether an interim audit event was written for a denied stream.
     pub(super) has_interim: bool,
-    /// Whether the response arrived to its end.
+    /// Whether the response arrived completely.
     pub(super) is_complete: bool,
     /// Bytes of the request's body, read or not.
     pub(super) request_bytes: u64,
-    /// Bytes of the response's body.
+    /// Bytes of the response's body, read or not.
     pub(super) response_bytes: u64,
-    /// Bytes of text and arguments in a response that streams.
+    /// Bytes of text and arguments in a streamed response.
     pub(super) response_text: u64,
-    /// Ids of limits that were exceeded, once for each event, and whether that had consequences.
+    /// Ids of exceeded limits, once for each event. The mode is `Enforce` if the excess had consequences.
     pub(super) limit_hits: Vec<(Box<str>, Mode)>,
-    /// Ids of limits that themselves denied something, or would have.
+    /// Ids of limits that denied something themselves, or would have.
     pub(super) denied_by_limits: SortedSet<Box<str>>,
     /// Whether the policy does not apply to the exchange.
     pub(super) ignored: bool,
@@ -152,7 +152,7 @@ impl Exchange {
             .insert(format!("{}:{reason}", direction.word()));
     }
 
-    /// Whether this gap was recorded.
+    /// Returns whether this gap was recorded.
     pub(super) fn has_gap(&self, direction: Direction, reason: &str) -> bool {
         self.reasons
             .contains(&format!("{}:{reason}", direction.word()))
@@ -170,30 +170,30 @@ impl Exchange {
     }
 }
 
-/// The results of a finished exchange.
+/// Results of a finished exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
-    /// The audit event's line, without a line end.
+    /// Line of the audit event, without a line end.
     pub line: Vec<u8>,
-    /// The rule that decided, if there is one.
+    /// Id of the deciding rule, if there is one.
     pub rule: Option<String>,
     /// Input and output tokens together.
     pub tokens_total: u64,
 }
 
-/// A decision that the host does not know yet.
+/// Decision that the host does not know yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewDecision {
     /// `allow`, `deny`, `redact`, `require_approval`, `not_evaluated`.
     pub word: &'static str,
-    /// The rule that decided; empty if there is none.
+    /// Id of the deciding rule; empty if there is none.
     pub rule: String,
-    /// Whether the host knows of no decision yet.
+    /// Whether the host knows no decision yet.
     pub is_first: bool,
 }
 
 impl Flow {
-    /// Finishes the exchange: writes its audit event.
+    /// Finishes the exchange and writes its audit event.
     pub fn finish(&mut self, end: &End<'_>) -> Finished {
         self.close(end);
         let content = self.take_content();
@@ -215,8 +215,9 @@ impl Flow {
         }
     }
 
-    /// Ends the exchange without an audit event. Returns the decision with its reasons as a JSON object: what an audit event has
-    /// of them, `why` with the reason and remedy of each rule that matched, and `means`, what the code stands for.
+    /// Ends the exchange without an audit event. Returns the decision with its reasons as a JSON object: the decision's
+    /// members of an audit event, `why` with the reason and remedy of each matching rule, and `means`, the explanation
+    /// of the code.
     pub fn explain(&mut self, end: &End<'_>) -> Vec<u8> {
         self.close(end);
         let tools = self.called_tools();
@@ -267,8 +268,8 @@ impl Flow {
         sort::set(self.exchange.calls.iter().map(|(tool, _)| tool.clone()))
     }
 
-    /// Returns an audit event for a stream that was denied, once: the event of the whole exchange is only written at its end,
-    /// which may be far away. It is in a chain of its own, so that each log can be verified by itself.
+    /// Returns an interim audit event for a denied stream, once: the event of the whole exchange is only written at its
+    /// end, which may be far away. Interim events have their own chain, so that each log can be verified alone.
     pub fn interim(&mut self, now: impl FnOnce() -> u64) -> Option<Vec<u8>> {
         let is_denied = self.exchange.outcome >= ExchangeOutcome::RequireApproval;
         if !is_denied || self.exchange.has_interim || !self.status_sent {
@@ -277,7 +278,7 @@ impl Flow {
         self.exchange.has_interim = true;
         let masker = &self.guard.name_masker;
         let masked = |name: &str| masker.masked(name).unwrap_or_else(|| name.into());
-        // The names themselves are still evaluated.
+        // These are masked copies: rules still evaluate the names themselves.
         let models: Vec<Box<str>> = self.facts.models.names.iter().map(|n| masked(n)).collect();
         let calls = self.exchange.calls.iter();
         let tools = sort::set(calls.map(|(tool, _)| masked(tool)));
@@ -290,13 +291,13 @@ impl Flow {
         Some(self.write_record(&end, (&models, &tools, None), Some(chain), true))
     }
 
-    /// The version of the policy in force.
+    /// Returns the version of the policy in force.
     pub fn policy_version(&self) -> &str {
         &self.guard.policy.version
     }
 
-    /// Returns the decision so far and the rule that made it, if they are not what was returned before. Before the end an
-    /// exchange without a decision has none.
+    /// Returns the decision so far and the deciding rule, if they differ from the previous call's. Before the end, an
+    /// exchange that was not evaluated has no decision.
     pub fn new_decision(&mut self, is_end: bool) -> Option<NewDecision> {
         let outcome = self.exchange.outcome;
         let known = self.exchange.published_decision.as_ref();
@@ -320,7 +321,7 @@ impl Flow {
         })
     }
 
-    /// Writes the audit event; without a chain, what it has of the decision.
+    /// Returns the audit event; without a chain, only its members on the decision.
     fn write_record(
         &self,
         end: &End<'_>,
@@ -332,7 +333,7 @@ impl Flow {
         let policy = &self.guard.policy;
         let masker = &self.guard.name_masker;
         let status = end.status.or(exchange.status).unwrap_or(0);
-        // The upstream's response and our own are the usual ends.
+        // An upstream response is the usual end, which is not recorded.
         let ended = match end.details {
             "via_upstream" => "",
             details => details,
@@ -433,7 +434,7 @@ impl Flow {
         }
     }
 
-    /// The source that recognised an invalid credential, why it is invalid, and whose it is.
+    /// Returns the source that recognised an invalid credential, the reason why it is invalid, and its client.
     fn authentication_failure(&self) -> Option<(&str, &'static str, Option<&str>)> {
         if !self.exchange.is_unauthenticated {
             return None;
@@ -464,7 +465,7 @@ impl Flow {
 
     fn deciding_rule(&self) -> Option<String> {
         let word = self.exchange.outcome.word();
-        // A code decides on uninspectable content, or a rule for it.
+        // On uninspectable content a code decides, or a rule for `uninspectable`.
         let unread = self
             .exchange
             .code

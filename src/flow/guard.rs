@@ -1,4 +1,4 @@
-//! State that all exchanges under one configuration share.
+//! State that all exchanges under one policy share.
 
 use super::approval::Approvals;
 use super::name_masker::NameMasker;
@@ -27,65 +27,65 @@ use std::rc::Rc;
 /// exchanges.
 const VM_MEMORY: usize = 256 << 20;
 
-/// Data that only the host can provide.
+/// Environment of a policy, which only the host can provide.
 pub struct HostEnvironment<'a> {
     /// Reads an environment variable.
     pub variable: &'a dyn Fn(&str) -> Option<String>,
     /// Reads the environment's name from the node metadata.
     pub node_environment: &'a dyn Fn() -> Option<String>,
-    /// Random bytes: eight for the chain's id, the remaining for a secret.
+    /// Random bytes: eight for the chain's id, the others for a secret.
     pub seed: [u8; 40],
     /// Data that all workers share.
     pub shared_data: Rc<dyn SharedData>,
-    /// The kill list of this VM.
+    /// Kill list of this VM.
     pub kill: Rc<KillSwitch>,
 }
 
-/// An error that prevents a policy from being put in force.
+/// Error that prevents a policy from being put in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuardError {
-    /// The stable code.
+    /// Stable code.
     pub code: &'static str,
-    /// The message with a remedy.
+    /// Message with a suggested fix.
     pub message: String,
 }
 
-/// A policy in force.
+/// Policy in force.
 #[derive(Debug)]
 pub struct Guard {
-    /// The policy.
+    /// Policy.
     pub policy: Rc<Policy>,
-    /// The audit chain.
+    /// Audit chain.
     pub chain: RefCell<Chain>,
     /// Whether the chain's first event was counted.
     pub(super) has_counted_chain: Cell<bool>,
-    /// The chain of events that are written before their exchange ends.
+    /// Chain of the interim events, which are written before their exchange ends.
     pub(super) interim_chain: RefCell<Chain>,
     /// Bounds on metric labels.
     pub names: RefCell<LabelValues>,
     pub(super) scratch: RefCell<ScanScratch>,
-    /// The counters of its limits.
+    /// Counters of the policy's limits.
     pub(super) limits: Limits,
     /// Masks names.
     pub(super) name_masker: NameMasker,
-    /// The target URIs of the last requests.
+    /// Target URIs of the last requests.
     pub(super) targets: TargetUris,
     pub(super) environment: Known<Box<str>>,
-    /// The hashes of the API keys.
+    /// Hashes of the API keys.
     pub(super) keys: KeyTable,
     /// Keys of the hashes and pseudonyms in redacted text.
     pub(super) redaction_keys: RedactionKeys,
     pub(super) approvals: Approvals,
-    /// The work budget of an exchange.
+    /// Work budget of an exchange.
     pub(super) allowance: Allowance,
-    /// The kill list of this VM.
+    /// Kill list of this VM.
     pub kill: Rc<KillSwitch>,
     held: Cell<usize>,
-    /// The next id for exchanges without request id.
+    /// Number in the next id of an exchange without request id.
     next_id: Cell<u64>,
 }
 
-/// The error of a secret that the proxy doesn't hand in.
+/// Returns the error of a secret that the proxy does not provide.
 fn missing_secret(key: &str, name: &str) -> GuardError {
     GuardError {
         code: codes::AG1022,
@@ -96,7 +96,7 @@ fn missing_secret(key: &str, name: &str) -> GuardError {
     }
 }
 
-/// A key of its own for each use of a secret, so that none tells anything of another.
+/// Returns the key for one use of a secret. A key reveals nothing about the keys of other uses.
 fn derived(secret: &[u8], purpose: &str) -> [u8; 32] {
     match Hmac::<Sha256>::new_from_slice(secret) {
         Ok(mut mac) => {
@@ -152,7 +152,7 @@ impl Guard {
             EnvironmentSource::Variable { name, otherwise } => {
                 or((surroundings.variable)(name), otherwise)
             }
-            // Each request says its own.
+            // Each request determines its own environment.
             EnvironmentSource::Principal { otherwise } => or(None, otherwise),
         };
         let keys = KeyTable::new(&policy.document.principals, surroundings.variable);
@@ -195,7 +195,7 @@ impl Guard {
             targets: TargetUris::default(),
             environment,
             keys,
-            // The key of the audit chain is the secret itself: other programs verify with it.
+            // Only the audit chain's key is the secret itself: other programs verify with it.
             redaction_keys: RedactionKeys {
                 hashes: derived(&secret, "hashes in redacted text"),
                 pseudonyms: derived(&secret, "pseudonyms"),
@@ -209,8 +209,8 @@ impl Guard {
         })
     }
 
-    /// Returns the same policy with the same keys, for exchanges that are only evaluated: it knows what was counted and spent, and
-    /// nobody learns what is counted, spent or written under it.
+    /// Returns the same policy with the same keys, for exchanges that are only evaluated. It reads the counters of
+    /// limits and the spent approvals, but its own changes to them, and its audit events, stay invisible.
     pub fn apart(&self) -> Guard {
         let shared: Rc<dyn SharedData> = Rc::new(UnsharedWrites::over(self.approvals.data()));
         Guard {
@@ -234,18 +234,18 @@ impl Guard {
         }
     }
 
-    /// Sets what the counters of a rule's limit begin with.
+    /// Sets the initial value of the counters of a rule's limit.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn begin_with(&self, rule: &str, used: &crate::wire::json::Decimal) {
         self.limits.begin_with(&self.policy, rule, used);
     }
 
-    /// Whether request headers are held until the body is evaluated.
+    /// Returns whether request headers are held until the body is evaluated.
     pub fn holds_headers(&self) -> bool {
         self.policy.document.headers == HeaderMode::Hold
     }
 
-    /// The context in which events of a body are evaluated.
+    /// Returns the context in which events of a body are evaluated.
     pub(super) fn context<'a>(
         &'a self,
         facts: &'a Facts,
@@ -291,13 +291,13 @@ impl Guard {
         self.held.set(self.held.get().saturating_sub(bytes));
     }
 
-    /// The bytes taken from the budget.
+    /// Returns the bytes taken from the budget.
     #[cfg(test)]
     pub(super) fn taken_memory(&self) -> usize {
         self.held.get()
     }
 
-    /// Creates an id for an exchange without request id.
+    /// Returns a new id for an exchange without request id.
     pub(super) fn fresh_id(&self) -> String {
         let number = self.next_id.get();
         self.next_id.set(number.saturating_add(1));

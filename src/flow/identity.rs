@@ -1,4 +1,4 @@
-//! Who is asking, in an exchange: what the credentials say becomes facts, and what may not go upstream is taken out.
+//! Identity of the caller in an exchange: turns credentials into facts, and removes headers that may not go upstream.
 
 use super::Flow;
 use super::evaluate::DeniedEvent;
@@ -11,7 +11,7 @@ use crate::identity::{Credentials, Failure, Identified, Reason, forbidden_traile
 use crate::policy::EnvironmentSource;
 use std::rc::Rc;
 
-/// The names that only AgentGuard sets.
+/// Returns the names of trailers that only AgentGuard sets.
 fn own_names(trailers: &[(&[u8], &[u8])]) -> impl Iterator<Item = String> {
     let own = trailers.iter().filter(|(name, _)| is_own(name));
     own.map(|(name, _)| String::from_utf8_lossy(name).into_owned())
@@ -33,7 +33,7 @@ impl Flow {
         identify(&document.principals, &self.guard.keys, &credentials)
     }
 
-    /// Keeps who is asking.
+    /// Stores the principal of the request.
     pub(super) fn remember_caller(&mut self, identified: Identified) {
         let guard = Rc::clone(&self.guard);
         let document = &guard.policy.document;
@@ -48,7 +48,8 @@ impl Flow {
         }
     }
 
-    /// Returns the edits of a request's trailers: what may not go upstream as a header may not as a trailer.
+    /// Returns the edits of a request's trailers: a name that may not go upstream as a header may not go as a trailer
+    /// either.
     pub fn trailer_edits(&self, trailers: &[(&[u8], &[u8])]) -> Vec<HeaderEdit> {
         let applies = !self.exchange.ignored;
         let sources = &self.guard.policy.document.principals;
@@ -57,8 +58,8 @@ impl Flow {
         names.into_iter().map(removal).collect()
     }
 
-    /// Returns the edits of a response's trailers: headers of ours from an upstream don't reach the client, and clients may
-    /// read trailers as headers.
+    /// Returns the edits of a response's trailers. The filter's own names must not reach the client from an upstream,
+    /// and clients may read trailers as headers.
     pub fn response_trailer_edits(&self, trailers: &[(&[u8], &[u8])]) -> Vec<HeaderEdit> {
         match self.exchange.ignored {
             true => Vec::new(),
@@ -66,7 +67,7 @@ impl Flow {
         }
     }
 
-    /// Denies a request with an invalid credential, and an anonymous one if the policy requires an identity.
+    /// Denies a request with an invalid credential, or an anonymous one if the policy requires an identity.
     pub(super) fn evaluate_identity(&mut self) -> Option<DeniedEvent> {
         let code = match &self.authentication {
             Some(Failure {
@@ -93,12 +94,12 @@ impl Flow {
     }
 }
 
-/// The environment that a principal is in.
+/// Returns the environment of a principal.
 fn environment(principal: &Principal, otherwise: Option<&str>) -> Known<Box<str>> {
     let named = match principal.claim("environment") {
         Known::Is(names) => match names.as_slice() {
             [name] => Some(*name),
-            // Which of several is meant is not known.
+            // With several values, the one that applies is unknown.
             [_, ..] => return Known::Unknown,
             [] => None,
         },
@@ -110,8 +111,8 @@ fn environment(principal: &Principal, otherwise: Option<&str>) -> Known<Box<str>
         .map_or(Known::Unknown, |name| Known::Is(name.into()))
 }
 
-/// The headers that may not go upstream: keys of the policy always, and a source's headers from others than its trusted
-/// proxies where the policy applies.
+/// Returns the removals of headers that may not go upstream: the policy's API keys always; where the policy applies,
+/// also identity headers that did not come from a source's trusted proxies.
 pub(super) fn removals(identified: &Identified, applies: bool) -> Vec<HeaderEdit> {
     let untrusted = identified.untrusted.iter().filter(|_| applies);
     let keys = identified.keys.iter();

@@ -1,8 +1,8 @@
-//! The kill switch: what a kill list stops, before any rule of a policy. It is enforced in every mode, since somebody has
-//! decided about this very caller or tool.
+//! Kill switch: the kill list stops callers and tools before any rule of a policy. It is enforced in every mode, since
+//! an operator has decided about this very caller or tool.
 //!
-//! Who asks is evaluated at the start of the exchange, and again with each body and frame if the list has changed since.
-//! Calls of tools are evaluated where a policy's rules are.
+//! The caller is checked at the start of the exchange, and again with each body and frame if the list has changed
+//! since. Tool calls are checked together with the evaluation of the policy's rules.
 
 use super::evaluate::DeniedEvent;
 use super::exchange::ExchangeOutcome;
@@ -14,42 +14,42 @@ use crate::policy::{Context, KillState, Killed};
 use crate::wire::json::NodeId;
 use std::cell::RefCell;
 
-/// What the kill switch has decided about an exchange.
+/// Decision of the kill switch on an exchange.
 #[derive(Debug, Default)]
 pub(super) struct KillCheck {
-    /// The state that the exchange was evaluated with.
+    /// State of the kill list at the last check of the exchange.
     state: KillState,
-    /// Why it is stopped, or a call of it.
+    /// Reason why the exchange, or a call in it, is stopped.
     killed: Option<Killed>,
     /// Whether the exchange itself is stopped.
     stops_exchange: bool,
 }
 
 impl KillCheck {
-    /// Why the exchange or a call is stopped.
+    /// Returns the reason why the exchange or a call is stopped.
     pub(super) fn killed(&self) -> Option<&Killed> {
         self.killed.as_ref()
     }
 
-    /// Whether calls must be read even if no rule asks for them.
+    /// Returns whether calls must be read even if no rule requires it.
     pub(super) fn stops_tools(&self) -> bool {
         matches!(&self.state, KillState::List(list) if list.stops_tools())
     }
 
-    /// The generation of the list that stopped something.
+    /// Returns the generation of the list that stopped something.
     pub(super) fn generation(&self) -> Option<u64> {
         self.killed.as_ref().map(|killed| killed.generation)
     }
 }
 
 impl Flow {
-    /// Evaluates who asks with the kill list in force, at the start of an exchange.
+    /// Checks the caller with the kill list in force, at the start of an exchange.
     pub(super) fn begin_kill(&mut self) -> Option<DeniedEvent> {
         self.kill.state = self.guard.kill.state();
         self.evaluate_kill(Direction::Request)
     }
 
-    /// Evaluates who asks again if the list has changed since. An exchange that was stopped stays so.
+    /// Checks the caller again if the list has changed since. A stopped exchange stays stopped.
     pub(super) fn recheck_kill(&mut self, direction: Direction) -> Option<DeniedEvent> {
         if self.kill.stops_exchange {
             return Some(self.killed_exchange(direction));
@@ -85,7 +85,7 @@ impl Flow {
         Some(self.killed_exchange(direction))
     }
 
-    /// Evaluates a call with the kill list that the exchange began with.
+    /// Returns whether the kill list of the exchange's last check stops a call.
     pub(super) fn is_killed_call(&mut self, event: &Event, context: &Context<'_>) -> bool {
         let KillState::List(list) = &self.kill.state else {
             return false;
@@ -116,13 +116,14 @@ impl Flow {
         DeniedEvent::half(kind, direction, code)
     }
 
-    /// Whether bytes of this response are forwarded without a reader that could end them validly.
+    /// Returns whether bytes of this response are forwarded without a reader that could end them validly.
     pub(super) fn is_forwarded_unread(&self) -> bool {
         matches!(self.response, HalfState::Passing | HalfState::Tapping(_))
     }
 }
 
-/// A caller whom only an entry for everything stops. Outside `applies_to` nobody is asked who it is.
+/// Returns an anonymous caller, whom only an entry for everything stops. Outside `applies_to`, callers are not
+/// identified.
 fn anonymous() -> Principal {
     Principal::known_by(Some("none"))
 }

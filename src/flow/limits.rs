@@ -1,4 +1,4 @@
-//! Limits in an exchange: each event that a limit counts is charged once everything else has let it pass.
+//! Limits in an exchange. An event that a limit counts is charged once nothing else denies it.
 
 use super::Flow;
 use super::denial::redacted_pointer;
@@ -16,10 +16,10 @@ use crate::policy::{
 use crate::wire::json::{JsonBody, NodeId, Value};
 use std::rc::Rc;
 
-/// Tokens that a stream is charged ahead of what it has written.
+/// Tokens that a stream is charged ahead of its written output.
 const AHEAD_TOKENS: u64 = 63;
 
-/// An event that a limit counts.
+/// Event that a limit counts.
 #[derive(Clone, Debug)]
 pub(super) struct LimitedEvent {
     event: Event,
@@ -27,55 +27,55 @@ pub(super) struct LimitedEvent {
     rule: u16,
     enforced: bool,
     keys: LimitKeys,
-    /// Absent if it can't be determined.
+    /// Amount to charge; absent if it can't be determined.
     amount: Option<u64>,
-    /// Its number among the called tools of the exchange.
+    /// Index among the exchange's recorded calls.
     call: Option<usize>,
-    /// The rules that ask an approval for the event if it turns out to exceed the limit, this one among them. Empty if the
-    /// limit asks for none, or was exceeded before.
+    /// Rules that require an approval if the charge turns out to exceed the limit, including the limit's own rule.
+    /// Empty if the limit requires none, or was already exceeded at the evaluation.
     asked: Vec<MatchedRule>,
     /// Whether an approval lets the event exceed the limit.
     is_approved: bool,
-    /// Whether the limit is only the shadow policy's; if so, whether that denies the event for another reason.
+    /// Present if only the shadow policy has the limit.
     shadow: Option<ShadowLimit>,
 }
 
-/// A limit of the shadow policy.
+/// State of a limit of the shadow policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct ShadowLimit {
     /// Whether the shadow policy denies the event for another reason.
     is_denied: bool,
 }
 
-/// A limit that is settled once the exchange has ended.
+/// Limit that is settled once the exchange has ended.
 #[derive(Clone, Debug)]
 pub(super) struct OpenCharge {
     rule: u16,
     enforced: bool,
     is_shadow: bool,
     keys: LimitKeys,
-    /// What was reserved.
+    /// Reservation.
     charge: Option<Charge>,
-    /// What was reserved or used up to now, of a response that streams.
+    /// Amount reserved so far, including the charges of a streamed response.
     reserved: u64,
 }
 
-/// A limit that an event exceeds.
+/// Limit that an event exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LimitHit {
-    /// Where the limit stands, in whole units.
+    /// Maximum in whole units.
     max: u64,
     remaining: u64,
-    /// Seconds until the same would pass, if waiting helps.
+    /// Seconds until the same request would pass; absent if waiting doesn't help.
     wait_s: Option<u64>,
-    /// Whether a client is asked to wait and to send the same again.
+    /// Whether the client is asked to wait and to retry.
     asks_to_wait: bool,
     /// HTTP status of the denial.
     pub(super) status: u16,
 }
 
 impl LimitedEvent {
-    /// Whether a limit that asks for approvals was not exceeded when the event was evaluated.
+    /// Returns whether the limit requires approvals and was not exceeded when the event was evaluated.
     fn is_new(&self) -> bool {
         !self.asked.is_empty()
     }
@@ -93,7 +93,7 @@ impl LimitHit {
         }
     }
 
-    /// The headers of the denial, as Envoy's own rate limit filters write them.
+    /// Returns the headers of the denial, in the form of Envoy's own rate limit filters.
     pub(super) fn headers(&self) -> Vec<(String, String)> {
         let Some(wait) = self.wait_s.filter(|_| self.asks_to_wait) else {
             return Vec::new();
@@ -109,7 +109,7 @@ impl LimitHit {
         .collect()
     }
 
-    /// What a person may do: `Try again in 37 seconds.`
+    /// Returns the suggested fix: `Try again in 37 seconds.`
     pub(super) fn remedy(&self) -> Option<String> {
         Some(match self.wait_s? {
             1 => "Try again in a second.".to_owned(),
@@ -121,7 +121,8 @@ impl LimitHit {
 }
 
 impl Flow {
-    /// Adds the limits that an event would exceed to the rules that ask an approval for it. Returns their numbers.
+    /// Adds the `require_approval` limits that an event would exceed to its evaluation. Returns the numbers of their
+    /// rules.
     pub(super) fn ask_beyond_limits(
         &mut self,
         case: &EvaluatedEvent<'_>,
@@ -143,7 +144,7 @@ impl Flow {
             let Some(keys) = self.guard.limits.keys(limited.rule, case.event, context) else {
                 continue;
             };
-            // Calls that stand before it in the same response take from the limit first.
+            // Earlier calls in the same response use the limit first.
             let before = verdict.limited.iter().filter(|before| {
                 before.rule == limited.rule
                     && before.keys == keys
@@ -153,13 +154,13 @@ impl Flow {
             let before = before.filter_map(|before| before.amount);
             let amount = limits::amount(rule, case.event, context);
             let amount = match limit.charging() {
-                // An estimate passes while anything is left.
+                // An estimate passes as long as anything is left.
                 Charging::Reserved if !is_lease(limit) => amount.map(|_| 1),
                 _ => amount.map(|amount| before.fold(amount, u64::saturating_add)),
             };
             let limits = &self.guard.limits;
             let asked = limits.charge(limited.rule, &keys, amount, OnExcess::Ask, self.now);
-            // Whoever can't be reached now denies when it is charged.
+            // If the counters are unreachable now, the charge denies the event.
             let Ok(charge) = asked else { continue };
             if charge.standing.is_exceeded {
                 self.record_limit(rule, limit, &keys, &charge.standing);
@@ -184,7 +185,8 @@ impl Flow {
         }
     }
 
-    /// Notes which limits count an event; `exceeded` are those that were found to be so before.
+    /// Adds the limits that count an event to the verdict; `exceeded` are the rules whose limits it was already found
+    /// to exceed.
     pub(super) fn collect_limits(
         &mut self,
         case: &EvaluatedEvent<'_>,
@@ -249,8 +251,9 @@ impl Flow {
         }
     }
 
-    /// Charges the limits of a half. What is denied for another reason uses none of them up. A request is charged as a
-    /// whole; the calls of a response each by themselves, since each may be taken out alone.
+    /// Charges the limits of a half. An event that is denied for another reason uses up no limit, except those that
+    /// count attempts or are charged at the end. A request is charged as a whole, but each call of a response by
+    /// itself, since a denied call is removed alone.
     pub(super) fn charge_limits(
         &mut self,
         direction: Direction,
@@ -295,7 +298,7 @@ impl Flow {
                     continue;
                 }
                 if item.shadow.is_some() {
-                    // They follow the limits in force.
+                    // Shadow limits come after the enforced ones.
                     let start = *of_shadow.get_or_insert(charged.len());
                     match self.try_limit(item, rule, limit, is_denied) {
                         LimitVerdict::Within(charge) => charged.push((item, charge)),
@@ -317,7 +320,7 @@ impl Flow {
                 }
             }
             if let Some(denial) = denied {
-                // The request as a whole doesn't pass; or this call doesn't, and those before it do.
+                // A denied request is not charged at all. In a response, only this call's charges are taken back.
                 let kept = if is_request { 0 } else { before };
                 self.give_back(charged.split_off(kept));
                 verdict.denied.push(*denial);
@@ -334,13 +337,13 @@ impl Flow {
         }
     }
 
-    /// Whether the shadow policy would have denied something of the exchange.
+    /// Returns whether the shadow policy would have denied something in the exchange.
     fn is_denied_by_shadow(&self) -> bool {
         let shadow = self.exchange.shadow.as_ref();
         shadow.is_some_and(|shadow| shadow.outcome >= ExchangeOutcome::RequireApproval)
     }
 
-    /// Takes charges back of what doesn't pass.
+    /// Takes back the charges of denied events.
     fn give_back(&self, charged: Vec<(&LimitedEvent, Charge)>) {
         for (item, charge) in charged {
             let limits = &self.guard.limits;
@@ -348,7 +351,7 @@ impl Flow {
         }
     }
 
-    /// Charges a limit of the shadow policy, and records what it would do.
+    /// Charges a limit of the shadow policy, and records its effect.
     fn try_limit(
         &mut self,
         item: &LimitedEvent,
@@ -420,7 +423,7 @@ impl Flow {
                 if !standing.is_exceeded || item.is_approved {
                     return Ok(Some(charged));
                 }
-                // A limit that asks for approvals was found exceeded before, and recorded, unless that has changed since.
+                // For a limit that requires approvals, an excess at the evaluation was recorded there.
                 if rule.action != Action::RequireApproval || item.is_new() {
                     self.exchange.limit_hits.push((rule.id.clone(), mode));
                 }
@@ -506,7 +509,7 @@ impl Flow {
         self.exchange.tags.extend(rule.tags.iter().cloned());
     }
 
-    /// Settles what was reserved, and counts what only the end of the exchange tells.
+    /// Settles reservations, and charges the limits that depend on the end of the exchange.
     pub(super) fn settle_limits(&mut self) {
         let guard = Rc::clone(&self.guard);
         for open in std::mem::take(&mut self.exchange.open_charges) {
@@ -545,12 +548,12 @@ impl Flow {
         }
     }
 
-    /// Whether this limit itself denied the exchange.
+    /// Returns whether this limit itself denied the exchange.
     fn is_denied_by(&self, rule: &CompiledRule) -> bool {
         self.exchange.denied_by_limits.contains(&rule.id)
     }
 
-    /// Whether what a limit counts at the end has happened.
+    /// Returns whether the event that a limit counts at the end has happened: a failure or a denial.
     fn has_happened(&self, limit: &Limit, rule: &CompiledRule, open: &OpenCharge) -> bool {
         let exchange = &self.exchange;
         let outcome = match (open.is_shadow, open.enforced) {
@@ -576,13 +579,13 @@ impl Flow {
         }
     }
 
-    /// What an exchange that has ended used of a limit that was reserved.
+    /// Returns the amount of a reserved limit that the ended exchange used.
     fn used(&self, limit: &Limit, open: &OpenCharge) -> u64 {
         let exchange = &self.exchange;
         let (input, output) = match limit.measure {
             Measure::Count(Counted::ConcurrentRequests) => return 0,
             Measure::Count(Counted::Bytes) => {
-                // What was not read has passed all the same.
+                // Bytes that were not inspected were transferred, too.
                 let request = exchange.request_bytes;
                 return request.saturating_add(exchange.response_bytes);
             }
@@ -597,15 +600,15 @@ impl Flow {
         }
         let used = limits::of_tokens(limit, &self.facts.models, input, output);
         let used = used.unwrap_or(open.reserved);
-        // Nobody knows how much of an aborted exchange the provider has worked on.
+        // How much of an aborted exchange the provider has processed is unknown.
         match exchange.is_complete {
             true => used,
             false => used.max(open.reserved),
         }
     }
 
-    /// Tokens in and out: as the provider told them, else by the usual estimate of four bytes. Before the end, what a
-    /// provider tells of the output is what it begins with.
+    /// Returns the input and output tokens: as reported by the provider, otherwise estimated at four bytes per token.
+    /// Before the end, a provider's output count is only its initial value.
     fn tokens(&self) -> (u64, u64) {
         let usage = self.exchange.usage;
         let estimated = self.facts.request.estimated_tokens.unwrap_or(0);
@@ -617,7 +620,7 @@ impl Flow {
         (usage.input_tokens.unwrap_or(estimated), output)
     }
 
-    /// Charges what a stream has written beyond what was reserved. Returns the denial that ends it once a limit is
+    /// Charges the output of a stream beyond the reservation. Returns the denial that ends the stream once a limit is
     /// reached.
     pub(super) fn charge_stream(&mut self) -> Option<DeniedEvent> {
         if self.guard.limits.bounds_streams() == Interest::None {
@@ -638,7 +641,7 @@ impl Flow {
             let Some(used) = used.filter(|used| *used > open.reserved) else {
                 continue;
             };
-            // A little ahead, so that not every event is a charge of its own.
+            // Charged a little ahead, so that not every frame needs a charge.
             let more = used
                 .saturating_sub(open.reserved)
                 .saturating_add(AHEAD_TOKENS);
@@ -684,7 +687,7 @@ impl Flow {
         })
     }
 
-    /// Finds what may name the session in the headers of a request.
+    /// Finds the session's names in the headers of a request.
     pub(super) fn learn_session_headers(&mut self, headers: &[(&[u8], &[u8])]) {
         let guard = Rc::clone(&self.guard);
         for source in guard.limits.session_sources() {
@@ -692,7 +695,7 @@ impl Flow {
         }
     }
 
-    /// Finds what may name the session in the body of a request.
+    /// Finds the session's names in the body of a request.
     pub(super) fn learn_session(&mut self, reading: &Reading, json: &JsonBody<'_>) {
         let guard = Rc::clone(&self.guard);
         for source in guard.limits.session_sources() {
@@ -721,7 +724,7 @@ impl Flow {
         }
     }
 
-    /// Notes the session of a response that a later request may go on from.
+    /// Stores the session of a response that a later request may continue by its id.
     pub(super) fn note_response(&mut self, root: Value<'_>) {
         let sources = self.guard.limits.session_sources();
         if self.exchange.has_noted_response
@@ -749,17 +752,17 @@ impl Flow {
     }
 }
 
-/// What came of a limit of the shadow policy.
+/// Result of charging a limit of the shadow policy.
 enum LimitVerdict {
-    /// It lets the event pass.
+    /// The event passes.
     Within(Charge),
-    /// It would deny it.
+    /// The limit would deny the event.
     Beyond,
     /// The counters could not be reached.
     Unknown,
 }
 
-/// What happens to a charge that exceeds the limit.
+/// Returns how a charge that exceeds the limit is treated.
 fn on_excess(rule: &CompiledRule, limit: &Limit, is_approved: bool) -> OnExcess {
     match (rule.action, limit.charging()) {
         (_, Charging::AtEnd) => OnExcess::Ask,
@@ -770,12 +773,12 @@ fn on_excess(rule: &CompiledRule, limit: &Limit, is_approved: bool) -> OnExcess 
     }
 }
 
-/// Whether a use is given back at the end.
+/// Returns whether the limit counts a use that is given back at the end.
 fn is_lease(limit: &Limit) -> bool {
     limit.measure == Measure::Count(Counted::ConcurrentRequests)
 }
 
-/// A rule that has a limit, with it.
+/// Returns a rule with its limit; `None` if it has none.
 fn limited_rule(policy: &Policy, number: u16) -> Option<(&CompiledRule, &Limit)> {
     let rule = policy.rule(number)?;
     Some((rule, rule.limit.as_deref()?))

@@ -1,18 +1,19 @@
-//! The processing of one exchange from its first header to its last byte.
+//! State machine of one exchange, from its first header to its last byte.
 //!
 //! [`Flow`] is deterministic. It reads no clock, draws no randomness and calls no host: each call brings the time and
 //! the bytes, and returns the actions as a [`Step`]. The same inputs give the same outputs, regardless of chunk
 //! boundaries. The driver is Envoy (`host`), the command line, a test or a fuzzer.
 //!
-//! Calls are made in this order; spurious calls are harmless:
+//! The driver makes these calls in this order; spurious calls are harmless:
 //!
-//! 1. [`Flow::request_headers`] once; then [`Flow::request_body`] for each arrival of bytes, the last one with `end` (a
-//!    request with trailers has its end there, since Envoy never marks the end of its body);
+//! 1. [`Flow::request_headers`] once; then [`Flow::request_body`] for each arrival of bytes, the last one with `end`; or
+//!    [`Flow::request_trailers`] at the end of a request with trailers, since Envoy never marks the end of its body;
 //! 2. [`Flow::response_headers`] and [`Flow::response_body`] likewise;
 //! 3. [`Flow::finish`] once, in any case.
 //!
-//! A step may ask for calls to the approval service. The answer of one that is awaited goes to [`Flow::service_answered`],
-//! which returns how the half that waits goes on. Bytes of that half may arrive before.
+//! A step may request calls to the approval service. The driver passes the response to an awaited call to
+//! [`Flow::service_answered`], which returns the next step of the waiting half. More bytes of that half may arrive
+//! before.
 
 mod approval;
 mod approval_service;
@@ -68,51 +69,51 @@ use target_uri::TargetUri;
 /// Maximum bytes of a response that are copied only to read its usage.
 const USAGE_TAP_BYTES: usize = 1 << 20;
 
-/// The state of one exchange.
+/// State of one exchange.
 pub struct Flow {
     guard: Rc<Guard>,
     request: HalfState,
     response: HalfState,
     head: RequestInfo,
     protocol: Option<&'static dyn Protocol>,
-    /// The request's properties that the evaluation of its response needs.
+    /// Properties of the request that the evaluation of its response needs.
     request_context: RequestContext,
     facts: Facts,
-    /// The invalid credential of the request.
+    /// Invalid credential of the request.
     authentication: Option<Failure>,
     exchange: Exchange,
     /// Content for the audit event, if the policy records any.
     content: Option<Box<Content>>,
-    /// What the kill switch has decided.
+    /// Decision of the kill switch.
     kill: KillCheck,
     /// Remaining work budget in steps.
     work: u64,
-    /// Approval tokens and what came of them.
+    /// Approval tokens of the request, and the state of its approvals.
     approvals: PresentedApprovals,
     /// Calls to the approval service.
     service: ServiceUse,
     /// State shared by the redactions of request and response.
     redactions: RedactionState,
-    /// Whether pseudonyms of the request can be restored.
+    /// Use of pseudonyms in the request.
     pseudonyms: PseudonymUse,
-    /// Whether the provider is asked not to store the conversation.
+    /// Whether the request is edited so that the provider does not store the conversation.
     disables_storage: bool,
-    /// Headers that explain a denied request to the client although the upstream answers it.
+    /// Headers that explain the denial of a request whose response comes from the upstream.
     explanation: Vec<HeaderEdit>,
     /// Whether the response has a `content-length`.
     sized_response: bool,
     /// Whether the upstream's status has been sent to the client.
     status_sent: bool,
-    /// The response headers' problem, if the policy allows the body unread.
+    /// Problem of the response headers, if the policy allows the body unread.
     headers_problem: Option<Problem>,
-    /// Time of the callback that runs, in nanoseconds since 1970.
+    /// Time of the current callback, in nanoseconds since 1970.
     now: u64,
     /// Whether a local reply was sent. It comes back through the response callbacks.
     replied: bool,
     /// Observer of each evaluated event, for `explain` and `replay`.
     #[cfg(not(target_arch = "wasm32"))]
     watcher: Option<EventObserver>,
-    /// The caller, told instead of by credentials: where an exchange is only evaluated.
+    /// Caller, given directly instead of by credentials, for an exchange that is only evaluated.
     told: Option<crate::event::Principal>,
 }
 
@@ -120,26 +121,26 @@ pub struct Flow {
 #[cfg(not(target_arch = "wasm32"))]
 pub type EventObserver = Box<dyn FnMut(&crate::event::Event, &str, &crate::policy::Context<'_>)>;
 
-/// The properties of the request's headers.
+/// Properties of the request's headers.
 #[derive(Clone, Debug, Default)]
 struct RequestInfo {
     method: String,
     request_id: String,
-    /// Absent unless the headers were processed.
+    /// Target URI; absent before the headers are processed.
     uri: Option<Rc<TargetUri>>,
-    /// For the audit event.
+    /// Properties that only the audit event contains.
     recorded: RecordedHead,
     /// `content-length` of the request, unless it has been removed.
     length: Option<usize>,
-    /// Whether the client signed the body. Every edit would break its signature.
+    /// Whether the client signed the body. Any edit would break the signature.
     signed: bool,
-    /// Kept while only the body can determine the protocol.
+    /// Start of the request, kept while only the body can determine the protocol.
     undetermined: Option<Undetermined>,
-    /// The headers' problem, if the policy allows the body unread.
+    /// Problem of the headers, if the policy allows the body unread.
     headers_problem: Option<Problem>,
 }
 
-/// What only the audit event contains of a request's headers.
+/// Properties of a request's headers that only the audit event contains.
 #[derive(Clone, Debug, Default)]
 struct RecordedHead {
     traceparent: Option<Box<str>>,
@@ -153,7 +154,7 @@ impl RecordedHead {
             .iter()
             .filter(|(name, _)| *name == b"traceparent");
         RecordedHead {
-            // Which of several is meant is not known.
+            // With several headers, the one that applies is unknown.
             traceparent: match (contexts.next(), contexts.next()) {
                 (Some((_, value)), None) => valid_traceparent(value).map(Box::from),
                 _ => None,
@@ -170,7 +171,7 @@ impl RecordedHead {
     }
 }
 
-/// The start of a request whose protocol is unknown.
+/// Start of a request whose protocol is unknown.
 #[derive(Clone, Debug)]
 struct Undetermined {
     host: String,
@@ -178,7 +179,7 @@ struct Undetermined {
     headers: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// The state of one half of an exchange.
+/// State of one half of an exchange.
 #[derive(Debug, Default)]
 enum HalfState {
     /// Nothing has arrived.
@@ -190,7 +191,7 @@ enum HalfState {
     Tapping(BodyCopy),
     /// Bytes are held until the end of the body.
     Holding { since: u64 },
-    /// The whole body is held until the approval service has answered.
+    /// The whole body is held until the approval service responds.
     Asking,
     /// Frames are evaluated while they stream.
     Streaming(Box<Stream>),
@@ -203,24 +204,24 @@ enum HalfState {
 }
 
 impl HalfState {
-    /// Adds the bytes of a body that are there to those that came before.
+    /// Updates the size of the body, `bytes`, by the bytes at hand.
     fn count(&self, body: &dyn Body, bytes: &mut u64) {
         let size = u64::try_from(body.size()).unwrap_or(u64::MAX);
         *bytes = match self {
-            // Held bytes come again with those that follow, and not with trailers.
+            // Held bytes come again with the bytes that follow them, but not with trailers.
             HalfState::Holding { .. } | HalfState::Asking => size.max(*bytes),
             _ => bytes.saturating_add(size),
         };
     }
 }
 
-/// A copy of forwarded bytes.
+/// Copy of forwarded bytes.
 #[derive(Debug, Default)]
 struct BodyCopy {
     bytes: Vec<u8>,
-    /// The reason why copying stopped.
+    /// Code of the reason why copying stopped.
     stopped: Option<&'static str>,
-    /// Whether the copy is only needed for its usage. A partial copy is then no gap in the coverage.
+    /// Whether only the usage is read from the copy. An incomplete copy is then no gap in the coverage.
     usage_only: bool,
 }
 
@@ -257,13 +258,13 @@ impl Flow {
         }
     }
 
-    /// Sets the roles that have approved whatever the exchange asks an approval for.
+    /// Sets the roles that have approved everything that the exchange needs an approval for.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn approved_by(&mut self, roles: Vec<Box<str>>) {
         self.facts.approved_by = roles;
     }
 
-    /// Tells who is asking, instead of the request's credentials.
+    /// Sets the caller, instead of the request's credentials.
     pub fn asked_by(&mut self, principal: crate::event::Principal) {
         self.told = Some(principal);
     }
@@ -279,12 +280,12 @@ impl Flow {
         self.exchange.inspect_ns = self.exchange.inspect_ns.saturating_add(nanoseconds);
     }
 
-    /// Whether the request's headers were processed.
+    /// Returns whether the request's headers were processed.
     pub fn has_begun(&self) -> bool {
         self.exchange.started != 0
     }
 
-    /// Records what was asked in a request that the proxy ended before its headers came.
+    /// Records the method, host and path of a request that the proxy ended before its headers reached the filter.
     pub fn note_unseen_request(&mut self, head: &RequestHead<'_>) {
         self.head.recorded = RecordedHead::of(head, self.guard.policy.document.client_address);
         if let Some(id) = request::request_id(head) {
@@ -295,14 +296,14 @@ impl Flow {
             match *name {
                 b":method" => self.facts.method = Known::Is(text.into()),
                 b":authority" | b"host" => self.facts.host = Known::Is(text.into()),
-                // A key in the URL was not taken out, but it is in the query.
+                // A key in the URL is still there, but in the query, which is not recorded.
                 b":path" => self.facts.paths = Known::Is(vec![text.into()]),
                 _ => {}
             }
         }
     }
 
-    /// Fails closed: returns the reply that denies the exchange because of an internal error.
+    /// Returns the reply that denies the exchange because of an internal error (fail closed).
     pub fn fail(&mut self) -> Reply {
         self.deny_internally(codes::AG9001)
     }
@@ -346,8 +347,8 @@ impl Flow {
         }
     }
 
-    /// Whether the copy has all bytes that the request's headers announce. The end of the body may arrive later: HTTP/2
-    /// may send it separately, and an upstream may respond without waiting for it.
+    /// Returns whether the copy has all bytes that the request's headers announce. The end of the body may arrive
+    /// later: HTTP/2 may send it separately, and an upstream may respond without waiting for it.
     fn has_tapped_all(&self) -> bool {
         match &self.request {
             HalfState::Tapping(tap) => {

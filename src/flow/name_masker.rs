@@ -9,11 +9,12 @@ use std::ops::Range;
 /// Minimum characters of a name that can contain a secret.
 const MIN_HIDDEN_CHARS: usize = 13;
 
-/// Maximum names without findings that are cached, and bytes of one.
+/// Maximum names without findings that are cached, and maximum bytes of a cached name.
 const MAX_CLEAN_NAMES: usize = 256;
 const MAX_CLEAN_BYTES: usize = 256;
 
-/// Detectors whose findings are always masked: unmistakable credentials, and numbers with a check digit.
+/// Detectors whose findings are always masked: unmistakable credentials, numbers with a check digit, and email
+/// addresses.
 const ALWAYS_MASKED: &[(&str, Confidence)] = &[
     ("secrets", Confidence::High),
     ("credit_card", Confidence::Medium),
@@ -21,20 +22,20 @@ const ALWAYS_MASKED: &[(&str, Confidence)] = &[
     ("email", Confidence::Medium),
 ];
 
-/// Beginnings of our own credentials, each with its label. Policies may name other beginnings for keys, which nobody else knows.
+/// Prefixes of the project's own credentials, each with its label. Policies may configure other prefixes for keys.
 const OWN: [(&str, &str); 3] = [
     ("agk_", "[AGENT_KEY]"),
     ("agat1.", "[APPROVAL_TOKEN]"),
     ("agar1.", "[APPROVAL_REQUEST]"),
 ];
 
-/// Minimum characters behind the beginning of one of our own credentials.
+/// Minimum characters after the prefix of one of the project's own credentials.
 const MIN_OWN_CHARS: usize = 12;
 
-/// Masks names.
+/// Masker of names.
 #[derive(Debug, Default)]
 pub(super) struct NameMasker {
-    /// Built for the first name that is long enough.
+    /// Scanner, built for the first name that is long enough.
     scanner: OnceCell<Scanner>,
     clean: RefCell<SortedSet<Box<str>>>,
 }
@@ -85,7 +86,7 @@ impl NameMasker {
         }
     }
 
-    /// Returns a name with what is masked in it.
+    /// Returns a name with its secrets masked.
     pub(super) fn without_secrets(&self, name: String) -> String {
         self.masked(&name).map_or(name, String::from)
     }
@@ -102,8 +103,8 @@ impl NameMasker {
         })
     }
 
-    /// Returns the findings in a name: as written, and with its separators as spaces, since `pay_4111111111111111` is
-    /// one word to a detector.
+    /// Returns the findings in a name: as written, with its separators as spaces, and with its digits alone. To a
+    /// detector `pay_4111111111111111` is a single word.
     fn findings(&self, name: &str) -> Vec<Finding> {
         let scanner = self.scanner();
         let mut scratch = Scratch::default();
@@ -142,7 +143,7 @@ impl NameMasker {
     }
 }
 
-/// Returns the ranges of our own credentials in a text, each with its label. They may overlap.
+/// Returns the ranges of the project's own credentials in a text, each with its label. They may overlap.
 pub(super) fn own_credentials(
     text: &str,
 ) -> impl Iterator<Item = (Range<usize>, &'static str)> + '_ {
@@ -157,14 +158,14 @@ pub(super) fn own_credentials(
     })
 }
 
-/// Returns a name with one of our own credentials masked, if there is one.
+/// Returns a name with one of the project's own credentials masked; `None` if there is none.
 fn without_own_credentials(name: &str) -> Option<Box<str>> {
     let (range, label) = own_credentials(name).next()?;
     let (before, after) = (name.get(..range.start)?, name.get(range.end..)?);
     Some(format!("{before}{label}{after}").into())
 }
 
-/// Whether a request id has the form of Envoy's own.
+/// Returns whether a request id has the form of Envoy's own ids.
 fn is_uuid(name: &str) -> bool {
     let groups = name.split('-').map(str::len);
     groups.eq([8, 4, 4, 4, 12]) && name.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit())

@@ -1,4 +1,4 @@
-//! The request half: recognise the protocol, parse, evaluate, edit.
+//! Request half of an exchange: recognises the protocol, parses the body, evaluates and edits it.
 
 use super::evaluate::{DeniedEvent, HalfDecision};
 use super::exchange::ExchangeOutcome;
@@ -26,14 +26,15 @@ use std::rc::Rc;
 /// Prefix of the filter's own headers.
 const OWN_PREFIX: &str = "x-agentguard-";
 
-/// Whether a header is one of the filter's own, or one that a server reads as such: `x_agentguard_tags`. From clients and
-/// upstreams they are removed.
+/// Returns whether a header is one of the filter's own, or one that a server reads as such: `x_agentguard_tags`. Such
+/// headers from clients and upstreams are removed.
 pub(super) fn is_own(name: &[u8]) -> bool {
     name.get(..OWN_PREFIX.len())
         .is_some_and(|start| is_alike(start, OWN_PREFIX))
 }
 
-/// The cluster of a request's route; a route to a redirect or a direct response has none.
+/// Returns the cluster of a request's route: missing for a redirect or a direct response, unknown if the host does not
+/// provide clusters.
 fn cluster_of(properties: &dyn Properties) -> Known<Box<str>> {
     if !properties.tells_clusters() {
         return Known::Unknown;
@@ -47,7 +48,7 @@ fn cluster_of(properties: &dyn Properties) -> Known<Box<str>> {
 /// Digest headers of a body, which are invalid after an edit.
 const DIGESTS: [&str; 4] = ["content-md5", "digest", "content-digest", "repr-digest"];
 
-/// The request headers that determine how the body is parsed.
+/// Request headers that determine how the body is parsed.
 struct RequestHeaderInfo<'a> {
     method: String,
     authority: String,
@@ -139,7 +140,7 @@ impl Flow {
         };
         let mut uri = parsed(target);
         self.head.signed = seen.signed || uri.is_presigned;
-        // The provider has its own response ids.
+        // The provider knows only its own response ids.
         let restored = uri.restored.clone();
         let restored = restored.filter(|_| policy.needs.holds_requests() && !self.head.signed);
         if let Some(restored) = &restored {
@@ -215,7 +216,7 @@ impl Flow {
         self.await_body(&seen, head.now, edits)
     }
 
-    /// Lets a request pass that the policy does not apply to, unless a kill list stops it.
+    /// Forwards a request to which the policy does not apply, unless a kill list stops it.
     fn pass_ungoverned(&mut self, edits: Vec<HeaderEdit>) -> Step {
         self.exchange.ignored = true;
         if let Some(denied) = self.begin_kill() {
@@ -228,8 +229,8 @@ impl Flow {
         Step::with(edits, Action::Continue)
     }
 
-    /// Keeps a problem of the headers that the policy allows until the body is read: a client-chosen type, encoding or path must
-    /// not hide a body from the policy. Returns any other problem.
+    /// Keeps a problem of the headers that the policy allows until the body is read: a client-chosen type, encoding or
+    /// path must not hide a body from the policy. Returns any other problem.
     fn leave_doubt_to_body(
         &mut self,
         problem: Option<Problem>,
@@ -256,7 +257,7 @@ impl Flow {
         None
     }
 
-    /// Ends the headers of a request whose body is read: it is held, or copied where nothing can change it any more.
+    /// Ends the headers of a request whose body is read. The body is held, or copied if no rule can change it.
     fn await_body(
         &mut self,
         seen: &RequestHeaderInfo<'_>,
@@ -297,8 +298,8 @@ impl Flow {
         Step::with(edits, Action::Continue)
     }
 
-    /// Recognises the protocol by the start of a request, or takes that of the policy's entry for it. If the policy allows unknown
-    /// endpoints, the body is checked first: an exempt path must not carry a governed body.
+    /// Recognises the protocol by the start of a request, or takes it from the policy's entry for the request. If the
+    /// policy allows unknown endpoints, the body is checked first: an exempt path must not carry a governed body.
     fn recognise(&mut self, head: &ProtocolHead<'_>, entry: Option<&ProtocolEntry>) -> Recognised {
         if let Some(route) = entry.and_then(|entry| assumed(entry, head)) {
             return Recognised::Protocol(route);
@@ -325,7 +326,7 @@ impl Flow {
         recognised
     }
 
-    /// Whether content is denied that could not be inspected for this reason.
+    /// Returns whether the policy denies content that could not be inspected for this reason.
     pub(super) fn denies(&self, direction: Direction, code: &'static str) -> bool {
         let Some(json) = empty_body() else {
             return true;
@@ -434,7 +435,8 @@ impl Flow {
         }
     }
 
-    /// Determines from the headers how the request can be parsed. Sets the protocol.
+    /// Determines from the headers how the request can be parsed, and sets the protocol. Returns the problem that
+    /// prevents parsing.
     fn read_head(
         &mut self,
         seen: &RequestHeaderInfo<'_>,
@@ -526,13 +528,14 @@ impl Flow {
         }
         let region = &mut self.facts.request.region;
         if *region == Known::Missing && route.protocol.name().starts_with("bedrock.") {
-            // Behind a host of the operator's own.
+            // The host is the operator's own, so that it does not contain the region.
             *region = Known::Unknown;
         }
         self.request_context = RequestContext::at(route.endpoint);
     }
 
     /// Evaluates a request whose body is not parsed: its headers have a problem, or its endpoint has no content.
+    /// Returns the denial.
     fn evaluate_without_body(&mut self, problem: Option<Problem>) -> Option<Step> {
         let mut reading = Reading {
             models: self.request_context.endpoint.models(),
@@ -566,9 +569,9 @@ impl Flow {
         Step::of(Action::Reply(reply))
     }
 
-    /// Evaluates a request that was let alone because of its cluster, and that goes to one to which the policy applies after
-    /// all: Envoy chooses the route anew when this filter takes a key out of the headers, or a later filter edits them. The
-    /// host asks when more of the request, or its response, comes.
+    /// Evaluates a request that was ignored because of its cluster, but is now routed to a cluster to which the policy
+    /// applies. Envoy chooses the route again when this filter removes a key from the headers, or when a later filter
+    /// edits them. The host calls this when more of the request, or its response, arrives. Returns the denial.
     pub fn rerouted(&mut self, properties: &dyn Properties) -> Option<Step> {
         if !self.exchange.ignored || !self.guard.policy.asks_cluster() {
             return None;
@@ -616,7 +619,7 @@ impl Flow {
             HalfState::Holding { since } => {
                 let since = *since;
                 let too_large = body.size() > self.guard.max_body();
-                // A body that was allowed unread and is no JSON is not held.
+                // A body that was allowed unread and is not JSON is not held.
                 let is_opaque = self.head.headers_problem.is_some()
                     && body.size() > 0
                     && protocol::begins_like_json(&body.read()) == Some(false);
@@ -701,8 +704,8 @@ impl Flow {
         }
     }
 
-    /// Parses a whole request. The headers' problem is also reported, and decides if the body doesn't even begin like
-    /// JSON.
+    /// Parses a whole request. A problem of the headers is reported as well; it decides alone if the body doesn't begin
+    /// like JSON.
     fn read_request<'b>(&mut self, bytes: &'b [u8]) -> Result<(JsonBody<'b>, Reading), Problem> {
         let Some(doubt) = self.head.headers_problem.take() else {
             return self.read_determined(bytes);
@@ -715,7 +718,7 @@ impl Flow {
         Ok((json, reading))
     }
 
-    /// Parses a whole request. Determines its protocol first, if only the body can.
+    /// Parses a whole request. If only the body can determine its protocol, that is done first.
     fn read_determined<'b>(&mut self, bytes: &'b [u8]) -> Result<(JsonBody<'b>, Reading), Problem> {
         let route = match self.protocol {
             Some(protocol) => Route {
@@ -805,7 +808,7 @@ impl Flow {
         let mut edits = Edits::default();
         if self.disables_storage {
             self.unstore(&json, &mut edits);
-            // With pseudonyms enabled, the rules' form is no longer `label`.
+            // Pseudonyms are enabled now, so that the form of these rules is no longer `label`.
             let held: Vec<_> = self.exchange.rules.keys().copied().collect();
             for key in held {
                 if let Some(held) = self.exchange.rules.get_mut(&key) {
@@ -854,8 +857,8 @@ impl Flow {
         Step::with(headers, Action::Replace(body))
     }
 
-    /// Returns the errors for the server in place of a denied request that nothing but answers it. `None`: there are none, or
-    /// they can't be sent, or no request may reach this server.
+    /// Returns the errors that replace the client's responses in a denied JSON-RPC message to the server. `None` if the
+    /// message has anything but such responses, the errors cannot be sent, or no message may reach this server.
     fn denied_answers(&self, verdict: &HalfDecision, denial: &Denial) -> Option<Vec<u8>> {
         let is_content = |denied: &DeniedEvent| {
             let kind = denied.event.kind;
@@ -864,7 +867,7 @@ impl Flow {
         if self.head.signed || !verdict.denied.iter().all(is_content) {
             return None;
         }
-        // The server is another party than the one that the policy explains itself to.
+        // The server is not the party to which the policy explains its decisions.
         let denial = Denial {
             code_only: true,
             ..denial.clone()
@@ -873,7 +876,7 @@ impl Flow {
             .protocol?
             .denied_answers(&denial, &self.request_context)?;
         if let Some(length) = self.head.length.filter(|_| !self.guard.holds_headers()) {
-            // The length has been forwarded with the headers. Blanks behind JSON mean nothing.
+            // The length has been forwarded with the headers. White space after JSON has no meaning.
             if errors.len() > length {
                 return None;
             }
@@ -913,7 +916,7 @@ impl Flow {
         }
     }
 
-    /// Keeps the request's properties that the rest of the exchange needs.
+    /// Keeps the properties of the request that the rest of the exchange needs.
     fn learn(&mut self, reading: &Reading, size: usize) {
         self.facts.models = reading.models.clone();
         let request = &mut self.facts.request;
@@ -926,7 +929,7 @@ impl Flow {
         request.bytes = u64::try_from(size).ok();
         request.stream = Some(reading.stream);
         request.max_tokens = reading.max_tokens;
-        // Four bytes per token: the usual rule of thumb, and at least the number for the prose in the body.
+        // Four bytes per token is the usual rule of thumb; for the prose in the body it is at least the real number.
         request.estimated_tokens = u64::try_from(size.div_euclid(4)).ok();
         request.tools = Some(
             reading
@@ -951,7 +954,7 @@ impl Flow {
                 .offer(offers.filter_map(|offer| Some(&**offer.tool.value()?)));
         }
         self.request_context.learn(reading);
-        // A signed request cannot be edited, so that a reference to one of the filter's ids would reach the provider.
+        // A signed request cannot be edited: a reference to one of the filter's response ids would reach the provider.
         self.request_context.unstored |= self.head.signed;
     }
 
@@ -970,14 +973,14 @@ impl Flow {
     }
 }
 
-/// Returns the edits for a body that is no longer its sender's.
+/// Returns the removals of digest headers, which don't fit an edited body.
 pub(super) fn without_digests() -> impl Iterator<Item = HeaderEdit> {
     DIGESTS
         .iter()
         .map(|name| HeaderEdit::Remove((*name).into()))
 }
 
-/// Maximum expansion of Envoy's decompressors. They drop the rest without an error.
+/// Maximum expansion of Envoy's decompressors. They drop further output without an error.
 const MAX_EXPANSION: u64 = 100;
 
 /// Returns the problem of a body that Envoy decompressed, by the byte counts of its decompressors. The decompressors
@@ -1010,7 +1013,7 @@ fn unpacked_badly(trailers: &[(&[u8], &[u8])]) -> Option<&'static str> {
     None
 }
 
-/// Returns the route that the policy defines for a request.
+/// Returns the route that the policy's entry defines for a request.
 fn assumed(entry: &ProtocolEntry, head: &ProtocolHead<'_>) -> Option<Route> {
     // For a configured MCP server, `DELETE` ends a session.
     let ends_session = head.method == "DELETE" && head.header("mcp-session-id").is_some();
@@ -1022,7 +1025,7 @@ fn assumed(entry: &ProtocolEntry, head: &ProtocolHead<'_>) -> Option<Route> {
     Some(Route::new(protocol, endpoint, head))
 }
 
-/// The client's address: `127.0.0.1`. Of an IPv6 address its /64, which is what one client has.
+/// Returns the client's address: `127.0.0.1`; for IPv6 its /64 network, which usually belongs to one client.
 fn client_network(address: Option<IpAddr>) -> Known<Box<str>> {
     match address {
         Some(IpAddr::V4(address)) => Known::Is(address.to_string().into()),
@@ -1042,7 +1045,8 @@ pub(super) fn request_id(head: &RequestHead<'_>) -> Option<String> {
         .filter(|id| !id.is_empty())
 }
 
-/// Whether an AWS signature covers a header: `AWS4-HMAC-SHA256 Credential=…, SignedHeaders=host;x-amz-date, Signature=…`.
+/// Returns whether an AWS signature covers a header: `AWS4-HMAC-SHA256 Credential=…, SignedHeaders=host;x-amz-date,
+/// Signature=…`.
 fn signs(authorization: &[u8], name: &str) -> bool {
     let authorization = letter_case::ascii_lower(&utf8::lossy(authorization));
     authorization
@@ -1052,7 +1056,7 @@ fn signs(authorization: &[u8], name: &str) -> bool {
         .any(|signed| signed == name)
 }
 
-/// An empty body, to evaluate a message without one.
+/// Returns an empty body, for evaluating a message without one.
 pub(super) fn empty_body() -> Option<JsonBody<'static>> {
     JsonBody::scan(b"null", Limits { max_depth: 1 }, 0).ok()
 }

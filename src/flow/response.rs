@@ -1,4 +1,4 @@
-//! The response half: hold, parse, evaluate, remove denied parts.
+//! Response half of an exchange: holds and parses the body, evaluates it, and removes denied parts.
 
 use super::evaluate::{DeniedEvent, Enforcement, HalfDecision};
 use super::exchange::{Coverage, ExchangeOutcome};
@@ -19,7 +19,7 @@ use crate::wire::http::{ContentType, MediaType, is_identity};
 use crate::wire::json::{Edits, JsonBody, NodeId};
 use crate::wire::utf8;
 
-/// The response headers that determine how the body is parsed.
+/// Response headers that determine how the body is parsed.
 struct ResponseHeaderInfo {
     status: u16,
     media: MediaType,
@@ -29,8 +29,8 @@ struct ResponseHeaderInfo {
     own: Vec<String>,
 }
 
-/// Whether all denied calls and texts are removed. A protocol's own code may miss a location; the evaluation found the
-/// part wherever it is.
+/// Returns whether the edits remove all denied calls and texts. A protocol's own code may miss a location, but the
+/// evaluation knows every location.
 fn are_removed(
     denied: &[DeniedEvent],
     json: &JsonBody<'_>,
@@ -93,7 +93,7 @@ fn response_header_info(head: &ResponseHead<'_>) -> ResponseHeaderInfo {
     seen
 }
 
-/// The format of a body by its first bytes, regardless of its headers.
+/// Format of a body by its first bytes, regardless of its headers.
 enum DetectedFormat {
     Json,
     Stream,
@@ -190,7 +190,7 @@ impl Flow {
         let is_harmless = self.protocol.is_none()
             && !self.request_context.endpoint.name.is_empty()
             && seen.media != MediaType::EventStream;
-        // A stream can outrun a limit, so that it is read even if no rule looks at it.
+        // A stream can exceed a limit, so that it is read even if no rule inspects it.
         let bound = match self.exchange.open_charges.is_empty() {
             true => Interest::None,
             false => self.guard.limits.bounds_streams(),
@@ -234,8 +234,8 @@ impl Flow {
         Step::with(edits, Action::Continue)
     }
 
-    /// Returns the reading of a response that no reader can read, because of a problem of its headers or because it is media.
-    /// Problems that the policy allows are kept until the body is read.
+    /// Returns the reading of a response that no reader can parse: its headers have a problem, or it is media. A
+    /// problem that the policy allows is kept until the body is read.
     fn unread_response(&mut self, seen: &ResponseHeaderInfo) -> Option<Reading> {
         let is_read = self.protocol.is_some();
         if let Some(problem) = self.response_problem(seen) {
@@ -257,7 +257,7 @@ impl Flow {
         read.ok().map(|(_, reading)| reading)
     }
 
-    /// Returns the state of a response at which no rule looks: what it used is read, if it tells that.
+    /// Returns the state of a response that no rule inspects. Its usage is read if the body may contain any.
     fn usage_only(&self, seen: &ResponseHeaderInfo) -> HalfState {
         let has_usage = self.protocol.is_some()
             && !seen.encoded
@@ -272,7 +272,7 @@ impl Flow {
         }
     }
 
-    /// Begins to read a streamed response; `false` if it is none.
+    /// Begins to read a streamed response. Returns `false` if the response is no known stream.
     fn begin_stream(
         &mut self,
         seen: &ResponseHeaderInfo,
@@ -304,8 +304,8 @@ impl Flow {
         Some(Box::new(stream))
     }
 
-    /// Whether the response is not the requested stream. A `GET` for a stream has few features to recognise it by and
-    /// could be another request; its only valid responses are a stream and an error.
+    /// Returns whether the response is not the requested stream. A `GET` for a stream has few features to recognise it
+    /// by and could be another request; its only valid responses are a stream and an error.
     fn is_no_stream(&self, seen: &ResponseHeaderInfo) -> bool {
         let endpoint = &self.request_context.endpoint;
         self.protocol.is_some()
@@ -360,8 +360,8 @@ impl Flow {
         None
     }
 
-    /// Removes headers that don't fit an edited body. If headers are forwarded at once, also those that may not fit
-    /// later.
+    /// Returns the edits of headers that don't fit an edited body. Without a length, the headers are forwarded before
+    /// the body is known.
     fn edited_body_edits(&self, length: Option<usize>) -> Vec<HeaderEdit> {
         let mut edits = vec![HeaderEdit::Remove("etag".into())];
         match length {
@@ -376,7 +376,7 @@ impl Flow {
         edits
     }
 
-    /// Evaluates a response of which only the headers were read.
+    /// Evaluates a response of which only the headers were read. Returns the denial.
     fn evaluate_unread_response(&mut self, reading: &Reading) -> Option<Step> {
         let json = empty_body()?;
         let verdict = self.evaluate(Direction::Response, &json, reading);
@@ -485,7 +485,7 @@ impl Flow {
         }
     }
 
-    /// Evaluates the response headers' problem if nothing else is known of the response.
+    /// Evaluates the problem of the response headers if nothing else is known of the response. Returns the denial.
     fn pass_unread(&mut self) -> Option<Step> {
         let reading = Reading {
             problems: self.headers_problem.take().into_iter().collect(),
@@ -494,8 +494,8 @@ impl Flow {
         self.evaluate_unread_response(&reading)
     }
 
-    /// Whether bytes are the beginning of a message of Amazon's, by the first byte of its length, where AWS' clients expect
-    /// one: they look at no `content-type`.
+    /// Returns whether bytes are the beginning of an Amazon event stream message, whose first length byte is 0. AWS's
+    /// clients read such a stream regardless of its `content-type`.
     fn begins_as_amazon_s(&self, bytes: &[u8]) -> bool {
         let framing = self
             .protocol
@@ -503,7 +503,7 @@ impl Flow {
         framing == Some(Framing::Amazon) && bytes.first() == Some(&0)
     }
 
-    /// Starts to read a stream whose `content-type` declares none.
+    /// Starts to read a stream whose `content-type` does not declare one.
     fn stream_all_the_same(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
         let reader = self.protocol.and_then(|protocol| {
             let framing = protocol.framing(&self.request_context, MediaType::EventStream)?;
@@ -604,7 +604,7 @@ impl Flow {
         }
     }
 
-    /// Evaluates a response after its pseudonyms were restored: rules evaluate what the client gets.
+    /// Evaluates a response after its pseudonyms were restored: rules evaluate the bytes that the client receives.
     fn evaluate_restored(&mut self, protocol: &'static dyn Protocol, real: &[u8]) -> Step {
         let read =
             protocol::read_response(protocol, &self.request_context, real, self.guard.bounds());
@@ -627,7 +627,7 @@ impl Flow {
         }
     }
 
-    /// Holds a whole response until the approval service has answered.
+    /// Holds a whole response until the approval service responds.
     fn ask_for_response(&mut self) -> Step {
         self.response = HalfState::Asking;
         Step::of(Action::Hold)
@@ -645,7 +645,7 @@ impl Flow {
             .strictest()
             .map(|denied| (self.denial(denied, json), denied.ruling.decision));
         let is_denied = verdict.strictest().is_some_and(|denied| !denied.hidden);
-        // A plain text has no parts. Only as a denial it takes the form of its protocol.
+        // A plain text has no parts, but its denial has the protocol's form.
         let is_one_text = protocol::is_one_text(json);
         if let Some((denial, decision)) = &strictest
             && (is_one_text
@@ -685,7 +685,8 @@ impl Flow {
                         .decided(ExchangeOutcome::Deny, ExchangeOutcome::Deny);
                     self.deny_response(&denial, decision)
                 }
-                // Copies of the redacted text cannot be corrected. The response is denied, because it would leak.
+                // Copies of the redacted text cannot be corrected. The response is denied, because it would leak the
+                // text.
                 None => self.deny_uneditable(json),
             };
         }
@@ -750,13 +751,13 @@ impl Flow {
         self.deny_response(&denial, Decision::Deny)
     }
 
-    /// Whether a denied part of the response can be removed alone.
+    /// Returns whether a denied part of the response can be removed alone.
     pub(super) fn can_be_taken_out(&self, denied: &DeniedEvent) -> bool {
         self.protocol
             .is_some_and(|protocol| self.can_go(denied, protocol.removal(denied.event.kind), false))
     }
 
-    /// Whether a denied part can be removed in this way.
+    /// Returns whether a denied part can be removed by this method.
     pub(super) fn can_go(
         &self,
         denied: &DeniedEvent,
@@ -767,14 +768,13 @@ impl Flow {
         match removal {
             // A provider-run call has already happened: its result is removed with the whole response. A caller that
             // forces a call, or whose provider waits for the call's result, cannot continue after a plain text.
-            // forced a call, or whose provider waits for the call's result, can't go on from a plain text.
             RemovalMethod::Call => {
                 !denied.event.provider_run
                     && on_deny != Some(OnDeny::Error)
                     && !self.request_context.forces_tool
                     && !self.request_context.waits_for_results(has_begun)
             }
-            // If headers are held, a denied text has a status of its own by default.
+            // If headers are held, a denied text is by default a reply with a status of its own.
             RemovalMethod::Choice => {
                 on_deny == Some(OnDeny::Replace) || !self.guard.holds_headers()
             }
@@ -784,8 +784,8 @@ impl Flow {
         }
     }
 
-    /// Denies the whole response: with a status of its own if headers are held, otherwise as a refusal in the
-    /// protocol's format.
+    /// Denies the whole response. If headers are held, it becomes a local reply with an error status; otherwise its
+    /// body becomes a refusal in the protocol's format.
     fn deny_response(&mut self, denial: &Denial, decision: Decision) -> Step {
         if self.guard.holds_headers() {
             return Step::of(Action::Reply(self.reply(denial, decision)));
@@ -809,7 +809,7 @@ impl Flow {
         Step::with(headers, Action::Replace(body))
     }
 
-    /// Parses a response that was already forwarded: for its usage, or to record the decision of observed rules.
+    /// Parses a response that was already forwarded, for its usage or to record the decisions of observed rules.
     fn observe_response(&mut self) {
         let stage = std::mem::replace(&mut self.response, HalfState::Done);
         let Some(tap) = self.end_tap(stage) else {
@@ -870,7 +870,7 @@ impl Flow {
         }
     }
 
-    /// Records usage, models and errors of a response.
+    /// Records usage and error of a response.
     pub(super) fn record_response(&mut self, reading: &Reading) {
         // The body's counts take precedence over the headers'.
         self.exchange.usage = reading.usage.or(self.exchange.usage);
@@ -879,7 +879,7 @@ impl Flow {
         }
     }
 
-    /// Records calls in a response that no rule applies to.
+    /// Records the calls of a response that no rule inspects.
     pub(super) fn record_calls(&mut self, reading: &Reading) {
         for event in &reading.events {
             if event.kind == Kind::ToolCall

@@ -1,4 +1,4 @@
-//! Pseudonyms in an exchange: when they are created, and where they are restored.
+//! Pseudonyms in an exchange: where they are created and restored.
 
 use super::Flow;
 use crate::event::{Class, Direction, Event, Form, Kind, Known, Part, Reading};
@@ -9,21 +9,21 @@ use crate::wire::json::{self, Edits, JsonBody};
 use crate::wire::sorted_map::SortedSet;
 use crate::wire::span::{Span, index};
 
-/// Protocols whose provider stores requests by default.
+/// Protocols whose providers store requests by default.
 const STORING_BY_DEFAULT: [&str; 2] = ["openai.responses", "gemini.interactions"];
 
-/// Endpoints whose provider stores content for later. The response comes in another exchange.
+/// Ends of the names of protocols that store content for later. The response to it comes in another exchange.
 const STORED_FOR_LATER: [&str; 3] = [".other", ".batches", "a2a"];
 
-/// How pseudonyms are used in a request.
+/// Use of pseudonyms in a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum PseudonymUse {
-    /// Labels instead of pseudonyms, which a later exchange could not restore.
+    /// Labels instead of pseudonyms, since a later exchange could not restore pseudonyms.
     #[default]
     Labels,
-    /// Labels, unless the provider is asked not to store the conversation.
+    /// Labels, unless a rule has the filter set `store: false` in the request.
     IfUnstored,
-    /// Pseudonyms that are restored.
+    /// Pseudonyms, which are restored in the response.
     Pseudonyms,
 }
 
@@ -53,7 +53,7 @@ impl Flow {
         }
     }
 
-    /// Whether a rule's pseudonyms in texts of this half become labels.
+    /// Returns whether a rule's pseudonyms in texts of this half are replaced by labels.
     pub(super) fn labels(&self, rule: &CompiledRule, direction: Direction) -> bool {
         rule.makes_pseudonyms()
             && match (direction, self.pseudonyms) {
@@ -63,7 +63,7 @@ impl Flow {
             }
     }
 
-    /// Asks the provider not to store the conversation.
+    /// Sets `"store": false` in the request.
     pub(super) fn unstore(&mut self, json: &JsonBody<'_>, edits: &mut Edits) {
         let Some(body) = json.body() else { return };
         let root = body.root();
@@ -213,7 +213,7 @@ pub(super) fn composed(
     vec![(0..part.len(), redact::replaced(&real, &changes))]
 }
 
-/// Whether a request continues content that the provider stores.
+/// Returns whether a request continues content that the provider stores, or is not a JSON object.
 fn keeps(json: &JsonBody<'_>, reading: &Reading) -> bool {
     let is_kept = |event: &Event| event.opacity == Some("provider_state");
     let is_json = json

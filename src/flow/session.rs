@@ -1,14 +1,14 @@
-//! What names the session of an exchange: a header, a member of the body, or what the conversation begins with.
+//! Session of an exchange, named by a header, a member of the body, or the first messages of the conversation.
 
 use crate::event::{Author, Kind, Known, Part, Reading};
 use crate::policy::SessionSource;
 use crate::wire::json::{JsonBody, Value};
 use crate::wire::utf8;
 
-/// Bytes of the first messages that name a session.
+/// Maximum bytes of the first messages, beyond which no further one is read.
 const MAX_NAMING_BYTES: usize = 64 << 10;
 
-/// The values of the header that names a session; none if it is named elsewhere, or not at all.
+/// Returns the values of the header that names a session; none if the source is not a header, or the header is absent.
 pub(super) fn in_headers(source: &SessionSource, headers: &[(&[u8], &[u8])]) -> Vec<String> {
     let name = match source {
         SessionSource::Header(name) => name.as_bytes(),
@@ -22,7 +22,7 @@ pub(super) fn in_headers(source: &SessionSource, headers: &[(&[u8], &[u8])]) -> 
         .collect()
 }
 
-/// What of a request's body names a session; nothing if it is named elsewhere, or not at all.
+/// Returns the texts of a request's body that name a session; none if the source is not in the body, or absent there.
 pub(super) fn in_body(
     source: &SessionSource,
     reading: &Reading,
@@ -46,20 +46,20 @@ pub(super) fn in_body(
     named.into_iter().collect()
 }
 
-/// The response that a request goes on from.
+/// Returns the id of the response that a request continues.
 pub(super) fn previous_response(json: &JsonBody<'_>) -> Option<String> {
     let body = json.body()?;
     plain(body.root().get("previous_response_id")?)
 }
 
-/// A text or a number as a text.
+/// Returns a string or a number as text, unless it is empty.
 pub(super) fn plain(value: Value<'_>) -> Option<String> {
     let text = value.text().map(|text| text.into_owned());
     text.or_else(|| value.number().map(str::to_owned))
         .filter(|text| !text.is_empty())
 }
 
-/// The texts up to the first one of the user, which a client sends again with each request of a conversation.
+/// Returns the texts up to the first message of the user. A client repeats them in each request of a conversation.
 fn first_messages(reading: &Reading, json: &JsonBody<'_>) -> Vec<String> {
     let mut texts = Vec::new();
     let mut size = 0usize;

@@ -1,5 +1,5 @@
-//! Simulation of an exchange without Envoy, with Envoy's rules about who sees which bytes when. Held bytes stay in the
-//! simulation; released bytes reach the upstream or the client at once. For the command line and for tests.
+//! Simulation of an exchange without Envoy, with Envoy's rules on which side receives which bytes when. Held bytes stay
+//! in the simulation; released bytes reach the upstream or the client at once. For the command line and for tests.
 
 use super::step::{
     Action, Body, End, HeaderEdit, RequestHead, ResponseHead, ServiceAnswer, ServiceCall, Step,
@@ -10,7 +10,7 @@ use crate::policy::Policy;
 use crate::proxy::{MemoryProperties, MemorySharedData};
 use std::rc::Rc;
 
-/// Puts a policy in force where nothing surrounds it: no variables, no names from a proxy, and a chain whose id is always
+/// Puts a policy in force without an environment: no variables, no names from a proxy, and a chain whose id is always
 /// the same.
 ///
 /// # Errors
@@ -29,7 +29,7 @@ pub fn guard(policy: Policy) -> Result<Rc<Guard>, GuardError> {
 /// One half of an exchange, as it arrives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpMessage {
-    /// Headers in their order; pseudo-headers included.
+    /// Headers in their order, including pseudo-headers.
     pub headers: Vec<(Vec<u8>, Vec<u8>)>,
     /// The body in chunks. Without any chunk there is no body.
     pub chunks: Vec<Vec<u8>>,
@@ -38,7 +38,7 @@ pub struct HttpMessage {
 }
 
 impl HttpMessage {
-    /// Returns the headers as hosts hand them over.
+    /// Returns the headers in the form in which hosts pass them.
     pub fn header_slices(&self) -> Vec<(&[u8], &[u8])> {
         let headers = self.headers.iter();
         headers
@@ -62,7 +62,7 @@ impl HttpMessage {
         }
     }
 
-    /// The value of a header; of several, the first.
+    /// Returns the value of a header; of several, the first.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.headers
             .iter()
@@ -70,12 +70,12 @@ impl HttpMessage {
             .map(|(_, value)| value.as_slice())
     }
 
-    /// The whole body.
+    /// Returns the whole body.
     pub fn body(&self) -> Vec<u8> {
         self.chunks.concat()
     }
 
-    /// `:status` of a response.
+    /// Returns the `:status` of a response.
     pub fn status(&self) -> Option<u16> {
         std::str::from_utf8(self.header(":status")?)
             .ok()?
@@ -98,27 +98,27 @@ impl HttpMessage {
     }
 }
 
-/// The bytes that each side received.
+/// Bytes that each side received, and results of the exchange.
 #[derive(Clone, Debug)]
 pub struct SimulatedResult {
-    /// The message that reached the upstream; `None` if it received nothing, not even headers.
+    /// Message that reached the upstream; `None` if it received nothing, not even headers.
     pub upstream: Option<HttpMessage>,
     /// Whether the upstream received the complete request.
     pub upstream_complete: bool,
-    /// The message that reached the client.
+    /// Message that reached the client.
     pub client: HttpMessage,
     /// Whether the client's connection was cut afterwards.
     pub cut: bool,
-    /// What the approval service was asked and told.
+    /// Calls to the approval service, including notices.
     pub service_calls: Vec<ServiceCall>,
-    /// The results with the audit event.
+    /// Results with the audit event.
     pub finished: Finished,
     /// Changed metrics: name, label values, increment.
     pub counts: Vec<(&'static str, Vec<String>, u64)>,
 }
 
-/// Runs one exchange. `answer` is the upstream, called once the whole request has reached it. The clock starts at `now`
-/// and advances by a microsecond with each call.
+/// Runs one exchange. `answer` is the upstream, called once it has received the whole request. The clock starts at
+/// `now` and advances by a microsecond with each call.
 pub fn run(
     guard: &Rc<Guard>,
     request: &HttpMessage,
@@ -128,21 +128,22 @@ pub fn run(
     run_as(&Caller::default(), guard, request, answer, now, None)
 }
 
-/// Who sends a simulated request.
+/// Caller of a simulated request.
 #[derive(Clone, Debug, Default)]
 pub struct Caller {
-    /// What the proxy knows of the connection: address, certificate, verified tokens.
+    /// Properties of the connection that the proxy knows: address, certificate, verified tokens.
     pub properties: MemoryProperties,
-    /// The principal, told directly. The request's credentials are then not looked at.
+    /// Principal, given directly. The request's credentials are then ignored.
     pub principal: Option<Principal>,
-    /// Roles that have approved whatever the exchange asks an approval for.
+    /// Roles that have approved everything that the exchange needs an approval for.
     pub approved_by: Vec<Box<str>>,
 }
 
-/// A simulated approval service: what it is asked, and its status and body. `None` once the time is over.
+/// Simulated approval service: returns the status and body of its response to a call, or `None` for a timeout.
 pub type SimulatedService<'s> = &'s mut dyn FnMut(&ServiceCall) -> Option<(u16, Vec<u8>)>;
 
-/// Runs one exchange of a caller like [`run`], with an observer of each evaluated event. Nobody answers for the approval service.
+/// Runs one exchange of a caller like [`run`], with an observer of each evaluated event. The approval service never
+/// responds.
 pub fn run_as(
     caller: &Caller,
     guard: &Rc<Guard>,
@@ -219,7 +220,7 @@ struct Simulation<'s> {
     cut: bool,
 }
 
-/// Bytes that have not been released.
+/// Bytes that are not released.
 struct Buffer<'b>(&'b [u8]);
 
 impl Body for Buffer<'_> {
@@ -233,7 +234,7 @@ impl Body for Buffer<'_> {
 }
 
 impl Simulation<'_> {
-    /// Asks the approval service what a step asks for, until the exchange goes on. `buffer` is what is held.
+    /// Makes the calls of a step to the approval service, until the exchange continues. `buffer` has the held bytes.
     fn served(&mut self, mut step: Step, buffer: &mut Vec<u8>) -> Step {
         loop {
             if step.action == Action::Take {
@@ -247,7 +248,7 @@ impl Simulation<'_> {
                         let wait = call.timeout.saturating_mul(1_000_000_000);
                         self.now = self.now.saturating_add(wait);
                     }
-                    // What Envoy answers when the time is over.
+                    // Envoy's own response to a timeout.
                     let (status, body) = answer.unwrap_or((504, Vec::new()));
                     let answer = ServiceAnswer::Received {
                         status,
@@ -406,7 +407,7 @@ impl Simulation<'_> {
     }
 }
 
-/// The arrivals after the headers. With trailers there is another arrival without bytes.
+/// Returns the arrivals after the headers. Trailers are another arrival, without bytes.
 fn arrivals(half: &HttpMessage) -> impl Iterator<Item = (usize, &[u8])> {
     half.chunks
         .iter()

@@ -1,25 +1,25 @@
-//! The inputs and outputs of a [`Flow`](super::Flow).
+//! Inputs and outputs of a [`Flow`](super::Flow).
 
 use crate::proxy::Properties;
 use std::borrow::Cow;
 
-/// The start of a request.
+/// Start of a request.
 #[derive(Clone, Copy)]
 pub struct RequestHead<'a> {
-    /// All headers in their order, pseudo-headers included; names in lower case, any bytes as values.
+    /// All headers in their order, including pseudo-headers; names in lower case, any bytes as values.
     pub headers: &'a [(&'a [u8], &'a [u8])],
     /// Whether no body follows.
     pub end: bool,
-    /// What the proxy knows about the connection and the request.
+    /// Properties of the connection and the request that the proxy provides.
     pub properties: &'a dyn Properties,
     /// Nanoseconds since 1970.
     pub now: u64,
 }
 
-/// The start of a response.
+/// Start of a response.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseHead<'a> {
-    /// All headers in their order, `:status` included.
+    /// All headers in their order, including `:status`.
     pub headers: &'a [(&'a [u8], &'a [u8])],
     /// Whether no body follows.
     pub end: bool,
@@ -27,12 +27,12 @@ pub struct ResponseHead<'a> {
     pub now: u64,
 }
 
-/// Bytes that have arrived and have not been released. Reading copies them, so that they are only read when needed.
+/// Bytes that have arrived and are not released. Reading copies them, so that they are only read when needed.
 pub trait Body {
-    /// Number of bytes.
+    /// Returns the number of bytes.
     fn size(&self) -> usize;
 
-    /// The bytes.
+    /// Returns a copy of the bytes.
     fn read(&mut self) -> Vec<u8>;
 }
 
@@ -46,7 +46,7 @@ impl Body for &[u8] {
     }
 }
 
-/// An edit of headers that have not been forwarded yet.
+/// Edit of headers that are not forwarded yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderEdit {
     /// Removes all headers with this name.
@@ -55,25 +55,26 @@ pub enum HeaderEdit {
     Set(Cow<'static, str>, String),
 }
 
-/// A local reply.
+/// Local reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// HTTP status.
     pub status: u16,
-    /// Headers, `content-type` included.
+    /// Headers, including `content-type`.
     pub headers: Vec<(String, String)>,
     /// Body.
     pub body: Vec<u8>,
 }
 
-/// The action for the bytes at hand.
+/// Action for the bytes at hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Forward the bytes unchanged.
     Continue,
     /// Hold the bytes. The next call brings them again with the following ones.
     Hold,
-    /// Hold the exchange without its bytes, which are kept here. The next call brings only the following ones.
+    /// Hold the exchange and drop the bytes from the buffer: the flow keeps them. The next call brings only the bytes
+    /// that follow.
     Take,
     /// Forward these bytes instead.
     Replace(Vec<u8>),
@@ -83,51 +84,52 @@ pub enum Action {
     Reset,
 }
 
-/// The next actions of the driver: first the header edits, then the action.
+/// Next actions of the driver: first the header edits, then the action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Step {
     /// Edits of the headers of this half.
     pub headers: Vec<HeaderEdit>,
-    /// The action.
+    /// Action.
     pub action: Action,
     /// Calls to the approval service.
     pub calls: Vec<ServiceCall>,
 }
 
-/// A call to the approval service.
+/// Call to the approval service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceCall {
-    /// Which one of the exchange it is.
+    /// Number of the call in the exchange.
     pub number: u64,
-    /// The body, JSON.
+    /// Body, in JSON.
     pub body: Vec<u8>,
-    /// Seconds after which it is given up.
+    /// Timeout in seconds.
     pub timeout: u64,
-    /// Whether the exchange waits for the answer. Of a notice nobody reads it, and it is made even if the exchange has ended.
+    /// Whether the exchange waits for the response. A notice has no reader for it, and is sent even if the exchange has
+    /// ended.
     pub is_awaited: bool,
 }
 
-/// What came of a call to the approval service.
+/// Result of a call to the approval service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServiceAnswer<'a> {
-    /// It could not be made: no such cluster, or one without endpoints.
+    /// The call could not be made: the cluster does not exist or has no endpoints.
     Unreachable,
-    /// A response, also one that the proxy made in place of the service.
+    /// A response, possibly made by the proxy in place of the service.
     Received {
         /// HTTP status.
         status: u16,
-        /// The body.
+        /// Body.
         body: &'a [u8],
     },
 }
 
-/// How the half goes on that waited for the approval service.
+/// Continuation of the half that waited for the approval service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resumed {
     /// The next actions.
     pub step: Step,
-    /// Why the service was of no use, as in the audit event.
+    /// Failure of the service, as in the audit event.
     pub failure: Option<&'static str>,
 }
 
@@ -148,7 +150,7 @@ impl Step {
         }
     }
 
-    /// Leaves out removals of absent headers: each would be a call to the host.
+    /// Drops removals of absent headers: each would be a call to the host.
     pub(super) fn without_absent(mut self, headers: &[(&[u8], &[u8])]) -> Step {
         self.headers.retain(|edit| match edit {
             HeaderEdit::Remove(name) => headers.iter().any(|(known, _)| *known == name.as_bytes()),
@@ -158,13 +160,13 @@ impl Step {
     }
 }
 
-/// The end of an exchange.
+/// End of an exchange.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct End<'a> {
     /// Nanoseconds since 1970.
     pub now: u64,
-    /// Status sent to the client, if the host knows it; 0: none.
+    /// Status sent to the client, if the host knows it; 0 if none was sent.
     pub status: Option<u16>,
-    /// The host's word for how the exchange ended: `via_upstream`, `response_timeout`; empty if it has none.
+    /// Envoy's response code details, for example `via_upstream` or `response_timeout`; empty if there are none.
     pub details: &'a str,
 }

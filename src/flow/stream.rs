@@ -1,5 +1,5 @@
 //! Streamed responses. Frames are parsed one by one; texts and calls continue over many frames. A frame is released
-//! once everything in it is evaluated: text that no rule or detector can match any more, and complete calls. A frame
+//! once everything in it is decided: text that no rule or detector can match any more, and complete calls. A frame
 //! without edits is forwarded byte for byte.
 
 mod call;
@@ -40,13 +40,13 @@ use texts::{Said, part_of_text};
 #[cfg(not(target_arch = "wasm32"))]
 pub use transcript::{Transcript, TranscriptPart, transcript};
 
-/// Maximum texts and calls that are open at the same time. No response needs that many; each costs memory.
+/// Maximum texts and calls that are open at the same time. No real response needs that many, and each costs memory.
 const MAX_OPEN: usize = 4_096;
 
 /// Nanoseconds without any sent bytes after which an intermediary may close a connection.
 const KEEP_ALIVE_NS: u64 = 10_000_000_000;
 
-/// The purpose of reading a response.
+/// Purpose of reading a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReadPurpose {
     /// Enforcement: nothing is released before it is evaluated.
@@ -57,7 +57,7 @@ pub(super) enum ReadPurpose {
     Usage,
 }
 
-/// The state of a streamed response.
+/// State of a streamed response.
 pub(super) struct Stream {
     guard: Rc<Guard>,
     purpose: ReadPurpose,
@@ -65,21 +65,22 @@ pub(super) struct Stream {
     frames: Frames,
     reader: Box<dyn StreamReader>,
     queue: Queue,
-    /// The first frame, which is held until the response's calls are decided.
+    /// Number of the first frame, while it is held until the response's first calls are decided.
     beginning: Option<u64>,
     /// Whether the first frame was released.
     has_begun: bool,
     /// Ordering groups of the previous frame.
     lanes: OrderingGroups,
     texts: SortedMap<TextKey, StreamedText>,
-    /// What was said and thought since the last call.
+    /// Answer and reasoning since the last call, across texts that clients join.
     said: [Said; 2],
-    /// First halves of characters at the ends of pieces.
+    /// First surrogates of UTF-16 pairs at the ends of pieces.
     halves: Vec<u16>,
-    /// Whether something was replaced that goes across from one text to the next: copies of the texts have it, too.
+    /// Whether a redaction crossed the boundary between two texts. Later copies of the texts would still contain the
+    /// original.
     has_edited_across: bool,
     calls: SortedMap<CallKey, AssembledCall>,
-    /// What is known of the response: usage, finish reason.
+    /// Facts on the response so far: usage, finish reason.
     response: Reading,
     changes: ChangesByText,
     /// Edited arguments of completed calls.
@@ -92,13 +93,13 @@ pub(super) struct Stream {
     is_unread: bool,
     /// Whether the stream ended with a denial in its protocol's format.
     ended_with_denial: bool,
-    /// Where reading goes on once the approval service has answered.
+    /// Position at which reading continues after the approval service's response.
     stall: Option<Stall>,
-    /// Calls that are decided, while others that ended with them wait for approvals.
+    /// Decided calls, while other calls that ended with them wait for approvals.
     decided: Vec<EvaluatedCall>,
-    /// Whether the upstream has sent its last byte while the stream waited.
+    /// Whether the upstream sent its last byte while the stream waited.
     is_all_here: bool,
-    /// Bytes that were released while the stream waits: Envoy sends none.
+    /// Bytes that were released while the stream waits. Envoy cannot send any then.
     parked: Vec<u8>,
     /// Bytes to send now.
     out: Vec<u8>,
@@ -107,7 +108,7 @@ pub(super) struct Stream {
     /// Number of bytes sent.
     sent: u64,
     last_sent: u64,
-    /// Time from which on something has been held back.
+    /// Time since which something has been held back.
     held_since: Option<u64>,
     /// Bytes taken from the VM's memory budget.
     budgeted: usize,
@@ -119,7 +120,7 @@ impl std::fmt::Debug for Stream {
     }
 }
 
-/// The end of the stream: a denial replaces the remaining response.
+/// End of the stream: a denial replaces the remaining response.
 #[derive(Debug)]
 struct StreamEnd {
     denial: Box<Denial>,
@@ -243,7 +244,7 @@ impl Stream {
             None => self.out.extend_from_slice(&frame.raw),
         }
         if self.framing == Framing::Array && frame.payload.is_some() {
-            // The element before may have been dropped, or another one inserted before it.
+            // The element before may have been dropped, or another one may have been inserted before it.
             let separator = self.separator();
             let written = self.out.get_mut(begin..).unwrap_or_default();
             if let Some(byte @ (b'[' | b',')) =
@@ -268,7 +269,7 @@ impl Stream {
         self.out.extend_from_slice(&bytes);
     }
 
-    /// Returns the separator before the next element of an array.
+    /// Returns the separator before the next element of an array, or the array's opening bracket.
     fn separator(&mut self) -> u8 {
         if std::mem::replace(&mut self.any_sent, true) {
             b','
@@ -334,7 +335,7 @@ impl Flow {
         };
         let killed = self.killed_stream(&stream);
         let stopped = match killed {
-            // What comes now is not even read.
+            // The bytes at hand are dropped unread.
             Some(stop) if stream.is_enforced() => Some(stop),
             Some(stop) => self.end_forwarded_stream(&mut stream, &bytes, stop),
             None => self.advance(&mut stream, &bytes, end).err(),
@@ -342,7 +343,7 @@ impl Flow {
         self.stream_step(stream, stopped, &bytes, end, now)
     }
 
-    /// Returns the step after bytes of a stream were processed.
+    /// Returns the step after processing bytes of a stream.
     fn stream_step(
         &mut self,
         mut stream: Box<Stream>,
@@ -395,7 +396,7 @@ impl Flow {
         }
     }
 
-    /// Returns the end of the stream, if the kill list stops its exchange. A complete response needs none.
+    /// Returns the end of the stream if the kill list stops its exchange. A complete response is not ended.
     fn killed_stream(&mut self, stream: &Stream) -> Option<StreamEnd> {
         if stream.is_over || stream.is_unread {
             return None;
@@ -407,8 +408,8 @@ impl Flow {
         })
     }
 
-    /// Ends a stream whose bytes were forwarded as they came, behind the frame that the client has a part of. Returns
-    /// `None` while it has no end.
+    /// Ends a stream whose bytes were forwarded at once, after the frame of which the client already has a part.
+    /// Returns `None` until that frame is complete, or if it completes the response.
     fn end_forwarded_stream(
         &mut self,
         stream: &mut Stream,
@@ -426,7 +427,7 @@ impl Flow {
                 return None;
             }
         }
-        // The client has what is still queued; the reader has to know.
+        // The client already has the queued frames, but the reader's state must include them.
         for waiting in stream.queue.take_all() {
             stream.send(waiting);
         }
@@ -450,7 +451,7 @@ impl Flow {
     fn advance(&mut self, stream: &mut Stream, bytes: &[u8], end: bool) -> Result<(), StreamEnd> {
         match self.read_on(stream, bytes, end) {
             Err(Interruption::End(stop)) => return Err(stop),
-            // What follows is only kept.
+            // Further bytes are only kept.
             Err(Interruption::Wait) | Ok(()) => {}
         }
         if stream.held() > stream.guard.max_body()
@@ -470,7 +471,7 @@ impl Flow {
         Ok(())
     }
 
-    /// Reads the frames that are complete.
+    /// Reads the complete frames.
     fn read_on(
         &mut self,
         stream: &mut Stream,
@@ -502,7 +503,7 @@ impl Flow {
                 stream.give_up();
             }
             if stream.is_evaluated() && !stream.is_unread && work::is_exhausted() {
-                // Mostly the gap was evaluated when it was noticed.
+                // Usually the exhausted budget has already been evaluated.
                 if !self.exchange.has_gap(Direction::Response, codes::AG2015) {
                     self.stop_searching(stream)?;
                 }
@@ -520,7 +521,7 @@ impl Flow {
         Ok(())
     }
 
-    /// Ends a stream that has used up a limit.
+    /// Ends a stream that reached a limit.
     fn end_over_limit(&mut self, stream: &Stream) -> Result<(), StreamEnd> {
         if !stream.is_enforced() || stream.is_over || stream.is_unread {
             return Ok(());
@@ -544,7 +545,7 @@ impl Flow {
         Ok(())
     }
 
-    /// Handles content of the stream that could not be parsed. Returns `Ok` if the policy allows it.
+    /// Evaluates content of the stream that could not be parsed. Returns `Ok` if the policy allows it.
     fn unread(&mut self, stream: &Stream, code: &'static str, what: &str) -> Result<(), StreamEnd> {
         if stream.purpose == ReadPurpose::Usage {
             return Ok(());
@@ -562,7 +563,7 @@ impl Flow {
         self.evaluate_unread(stream, &reading)
     }
 
-    /// Handles a part of the stream whose search ran out of its work budget.
+    /// Evaluates a part of the stream whose search exhausted the work budget.
     fn stop_searching(&mut self, stream: &Stream) -> Result<(), StreamEnd> {
         // The event to evaluate follows from the exhausted work budget.
         self.evaluate_unread(stream, &Reading::new())
@@ -576,7 +577,7 @@ impl Flow {
         self.bind(stream, &verdict, &json, true)
     }
 
-    /// Returns the end of the stream that a decision requires, if it denies anything under enforcement.
+    /// Returns the end of the stream as an error, if a decision denies anything under enforcement.
     fn bind(
         &mut self,
         stream: &Stream,
@@ -674,7 +675,7 @@ impl Flow {
             self.end_text(stream, channel)?;
         }
         let keys: Vec<CallKey> = stream.calls.keys().copied().collect();
-        // No frame is left that could wait for them.
+        // No later frame could wait for them.
         self.end_calls(stream, &keys, u64::MAX, false)?;
         stream.begin();
         stream.release();
@@ -684,7 +685,7 @@ impl Flow {
         Ok(())
     }
 
-    /// Evaluates text of a frame outside its payload: a comment, an id.
+    /// Evaluates text of a frame outside its payload: a comment, an id, an unusual event name.
     fn evaluate_aside(
         &mut self,
         stream: &Stream,
@@ -706,7 +707,7 @@ impl Flow {
     }
 }
 
-/// Returns the bytes of a keep-alive frame, if everything is held back and nothing was sent for long.
+/// Returns the bytes of a keep-alive frame, if nothing has been sent for long.
 fn keep_alive_bytes(stream: &Stream, now: u64) -> Vec<u8> {
     if now.saturating_sub(stream.last_sent) < KEEP_ALIVE_NS {
         return Vec::new();

@@ -1,5 +1,5 @@
-//! Target URIs ([RFC 9110 §7.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.1)) and what they alone tell of a request. A client
-//! calls few of them again and again, so that the last ones of a worker are kept.
+//! Target URIs ([RFC 9110 §7.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.1)), with the facts that follow from
+//! them alone. A client calls few URIs again and again, so that each worker caches the last ones.
 
 use super::name_masker::NameMasker;
 use crate::audit::mask_identifiers;
@@ -10,25 +10,25 @@ use crate::wire::letter_case;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// Maximum target URIs that are kept.
+/// Maximum target URIs in the cache.
 const MAX_KEPT: usize = 16;
 
-/// Maximum bytes of a target URI that is kept.
+/// Maximum bytes of a cached target URI.
 const MAX_KEPT_BYTES: usize = 512;
 
-/// Target URI of a request: the authority in lower case and the target without a key in it.
+/// Target URI of a request: the authority in lower case, and the target without an API key.
 #[derive(Debug)]
 pub(super) struct TargetUri {
     authority: Box<str>,
     target: Box<str>,
     pub(super) path: Path,
-    /// Target with the provider's own response id, if the target has one of the filter's.
+    /// Target with the provider's own response id, if the target contains one of the filter's.
     pub(super) restored: Option<String>,
     /// Whether the query has an AWS signature.
     pub(super) is_presigned: bool,
-    /// Authority without its port.
+    /// Authority without its port and trailing dots.
     pub(super) host: Box<str>,
-    /// The path as it arrived, and normalised if that differs.
+    /// Path as it arrived, and also normalised if that differs.
     pub(super) paths: Vec<Box<str>>,
     pub(super) provider: &'static str,
     pub(super) region: Known<Box<str>>,
@@ -75,12 +75,12 @@ impl TargetUri {
     }
 }
 
-/// The target URIs of the last requests, latest first.
+/// Target URIs of the last requests, latest first.
 #[derive(Debug, Default)]
 pub(super) struct TargetUris(RefCell<Vec<Rc<TargetUri>>>);
 
 impl TargetUris {
-    /// Returns a request's target URI, of an authority in lower case and a target without a key.
+    /// Returns a request's target URI, given its authority in lower case and its target without an API key.
     pub(super) fn of(&self, authority: &str, target: &str, masker: &NameMasker) -> Rc<TargetUri> {
         let mut kept = self.0.borrow_mut();
         let known = kept
@@ -101,7 +101,7 @@ impl TargetUris {
     }
 }
 
-/// Returns a host as audit events have it. Hosts are in lower case, in which some secrets are not known as such.
+/// Returns a host in the form of audit events. Hosts are in lower case, in which some secrets are not recognised.
 pub(super) fn recorded_host(host: &str, masker: &NameMasker) -> String {
     let host = masker.without_secrets(mask_identifiers(host));
     match masker.masked(&host.to_ascii_uppercase()) {
@@ -110,12 +110,12 @@ pub(super) fn recorded_host(host: &str, masker: &NameMasker) -> String {
     }
 }
 
-/// Returns a path as audit events have it.
+/// Returns a path in the form of audit events.
 pub(super) fn recorded_path(path: &str, masker: &NameMasker) -> String {
     masker.without_secrets(mask_identifiers(path))
 }
 
-/// Whether a URL carries an AWS signature in its query.
+/// Returns whether a query has an AWS signature.
 fn is_presigned(query: &str) -> bool {
     query
         .split('&')

@@ -1,11 +1,11 @@
 //! Work budget of an exchange in [steps](crate::wire::work). The budget grows with the received bytes, so that every
-//! ordinary text stays far below it, regardless of size. A text that costs many times as much was made to do so.
+//! ordinary text stays far below it, regardless of size. Only a text crafted for it costs many times as much.
 //!
-//! Fixed costs of a text or a rule are not counted: they are some hundred steps at most, and a body has few of them for
+//! Fixed costs of a text or a rule are not counted: they are some hundred steps at most, and a body has few texts for
 //! its size.
 //!
-//! The bound is one of the exchange and so one of each callback: what was earned and not spent is kept up to what one body
-//! may cost. Steps are earned by bodies and by frames, never by how these were cut into chunks.
+//! The budget bounds the exchange and thereby each callback: unspent steps are kept up to the cost of one body. Bodies
+//! and frames earn steps, regardless of chunk boundaries.
 
 use super::Flow;
 use super::evaluate::{Enforcement, EvaluatedEvent, HalfDecision, UnreadableBody};
@@ -29,7 +29,7 @@ const PER_FRAME: u64 = 8_192;
 const PER_BYTE_AND_PATTERN: u64 = 4;
 const PER_FRAME_AND_PATTERN: u64 = 512;
 
-/// The work budget of exchanges under one policy.
+/// Work budget of exchanges under one policy.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Allowance {
     base: u64,
@@ -67,13 +67,14 @@ impl Allowance {
         work::earn(size.saturating_mul(self.per_byte), self.max_kept);
     }
 
-    /// Returns the steps spent between two callbacks, without the limit on unspent steps.
+    /// Returns the steps spent between two callbacks, given the remaining steps before and after, without the limit on
+    /// unspent steps.
     #[cfg(test)]
     pub(super) fn left_of(self, before: u64, after: u64) -> u64 {
         before.min(self.max_kept) - after
     }
 
-    /// Half of everything, for what has to be far from the bound.
+    /// Returns half of this budget, for tests of content that must stay far below it.
     #[cfg(test)]
     pub(super) fn half(self) -> Allowance {
         Allowance {
@@ -84,7 +85,7 @@ impl Allowance {
         }
     }
 
-    /// A frame of a stream has come.
+    /// Earns the steps of a frame of a stream.
     pub(super) fn earn_frame(self, size: usize) {
         self.earn_body(size);
         work::earn(self.per_frame, self.max_kept);

@@ -11,11 +11,11 @@ use crate::protocol::{Bounds, Reader};
 use crate::wire::json::{self, Edits, JsonBody, Limits, NodeId, Value, quote};
 use std::borrow::Cow;
 
-/// The state of one call.
+/// State of one call.
 #[derive(Clone, Debug, Default)]
 pub(super) struct AssembledCall {
     provider_run: bool,
-    /// The name, if no delta has a different one.
+    /// Name of the tool, if no value of a frame is exactly the name.
     named: Option<Box<str>>,
     /// Deltas of the name: frame, location and text.
     names: Vec<(u64, NodeId, String)>,
@@ -24,7 +24,7 @@ pub(super) struct AssembledCall {
     /// Deltas of the arguments: frame and location.
     parts: Vec<(u64, NodeId)>,
     arguments: String,
-    /// First half of a character at their end.
+    /// First surrogate of a UTF-16 pair at the end of the arguments.
     half: Option<u16>,
     /// Arguments that are sent one by one. If the stream also has the whole arguments, they repeat them.
     fragments: ArgumentFragments,
@@ -59,7 +59,7 @@ impl AssembledCall {
             Some(match value.kind() {
                 json::ValueKind::String => value.text().unwrap_or_default().into_owned(),
                 json::ValueKind::Null => String::new(),
-                // Arguments as an object where a text is usual.
+                // Some servers send the arguments as an object instead of a string.
                 _ => String::from_utf8_lossy(value.raw()).into_owned(),
             })
         };
@@ -85,7 +85,7 @@ impl AssembledCall {
                     self.argument = Some((name, is_text));
                 }
                 let more = text(*place).unwrap_or_default();
-                // Edited arguments are written to a delta that had some.
+                // Edited arguments are written to a delta that is not empty.
                 if !more.is_empty() {
                     let halves = json.value(*place).map_or([None; 2], Value::halves);
                     let [second, first] = halves;
@@ -93,7 +93,7 @@ impl AssembledCall {
                     let mut joined = char::decode_utf16(joined.into_iter().flatten());
                     let mut more = more.chars();
                     if let Some(Ok(joined)) = joined.next() {
-                        // A half is U+FFFD in the text of its piece.
+                        // A lone surrogate is U+FFFD in the text of its piece.
                         self.arguments.pop();
                         more.next();
                         self.arguments.push(joined);
@@ -114,13 +114,13 @@ impl AssembledCall {
         is_new
     }
 
-    /// Number of bytes of its arguments so far.
+    /// Returns the number of bytes of the arguments so far.
     pub(super) fn size(&self) -> usize {
         self.arguments.len().saturating_add(self.fragments.size())
     }
 
-    /// Returns the arguments as the client assembles them, and whether they are a text: free text, or deltas that
-    /// clients may assemble in different ways.
+    /// Returns the arguments as the client assembles them, and whether they are a text. They are a text if they are
+    /// free text, or if clients may assemble the deltas in different ways.
     fn assembled_arguments(&self) -> (Cow<'_, str>, bool) {
         if self.fragments.is_empty() {
             return (Cow::Borrowed(&self.arguments), self.is_text);
@@ -150,8 +150,8 @@ impl AssembledCall {
         }
     }
 
-    /// Keeps the name in one delta only. Some servers repeat the name in every delta; OpenAI's own library would
-    /// concatenate the copies, other clients keep one. With a single copy, every client sees the name that was
+    /// Keeps the name in one delta only. Some servers repeat the name in every delta: OpenAI's own library would
+    /// concatenate the copies, other clients keep one. With a single copy, every client reads the name that was
     /// evaluated.
     pub(super) fn keep_name_once(&self, queue: &mut Queue) -> bool {
         let Some((_, rest)) = self.names.split_first() else {
@@ -214,7 +214,7 @@ impl AssembledCall {
             }
         }
         let mut names = vec![self.name()];
-        // The name for clients that keep only the last delta.
+        // This is the name for clients that keep only the last delta.
         names.extend(self.names.last().map(|(.., name)| name.clone()));
         names.extend(self.aliases.iter().cloned());
         names.dedup();
@@ -231,7 +231,7 @@ impl AssembledCall {
         Ok((json, reading))
     }
 
-    /// Returns the call after these edits.
+    /// Returns the call after these edits; `None` if its arguments can't be edited.
     pub(super) fn with_edits(
         &self,
         key: &CallKey,
@@ -311,7 +311,7 @@ pub(super) fn put_in_first(
     Some(())
 }
 
-/// Replaces arguments at a location: as a text, if they are one.
+/// Replaces arguments at a location, as a string if the location has one.
 pub(super) fn put(frame: u64, place: NodeId, arguments: &str, queue: &mut Queue) -> Option<()> {
     let held = queue.get(frame)?;
     let value = held.json.as_ref()?.value(place)?;

@@ -1,4 +1,4 @@
-//! Calls of a streamed response, which continue over frames: each is evaluated when its arguments are complete.
+//! Calls of a streamed response, which continue over frames. A call is evaluated when its arguments are complete.
 
 use super::call::{self, AssembledCall};
 use super::frames::copy_known_facts;
@@ -34,7 +34,7 @@ impl Flow {
             }
             return;
         }
-        // What is said on both sides of a call isn't joined.
+        // Clients don't join the texts before and after a call.
         stream.part_said();
         let call = stream.calls.entry(key).or_default();
         let held = stream.queue.get(number);
@@ -46,8 +46,8 @@ impl Flow {
         }
     }
 
-    /// Evaluates complete calls, and removes the denied ones. If some wait for their approvals, the others are decided, and
-    /// all leave together.
+    /// Evaluates complete calls, and removes the denied ones. If some wait for approvals, the others are decided, and
+    /// all are released together.
     pub(super) fn end_calls(
         &mut self,
         stream: &mut Stream,

@@ -1,4 +1,4 @@
-//! Arguments of a call that are sent one by one, each with its path, assembled as the client does it.
+//! Arguments of a call that are sent one by one, each with its path, and assembled as the client does it.
 //!
 //! Gemini: `{"jsonPath":"$.amount","numberValue":5}` and `{"jsonPath":"$.to.name","stringValue":"An"}` are
 //! `{"amount":5,"to":{"name":"An"}}`.
@@ -14,12 +14,12 @@ const MAX_FRAGMENTS: usize = 1_024;
 /// Maximum depth of an argument. A deeper one is treated as a text.
 const MAX_DEPTH: usize = 64;
 
-/// The state of one argument.
+/// State of one argument.
 #[derive(Clone, Debug)]
 struct Argument {
     path: Box<[ArgumentStep]>,
     is_text: bool,
-    /// Its text, or its JSON if it is no text.
+    /// Its text, or its JSON if it is not a text.
     text: String,
     has_ended: bool,
     /// Deltas of the argument: frame and location.
@@ -28,14 +28,14 @@ struct Argument {
     wholes: Vec<(u64, NodeId)>,
 }
 
-/// The arguments of a call that were sent one by one, sorted by path.
+/// Arguments of a call that were sent one by one, sorted by path.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ArgumentFragments {
     arguments: Vec<Argument>,
     size: usize,
     /// Whether clients may assemble the arguments in different ways, or not at all.
     is_ambiguous: bool,
-    /// The content that was sent while the arguments were ambiguous.
+    /// Content that was sent while the arguments were ambiguous.
     ambiguous_text: String,
 }
 
@@ -44,7 +44,7 @@ impl ArgumentFragments {
         self.arguments.is_empty() && !self.is_ambiguous
     }
 
-    /// Number of bytes of all arguments.
+    /// Returns the number of bytes of all arguments.
     pub(super) fn size(&self) -> usize {
         self.size
     }
@@ -98,7 +98,7 @@ impl ArgumentFragments {
         } else {
             self.is_ambiguous |= argument.has_ended || (!is_text && !argument.text.is_empty());
             argument.text.push_str(&delta);
-            // Edited arguments are written to a delta that had some.
+            // Edited arguments are written to a delta that is not empty.
             if !delta.is_empty() {
                 argument.parts.push((frame, place));
             }
@@ -116,7 +116,7 @@ impl ArgumentFragments {
         String::from_utf8(out).ok()
     }
 
-    /// Whether the complete arguments have the same values.
+    /// Returns whether the complete arguments, as JSON, have the same values.
     pub(super) fn agrees_with(&self, arguments: &str) -> bool {
         !self.is_ambiguous
             && self.each_in(arguments, |argument, value| {
@@ -124,7 +124,7 @@ impl ArgumentFragments {
             })
     }
 
-    /// Returns everything that was sent, line by line, for arguments that are ambiguous.
+    /// Returns all content of ambiguous arguments, one delta or argument per line.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
         for argument in &self.arguments {
@@ -153,7 +153,7 @@ impl ArgumentFragments {
         .then_some(())
     }
 
-    /// Whether `edited` has every argument and `each` succeeds for all of them.
+    /// Returns whether `arguments`, as JSON, has every argument, and `visit` succeeds for all of them.
     fn each_in(
         &self,
         arguments: &str,

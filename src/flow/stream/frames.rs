@@ -1,4 +1,4 @@
-//! Frames of a streamed response: each is read once, and evaluated with what it contains.
+//! Frames of a streamed response. Each is parsed once, and the events that are complete in it are evaluated with it.
 
 use super::stall::{Interruption, OpenDeltas, ReadFrame, Stall};
 use super::{ReadPurpose, Stream, StreamEnd};
@@ -38,7 +38,7 @@ impl Flow {
             // A keep-alive frame keeps its position, so that an unedited stream stays the same.
             let number = stream.queue.push(frame, None, stream.lanes);
             if stream.framing == Framing::Array {
-                // The end of the array.
+                // This is the end of the array.
                 return self.take_last(stream, number, false);
             }
             stream.queue.settled(number);
@@ -125,7 +125,7 @@ impl Flow {
         self.take_read_frame(stream, read)
     }
 
-    /// Evaluates what is complete in a frame, and queues it.
+    /// Evaluates the events that are complete in a frame, and queues the frame.
     pub(super) fn take_read_frame(
         &mut self,
         stream: &mut Stream,
@@ -176,7 +176,7 @@ impl Flow {
         self.take_pieces(stream, open)
     }
 
-    /// Processes what a queued frame adds to texts and calls.
+    /// Processes the deltas of a queued frame.
     pub(super) fn take_pieces(
         &mut self,
         stream: &mut Stream,
@@ -212,7 +212,7 @@ impl Flow {
         Ok(())
     }
 
-    /// Ends everything at a queued frame without content: the end of the stream, or of its array.
+    /// Ends all texts and calls at a queued frame without content: the end of the stream, or of its array.
     pub(super) fn take_last(
         &mut self,
         stream: &mut Stream,
@@ -355,13 +355,13 @@ pub(super) fn class_of_id(id: &str) -> Class {
     }
 }
 
-/// Whether an event name has the form of protocol names.
+/// Returns whether an event name has the form of protocol names.
 pub(super) fn is_plain(name: &str) -> bool {
     name.bytes()
         .all(|b| b.is_ascii_alphabetic() || matches!(b, b'.' | b'_' | b'-' | b'/'))
 }
 
-/// Copies what is known of the response to the reading of its events.
+/// Copies the facts on the response to the reading of its events.
 pub(super) fn copy_known_facts(reading: &mut Reading, response: &Reading) {
     reading.usage = response.usage;
     reading.finish.clone_from(&response.finish);
@@ -369,7 +369,7 @@ pub(super) fn copy_known_facts(reading: &mut Reading, response: &Reading) {
     reading.rpc.clone_from(&response.rpc);
 }
 
-/// Adds the information of one more frame. Later token counts replace earlier ones.
+/// Adds the facts of one more frame. Later token counts replace earlier ones.
 pub(super) fn learn(response: &mut Reading, frame: &Reading) {
     let (known, new) = (&mut response.usage, frame.usage);
     for (known, new) in [

@@ -1,4 +1,4 @@
-//! Queue of frames that are held back, in their order, until everything in them is evaluated.
+//! Queue of frames that are held back in their order until everything in them is evaluated.
 
 use crate::protocol::stream::{HeldFrame, HeldFrames, OrderingGroups};
 use crate::wire::frame::Frame;
@@ -6,18 +6,18 @@ use crate::wire::sort;
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
-/// Maximum frames that are held behind a frame waiting for a little more of a text, regardless of their ordering
-/// groups. An unedited response then stays the same byte for byte. A text that pauses for longer is overtaken.
+/// Maximum frames that are held behind a frame that waits for a little more of a text, regardless of their ordering
+/// groups. An unedited response then stays the same byte for byte. Later frames overtake a text that pauses for longer.
 const MAX_FRAMES_BEHIND: u64 = 16;
 
 /// Capacity in frames that a list keeps for reuse.
 const KEPT_CAPACITY: usize = 16;
 
-/// A queued frame.
+/// Queued frame.
 #[derive(Debug)]
 pub(super) struct QueuedFrame {
     pub(super) frame: Frame,
-    /// The editable content; absent for frames that are forwarded unread.
+    /// Editable content; absent for frames that are forwarded unread.
     pub(super) held: Option<HeldFrame>,
     lanes: OrderingGroups,
     /// Number of items in the frame that are not evaluated.
@@ -35,7 +35,7 @@ pub(super) struct Queue {
     entries: VecDeque<Option<QueuedFrame>>,
     /// Frame numbers by ordering group.
     lanes: Vec<VecDeque<u64>>,
-    /// Numbers of the frames that keep their order with all others.
+    /// Numbers of the frames that stay in order with all other frames.
     barriers: VecDeque<u64>,
     /// Numbers of the frames that hold back all later ones, because they wait for a little more of a text.
     stops: VecDeque<u64>,
@@ -89,7 +89,7 @@ impl Queue {
         self.first.saturating_add(count)
     }
 
-    /// Number of bytes of the queued frames.
+    /// Returns the number of bytes of the queued frames.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -178,7 +178,8 @@ impl Queue {
         all
     }
 
-    /// Releases the candidates that may leave and the frames that only waited for them; the last candidate first.
+    /// Releases those candidates that may leave, and the frames that only waited for them. The last candidate is the
+    /// first to leave.
     fn leave(&mut self, mut candidates: Vec<u64>) {
         while let Some(number) = candidates.pop() {
             if !self.may_leave(number) {

@@ -1,4 +1,4 @@
-//! A stream that waits for the answer of the approval service. Nothing behind what waits is read; it is only kept.
+//! Streams that wait for the approval service. Bytes after the waiting part are kept, but not read.
 
 use super::{Frame, Stream, StreamEnd};
 use crate::event::{Direction, Kind, Problem, Reading};
@@ -10,11 +10,11 @@ use crate::flow::{Flow, HalfState};
 use crate::protocol::stream::{Delta, FrameReading, HeldFrame};
 use std::collections::VecDeque;
 
-/// Why frames are not read on.
+/// Reason why reading stops.
 pub(super) enum Interruption {
     /// The stream ends with a denial.
     End(StreamEnd),
-    /// The approval service is asked first.
+    /// The approval service is called first.
     Wait,
 }
 
@@ -24,7 +24,7 @@ impl From<StreamEnd> for Interruption {
     }
 }
 
-/// A frame that has been read and not been evaluated.
+/// Frame after reading and before its evaluation.
 pub(super) struct ReadFrame {
     pub(super) frame: Frame,
     pub(super) held: HeldFrame,
@@ -32,17 +32,17 @@ pub(super) struct ReadFrame {
     pub(super) details: FrameReading,
 }
 
-/// What a queued frame adds and has not been processed.
+/// Deltas of a queued frame that have not been processed.
 pub(super) struct OpenDeltas {
     pub(super) number: u64,
     pub(super) pieces: VecDeque<Delta>,
-    /// Whether the response is complete with it.
+    /// Whether the frame completes the response.
     pub(super) last: bool,
-    /// Whether nobody waits for what it says.
+    /// Whether the frame can be delayed, see [`FrameReading::quiet`].
     pub(super) quiet: bool,
 }
 
-/// Where reading goes on.
+/// Position at which reading continues.
 pub(super) enum Stall {
     /// At the events that are complete in a frame.
     Frame(Box<ReadFrame>),
@@ -50,7 +50,7 @@ pub(super) enum Stall {
     Deltas(OpenDeltas),
     /// At the calls that end with a frame without content.
     Last {
-        /// The frame.
+        /// Number of the frame.
         number: u64,
         /// Whether it ends the stream.
         is_end: bool,
@@ -58,7 +58,7 @@ pub(super) enum Stall {
 }
 
 impl Flow {
-    /// Goes on with a stream once the approval service has answered.
+    /// Continues a stream after the approval service's response.
     pub(in crate::flow) fn resume_stream(&mut self) -> Step {
         let HalfState::Streaming(mut stream) =
             std::mem::replace(&mut self.response, HalfState::Done)
@@ -90,8 +90,8 @@ impl Flow {
         self.advance(stream, &[], end)
     }
 
-    /// Ends a stream that waits and holds too much. What waits never passes for that, whatever the policy says of content that
-    /// can't be inspected.
+    /// Ends a waiting stream that holds back too much. The waiting part never passes for that reason, even if the
+    /// policy allows uninspectable content.
     pub(super) fn end_stalled(
         &mut self,
         stream: &Stream,

@@ -10,36 +10,36 @@ use crate::wire::json::{JsonBody, NodeId};
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// The state of one text.
+/// State of one text.
 #[derive(Debug)]
 pub(super) struct StreamedText {
-    /// The event to evaluate; its only text is the current part.
+    /// Event to evaluate; its only text is the current part.
     pub(super) event: Event,
-    /// The class, which determines whether the text may be edited.
+    /// Class, which determines whether the text may be edited.
     pub(super) class: Class,
-    /// The location in the response, for messages.
+    /// Location in the response, for messages.
     pub(super) at: String,
     pub(super) flowing: ReleaseMode,
     pub(super) window: HoldbackBuffer,
-    /// The whole text, if its end is evaluated.
+    /// Whole text, if its end is evaluated.
     pub(super) whole: String,
-    /// Whether the text seemed to have ended and was released completely.
+    /// Whether the text ended for the time being and was released completely.
     pub(super) has_ended: bool,
-    /// Bytes that had been released by then.
+    /// Bytes that were released by then.
     pub(super) left: usize,
-    /// Calls that the text may contain.
+    /// End of the text that may be a call.
     pub(super) written: WrittenCallTail,
     /// Deltas that are not settled.
     pieces: VecDeque<DeltaPosition>,
 }
 
-/// The part of a text that may be a call written as text. From the first call marker on, nothing is released before the
-/// text ends.
+/// End of a text that may be a call written as text. From the first call marker on, nothing is released before the text
+/// ends.
 #[derive(Debug, Default)]
 pub(super) struct WrittenCallTail {
     /// Whether the policy requires a search for calls.
     pub(super) is_enabled: bool,
-    /// The text from a call marker, or a possible one, on.
+    /// Text from a marker, or from the beginning of a possible one.
     kept: String,
     /// Offset of that text.
     start: usize,
@@ -63,7 +63,8 @@ impl WrittenCallTail {
         self.is_marked = mark.is_some();
         let free = mark.unwrap_or_else(|| written_calls::free_of_marks(&self.kept, is_begin));
         self.begun = self.kept.len().saturating_sub(free);
-        // A marker may only count at the beginning of a line, and its first characters may have been released.
+        // Some markers only count at the beginning of a line, so that the characters before a possible marker are kept,
+        // even if they were released.
         let longest = match self.is_marked {
             true => free,
             false => free.min(self.kept.len().saturating_sub(written_calls::LONGEST_MARK)),
@@ -78,7 +79,7 @@ impl WrittenCallTail {
         self.start = self.start.saturating_add(lead);
     }
 
-    /// Number of bytes that may be released.
+    /// Returns the number of bytes that may be released.
     fn free(&self, length: usize) -> usize {
         if !self.is_enabled {
             return usize::MAX;
@@ -89,7 +90,7 @@ impl WrittenCallTail {
         }
     }
 
-    /// Takes the text with possible calls, if it has a marker.
+    /// Takes the text from the marker on, if there is a marker.
     pub(super) fn take(&mut self) -> Option<String> {
         let kept = std::mem::take(&mut self.kept);
         // The text may still continue.
@@ -99,7 +100,7 @@ impl WrittenCallTail {
     }
 }
 
-/// A delta: its byte range in the text, and its location.
+/// Delta: its byte range in the text, and its location.
 #[derive(Debug)]
 struct DeltaPosition {
     range: Range<usize>,
@@ -128,7 +129,7 @@ impl StreamedText {
         }
     }
 
-    /// Creates a body of its own for a part of the text, with what is known of the response.
+    /// Creates a body for a part of the text, with the facts on the response.
     pub(super) fn body(
         &self,
         part: &str,
@@ -137,18 +138,17 @@ impl StreamedText {
         part_of_text(part, self.window.name.as_deref(), self.class, response)
     }
 
-    /// Whether nothing is released before the text ends.
+    /// Returns whether nothing is released before the text ends.
     pub(super) fn is_held(&self) -> bool {
         matches!(self.flowing, ReleaseMode::Held | ReleaseMode::HeldToEnd)
     }
 
-    /// Whether the whole text is kept.
+    /// Returns whether the whole text is kept.
     pub(super) fn is_kept(&self) -> bool {
         self.flowing != ReleaseMode::Settled
     }
 
-    /// Reopens a text that continues after its seeming end. Matches across that point are found; only the released part
-    /// remains.
+    /// Reopens a text that continues after an end. Matches across that point are found, but the released part stays.
     pub(super) fn reopen(&mut self) {
         self.has_ended = false;
         self.left = match self.is_held() {
@@ -167,17 +167,18 @@ impl StreamedText {
         });
     }
 
-    /// Searches a delta for calls.
+    /// Searches a delta for call markers.
     pub(super) fn note_written(&mut self, piece: &str) {
         self.written.push(piece);
     }
 
-    /// Number of bytes that may be released as far as calls are concerned.
+    /// Returns the number of bytes that may be released, given the possible calls.
     pub(super) fn free_of_calls(&self) -> usize {
         self.written.free(self.window.length())
     }
 
-    /// Settles the text up to `end`: edits the deltas that are complete by then and releases their frames.
+    /// Settles the text up to `end`: edits the deltas that are complete by then, and marks them as evaluated in their
+    /// frames.
     pub(super) fn settle(&mut self, end: usize, changes: Option<&TextChanges>, queue: &mut Queue) {
         while let Some(piece) = self.pieces.front().filter(|piece| piece.range.end <= end) {
             let frame = piece.frame;

@@ -1,5 +1,5 @@
-//! Texts of a streamed response, which continue over frames: each part is settled once nothing that follows can change what
-//! was found in it.
+//! Texts of a streamed response, which continue over frames. A part of a text is settled once no later byte can change
+//! its findings.
 
 use super::frames::copy_known_facts;
 use super::text::{self, StreamedText};
@@ -61,7 +61,7 @@ impl Flow {
             self.take_across(stream, number, piece, new)?;
         } else if piece.repeats > 0 {
             if new.is_empty() {
-                // The whole text is here: what goes across to it is decided before its copy is.
+                // This frame has the whole text: the boundary to the text before is decided before the copy is.
                 self.rest_text(stream, channel.across())?;
             }
             if stream.has_edited_across {
@@ -83,7 +83,7 @@ impl Flow {
             }
         }
         match known {
-            // A rule needs the whole of each text: what several of them are together is none of its texts.
+            // A rule needs each text as a whole, and several joined texts are no single text.
             Some(known) if piece.joins && known.is_kept() => return Ok(()),
             Some(known) if known.has_ended => known.reopen(),
             Some(_) => {}
@@ -128,15 +128,15 @@ impl Flow {
         self.settle_text(stream, channel, new, Ending::Open)
     }
 
-    /// Reports halves of a character, in two pieces, that clients join to one which is read as another or not at all. Emoji
-    /// that a server cuts stay as they are.
+    /// Reports a character in two pieces, each a UTF-16 surrogate, that clients join, if normalisation reads the
+    /// character as another or as none. An emoji that a server cuts is not reported.
     fn join_halves(
         &mut self,
         stream: &mut Stream,
         [second, first]: [Option<u16>; 2],
     ) -> Result<(), StreamEnd> {
         let mut is_disguise = false;
-        // There may be a thousand different ones.
+        // There may be a thousand different first halves.
         let pairs = second.map_or(0, |_| stream.halves.len());
         work::spend(pairs.saturating_mul(PAIR));
         for first in stream.halves.iter().filter(|_| second.is_some()) {
@@ -154,8 +154,8 @@ impl Flow {
         }
     }
 
-    /// Evaluates what goes across to the beginning of a text from the end of the one before, since clients join them. What
-    /// has left stays.
+    /// Evaluates the beginning of a text together with the end of the text before it, since clients join them. Released
+    /// text stays.
     fn take_across(
         &mut self,
         stream: &mut Stream,
@@ -172,7 +172,7 @@ impl Flow {
             let known = stream.texts.get(before);
             match *before == piece.channel {
                 true => known.is_none(),
-                // Servers repeat thoughts under a second name, delta by delta.
+                // Servers repeat reasoning under a second name, delta by delta.
                 false => channel.part == Part::Text || known.is_none_or(|text| text.has_ended),
             }
         };
@@ -186,7 +186,7 @@ impl Flow {
                 let joined = TextDelta::joined(channel, piece.place, piece.class);
                 let mut text = self.begin_text(stream, &joined)?;
                 text.at = stream.reader.text_at(&piece.channel);
-                // Those of what went across before.
+                // These are the changes at the boundary before.
                 if let Some(changes) = stream.changes.get_mut(&channel) {
                     changes.clear();
                 }
@@ -224,7 +224,7 @@ impl Flow {
         self.settle_text(stream, channel, new, Ending::Open)
     }
 
-    /// Evaluates what can be evaluated before any text has arrived.
+    /// Starts a text, and evaluates the rules that can be decided before any of its content has arrived.
     pub(super) fn begin_text(
         &mut self,
         stream: &Stream,
@@ -341,7 +341,7 @@ impl Flow {
         Ok(())
     }
 
-    /// Returns the pseudonyms in a part of a text, with their values.
+    /// Returns the pseudonyms in a part of a text, with their original values.
     pub(super) fn pseudonyms_in(
         &self,
         part: &str,
@@ -356,7 +356,7 @@ impl Flow {
         }
     }
 
-    /// Records the redactions of a part of a text.
+    /// Stores the redactions of a part of a text.
     pub(super) fn redact_text(
         &mut self,
         stream: &mut Stream,
@@ -370,7 +370,7 @@ impl Flow {
             start,
             characters,
         } = part;
-        // Ranges are those of the text with the values of its pseudonyms.
+        // Ranges refer to the text with restored pseudonyms, so that the whole part is masked instead.
         let redactions = match restored.is_empty() {
             true => Cow::Borrowed(&*verdict.redactions),
             false => verdict
@@ -403,7 +403,7 @@ impl Flow {
             if range.end <= left {
                 continue;
             }
-            // A rest of what has left is nothing to name.
+            // The released part of the value is missing, so that a label would be wrong.
             let with = if is_across { String::new() } else { with };
             let range = range.start.max(left)..range.end;
             let count = |range: Range<usize>| {
@@ -417,7 +417,7 @@ impl Flow {
         }
     }
 
-    /// Ends a text for good.
+    /// Ends a text finally.
     pub(super) fn end_text(
         &mut self,
         stream: &mut Stream,
@@ -499,7 +499,7 @@ impl Flow {
 }
 
 impl Stream {
-    /// What was said so far in texts of a part that clients join.
+    /// Returns the joined texts of a part; `None` if clients don't join that part's texts.
     fn said_in(&mut self, part: Part) -> Option<&mut Said> {
         let [said, thought] = &mut self.said;
         match part {
@@ -509,14 +509,14 @@ impl Stream {
         }
     }
 
-    /// Notes a call: what is said on both sides of it isn't joined.
+    /// Stores that a call separates the texts before and after it, which are then not joined.
     pub(super) fn part_said(&mut self) {
         for said in &mut self.said {
             said.end.clear();
         }
     }
 
-    /// Keeps the end of what was said.
+    /// Stores the end of the joined texts.
     fn keep_end(&mut self, part: Part, new: &str) {
         let Some(Said { end, .. }) = self.said_in(part) else {
             return;
@@ -527,7 +527,7 @@ impl Stream {
         end.drain(..end.ceil_char_boundary(surplus));
     }
 
-    /// Notes what the events of a frame say as a whole, which clients may continue.
+    /// Stores the ends of texts that are complete in a frame, which clients may continue.
     pub(super) fn note_said(&mut self, json: &JsonBody<'_>, reading: &Reading) {
         for event in &reading.events {
             if matches!(event.kind, Kind::ToolCall | Kind::ToolResult) {
@@ -553,24 +553,24 @@ impl Stream {
     }
 }
 
-/// What was said so far in texts that clients join.
+/// State of texts that clients join.
 #[derive(Debug, Default)]
 pub(super) struct Said {
-    /// The text that was continued last.
+    /// Text that was continued last.
     text: Option<TextKey>,
-    /// The end of what was said since the last call.
+    /// End of the joined texts since the last call.
     end: String,
 }
 
-/// Work steps for reading two halves as one character.
+/// Work steps for reading two surrogates as one character.
 const PAIR: usize = 32;
 
-/// Whether clients join a text with the next one.
+/// Returns whether clients join a text with the next one.
 fn is_said(piece: &TextDelta) -> bool {
     is_joined(piece.class, piece.channel.part) && !piece.is_duplicate
 }
 
-/// A part of a text that is about to be evaluated.
+/// Part of a text, before its evaluation.
 pub(super) struct PendingText<'a> {
     json: &'a JsonBody<'a>,
     reading: &'a Reading,
@@ -578,10 +578,10 @@ pub(super) struct PendingText<'a> {
     moment: EvaluationPhase,
 }
 
-/// An evaluated part of a text.
+/// Part of a text, after its evaluation.
 pub(super) struct EvaluatedText<'a> {
     text: &'a str,
-    /// The pseudonyms in it, with their values.
+    /// Pseudonyms in it, with their original values.
     restored: Vec<(Range<usize>, String)>,
     /// Byte offset of the part in the whole text.
     start: usize,
@@ -589,8 +589,8 @@ pub(super) struct EvaluatedText<'a> {
     characters: u64,
 }
 
-/// Creates a body of its own for a part of a text, with what is known of the response: the text, `"…"`, or what it goes by as well,
-/// `{"password":"…"}`.
+/// Creates a body for a part of a text, with the facts on the response. The body is the text, `"…"`, or an object with
+/// the text's name, `{"password":"…"}`.
 pub(super) fn part_of_text(
     part: &str,
     name: Option<&str>,

@@ -11,21 +11,21 @@ use crate::wire::frame::{Frame, Frames, Framing};
 use crate::wire::json::{JsonBody, NodeId};
 use crate::wire::sorted_map::SortedMap;
 
-/// A part of the response: what was parsed, and its location if that is outside a body.
+/// Part of the response: the parsed content, and its location if that is outside a body.
 #[derive(Debug)]
 pub struct TranscriptPart {
-    /// `#choice/0`; absent for content that is complete in one frame.
+    /// Location, `#choice/0`; absent for content that is complete in one frame.
     pub at: Option<String>,
-    /// The frame, the text or the call.
+    /// Frame, text or call.
     pub json: JsonBody<'static>,
-    /// The events in it.
+    /// Events in it.
     pub reading: Reading,
 }
 
-/// The content of a streamed response.
+/// Content of a streamed response.
 #[derive(Debug, Default)]
 pub struct Transcript {
-    /// The parts, in the order in which they begin.
+    /// Parts, in the order in which they begin.
     pub parts: Vec<TranscriptPart>,
     /// Usage and finish reason.
     pub response: Reading,
@@ -35,7 +35,7 @@ pub struct Transcript {
     pub problems: Vec<Problem>,
 }
 
-/// A part that continues over frames, with its number.
+/// Parts that continue over frames, each with its index.
 #[derive(Default)]
 struct OpenParts {
     texts: SortedMap<TextKey, (usize, String, Class)>,
