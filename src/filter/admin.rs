@@ -1,9 +1,8 @@
-//! The administration filter: what only a filter of ours knows, on a listener that carries no traffic. `{"admin":true}` is
-//! its configuration.
+//! Administration filter, for a listener that carries no traffic. `{"admin":true}` is its configuration.
 //!
-//! It answers about the policies of its VM or process, also what they decide of a submitted exchange (`evaluate`), and lets two
-//! paths go on to Envoy's own answers: `/ready`, to the health check of the upstreams, once a policy is in force, and `/stats`.
-//! Everything else is not found: on a listener with traffic it would let none of it pass.
+//! It reports on the policies of its VM or process, and evaluates submitted exchanges with them (`evaluate`). Two paths
+//! go on to Envoy's own responses: `/ready`, to the health check of the upstreams, once a policy is in force, and
+//! `/stats`. Every other path is not found: on a listener with traffic, the filter would let none of it pass.
 
 use super::evaluate::{EVALUATE, evaluate, is_evaluation};
 use crate::diag::codes;
@@ -13,7 +12,8 @@ use crate::protocol;
 use crate::wire::json::quote;
 use std::rc::Rc;
 
-/// Whether a configuration is the administration filter's. With any other key it is a policy, which has no key `admin`.
+/// Returns whether a configuration is the administration filter's. With any other key it is a policy, which has no key
+/// `admin`.
 pub fn is_admin(text: &Result<Vec<u8>, String>) -> bool {
     let root = text.as_deref().ok().and_then(|text| parse_json(text).ok());
     root.is_some_and(|root| {
@@ -23,18 +23,18 @@ pub fn is_admin(text: &Result<Vec<u8>, String>) -> bool {
     })
 }
 
-/// What becomes of a request to the administration listener.
+/// Result of the headers of a request to the administration listener.
 pub enum Administered {
-    /// This answers it.
+    /// The filter sends this reply.
     Answered(Reply),
-    /// The exchange in its body, which has not come yet, is to be evaluated.
+    /// The body, which has not arrived yet, is an exchange to evaluate.
     Awaited,
-    /// Envoy's next filter answers it.
+    /// The next filter of Envoy responds.
     Passed,
 }
 
-/// Reads the headers of a request to the administration listener. `end` says that no body follows; `now` is in nanoseconds since
-/// 1970. Without headers nothing is found, which is also an answer.
+/// Processes the headers of a request to the administration listener. `end`: no body follows; `now`: nanoseconds since
+/// 1970. A request without headers gets a reply for a wrong method.
 pub fn administer(
     headers: &[(&[u8], &[u8])],
     end: bool,
@@ -56,7 +56,7 @@ pub fn administer(
     }
 }
 
-/// The answer to a request without a body; `None` for one that goes on.
+/// Returns the reply to a request without a body; `None` for a request that goes on.
 fn answer_to(method: &[u8], target: &[u8], policies: &[Rc<Guard>]) -> Option<Reply> {
     let path = target.split(|byte| *byte == b'?').next();
     let is_read = matches!(method, b"GET" | b"HEAD");
@@ -86,7 +86,7 @@ fn answer_to(method: &[u8], target: &[u8], policies: &[Rc<Guard>]) -> Option<Rep
     Some(json_reply(status, body))
 }
 
-/// A reply that nothing keeps.
+/// Returns a reply in JSON that caches must not store.
 pub(super) fn json_reply(status: u16, body: Vec<u8>) -> Reply {
     Reply {
         status,
@@ -98,7 +98,7 @@ pub(super) fn json_reply(status: u16, body: Vec<u8>) -> Reply {
     }
 }
 
-/// `{"message":"live"}`
+/// Returns `{"message":"live"}`.
 fn message(text: &str) -> Vec<u8> {
     let mut out = br#"{"message":"#.to_vec();
     quote(text, &mut out);
@@ -106,7 +106,7 @@ fn message(text: &str) -> Vec<u8> {
     out
 }
 
-/// Writes the members of an object, each with its comma.
+/// Writer of an object's members.
 pub(super) struct Object<'o>(&'o mut Vec<u8>);
 
 impl<'o> Object<'o> {
@@ -151,7 +151,7 @@ impl<'o> Object<'o> {
     }
 }
 
-/// `{"status":"ok","policies":[{"name":"support","version":"sha256:…"}]}`
+/// Returns `{"status":"ok","policies":[{"name":"support","version":"sha256:…"}]}`.
 fn health(policies: &[Rc<Guard>]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut health = Object::begin(&mut out);
@@ -170,7 +170,7 @@ fn health(policies: &[Rc<Guard>]) -> Vec<u8> {
     out
 }
 
-/// What is in force, without texts, conditions, names of secrets and hashes of keys.
+/// Returns the policies in force, without texts, conditions, names of secrets and hashes of keys.
 fn described(policies: &[Rc<Guard>]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut answer = Object::begin(&mut out);
@@ -227,7 +227,7 @@ fn describe(guard: &Rc<Guard>, out: &mut Vec<u8>) {
     policy.end();
 }
 
-/// The protocols that the filter reads, and the providers that it knows by their hosts.
+/// Returns the protocols that the filter reads, and the providers that it recognises by their hosts.
 fn providers() -> Vec<u8> {
     let mut out = Vec::new();
     let mut answer = Object::begin(&mut out);

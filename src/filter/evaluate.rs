@@ -1,8 +1,8 @@
-//! `POST /agentguard/evaluate`: the decision of the policies in force on a submitted exchange, and its reasons.
+//! `POST /agentguard/evaluate`: the decision of the policies in force on a submitted exchange, with its reasons.
 //!
-//! It runs through the code that decides in traffic, and leaves nothing behind: limits, sessions and spent approvals are read as
-//! they stand and stay so, nothing is counted or recorded, and nobody is asked for an approval. What is answered has no more
-//! of the exchange than an audit event without content.
+//! The exchange runs through the code that decides on traffic, but has no lasting effect: limits, sessions and spent
+//! approvals are read and stay unchanged, nothing is counted or recorded, and the approval service is not called. The
+//! reply contains no more of the exchange than an audit event without content.
 
 use super::admin::{Object, json_reply};
 use crate::diag::{Diagnostic, codes, listed};
@@ -19,13 +19,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::rc::Rc;
 
-/// The path.
+/// Path of the endpoint.
 pub(super) const EVALUATE: &[u8] = b"/agentguard/evaluate";
 
-/// Maximum bytes of a submitted exchange. It is held whole, and Envoy itself holds at most a megabyte by default.
+/// Maximum bytes of a submitted exchange. It is held as a whole, and Envoy itself holds at most a megabyte by default.
 pub const MAX_EXCHANGE_BYTES: usize = 512 << 10;
 
-/// Whether a request to the administration listener brings an exchange to be evaluated.
+/// Returns whether a request to the administration listener submits an exchange.
 pub(super) fn is_evaluation(method: &[u8], target: &[u8]) -> bool {
     method == b"POST" && target.split(|byte| *byte == b'?').next() == Some(EVALUATE)
 }
@@ -74,7 +74,7 @@ pub fn evaluate(submitted: &[u8], policies: &[Rc<Guard>], now: u64) -> Reply {
     json_reply(200, out)
 }
 
-/// The reply to a request whose body never comes.
+/// Returns the reply to a request whose body never arrives.
 pub fn missing_exchange() -> Reply {
     refuse(
         codes::status(codes::AG9002),
@@ -87,7 +87,8 @@ pub fn missing_exchange() -> Reply {
     )
 }
 
-/// `{"error":{"code":"AG1004","at":"request.pth","message":"unknown key `pth`","help":"did you mean `path`?"}}`
+/// Returns `{"error":{"code":"AG1004","at":"request.pth","message":"unknown key `pth`","help":"did you mean
+/// `path`?"}}`.
 fn refuse(status: u16, code: &str, at: &str, message: &str, help: Option<&str>) -> Reply {
     let mut out = br#"{"error":"#.to_vec();
     let mut error = Object::begin(&mut out);
@@ -102,7 +103,7 @@ fn refuse(status: u16, code: &str, at: &str, message: &str, help: Option<&str>) 
     json_reply(status, out)
 }
 
-/// The first mistake. What else is wrong shows once it is mended.
+/// Returns the first error. Others show once it is fixed.
 fn wrong(diagnostics: &[Diagnostic]) -> Reply {
     match diagnostics.first() {
         Some(first) => refuse(
@@ -116,19 +117,19 @@ fn wrong(diagnostics: &[Diagnostic]) -> Reply {
     }
 }
 
-/// A submitted exchange.
+/// Submitted exchange.
 struct EvaluatedExchange {
-    /// The only policy that is asked for.
+    /// Name of the only policy to evaluate.
     policy: Option<Box<str>>,
     request: Half,
     response: Half,
     principal: Option<Principal>,
     peer: Peer,
-    /// When it begins.
+    /// Start of the exchange, in nanoseconds since 1970.
     time: Option<u64>,
 }
 
-/// One half of it.
+/// One half of the exchange.
 #[derive(Default)]
 struct Half {
     headers: Vec<(Box<str>, Box<str>)>,
@@ -259,7 +260,7 @@ fn read_request(
     read_half(decoder, at, node, first, text)
 }
 
-/// Reads headers and body as they travelled: recorders decode bodies without changing the headers.
+/// Reads headers and body, and makes the headers fit the body: recorders decode bodies without changing the headers.
 fn read_half(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
@@ -324,12 +325,12 @@ fn read_half(
     Some(Half { headers, body })
 }
 
-/// The declared peer of the connection, by Envoy's properties.
+/// Declared peer of the connection, as Envoy's properties.
 #[derive(Default)]
 struct Peer(Vec<([&'static str; 2], Vec<u8>)>);
 
 impl Peer {
-    /// An address, a SPIFFE id, or `{"address", "uri_san", "dns_san", "subject"}`.
+    /// Reads an address, a SPIFFE id, or `{"address", "uri_san", "dns_san", "subject"}`.
     fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Peer> {
         let mut peer = Peer::default();
         if let Some(text) = node.text() {
@@ -354,7 +355,7 @@ impl Peer {
             "dns_san" => "dns_san_peer_certificate",
             "subject" => "subject_peer_certificate",
             _ => {
-                // Without a port it would be taken for an address out of a header.
+                // Without a port it would be read as an address from a header.
                 let address = match text.parse::<std::net::IpAddr>() {
                     Ok(address) if address.is_ipv6() => ["[", text, "]:1"].concat(),
                     Ok(_) => [text, ":1"].concat(),
@@ -443,7 +444,7 @@ impl Run {
         }
     }
 
-    /// Whether a half goes on. The approval service is not asked: its time passes without an answer.
+    /// Returns whether a half goes on. The approval service is not called: its calls time out.
     fn passes(&mut self, mut step: Step, body: &[u8]) -> bool {
         while let Some(call) = step.calls.iter().find(|call| call.is_awaited) {
             let wait = call.timeout.saturating_mul(1_000_000_000);
@@ -534,7 +535,7 @@ mod tests {
             json!({"rule": "no-pay", "reason": "Nobody pays.", "remedy": "Ask finance."})
         );
         assert_eq!(decided["means"], codes::find("AG3001").unwrap().explain);
-        // The request alone, without an envelope.
+        // This is the request alone, without an envelope.
         let plain = paying["request"].clone();
         assert_eq!(decision(&plain, &guard)["decision"], "allow");
     }
@@ -587,7 +588,7 @@ mod tests {
             r#"{"apiVersion":"agentguard.dev/v1","kind":"AgentPolicy","metadata":{"name":"slow"},"defaults":{"action":"allow"},
             "rules":[{"id":"pattern","match":{"event":"message"},"when":{"text":{"matches":"[ab]*a[ab]{20}c"}},"action":"deny"}]}"#,
         );
-        // Letters as they come, so that hardly any two places have the same before them.
+        // Random letters: hardly any two positions have the same text before them.
         let mut state = 0x9E37_79B9_7F4A_7C15_u64;
         let letters: String = std::iter::repeat_with(|| {
             state ^= state << 13;

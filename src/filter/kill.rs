@@ -1,4 +1,4 @@
-//! The kill list as a configuration of its own: a second filter of the same module, which stands before the policy's.
+//! Kill list as a configuration of its own: a second filter of the same module, placed before the policy's filter.
 //! `agentguard kill` changes its file without touching the policy's filter or any connection.
 
 use super::kill_feed::FeedReader;
@@ -11,21 +11,21 @@ use std::rc::Rc;
 /// Name of the filter, its root and its metric.
 pub const KILL_FILTER: &str = "agentguard-kill";
 
-/// A configuration with a kill list.
+/// Configuration with a kill list.
 pub struct KillConfiguration {
-    /// What it puts in force.
+    /// State that it puts in force.
     pub state: KillState,
-    /// The generation of the list, for the metric.
+    /// Generation of the list, for the metric.
     pub version: String,
     /// Number of its entries, for the metric.
     pub entries: usize,
-    /// The reader of its feed, which decides what is in force. Everything is denied until that is read.
+    /// Reader of the list's feed, which determines the state. Everything is denied until the feed is read.
     pub feed: Option<FeedReader>,
 }
 
 impl KillConfiguration {
-    /// Goes on from what the feed of the configuration before has told. Returns its reader if it is to be kept for a later
-    /// configuration: the file can't be read, and once it can, an older list of its feed must not lift anything.
+    /// Continues from the feed of the configuration before. Returns its reader if a later configuration needs it: the
+    /// file can't be read now, and once it can, an older list of the feed must not lift anything.
     pub fn go_on(&mut self, mut before: FeedReader, log: Log) -> Option<FeedReader> {
         match &mut self.feed {
             Some(feed) => {
@@ -41,8 +41,8 @@ impl KillConfiguration {
         }
     }
 
-    /// Reads a configuration if it is the kill filter's: by its document, or because the filter `is_named` so. A list
-    /// that can't be read is in force too: everything is denied, since nobody can tell who is to be stopped.
+    /// Reads a configuration if it is the kill filter's: by its document, or by the filter's name (`is_named`). A list
+    /// that can't be read is put in force, too: everything is denied, since the entries are unknown.
     pub fn read(
         text: Result<&[u8], String>,
         is_named: impl FnOnce() -> bool,
@@ -98,7 +98,7 @@ impl KillConfiguration {
     }
 }
 
-/// The denial of a kill filter that no policy's filter hears.
+/// Returns the denial for a kill list that no policy's filter enforces.
 pub fn kill_list_missing() -> Reply {
     Reply {
         status: codes::status(codes::AG9003),

@@ -1,7 +1,7 @@
-//! The reader of a kill list's feed: when the service is asked, and what is in force by what it has answered. The host
-//! makes the calls.
+//! Reader of a kill list's feed. It determines when the service is requested, and which list is in force after its
+//! responses. The host makes the calls.
 //!
-//! Time is counted in ticks of a second, which a wall clock that jumps doesn't disturb.
+//! Time is counted in ticks of one second, so that jumps of the wall clock have no effect.
 
 use super::{Log, LogLevel};
 use crate::flow::ServiceAnswer;
@@ -11,23 +11,23 @@ use std::rc::Rc;
 /// Maximum bytes of a feed's list.
 pub const MAX_FEED_BYTES: usize = 256 << 10;
 
-/// Seconds after which a request is given up.
+/// Timeout of a request in seconds.
 pub const FEED_TIMEOUT_S: u64 = 5;
 
-/// Seconds after which an answer that never came is no longer waited for.
+/// Seconds after which a missing response is given up.
 const LOST_AFTER_S: u64 = FEED_TIMEOUT_S + 2;
 
-/// A list that differs from the one before, and its bytes.
+/// List that differs from the one before, with its bytes.
 struct NewList {
     list: KillList,
     text: Vec<u8>,
 }
 
-/// Reason to reject an answer.
+/// Reason to reject a response.
 struct RejectedAnswer {
-    /// For the metric.
+    /// Word for the metric.
     reason: &'static str,
-    /// For the log.
+    /// Text for the log.
     why: String,
 }
 
@@ -38,30 +38,31 @@ impl RejectedAnswer {
     }
 }
 
-/// A feed, and what is known of its list.
+/// Feed with the state of its list.
 #[derive(Debug)]
 pub struct FeedReader {
-    /// The list of the file.
+    /// List in the file.
     own: Rc<KillList>,
     feed: KillFeed,
-    /// The last list of the feed, and its bytes.
+    /// Last list of the feed, and its bytes.
     list: Option<Rc<KillList>>,
     text: Vec<u8>,
-    /// Seconds since it was last read.
+    /// Seconds since the list was last read.
     age: u64,
-    /// Seconds until the service is asked again.
+    /// Seconds until the next request.
     pause: u64,
-    /// Seconds since it was asked, until it answers.
+    /// Seconds since the open request; absent if there is none.
     waited: Option<u64>,
-    /// What the log said last of the feed.
+    /// Last reason of a failure in the log.
     complaint: Option<String>,
-    /// The list of the feed that is in force.
+    /// List of the feed that is in force.
     in_force: Option<Rc<KillList>>,
     state: KillState,
 }
 
 impl FeedReader {
-    /// The reader of a list that names a feed. Until that is read, nobody can tell who is to be stopped.
+    /// Returns the reader for a list that names a feed; `None` for another list. Until the feed is read, its entries
+    /// are unknown and everything is denied.
     pub fn new(own: &Rc<KillList>) -> Option<FeedReader> {
         Some(FeedReader {
             feed: own.feed.clone()?,
@@ -77,8 +78,8 @@ impl FeedReader {
         })
     }
 
-    /// Takes over what the reader of the configuration before has been told, if it is by the same service: a change of the
-    /// file lifts nothing of the feed's.
+    /// Takes over the list that the previous configuration's reader read, if its feed is the same service: a change of
+    /// the file then lifts no entry of the feed.
     pub fn take_over(&mut self, before: FeedReader, log: Log) {
         if !self.feed.is_same_service(&before.feed) {
             return;
@@ -90,41 +91,41 @@ impl FeedReader {
         self.decide(log);
     }
 
-    /// The feed is read no longer, until a later configuration [takes it over](Self::take_over). Then what it has told is not in
-    /// force before it is read again, and its generation still does not go back.
+    /// Stops using the feed's list until a later configuration [takes it over](Self::take_over). The list is then only
+    /// in force once the feed is read again, and its generation still must not go back.
     pub fn expire(&mut self) {
         self.age = u64::MAX;
         self.in_force = None;
         self.state = KillState::Unreadable;
     }
 
-    /// Where the list is read from.
+    /// Returns the feed's location and intervals.
     pub fn feed(&self) -> &KillFeed {
         &self.feed
     }
 
-    /// What is in force.
+    /// Returns the state in force.
     pub fn state(&self) -> &KillState {
         &self.state
     }
 
-    /// The bytes of the feed's list in force.
+    /// Returns the bytes of the feed's list in force.
     pub fn text(&self) -> Option<&[u8]> {
         self.in_force.as_ref().map(|_| self.text.as_slice())
     }
 
-    /// Number of entries in force.
+    /// Returns the number of entries in force.
     pub fn entries(&self) -> usize {
         let of_feed = self.in_force.as_ref().map_or(0, |list| list.kills.len());
         self.own.kills.len().saturating_add(of_feed)
     }
 
-    /// Generation of the feed's list in force; 0: there is none.
+    /// Returns the generation of the feed's list in force; 0 if there is none.
     pub fn generation(&self) -> u64 {
         self.in_force.as_ref().map_or(0, |list| list.generation)
     }
 
-    /// A second has passed. Returns whether the service is asked now.
+    /// Counts a second. Returns whether the host must request the feed now.
     pub fn tick(&mut self, log: Log) -> bool {
         self.age = self.age.saturating_add(1);
         self.pause = self.pause.saturating_sub(1);
@@ -141,10 +142,10 @@ impl FeedReader {
         asks
     }
 
-    /// Takes an answer.
+    /// Processes a response.
     ///
     /// # Errors
-    /// The reason why it is of no use, as the metric names it.
+    /// The reason why it is rejected, in the metric's words.
     pub fn answered(&mut self, answer: &ServiceAnswer<'_>, log: Log) -> Result<(), &'static str> {
         self.waited = None;
         match self.take(answer) {
@@ -172,7 +173,7 @@ impl FeedReader {
                 Ok(())
             }
             Err(RejectedAnswer { reason, why }) => {
-                // Once, and not with each request.
+                // The same failure is logged once, not with each request.
                 if self.complaint.as_deref() != Some(&why) {
                     log(
                         LogLevel::Warn,
@@ -195,7 +196,7 @@ impl FeedReader {
         }
     }
 
-    /// Returns the new list of an answer, if it is one.
+    /// Returns the list in a response; `None` if it has not changed.
     fn take(&self, answer: &ServiceAnswer<'_>) -> Result<Option<NewList>, RejectedAnswer> {
         let body = match *answer {
             ServiceAnswer::Unreachable => {
@@ -213,7 +214,7 @@ impl FeedReader {
             let why = format!("its list has more than {MAX_FEED_BYTES} bytes");
             return Err(RejectedAnswer::new("malformed", why));
         }
-        // Most answers are the one before, and reading them is work of the worker.
+        // Most responses are unchanged, and parsing them would cost the worker time.
         if self.list.is_some() && self.text == body {
             return Ok(None);
         }
@@ -239,7 +240,7 @@ impl FeedReader {
         }
     }
 
-    /// Decides what is in force: both lists, or nothing passes if the feed's was never read or is too old.
+    /// Updates the state in force: both lists, or denial of everything if the feed was never read or is too old.
     fn decide(&mut self, log: Log) {
         let is_fresh = self.age <= self.feed.grace;
         let list = self.list.as_ref().filter(|_| is_fresh);
@@ -281,7 +282,8 @@ mod tests {
         LINES.with_borrow_mut(|lines| lines.push(format!("{level:?} {line}")));
     }
 
-    /// The reader of an empty list whose feed is asked every second and may be away for three.
+    /// Returns the reader of a list with one entry, whose feed is requested every second and may be unavailable for
+    /// three.
     fn reader() -> FeedReader {
         reader_of(r#"{"cluster":"feed","grace":"3s"}"#)
     }
@@ -309,7 +311,7 @@ mod tests {
         reader.answered(&ServiceAnswer::Received { status, body }, note)
     }
 
-    /// How many entries are in force; `None`: everything is denied.
+    /// Returns the number of entries in force; `None` if everything is denied.
     fn in_force(reader: &FeedReader) -> Option<usize> {
         match reader.state() {
             KillState::List(list) => Some(list.in_force().count()),
@@ -359,7 +361,7 @@ mod tests {
             })
             .collect();
         assert_eq!(asked, [true, false, false, true, false, false, true]);
-        // An answer that never comes is given up.
+        // A response that never comes is given up.
         let mut reader = reader_of(r#"{"cluster":"feed"}"#);
         let asked: Vec<usize> = (0..20).filter(|_| reader.tick(note)).collect();
         assert_eq!(asked, [0, 8, 16]);
@@ -377,7 +379,7 @@ mod tests {
             assert_eq!(in_force(&reader), expected, "after {second} s");
         }
         assert_eq!(reader.generation(), 0);
-        // The same list again is enough.
+        // The same list again is sufficient.
         answer(&mut reader, 200, &list(5, &["a"])).unwrap();
         assert_eq!(in_force(&reader), Some(2));
     }

@@ -1,5 +1,5 @@
-//! What every host of the filter does the same way: it puts a policy or a kill list in force, and hands over what an
-//! exchange leaves behind. Which of the proxy's calls bring and take that is a host's own.
+//! Parts of the filter that are the same in every host: putting a policy or a kill list in force, and writing the
+//! results of an exchange. Each host connects them to its proxy's calls.
 
 mod admin;
 mod evaluate;
@@ -17,21 +17,22 @@ use crate::policy;
 use crate::wire::protobuf::struct_to_json;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// The level of a line for the proxy's log.
+/// Level of a line in the proxy's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLevel {
-    /// What happened.
+    /// An ordinary event.
     Info,
-    /// What should be looked at.
+    /// A condition that an operator should check.
     Warn,
-    /// What went wrong.
+    /// A failure.
     Error,
 }
 
-/// Writes a line to the proxy's log.
+/// Function that writes a line to the proxy's log.
 pub type Log = fn(LogLevel, &str);
 
-/// Returns a configuration's text: JSON as it arrived, or a Struct, which may arrive serialised.
+/// Returns a configuration's text: JSON as it arrived, or the JSON of a Protobuf Struct, which some hosts pass
+/// serialised.
 ///
 /// # Errors
 /// There is no configuration, or it is neither.
@@ -50,7 +51,7 @@ pub fn configuration_text(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
     }
 }
 
-/// Makes a guard of a policy's text. What is wrong with it or worth a look goes into the log.
+/// Compiles a policy's text to a guard. Its errors and warnings are written to the log.
 ///
 /// # Errors
 /// The policy can't be put in force. The proxy must reject the configuration.
@@ -88,7 +89,7 @@ pub fn put_in_force(
     }
 }
 
-/// A configuration that can't be put in force. The log says why.
+/// Configuration that can't be put in force. The log has the reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rejected;
 
@@ -139,11 +140,11 @@ pub fn timed(flow: &mut Flow, now: fn() -> u64, run: impl FnOnce(&mut Flow, u64)
     step
 }
 
-/// Writes the filter state of an exchange, by a name that the host puts `wasm.` before.
+/// Function that writes the filter state of an exchange. The host prefixes the name with `wasm.`.
 pub type WriteState<'w> = &'w mut dyn FnMut(&'static str, &[u8]);
 
-/// Writes the decision so far with its rule, if it is not what was written before. Envoy ends its span before the exchange,
-/// so that a decision is written as soon as it is made.
+/// Writes the decision so far with its rule, if it differs from what was written before. Envoy ends its span before the
+/// exchange, so that a decision is written as soon as it is made.
 pub fn publish_decision(flow: &mut Flow, is_end: bool, write: WriteState<'_>) {
     let Some(decision) = flow.new_decision(is_end) else {
         return;
@@ -156,7 +157,7 @@ pub fn publish_decision(flow: &mut Flow, is_end: bool, write: WriteState<'_>) {
     }
 }
 
-/// Finishes an exchange: its filter state for access logs.
+/// Finishes an exchange, and writes its filter state for access logs.
 pub fn finish(flow: &mut Flow, end: &End<'_>, write: WriteState<'_>) {
     let finished = flow.finish(end);
     write("agentguard", &finished.line);

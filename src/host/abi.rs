@@ -1,7 +1,7 @@
-//! Host calls that return their status. The SDK's calls panic on an unexpected status: a panic traps the VM with every
+//! Host calls that return their status. The SDK's calls panic on an unexpected status. A panic traps the VM with every
 //! exchange in it, and Envoy returns `BadArgument` for ordinary calls in the wrong phase.
 //!
-//! Calls to other services are made with the SDK's own, since it must know their tokens.
+//! Calls to other services use the SDK's own function, since the SDK must know their tokens.
 //!
 //! Source: Proxy-Wasm ABI 0.2.1.
 #![expect(
@@ -14,7 +14,7 @@ use proxy_wasm::hostcalls;
 use std::ptr::null_mut;
 use std::time::Duration;
 
-/// A header map.
+/// Header map.
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub(super) enum Map {
@@ -25,7 +25,7 @@ pub(super) enum Map {
     CallResponseHeaders = 6,
 }
 
-/// A buffer.
+/// Buffer.
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub(super) enum Buffer {
@@ -35,14 +35,14 @@ pub(super) enum Buffer {
     PluginConfiguration = 7,
 }
 
-/// A status other than OK.
+/// Status other than OK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HostError(pub(super) u32);
 
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
 
-/// A size greater than any buffer, for "to the end".
+/// Size greater than any buffer, for "to the end".
 pub(super) const ALL: usize = 1 << 30;
 
 #[link(wasm_import_module = "env")]
@@ -237,7 +237,7 @@ pub(super) fn send_local_response(
     })
 }
 
-/// A half of an exchange.
+/// Half of an exchange.
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub(super) enum Half {
@@ -251,13 +251,13 @@ pub(super) fn close_response() -> Result<(), HostError> {
     checked(unsafe { proxy_close_stream(Half::Response as u32) })
 }
 
-/// Goes on with a half that was paused.
+/// Continues a paused half.
 pub(super) fn continue_stream(half: Half) -> Result<(), HostError> {
     // SAFETY: the only argument is a number.
     checked(unsafe { proxy_continue_stream(half as u32) })
 }
 
-/// Calls a service behind a cluster of Envoy's; `None` if it can't be called. Returns the token of the answer.
+/// Calls a service behind an Envoy cluster. Returns the token of the response; `None` if the call can't be made.
 pub(super) fn call_service(
     cluster: &str,
     headers: Vec<(&str, &str)>,
@@ -296,13 +296,13 @@ pub(super) fn now() -> u64 {
     time
 }
 
-/// Requests ticks.
+/// Sets the period of ticks.
 pub(super) fn set_tick_period(milliseconds: u32) -> Result<(), HostError> {
     // SAFETY: no pointers.
     checked(unsafe { proxy_set_tick_period_milliseconds(milliseconds) })
 }
 
-/// Switches the following calls to another exchange.
+/// Makes the following calls apply to another context.
 pub(super) fn set_effective_context(context: u32) -> Result<(), HostError> {
     // SAFETY: no pointers.
     checked(unsafe { proxy_set_effective_context(context) })

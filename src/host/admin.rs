@@ -1,4 +1,4 @@
-//! The administration filter in its VM: it answers about the policies that other configurations put in force there.
+//! Administration filter in its VM. It reports on the policies that other configurations have put in force there.
 
 use super::abi::{self, Buffer};
 use super::exchange::REQUEST;
@@ -14,16 +14,17 @@ use proxy_wasm::types::Action;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// Nanoseconds for which a submitted exchange is waited for: less than the `request_timeout` of the shipped listener, which answers 504
-/// without a reason.
+/// Nanoseconds for which the filter waits for a submitted exchange. Less than the `request_timeout` of the shipped
+/// listener, after which Envoy responds with 504 and without a reason.
 const PATIENCE_NS: u64 = 5_000_000_000;
 
-/// Requests whose bodies have not come yet, by their context, and since when. Few wait at a time, so that the search is linear.
+/// Contexts of requests whose bodies have not arrived, each with its start. Few wait at a time, so that the search is
+/// linear.
 #[derive(Clone, Debug, Default)]
 pub(super) struct AwaitedBodies(Rc<RefCell<Vec<(u32, u64)>>>);
 
 impl AwaitedBodies {
-    /// Answers requests whose body doesn't come. Without this they would hang where Envoy may not let the filter hold headers.
+    /// Replies to requests whose bodies don't arrive. They would hang where Envoy doesn't let the filter hold headers.
     pub(super) fn give_up(&self, now: u64) {
         let is_overdue = |(_, since): &(u32, u64)| now.saturating_sub(*since) > PATIENCE_NS;
         let mut overdue = self.0.borrow().clone();
@@ -41,11 +42,11 @@ impl AwaitedBodies {
     }
 }
 
-/// The stream context of one request to the administration listener.
+/// Stream context of one request to the administration listener.
 pub(super) struct AdminExchange {
     context: u32,
     awaited: AwaitedBodies,
-    /// Whether its body is an exchange to be evaluated.
+    /// Whether its body is an exchange to evaluate.
     is_evaluation: bool,
 }
 
@@ -58,7 +59,7 @@ impl AdminExchange {
         }
     }
 
-    /// Evaluates what has come.
+    /// Evaluates the received body.
     fn evaluate(&mut self) -> Action {
         self.is_evaluation = false;
         let exchange = abi::buffer(Buffer::RequestBody, MAX_EXCHANGE_BYTES.saturating_add(1));

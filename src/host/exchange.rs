@@ -1,4 +1,4 @@
-//! HTTP context of one exchange: Envoy's callbacks ↔ [`Flow`].
+//! HTTP context of one exchange, between Envoy's callbacks and [`Flow`].
 
 use super::abi::{self, Buffer, Half, Map};
 use super::headers;
@@ -18,20 +18,20 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The stream context of one exchange.
+/// Stream context of one exchange.
 pub(super) struct HttpExchange {
     context: u32,
-    /// The context of its configuration, which outlives it.
+    /// Id of its configuration's root context, which outlives it.
     root: u32,
     guard: Rc<Guard>,
     flow: Rc<RefCell<Flow>>,
     stats: Rc<RefCell<Stats>>,
     waiting: HeldRequests,
-    /// The call to the approval service whose answer it waits for: Envoy's token, and its number in the exchange.
+    /// Awaited call to the approval service: Envoy's token, and the call's number in the exchange.
     asked: Option<(u32, u64)>,
 }
 
-/// The bytes in one of Envoy's buffers.
+/// Bytes in one of Envoy's buffers.
 struct HeldMessage {
     buffer: Buffer,
     size: usize,
@@ -91,7 +91,7 @@ impl HttpExchange {
         }
     }
 
-    /// Performs the actions of a step, and those of the steps that follow it at once.
+    /// Performs the actions of a step, and of the steps that follow it at once.
     fn take(&mut self, half: MessageHalf, mut step: Step) -> Action {
         loop {
             let calls = std::mem::take(&mut step.calls);
@@ -99,7 +99,7 @@ impl HttpExchange {
             let Some(number) = self.call_service(&calls) else {
                 return action;
             };
-            // No answer will come.
+            // The call failed, so that no response will come.
             match self.answered(number, &ServiceAnswer::Unreachable) {
                 Some((_, next)) => step = next,
                 None => return action,
@@ -107,7 +107,7 @@ impl HttpExchange {
         }
     }
 
-    /// Makes the calls to the approval service. Returns the number of one that is awaited and can't be made.
+    /// Makes the calls to the approval service. Returns the number of an awaited call that can't be made.
     fn call_service(&mut self, calls: &[ServiceCall]) -> Option<u64> {
         let guard = Rc::clone(&self.guard);
         let service = guard.policy.document.approval_service.as_ref()?;
@@ -120,7 +120,8 @@ impl HttpExchange {
                 ("content-type", "application/json"),
                 ("accept", "application/json"),
             ];
-            // Envoy cancels the calls of an exchange that ends, and a denial ends it.
+            // Envoy cancels the calls of an exchange that ends, and a denial ends it. A notice is therefore sent by the
+            // root.
             let caller = match call.is_awaited {
                 true => self.context,
                 false => self.root,
@@ -140,7 +141,7 @@ impl HttpExchange {
         failed
     }
 
-    /// Hands the flow an answer of the approval service.
+    /// Passes a response of the approval service to the flow.
     fn answered(&mut self, number: u64, answer: &ServiceAnswer<'_>) -> Option<(MessageHalf, Step)> {
         let mut flow = self.flow.borrow_mut();
         let half = match flow.awaits()? {
@@ -170,7 +171,7 @@ impl HttpExchange {
         Some((half, step))
     }
 
-    /// Logs why the approval service is of no use.
+    /// Logs the failure of the approval service.
     fn report(&self, why: &str) {
         let Some(service) = &self.guard.policy.document.approval_service else {
             return;
@@ -215,7 +216,7 @@ impl HttpExchange {
         filter::timed(&mut self.flow.borrow_mut(), abi::now, run)
     }
 
-    /// Denies a request that goes to another cluster than it was evaluated for.
+    /// Denies a request that is routed to another cluster than the one for which it was evaluated.
     fn rerouted(&mut self, half: MessageHalf) -> Option<Action> {
         let step = self.flow.borrow_mut().rerouted(&EnvoyProperties)?;
         Some(self.take(half, step))
@@ -253,12 +254,12 @@ fn set_state(name: &str, value: &[u8]) {
 
 impl Context for HttpExchange {
     fn on_http_call_response(&mut self, token: u32, headers: usize, size: usize, _trailers: usize) {
-        // The answer to a notice is of no interest.
+        // The response to a notice is ignored.
         let Some((_, number)) = self.asked.take_if(|(asked, _)| *asked == token) else {
             return;
         };
         let status = match headers {
-            // How some hosts tell that a call has failed.
+            // Some hosts report a failed call in this way.
             0 => None,
             _ => headers::status(Map::CallResponseHeaders),
         };
@@ -311,7 +312,7 @@ impl HttpContext for HttpExchange {
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        // With trailers (Envoy's decompressor always adds some), no body callback is marked as the last one, so that
+        // With trailers (Envoy's decompressor always adds some), Envoy marks no body callback as the last one, so that
         // the body would be forwarded without evaluation. Bytes held by the body callbacks are still available here.
         self.waiting.borrow_mut().remove(&self.context);
         let Ok(map) = abi::headers(Map::RequestTrailers) else {
@@ -385,7 +386,8 @@ impl HttpContext for HttpExchange {
                 now: abi::now(),
             });
         }
-        // What reached the client: another filter or Envoy itself may have replaced the response that the filter saw.
+        // The client's response: another filter or Envoy itself may have replaced the response that this filter
+        // received.
         let status = abi::property(&["response", "code"])
             .and_then(|code| Some(u64::from_le_bytes(*code.first_chunk::<8>()?)))
             .and_then(|code| u16::try_from(code).ok());

@@ -1,5 +1,5 @@
 //! Header maps in the serialisation of the ABI: `u32 n`, n × (`u32` name length, `u32` value length), then each name
-//! and value with a NUL after it; little-endian.
+//! and value followed by a NUL; little-endian.
 //!
 //! `:path: /` is `01 00 00 00  05 00 00 00 01 00 00 00  3a 70 61 74 68 00  2f 00`.
 
@@ -46,7 +46,7 @@ fn terminated(bytes: &[u8], size: usize) -> Option<(&[u8], &[u8])> {
     Some((text, rest.get(1..)?))
 }
 
-/// The status in a map of response headers.
+/// Returns the status in a map of response headers.
 pub(super) fn status(map: Map) -> Option<u16> {
     let map = abi::headers(map).ok()?;
     let headers = parse(&map);

@@ -1,5 +1,5 @@
-//! The kill list as a configuration of its own: a second filter of the same module in the same VM, which stands before
-//! the policy's filter. Envoy gives every worker's VM the new list as soon as its file is renamed, without touching the
+//! Kill list as a configuration of its own: a second filter of the same module in the same VM, placed before the
+//! policy's filter. Envoy gives every worker's VM the new list as soon as its file is renamed, without touching the
 //! policy's filter or any connection.
 //!
 //! Envoy runs filters in one VM if their `vm_id`, `vm_config.configuration` and module are the same. In another VM the
@@ -23,9 +23,9 @@ use std::time::Duration;
 
 thread_local! {
     static SWITCH: Rc<KillSwitch> = Rc::default();
-    /// Number of kill configurations so far: the last one is in force.
+    /// Number of kill configurations so far. The last one is in force.
     static CONFIGURATIONS: Cell<u64> = const { Cell::new(0) };
-    /// The feed of the last kill configuration, with Envoy's token of the request that runs. What it has told outlives the
+    /// Feed of the last kill configuration, with Envoy's token of the open request. The feed's list outlives the
     /// configuration.
     static FEED: RefCell<Option<(FeedReader, Option<u32>)>> = const { RefCell::new(None) };
 }
@@ -35,7 +35,7 @@ pub(super) fn switch() -> Rc<KillSwitch> {
     SWITCH.with(Rc::clone)
 }
 
-/// A configuration with a kill list.
+/// Configuration with a kill list.
 pub(super) struct KillRoot {
     number: u64,
     version: String,
@@ -61,7 +61,7 @@ impl KillRoot {
             feed,
         } = configuration;
         let has_feed = feed.is_some();
-        // The request that runs belongs to the configuration before, and its answer goes there.
+        // An open request belongs to the previous configuration, whose root gets the response.
         FEED.set(feed.or(kept).map(|feed| (feed, None)));
         switch().set(state);
         Some(KillRoot {
@@ -72,31 +72,31 @@ impl KillRoot {
         })
     }
 
-    /// The generation of the list, for the metric.
+    /// Returns the generation of the list, for the metric.
     pub(super) fn version(&self) -> &str {
         &self.version
     }
 }
 
 impl KillRoot {
-    /// Whether no later configuration has replaced this one.
+    /// Returns whether no later configuration has replaced this one.
     fn is_last(&self) -> bool {
         CONFIGURATIONS.get() == self.number
     }
 
-    /// Sets the gauge of the list's entries. Every worker sets the same.
+    /// Sets the gauge of the list's entries. Every worker sets the same value.
     pub(super) fn set_gauge(&self) {
         if self.is_last() && !self.has_feed {
             set(metrics::KILL_ENTRIES, size(self.entries));
         }
     }
 
-    /// Whether the list names a feed, which is read with the ticks.
+    /// Returns whether the list names a feed, which is read with the ticks.
     pub(super) fn has_feed(&self) -> bool {
         self.has_feed
     }
 
-    /// A second has passed: asks the feed if it is time, and lets a list go that is too old.
+    /// Counts a second: requests the feed if it is time, and expires a list that is too old.
     pub(super) fn tick(&self) {
         self.with_feed(|feed, asked| {
             if !feed.tick(abi::log) {
@@ -117,7 +117,7 @@ impl KillRoot {
         });
     }
 
-    /// Takes an answer of the feed.
+    /// Processes a response of the feed.
     pub(super) fn answered(&self, token: u32, answer: &ServiceAnswer<'_>) {
         self.with_feed(|feed, asked| {
             if asked.take_if(|asked| *asked == token).is_some() {
@@ -126,7 +126,7 @@ impl KillRoot {
         });
     }
 
-    /// Runs a part of the feed's reader, and puts in force what it says.
+    /// Runs a part of the feed's reader, and puts the resulting state in force.
     fn with_feed(&self, run: impl FnOnce(&mut FeedReader, &mut Option<u32>)) {
         if !self.is_last() {
             return;
@@ -144,7 +144,7 @@ impl KillRoot {
     }
 }
 
-/// Hands the reader of a feed an answer, and counts one that is of no use.
+/// Passes a response to the reader of a feed, and counts a rejected one.
 fn take(feed: &mut FeedReader, answer: &ServiceAnswer<'_>) {
     let Err(reason) = feed.answered(answer, abi::log) else {
         return;
@@ -179,8 +179,8 @@ impl Drop for KillRoot {
     }
 }
 
-/// The stream context of the kill filter. The policy's filter enforces the list; this one only makes sure that there is
-/// one in its VM.
+/// Stream context of the kill filter. The policy's filter enforces the list; this one only makes sure that its VM has a
+/// policy.
 pub(super) struct KillExchange;
 
 impl Context for KillExchange {}

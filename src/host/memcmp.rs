@@ -6,17 +6,18 @@
 
 use crate::wire::memory_order::compare;
 
-/// Compares `length` bytes at `a` and `b`: negative, zero or positive. Hundreds of places call it, none has a copy of it.
+/// Compares `length` bytes at `a` and `b`: returns a negative number, zero or a positive one. Hundreds of places call
+/// it, and none gets an inlined copy.
 ///
 /// # Safety
-/// Both have so many bytes, as C demands.
+/// Both pointers have `length` bytes, as C requires.
 #[unsafe(no_mangle)]
 #[inline(never)]
 unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, length: usize) -> i32 {
     if length == 0 {
         return 0;
     }
-    // SAFETY: see above; neither is null where there are bytes.
+    // SAFETY: see above; neither pointer is null if `length` is not 0.
     let (a, b) = unsafe {
         (
             std::slice::from_raw_parts(a, length),

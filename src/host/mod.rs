@@ -1,4 +1,5 @@
-//! The Envoy side: Proxy-Wasm callbacks in, decisions of [`crate::flow`] out. The only module that uses `proxy_wasm`.
+//! Envoy host: turns Proxy-Wasm callbacks into calls of [`crate::flow`], and performs its steps. The only module that
+//! uses `proxy_wasm`.
 //!
 //! The only decision in this layer is fail-closed: if a host call fails, the exchange is denied, never allowed unread.
 

@@ -12,7 +12,7 @@ impl Properties for EnvoyProperties {
     }
 }
 
-/// The shared data of all VMs with the plugin's `vm_id`, in one Envoy process.
+/// Shared data of all VMs with the plugin's `vm_id`, in one Envoy process.
 #[derive(Debug)]
 pub(super) struct EnvoySharedData;
 

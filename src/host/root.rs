@@ -1,5 +1,6 @@
 //! Root context: one configuration in one VM. Envoy creates a new root for every configuration and keeps the old one
-//! until its last exchange has ended. All state of a configuration is therefore in the root, none in statics.
+//! until its last exchange has ended. The state of a configuration is therefore in its root; only the kill list and the
+//! list of policies, which configurations share, are in statics.
 
 use super::abi::{self, Buffer, Map};
 use super::admin::{AdminExchange, AwaitedBodies};
@@ -22,7 +23,7 @@ use std::rc::Rc;
 /// Interval in milliseconds at which held exchanges are checked.
 const TICK_MS: u32 = 1_000;
 
-/// The interval where nothing is held and no feed is read.
+/// Interval in milliseconds while nothing is held and no feed is read.
 const BEAT_MS: u32 = 10_000;
 
 /// Nanoseconds without a byte of the body after which a held request gets a reply. Without this limit the request would
@@ -32,35 +33,35 @@ const BODY_TIMEOUT_NS: u64 = 10_000_000_000;
 /// Requests whose headers are held and whose bodies have not started.
 pub(super) type HeldRequests = Rc<RefCell<BTreeMap<u32, (u64, Rc<RefCell<Flow>>)>>>;
 
-/// The root context.
+/// Root context.
 #[derive(Default)]
 pub(super) struct Root {
     /// Envoy's id of this context.
     id: u32,
     guard: Option<Rc<Guard>>,
-    /// The kill list, if that is what this configuration holds.
+    /// Kill list, if this is the kill filter's configuration.
     kill: Option<KillRoot>,
-    /// What waits in the administration filter, if this is its configuration.
+    /// Waiting requests, if this is the administration filter's configuration.
     admin: Option<AwaitedBodies>,
     stats: Rc<RefCell<Stats>>,
     waiting: HeldRequests,
-    /// Stats of the gauges for the policy in force, once this root is counted there.
+    /// State of this root in the gauges of its policy, once it is counted there.
     counted: Option<CountedRoot>,
 }
 
-/// A root that is counted in the gauges of its policy.
+/// Root that is counted in the gauges of its policy.
 struct CountedRoot {
     id: String,
     stat: String,
     info: Option<u32>,
     workers: Option<u32>,
-    /// The second in which it said last that it is there.
+    /// Second of its last sign of life.
     beat: u64,
 }
 
 impl CountedRoot {
-    /// Counts a root. Additions of several workers commute, settings would not. Each worker defines both gauges, since
-    /// Envoy forgets a stat with the last VM that defined it.
+    /// Counts a root. The gauges are changed by additions, because those of several workers commute and settings would
+    /// not. Each worker defines both gauges, since Envoy forgets a stat with the last VM that defined it.
     fn enter(name: &str, version: &str) -> CountedRoot {
         let stat = |metric| LabelValues::default().stat(metric, &[name, version]);
         let mut counted = CountedRoot {
@@ -74,7 +75,7 @@ impl CountedRoot {
         counted
     }
 
-    /// Says that the root is there, if it is time to, and corrects the gauges of those whose VM has trapped.
+    /// Gives a sign of life, if it is time, and corrects the gauges for roots whose VM has trapped.
     fn beat(&mut self) {
         let now = abi::now().div_euclid(1_000_000_000);
         if self.beat.saturating_add(BEAT_S) > now && self.beat <= now {
@@ -117,14 +118,14 @@ fn add(gauge: Option<u32>, by: i64) {
 
 impl Context for Root {
     fn on_http_call_response(&mut self, token: u32, headers: usize, size: usize, _trailers: usize) {
-        // The answer to a notice of an approval is of no interest.
+        // The response to a notice to the approval service is ignored.
         let Some(kill) = &self.kill else { return };
         let status = match headers {
-            // How some hosts tell that a call has failed.
+            // Some hosts report a failed call in this way.
             0 => None,
             _ => headers::status(Map::CallResponseHeaders),
         };
-        // One byte more shows that there are too many.
+        // One byte more shows that the list is too long.
         let most = size.min(MAX_FEED_BYTES.saturating_add(1));
         let body = abi::buffer(Buffer::CallResponseBody, most);
         let answer = match (status, &body) {
@@ -233,8 +234,8 @@ impl Root {
 
     /// Sets the gauges for the policy in force. Envoy keeps stats of old versions forever, at zero.
     ///
-    /// Set at the first tick. Before Envoy puts a configuration in force, it tries it in a VM that it discards
-    /// silently, and a count of that VM would remain.
+    /// They are set at the first tick: before Envoy puts a configuration in force, it tries it in a VM that it discards
+    /// silently, and the count of that VM would remain.
     fn set_policy_gauge(&mut self) {
         if let Some(counted) = &mut self.counted {
             counted.beat();
@@ -269,8 +270,8 @@ pub(super) fn send(reply: &Reply) -> Result<(), abi::HostError> {
     )
 }
 
-/// Returns the counter of rejected configurations. A stat lives as long as a VM that knows it, and a VM is discarded
-/// with the configuration that it rejects. The serving VMs therefore keep the counter.
+/// Returns the counter of rejected configurations. A stat lives as long as a VM that has defined it, and a VM is
+/// discarded with the configuration that it rejects. The serving VMs therefore define the counter, too.
 fn rejections() -> Option<u32> {
     let metric = metrics::CONFIG_REJECTED;
     abi::define_metric(abi_kind(metric.kind), metric.name)

@@ -5,7 +5,7 @@ use crate::flow::Guard;
 use crate::metrics::{Metric, MetricType};
 use crate::wire::sorted_map::SortedMap;
 
-/// Maximum cached ids per metric. The cache has the label values as clients wrote them, which are unlimited; further
+/// Maximum cached ids per metric. The cache has the label values as clients sent them, which are unlimited; further
 /// stats are found by name.
 const MAX_IDS: usize = 512;
 
@@ -18,7 +18,7 @@ pub(super) struct Stats {
     metrics: SortedMap<&'static str, Vec<ResolvedStat>>,
 }
 
-/// A stat by its label values as given.
+/// Stat with its label values as given.
 #[derive(Debug)]
 struct ResolvedStat {
     values: Box<[Box<str>]>,

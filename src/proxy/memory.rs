@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-/// Properties that were told, by their path: `["source", "address"]`.
+/// Given properties, by their path: `["source", "address"]`.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryProperties(pub BTreeMap<Vec<String>, Vec<u8>>);
 
@@ -21,19 +21,19 @@ impl MemoryProperties {
 }
 
 impl MemoryProperties {
-    /// Properties as JSON, each object a level of the path: `{"source": {"address": "127.0.0.1:54256"}}`. Their bytes are
-    /// those of Envoy.
+    /// Returns properties given as JSON, each object a level of the path: `{"source": {"address": "127.0.0.1:54256"}}`.
+    /// Their bytes are encoded like Envoy's.
     pub fn of_json(properties: &Value) -> MemoryProperties {
         let mut told = MemoryProperties::default();
         told.insert(&mut Vec::new(), properties);
         told
     }
 
-    /// Properties of a connection's peer: an address (`10.0.0.7:5000`, the port may be absent), a SPIFFE id, or
-    /// `{"address", "uri_san", "dns_san", "subject"}`.
+    /// Returns the properties of a connection's peer: an address (`10.0.0.7:5000`, the port is optional), a SPIFFE id,
+    /// or `{"address", "uri_san", "dns_san", "subject"}`.
     ///
     /// # Errors
-    /// It is none of these.
+    /// The peer is none of these.
     pub fn of_peer(peer: &Value) -> Result<MemoryProperties, String> {
         let mut told = MemoryProperties::default();
         match peer {
@@ -57,7 +57,7 @@ impl MemoryProperties {
         };
         let property = match name {
             "address" => {
-                // A port that no system gives away by itself.
+                // Port that no system assigns by itself.
                 const ANY_PORT: u16 = 1;
                 let address = match text.parse::<IpAddr>() {
                     Ok(address) => SocketAddr::new(address, ANY_PORT).to_string(),
@@ -109,8 +109,9 @@ impl MemoryProperties {
     }
 }
 
-/// The bytes of a property's value. The type is not in them: a text is its bytes, a number a double, a truth value a byte,
-/// and an object or a list is a map: the number of pairs, their lengths, then the pairs with a NUL behind each half.
+/// Returns the bytes of a property's value. They don't contain the type: a text is its bytes, a number a double, a
+/// boolean one byte. An object or a list is a map: the number of pairs, their lengths, then the pairs with a NUL after
+/// each half.
 fn encoded(value: &Value) -> Vec<u8> {
     let pairs: Vec<(Vec<u8>, Vec<u8>)> = match value {
         Value::Null => return Vec::new(),

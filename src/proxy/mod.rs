@@ -1,5 +1,5 @@
-//! What the proxy around the filter offers: properties of a connection, and data that all workers share. Envoy answers in
-//! the filter; memory answers in the command line and in tests.
+//! Interface to the surrounding proxy: properties of a connection, and data that all workers share. In the filter,
+//! Envoy provides them; in the command line and in tests, they are in memory.
 
 #[cfg(not(target_arch = "wasm32"))]
 mod memory;
@@ -9,29 +9,29 @@ mod unshared;
 pub use memory::{MemoryProperties, MemorySharedData};
 pub use unshared::UnsharedWrites;
 
-/// Properties of the connection and of the request, which only the proxy knows: addresses, certificates, verified tokens.
+/// Properties of the connection and of the request that only the proxy knows: addresses, certificates, verified tokens.
 pub trait Properties {
     /// Returns the bytes of a property, in the proxy's encoding; `None` if it is absent or unreadable.
     ///
     /// `["source", "address"]` gives `127.0.0.1:54256`; the type is not in the bytes.
     fn get(&self, path: &[&str]) -> Option<Vec<u8>>;
 
-    /// Whether the proxy tells the cluster of a request's route. If it doesn't, its absence means nothing.
+    /// Returns whether the proxy provides the cluster of a request's route. Otherwise a missing cluster means nothing.
     fn tells_clusters(&self) -> bool {
         true
     }
 }
 
-/// A value of shared data with its version.
+/// Value of shared data with its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Versioned {
-    /// The value.
+    /// Value.
     pub value: Vec<u8>,
     /// Envoy's `cas`: a number that changes with each write; never 0.
     pub version: u32,
 }
 
-/// A write that lost against another one: the value has another version by now.
+/// Write that lost against another one: the value has a different version by now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VersionMismatch;
 
@@ -40,7 +40,7 @@ pub trait SharedData {
     /// Returns the value of a key, if it has ever been set.
     fn get(&self, key: &str) -> Option<Versioned>;
 
-    /// Sets the value of a key that still has this version; version 0 sets it whatever it is.
+    /// Sets the value of a key if it still has this version; version 0 sets it in any case.
     ///
     /// # Errors
     /// Another worker has written in between.

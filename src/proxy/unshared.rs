@@ -1,18 +1,18 @@
-//! Shared data as it is, with writes that nobody else sees.
+//! Shared data with writes that stay private.
 
 use super::{SharedData, VersionMismatch, Versioned};
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// What an evaluation reads and writes instead of the shared data: what others have written, until it has written itself. One
-/// exchange writes a few keys, among which the search is linear.
+/// Shared data for an evaluation. It returns the values that others have written, except for keys that the evaluation
+/// has written itself. One exchange writes a few keys, so that the search among them is linear.
 pub struct UnsharedWrites {
     shared: Rc<dyn SharedData>,
     written: RefCell<Vec<(Box<str>, Versioned)>>,
 }
 
 impl UnsharedWrites {
-    /// Nothing is written yet.
+    /// Creates a view of shared data without any writes of its own.
     pub fn over(shared: &Rc<dyn SharedData>) -> UnsharedWrites {
         UnsharedWrites {
             shared: Rc::clone(shared),
@@ -31,7 +31,7 @@ impl SharedData for UnsharedWrites {
         }
     }
 
-    /// Nobody writes in between, so that no version is old.
+    /// Sets the value of a key for this view only. No other worker writes to it, so that no version is outdated.
     fn set(&self, key: &str, value: &[u8], version: u32) -> Result<(), VersionMismatch> {
         let value = Versioned {
             value: value.to_vec(),
@@ -64,7 +64,7 @@ mod tests {
         assert_ne!(apart.get("a").unwrap().version, known.version);
         assert_eq!(data.get("a"), Some(known));
         assert_eq!(data.get("b"), None);
-        // What it has not written itself is as others have it by now.
+        // A key that it has not written itself has the current value of others.
         data.set("c", b"4", 0).unwrap();
         assert_eq!(apart.get("c"), data.get("c"));
     }
