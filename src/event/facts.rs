@@ -49,7 +49,7 @@ impl Principal {
         }
     }
 
-    /// Whether the caller is anonymous.
+    /// Returns whether the caller is anonymous.
     pub fn is_anonymous(&self) -> bool {
         self.via.is_none()
     }
@@ -85,7 +85,7 @@ pub struct RequestFacts {
     pub message_count: Option<u64>,
     /// Number of messages by author: system, user, assistant, tool.
     pub messages_by_author: Option<[u64; 4]>,
-    /// Estimated tokens: characters of text divided by four, the usual rule of thumb.
+    /// Estimated tokens: bytes of the body divided by four, the usual rule of thumb.
     pub estimated_tokens: Option<u64>,
     /// Size of the body in bytes.
     pub bytes: Option<u64>,
@@ -130,10 +130,9 @@ pub struct Facts {
     pub paths: Known<Vec<Box<str>>>,
     /// The HTTP method.
     pub method: Known<Box<str>>,
-    /// The client's address, if a limit is kept for each. Of an IPv6 address its network (/64), which is what one
-    /// client has.
+    /// Client's address, if a limit is kept for each; for IPv6 its /64 network, which usually belongs to one client.
     pub address: Known<Box<str>>,
-    /// What may name the session, each with its source, if a limit is kept for each.
+    /// Fingerprints of the session's names, each with its source, if a limit is kept for each session.
     pub sessions: Vec<(Box<str>, Box<str>)>,
     /// Start of the exchange in nanoseconds since 1970.
     pub time: Option<u64>,
@@ -141,7 +140,7 @@ pub struct Facts {
     pub environment: Known<Box<str>>,
     /// The caller.
     pub principal: Principal,
-    /// The request headers that the policy names, in lower case.
+    /// Request headers that the policy names, with names in lower case, and query parameters as `?name`.
     pub headers: Vec<(Box<str>, Box<[u8]>)>,
     /// The `content-type` of a body that could not be inspected.
     pub content_type: Option<Box<str>>,
@@ -152,10 +151,10 @@ pub struct Facts {
     pub request: RequestFacts,
     /// The conversation history.
     pub history: History,
-    /// Roles that have approved the event, of a case that is only tried out: in Envoy, tokens tell.
+    /// Roles that have approved the event, in a test case. In Envoy, tokens determine them.
     #[cfg(not(target_arch = "wasm32"))]
     pub approved_by: Vec<Box<str>>,
-    /// What limits have counted before, by rule, as a test case says it; the filter counts itself.
+    /// Amounts that limits have counted before, by rule, in a test case. The filter counts itself.
     #[cfg(not(target_arch = "wasm32"))]
     pub used: SortedMap<Box<str>, crate::wire::json::Decimal>,
 }

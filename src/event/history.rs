@@ -99,7 +99,7 @@ impl History {
         }
     }
 
-    /// Records an event of the kind that a query is about.
+    /// Records an event of a query's kind. `texts` stores the texts of a matching one.
     pub fn note(
         &self,
         question: usize,
@@ -129,7 +129,7 @@ impl History {
         }
     }
 
-    /// Counts the matches of a query before a position: broad and narrow reading.
+    /// Returns the numbers of a query's matches before a position, under the broad and the narrow reading.
     pub fn count(&self, question: usize, before: Position) -> (Count, Count) {
         let matches = self.matches.borrow();
         let Some(query) = matches.get(question) else {
@@ -145,7 +145,7 @@ impl History {
             .unwrap_or_default()
     }
 
-    /// Calls `visit` with the texts that match a query before a position. Returns whether these are all.
+    /// Calls `visit` with the texts that match a query before a position. Returns whether these are all matching texts.
     pub fn texts(
         &self,
         question: usize,

@@ -60,11 +60,11 @@ macro_rules! words {
 
 pub(crate) use words;
 
-/// A closed list of words, made by [`words`].
+/// Closed list of words, made by [`words`].
 pub(crate) trait Words: Copy + 'static {
-    /// What the words stand for.
+    /// Values of the words.
     const VALUES: &'static [Self];
-    /// The words, in the same order.
+    /// Words, in the order of the values.
     const WORDS: &'static [&'static str];
 }
 
@@ -89,25 +89,25 @@ words! {
 }
 
 impl Kind {
-    /// Returns its place in [`ALL`](Kind::ALL).
+    /// Returns the index in [`ALL`](Kind::ALL).
     pub fn number(self) -> usize {
         self as usize
     }
 }
 
-/// How many events of each kind there were.
+/// Number of events of each kind.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EventCounts([u64; Kind::ALL.len()]);
 
 impl EventCounts {
-    /// Counts one more.
+    /// Counts an event.
     pub fn add(&mut self, kind: Kind) {
         if let Some(count) = self.0.get_mut(kind.number()) {
             *count = count.saturating_add(1);
         }
     }
 
-    /// The counts of kinds that there were, by their words.
+    /// Returns the counts that are not zero, by the kinds' words.
     pub fn by_word(&self) -> SortedMap<&'static str, u64> {
         let counts = Kind::ALL.iter().zip(self.0);
         let counts = counts.filter(|(_, count)| *count > 0);
@@ -140,7 +140,7 @@ words! {
 }
 
 impl Author {
-    /// Returns its place in [`ALL`](Author::ALL).
+    /// Returns the index in [`ALL`](Author::ALL).
     pub fn number(self) -> usize {
         self as usize
     }
@@ -199,7 +199,7 @@ words! {
     }
 }
 
-/// The default that decides on a request without a matching rule.
+/// Default that decides on a request without a matching rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DefaultGate {
     /// The policy's default for requests.
@@ -213,11 +213,11 @@ pub enum DefaultGate {
     Origin,
     /// The default for tool calls, applied to the call in the request.
     Calls,
-    /// No default: what readers could understand differently is denied unless a rule names its code.
+    /// No default: content that readers could understand differently is denied unless a rule names its code.
     Named,
 }
 
-/// A value that may be known, missing, or present but unknown. An unknown value is resolved toward denial.
+/// Value that may be known, missing, or present but unknown. An unknown value is resolved toward denial.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Known<T> {
     /// There is no value.
@@ -260,7 +260,7 @@ pub enum Form {
 const SHORTEST_TELLING_NUMBER: usize = 7;
 
 impl Form {
-    /// The form in which a value or a key can contain text; `None` if it cannot.
+    /// Returns the form in which a value or a key can contain text; `None` if it cannot.
     pub fn of(is_key: bool, value: Value<'_>) -> Option<Form> {
         match value.kind() {
             ValueKind::String if is_key => Some(Form::Key),
@@ -280,14 +280,14 @@ pub struct Text {
     pub class: Class,
     /// Its JSON form.
     pub form: Form,
-    /// What the value goes by.
+    /// Names of the value.
     pub names: TextNames,
     /// Whether the text is complete and machine-written. If it is JSON, the names inside it are context words, too.
     pub is_data: bool,
 }
 
 impl Class {
-    /// Whether a string of this class may be data that stands there whole.
+    /// Returns whether a complete string of this class may be data.
     pub fn may_be_data(self, direction: Direction) -> bool {
         self == Class::Text && direction == Direction::Request
     }
@@ -307,8 +307,8 @@ impl TextNames {
         over: u32::MAX,
     };
 
-    /// The nearest name, mostly the value's key, and the outer one that qualifies a weak one: `account` for its `number`. Both are
-    /// in the document of the text.
+    /// Creates the names from the nearest one, mostly the value's key, and the outer one that qualifies a weak name:
+    /// `account` for its `number`. Both are in the document of the text.
     #[inline]
     pub fn new([nearest, over]: [Option<u32>; 2]) -> TextNames {
         TextNames {
@@ -326,12 +326,12 @@ impl From<NodeName<'_>> for TextNames {
 }
 
 impl Text {
-    /// The name of the value, mostly its key: a name such as `ssn` is a context word for the value.
+    /// Returns the name of the value, mostly its key. A name such as `ssn` is a context word for the value.
     pub fn key(&self) -> Option<NodeId> {
         self.name(self.names.nearest)
     }
 
-    /// The outer name that qualifies a weak one: `account` for its `number`.
+    /// Returns the outer name that qualifies a weak one: `account` for its `number`.
     pub fn over(&self) -> Option<NodeId> {
         self.name(self.names.over)
     }
@@ -340,7 +340,7 @@ impl Text {
         (node != u32::MAX).then_some(NodeId { node, ..self.place })
     }
 
-    /// A value in data, with its names. `None` if it contains no text. `class` is that of its place.
+    /// Creates the text of a named value; `None` if it contains no text. `class` is the class of the value's location.
     pub(crate) fn named(named: NamedNode<'_>, class: Class) -> Option<Text> {
         Some(Text {
             place: named.value.place(),
@@ -351,13 +351,13 @@ impl Text {
         })
     }
 
-    /// Whether a redaction may change it.
+    /// Returns whether a redaction may change the text.
     pub fn is_editable(&self) -> bool {
         self.class == Class::Text && self.form == Form::String
     }
 
-    /// Whether the names inside it are context words if it is JSON. A text of a response may also come in pieces: then it
-    /// can't be read as data.
+    /// Returns whether the names inside the text are context words if it is JSON. A text of a response may also arrive
+    /// in pieces, and then it can't be read as data.
     pub fn may_be_data(&self, direction: Direction) -> bool {
         self.is_data || self.form == Form::String && self.class.may_be_data(direction)
     }
@@ -433,8 +433,8 @@ impl Event {
         }
     }
 
-    /// Whether the event represents all calls that the provider may make of a defined tool. Such calls never pass the
-    /// filter, so that their arguments are unknown.
+    /// Returns whether the event represents all calls that the provider may make of a defined tool. Such calls never
+    /// pass the filter, so that their arguments are unknown.
     pub fn is_provider_offer(&self) -> bool {
         self.kind == Kind::ToolCall
             && self.direction == Direction::Request

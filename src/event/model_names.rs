@@ -5,7 +5,7 @@
 /// Maximum spellings of one name. Names in use have at most twenty.
 const MAX_SPELLINGS: usize = 32;
 
-/// Maximum bytes of a model's name whose spellings are looked for.
+/// Maximum bytes of a model's name whose spellings are determined.
 const MAX_NAME_BYTES: usize = 512;
 
 /// Collections with account-specific members: of Google and AWS, Cloudflare's routes, Requesty's policies, TensorZero's
@@ -27,7 +27,7 @@ const ACCOUNT_COLLECTIONS: &[&str] = &[
     "function_name",
 ];
 
-/// Whether a name hides its model: `tunedModels/x`, `arn:aws:bedrock:…:provisioned-model/x`.
+/// Returns whether a name hides its model: `tunedModels/x`, `arn:aws:bedrock:…:provisioned-model/x`.
 pub(super) fn hides_model(name: &str) -> bool {
     let mut parts = name.split(['/', ':']).peekable();
     while let Some(part) = parts.next() {
@@ -42,10 +42,11 @@ pub(super) fn hides_model(name: &str) -> bool {
     false
 }
 
-/// Prefixes of vendors that are joined as the words of a name are: DigitalOcean's and Databricks' names.
+/// Prefixes of vendors that end with a hyphen, like a word of the name itself: in names of DigitalOcean and Databricks.
 const VENDOR_PREFIXES: &[&str] = &["openai-", "anthropic-", "databricks-"];
 
-/// Adds the other spellings of a name to a list, without duplicates. Tells whether these are all: a name may have very many.
+/// Adds the other spellings of a name to a list, without duplicates. Returns whether these are all: a name may have
+/// very many.
 pub(super) fn add_spellings(name: &str, to: &mut Vec<Box<str>>) -> bool {
     if name.len() > MAX_NAME_BYTES {
         return false;
@@ -74,12 +75,13 @@ pub(super) fn add_spellings(name: &str, to: &mut Vec<Box<str>>) -> bool {
     }
 }
 
-/// Whether a byte is one of those that nearly all names of models have, and no others.
+/// Returns whether a byte is one of those that most model names consist of.
 pub(crate) fn is_plain_in_model_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }
 
-/// Whether nothing is joined to a model's name, as to `gpt-4o-mini` and `gemini-2.5-pro`: most names, each frame of a stream has one.
+/// Returns whether a model's name has no prefix or suffix, like `gpt-4o-mini` and `gemini-2.5-pro`. Most names have
+/// none, and each frame of a stream has a name.
 pub(super) fn is_bare(name: &str) -> bool {
     let is_joint = |before: u8, byte: u8| match (before, byte) {
         (before, b'.') => !before.is_ascii_digit(),
@@ -113,7 +115,7 @@ fn each_shorter(name: &str, give: &mut dyn FnMut(&str)) {
     }
 }
 
-/// Whether a name has anything but words of letters and digits with `-` or `_` between them.
+/// Returns whether a name has anything but words of letters and digits with a single `-` or `_` between them.
 fn has_marks(name: &[u8]) -> bool {
     let mut before = 0;
     name.iter().any(|&byte| {
@@ -123,8 +125,8 @@ fn has_marks(name: &[u8]) -> bool {
     })
 }
 
-/// The two sides of the first of these bytes, which are ASCII. No names are so long that a search by words of the machine
-/// would be faster.
+/// Returns both sides of the first occurrence of `mark`, which is ASCII. Names are too short for a vectorised search to
+/// be faster.
 fn split_at<'n>(name: &'n str, mark: &[u8]) -> Option<(&'n str, &'n str)> {
     let at = name
         .as_bytes()
@@ -133,7 +135,7 @@ fn split_at<'n>(name: &'n str, mark: &[u8]) -> Option<(&'n str, &'n str)> {
     Some((name.get(..at)?, name.get(at.saturating_add(mark.len())..)?))
 }
 
-/// Calls `give` with each spelling that has one part beside a mark less: `/`, `:`, `.`, `@`, …
+/// Calls `give` with each spelling that lacks one part before or after a mark: `/`, `:`, `.`, `@`, …
 #[inline(never)]
 fn each_unmarked(name: &str, give: &mut dyn FnMut(&str)) {
     // `models/x`, `google/x`, `publishers/google/models/x`, `openrouter/openai/x`, an ARN's resource.
@@ -172,7 +174,8 @@ fn each_unmarked(name: &str, give: &mut dyn FnMut(&str)) {
             {
                 give(model);
             }
-            // LangChain, Pydantic AI, aisuite: the provider first (`openai:gpt-4o`); TensorZero: `openai::gpt-4o`. A number is no model.
+            // LangChain, Pydantic AI and aisuite put the provider first (`openai:gpt-4o`), as does TensorZero
+            // (`openai::gpt-4o`). A number is not a model.
             let rest = name.split_once(':').map_or("", |(_, rest)| rest);
             if rest.bytes().any(|b| b.is_ascii_alphabetic()) {
                 give(rest.trim_start_matches(':'));
@@ -180,7 +183,7 @@ fn each_unmarked(name: &str, give: &mut dyn FnMut(&str)) {
         }
         _ => {}
     }
-    // A form's part of type JSON.
+    // A part of a multipart form with type JSON.
     if name.starts_with(['"', '\'']) {
         give(name.trim_matches(['"', '\'']));
     }

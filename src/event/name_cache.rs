@@ -1,8 +1,8 @@
-//! Names of the values of data that has come before. An agent sends the schemas of its tools, and the arguments and results of
-//! earlier calls, with every request: what their values go by is found once.
+//! Cache of the names of values in data. An agent sends the schemas of its tools, and the arguments and results of
+//! earlier calls, with every request. The names of their values are derived once.
 //!
-//! Data is known by the element of the body in which it lies, if that has come before, or by its bytes, all of which are compared:
-//! nothing is taken for anything else.
+//! Known data is recognised by its element of the body, if the element has come before, or by all its bytes: data is
+//! never mistaken for other data.
 
 use super::naming::{NamedNode, NodeName};
 use super::{Class, Form, Text, TextNames};
@@ -13,57 +13,59 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes of data that is kept at most, and its values and keys. More is named each time: it seldom comes again.
+/// Maximum bytes of cached data, and maximum number of its values and keys. Larger data is named each time: it seldom
+/// comes again.
 const MAX_BYTES: usize = 64 << 10;
 const MAX_NODES: usize = 8_192;
 
-/// As many as the tools and calls of some conversations.
+/// Number of slots, enough for the tools and calls of several conversations.
 const SLOTS: usize = 512;
 
-/// Bytes of all that is kept. Beyond it everything is forgotten.
+/// Maximum bytes of all cached data. Beyond it the cache is cleared.
 const CAPACITY: usize = 2 << 20;
 
 /// No name.
 const NONE: u16 = u16::MAX;
 
-/// Data whose names were ever kept. No two of a process have the same number: what is known by it can't be of another worker.
+/// Next number of cached data. Numbers are unique in the process, so that data of another worker never has the same
+/// number.
 static NUMBERED: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     static CACHE: RefCell<NameCache> = RefCell::default();
 }
 
-/// Data with the names of its values. What falls into the slot of another takes its place.
+/// Cached data with the names of its values. New data replaces other data in its slot.
 #[derive(Default)]
 struct NameCache {
     slots: Vec<Slot>,
-    /// Bytes of all that is kept.
+    /// Bytes of all cached data.
     held: usize,
 }
 
 #[derive(Clone, Default)]
 struct Slot {
-    /// Fingerprint of what came last. Only what comes a second time is kept.
+    /// Fingerprint of the last data. Only data that comes a second time is cached.
     fingerprint: u64,
     known: Option<Rc<KnownNames>>,
 }
 
-/// The names of one value and of all that it holds, in the order of the bytes.
+/// Names of one value and of all values inside it, in the order of the bytes.
 pub(super) struct KnownNames {
-    /// Its number, which no other data has.
+    /// Unique number of the data.
     pub(super) id: u64,
-    /// Its bytes; none if it is known by the element.
+    /// Bytes of the data; empty if it is recognised by its element.
     bytes: Box<[u8]>,
     names: Box<[KnownName]>,
-    /// How many values are texts.
+    /// Number of values that are texts.
     texts: usize,
     /// Bytes of these texts as they are written, strings with their quotes.
     pub(super) length: usize,
-    /// Steps that it took to find them.
+    /// Work steps that deriving the names took.
     pub(super) steps: u64,
 }
 
-/// The name of a value by the places of its parts, counted from the outermost value on.
+/// Name of a value, as positions of its parts relative to the outermost value.
 #[derive(Clone, Copy)]
 pub(super) struct KnownName {
     nearest: u16,
@@ -74,7 +76,7 @@ pub(super) struct KnownName {
 }
 
 impl KnownName {
-    /// Notes a name. `None`: it stands elsewhere than in `root`, or further behind it than [`MAX_NODES`].
+    /// Returns the position of a name; `None` if it is before `root`, or too far after it for a `u16`.
     pub(super) fn of(named: NamedNode<'_>, root: Value<'_>) -> Option<KnownName> {
         let name = named.name;
         let place = |part: Option<Value<'_>>| match part {
@@ -92,7 +94,7 @@ impl KnownName {
         })
     }
 
-    /// The same name in data of the same bytes.
+    /// Returns the same name in data with the same bytes.
     pub(super) fn in_data(self, root: Value<'_>) -> NodeName<'_> {
         let part = |at: u16| {
             let node = root.place().node.saturating_add(u32::from(at));
@@ -107,17 +109,17 @@ impl KnownName {
 }
 
 impl KnownNames {
-    /// Bytes of what is kept.
+    /// Returns the bytes of the cached data.
     fn size(&self) -> usize {
         self.bytes.len().saturating_add(size_of_val(&*self.names))
     }
 
-    /// The names, one for each value and key.
+    /// Returns the names, one for each value and key.
     pub(super) fn names(&self) -> &[KnownName] {
         &self.names
     }
 
-    /// Adds the texts in data of the same bytes, each with its names.
+    /// Adds the texts of data with the same bytes, each with its names.
     pub(super) fn add_texts(&self, root: NodeId, class: Class, texts: &mut Vec<Text>) {
         let place = |at: u32| NodeId {
             node: root.node.wrapping_add(at),
@@ -139,26 +141,26 @@ impl KnownNames {
     }
 }
 
-/// What is known of a value.
+/// State of a value in the cache.
 pub(super) enum Known<'v> {
-    /// It has come before, and these are the names.
+    /// The value has come before, and these are its names.
     Names(Rc<KnownNames>),
-    /// It has come before: its names are worth keeping.
+    /// The value has come before, but its names are not cached yet.
     Again(Again<'v>),
-    /// Nothing, or it is too large to be kept.
+    /// The value is new, or too large to be cached.
     Nothing,
 }
 
-/// How data is known that has come before.
+/// Key of data that has come before.
 #[derive(Clone, Copy)]
 pub(super) enum Again<'v> {
-    /// By the element in which it lies, and its place in there.
+    /// Element that contains the data, and the data's position in it.
     InElement(&'v ScannedElement, u32),
-    /// By its bytes, in the slot of this fingerprint.
+    /// Fingerprint of the data's bytes, which determines the slot.
     Bytes(u64),
 }
 
-/// Looks a value up. A value that is not known counts as seen from here on.
+/// Looks up a value. An unknown value counts as seen from then on.
 pub(super) fn look_up(root: Value<'_>) -> Known<'_> {
     let bytes = root.raw();
     if bytes.len() > MAX_BYTES || node_count(root) > MAX_NODES {
@@ -189,7 +191,7 @@ pub(super) fn look_up(root: Value<'_>) -> Known<'_> {
     })
 }
 
-/// Keeps the names of a value that came again. `None`: they are not one for each value and key in it.
+/// Caches the names of a value that came again. Returns `None` unless there is one name for each value and key in it.
 pub(super) fn keep(
     root: Value<'_>,
     again: Again<'_>,
@@ -222,12 +224,12 @@ pub(super) fn keep(
     Some(known)
 }
 
-/// Bytes of so many names.
+/// Returns the bytes of this many names.
 fn bytes_of(names: usize) -> usize {
     names.saturating_mul(size_of::<KnownName>())
 }
 
-/// Values and keys in a value, itself included.
+/// Returns the number of values and keys in a value, including itself.
 fn node_count(root: Value<'_>) -> usize {
     index(root.end_node().saturating_sub(root.place().node))
 }

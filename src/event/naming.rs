@@ -43,7 +43,7 @@ impl<'v> NodeName<'v> {
         }
     }
 
-    /// The text of the nearest name.
+    /// Returns the text of the name, with the outer name before a weak one.
     #[inline(never)]
     pub fn words(self) -> Option<Cow<'v, str>> {
         let nearest = ending(self.nearest?)?;
@@ -53,7 +53,7 @@ impl<'v> NodeName<'v> {
         })
     }
 
-    /// The same name for a value that is not immediately after it.
+    /// Returns the same name for a value that does not directly follow it.
     fn detached(self) -> Self {
         NodeName {
             is_own: false,
@@ -70,10 +70,10 @@ impl<'v> NodeName<'v> {
     }
 }
 
-/// Maximum bytes of a name that are read: what stands further before a value is no word near it.
+/// Maximum bytes of a name that are read, from its end. Words further before a value are no context words.
 const MAX_READ_BYTES: usize = 256;
 
-/// Returns the end of a name. Thousands of values may have the same name, and each of them reads it.
+/// Returns the end of a name. Thousands of values may have the same name, and it is read for each of them.
 fn ending(name: Value<'_>) -> Option<Cow<'_, str>> {
     let raw = name.raw_content();
     match raw.len().checked_sub(MAX_READ_BYTES) {
@@ -82,13 +82,13 @@ fn ending(name: Value<'_>) -> Option<Cow<'_, str>> {
     }
 }
 
-/// List of words in small letters that names are compared with, with what all of them share: nearly every name has another first letter
-/// or another length.
+/// List of lower-case words that names are compared with, with their first letters and lengths: nearly every name
+/// differs in one of these.
 pub(crate) struct WordList {
     pub(crate) all: &'static [&'static str],
     /// The lowest five bits of each first letter, in either case.
     firsts: u32,
-    /// Lengths of up to 63 bytes.
+    /// Bit set of the words' lengths, up to 63 bytes.
     lengths: u64,
 }
 
@@ -114,12 +114,12 @@ impl WordList {
         1u32.wrapping_shl((letter & 0x1F) as u32)
     }
 
-    /// Whether a word may begin with this letter.
+    /// Returns whether a word may begin with this letter.
     fn may_begin(&self, letter: u8) -> bool {
         self.firsts & WordList::first(letter) != 0
     }
 
-    /// The number of the word that a key is.
+    /// Returns the index of the word that equals a key, ignoring case.
     #[inline(never)]
     fn rank(&self, key: Value<'_>) -> Option<usize> {
         let key = key.raw_content();
@@ -145,8 +145,8 @@ impl WordList {
         self.rank(key).is_some()
     }
 
-    /// Whether a name contains one of the words, ignoring case. Nothing longer than a name is looked through: each list in a
-    /// list asks about the name around it.
+    /// Returns whether a name contains one of the words, ignoring case. Longer texts than names are not searched: each
+    /// nested list searches the name around it.
     #[inline(never)]
     fn part_of(&self, name: Value<'_>) -> bool {
         let name = name.raw_content();
@@ -239,7 +239,7 @@ type NameMember<'v> = Option<(usize, Value<'v>)>;
 /// Work steps for naming a value.
 const NAMED: usize = 8;
 
-/// A container on the way of the walk.
+/// Container that the walk is inside of.
 struct WalkedContainer<'v> {
     /// Index of the node after it.
     end: u32,
@@ -249,7 +249,7 @@ struct WalkedContainer<'v> {
     next: NodeName<'v>,
     /// The container itself.
     value: Value<'v>,
-    /// The member that names its values, once one of them asked for it.
+    /// Member that names its values, once it was looked up.
     told: Option<NameMember<'v>>,
     /// The range of its columns among all column names, and the number of columns outside it.
     columns: Range<usize>,
@@ -259,7 +259,7 @@ struct WalkedContainer<'v> {
     cell: Option<usize>,
     /// Whether its elements are pairs of a name and a value.
     has_pairs: bool,
-    /// Whether it is inside an array beside the columns.
+    /// Whether it is inside an array that may contain rows of the table.
     is_below: bool,
 }
 
@@ -277,8 +277,8 @@ pub fn each_named<'v>(root: Value<'v>, visit: &mut dyn FnMut(NamedNode<'v>)) {
     }
 }
 
-/// Adds the texts in a value, each with its names. `class` is that of its place. Returns the number of the data and the length of
-/// its texts, if it has come before.
+/// Adds the texts in a value, each with its names. `class` is the class of the value's location. If the value has come
+/// before, returns the number of the data and the length of its texts.
 pub(super) fn add_texts(
     root: Value<'_>,
     class: Class,
@@ -292,7 +292,7 @@ pub(super) fn add_texts(
     Some((known.id, known.length))
 }
 
-/// The names in a value that has come before.
+/// Returns the names in a value that has come before.
 fn known_names(root: Value<'_>) -> Option<Rc<KnownNames>> {
     let known = match name_cache::look_up(root) {
         Known::Names(known) => known,
@@ -481,7 +481,7 @@ fn name_member(object: Value<'_>, levels: usize) -> NameMember<'_> {
     best
 }
 
-/// Whether a value may contain the columns of a table. Most values have no such member and are skipped at once.
+/// Returns whether a value may contain the columns of a table. Most values have no such member and are skipped at once.
 fn may_list_columns(root: Value<'_>) -> bool {
     let mut key = None;
     root.descendants().any(|node| {
@@ -490,7 +490,7 @@ fn may_list_columns(root: Value<'_>) -> bool {
     })
 }
 
-/// Adds the names of a table's columns if the object or an object inside it lists them.
+/// Adds the names of a table's columns if the object, or an object inside it, lists them. Returns whether one does.
 #[inline(never)]
 fn list_columns<'v>(object: Value<'v>, levels: usize, columns: &mut Vec<Value<'v>>) -> bool {
     let first = columns.len();

@@ -6,7 +6,7 @@ use crate::wire::json::{NodeId, Value};
 use crate::wire::sorted_map::SortedSet;
 use crate::wire::work;
 
-/// The models that a request may use, fallbacks included.
+/// Models that a request may use, including fallbacks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Models {
     /// Names, as written, without duplicates.
@@ -55,7 +55,7 @@ impl Models {
         }
         if self.names.len() < MAX_MODELS {
             self.names.push(name.into());
-            // Nearly all names hide nothing, and have no other spelling.
+            // Most names hide no model and have no other spelling.
             if !is_bare(name) {
                 self.unknown |= hides_model(name);
                 self.unknown |= !add_spellings(name, &mut self.spellings);
@@ -69,9 +69,9 @@ impl Models {
 /// Token usage as the provider reports it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Input tokens, cached ones included if the provider counts them.
+    /// Input tokens, including cached ones if the provider counts them.
     pub input_tokens: Option<u64>,
-    /// Output tokens, reasoning included if the provider counts it.
+    /// Output tokens, including reasoning if the provider counts it.
     pub output_tokens: Option<u64>,
     /// Cached input tokens.
     pub cached_tokens: Option<u64>,
@@ -143,7 +143,8 @@ impl Reading {
         self.events.push(event);
     }
 
-    /// Adds the texts in a value, each with its names: strings, keys, long numbers. `class` is that of its place.
+    /// Adds the texts in a value, each with its names: strings, keys, long numbers. `class` is the class of the value's
+    /// location.
     pub fn add_texts(&mut self, value: Value<'_>, class: Class) {
         let added = self.texts.add(value, class);
         if class == Class::Sealed {
@@ -197,7 +198,7 @@ pub struct RpcMessage {
 }
 
 impl RpcMessage {
-    /// Returns the response to this message, without what only the request has.
+    /// Returns the response to this message, without the members that only a request has.
     pub fn answer(&self) -> RpcMessage {
         RpcMessage {
             method: self.method.clone(),
@@ -242,7 +243,7 @@ pub struct Reading {
     pub problems: Vec<Problem>,
     /// Whether the body was not parsed. Its events then only have information from the headers.
     pub is_unread: bool,
-    /// Whether it is of a stream that is read frame by frame.
+    /// Whether the body is a frame of a stream.
     pub is_streamed: bool,
     /// The models that the request may use, or that produced the response.
     pub models: Models,
@@ -250,7 +251,7 @@ pub struct Reading {
     pub agent: Option<Box<str>>,
     /// Whether the client requests a stream.
     pub stream: bool,
-    /// Whether the caller asks for several answers (choices, candidates).
+    /// Whether the caller requests several alternative responses (choices, candidates).
     pub asks_for_several: bool,
     /// Whether the caller forces the model to call a tool.
     pub forces_tool: bool,
@@ -285,7 +286,7 @@ pub struct Reading {
     pub rpc: Vec<RpcMessage>,
     /// The endpoint that the body names, if the path doesn't.
     pub endpoint: Option<&'static str>,
-    /// Objects of the body that hold approval tokens, under [`APPROVAL_KEY`].
+    /// Objects of the body that contain approval tokens, under [`APPROVAL_KEY`].
     pub approvals: Vec<NodeId>,
     /// Values of class `sealed`, for code that reaches a value without its text.
     pub sealed: SortedSet<NodeId>,

@@ -50,7 +50,8 @@ pub struct Redaction {
 }
 
 impl Redaction {
-    /// Whether the redaction is possible. Only texts are edited, never a number, a key, a name or unknown structure.
+    /// Returns whether the redaction is possible. Only texts are edited, never a number, a key, a name or unknown
+    /// structure.
     pub fn is_possible(&self) -> bool {
         self.class == Class::Text && self.form == Form::String
     }

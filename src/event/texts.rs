@@ -1,5 +1,5 @@
-//! The texts of a body. Data that has come before brings its texts together: they are the same again, and nobody needs to look
-//! at each of them to see it.
+//! Texts of a body. The texts of known data, which has come before, form a group: their values and names are the same
+//! again, so that they can be processed together.
 
 use super::{Class, Text, naming};
 use crate::wire::json::{JsonBody, Value};
@@ -16,27 +16,27 @@ pub struct Texts {
 /// Texts of data that has come before.
 #[derive(Clone, Debug)]
 pub struct KnownTexts {
-    /// Their numbers.
+    /// Indices of the texts.
     pub texts: Range<u32>,
-    /// Number of the data: the texts of the same data are the same, by their values and names.
+    /// Number of the data. The same number means the same values and names.
     pub data: u64,
-    /// The class of each.
+    /// Class of each text.
     pub class: Class,
     length: usize,
     is_changed: bool,
 }
 
-/// Texts of a body that follow each other.
+/// Consecutive texts of a body.
 #[derive(Clone, Debug)]
 pub enum TextGroup<'t> {
-    /// Those of data that has come before.
+    /// Texts of data that has come before.
     Known(&'t KnownTexts),
-    /// Any others, by their numbers.
+    /// Other texts, by their indices.
     Others(Range<u32>),
 }
 
 impl Texts {
-    /// Makes room for more.
+    /// Reserves capacity for more texts.
     pub fn reserve(&mut self, more: usize) {
         self.all.reserve(more);
     }
@@ -47,7 +47,7 @@ impl Texts {
         self.all.push(text);
     }
 
-    /// Adds the texts in a value, each with its names, and returns them. `class` is that of its place.
+    /// Adds the texts in a value, each with its names, and returns them. `class` is the class of the value's location.
     pub fn add(&mut self, value: Value<'_>, class: Class) -> &[Text] {
         let before = self.all.len();
         if let Some((data, length)) = naming::add_texts(value, class, &mut self.all) {
@@ -62,7 +62,7 @@ impl Texts {
         self.all.get(before..).unwrap_or_default()
     }
 
-    /// Changes a text. Those of its data are no longer known together.
+    /// Changes a text. Its data's texts are no longer a known group.
     pub fn change<T>(&mut self, number: u32, change: impl FnOnce(&mut Text) -> T) -> Option<T> {
         let text = self.all.get_mut(index(number))?;
         let is_before = |known: &KnownTexts| known.texts.start <= number;
@@ -80,7 +80,7 @@ impl Texts {
         texts.unwrap_or_default()
     }
 
-    /// Visits the texts with these numbers in groups of known and of other ones.
+    /// Visits the texts with these numbers in groups of known data and of other texts.
     pub fn each_group(&self, numbers: Range<u32>, visit: &mut dyn FnMut(TextGroup<'_>)) {
         let is_before = |known: &KnownTexts| known.texts.start < numbers.start;
         let first = self.known.partition_point(is_before);
@@ -95,7 +95,7 @@ impl Texts {
         visit(TextGroup::Others(at..numbers.end));
     }
 
-    /// Returns the length of all, in bytes; of strings, with their quotes.
+    /// Returns the length of all texts in bytes; strings count with their quotes.
     pub fn length(&self, json: &JsonBody<'_>) -> usize {
         let mut length = 0usize;
         self.each_group(0..offset(self.all.len()), &mut |group| {
