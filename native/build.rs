@@ -1,4 +1,4 @@
-//! Links the unwinder into the module: what catches a panic must be there in images without `libgcc_s`, too.
+//! Links the unwinder into the module: the code that catches panics must also be present in images without `libgcc_s`.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,8 +11,8 @@ fn main() {
         reason = "cargo tells a build script what it has to know this way"
     )]
     let linker = std::env::var("RUSTC_LINKER").unwrap_or_else(|_| "cc".to_owned());
-    // Zig, with which `make dist` links, has an unwinder of its own inside. That of this machine's compiler would need the
-    // glibc of this machine.
+    // Zig, with which `make dist` links, contains its own unwinder. That of this machine's compiler would need this
+    // machine's glibc.
     if linker.contains("zig") {
         return;
     }

@@ -1,4 +1,4 @@
-//! The administration filter: it answers about all policies of the process.
+//! Administration filter, for all policies of the process.
 
 use crate::abi::{Half, Map, Stream};
 use crate::configuration::with_policies;
@@ -8,7 +8,7 @@ use agentguard::filter::{Administered, MAX_EXCHANGE_BYTES, administer, evaluate}
 /// One request to the administration listener.
 #[derive(Default)]
 pub(crate) struct AdminExchange {
-    /// Whether its body is an exchange to be evaluated.
+    /// Whether its body is an exchange to evaluate.
     is_evaluation: bool,
 }
 
@@ -21,7 +21,7 @@ impl AdminExchange {
             Administered::Answered(reply) => Outcome::Reply(reply),
             Administered::Awaited => {
                 self.is_evaluation = true;
-                // One byte more shows that there are too many.
+                // One byte more shows that the exchange is too long.
                 let most = MAX_EXCHANGE_BYTES.saturating_add(1);
                 stream.raise_buffer_limit(u64::try_from(most).unwrap_or(u64::MAX));
                 Outcome::Hold
@@ -45,7 +45,7 @@ impl AdminExchange {
         }
     }
 
-    /// Evaluates what has come.
+    /// Evaluates the received body.
     fn evaluate(&mut self, stream: &Stream<'_>, trailers: bool) -> Outcome {
         self.is_evaluation = false;
         let exchange = stream.body(Half::Request, trailers).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A configuration of Envoy: a policy or a kill list in force, for all workers.
+//! Configuration of Envoy: a policy or a kill list in force, for all workers.
 
 use crate::abi::{Answer, Callout, Host, Level, Slots, Stat, StatKind, Worker, log, workers};
 use crate::feed::{self, Seconds};
@@ -18,37 +18,37 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::ThreadId;
 use std::time::Duration;
 
-/// A configuration of the filter.
+/// Configuration of the filter.
 pub(crate) struct Configuration {
     pub(crate) stats: Stats,
     pub(crate) content: Content,
     host: Host,
-    /// Calls that the main thread has under way for it.
+    /// Open calls of the main thread for it.
     pub(crate) calls: Arc<MainCalls>,
-    /// Its number in the process, and the labels under which it is counted. The administration filter is not.
+    /// Its number in the process, and the labels under which it is counted; absent for the administration filter.
     registered: Option<(u64, [String; 2])>,
 }
 
-/// What a configuration holds.
+/// Content of a configuration.
 pub(crate) enum Content {
-    /// The policy's filter.
+    /// Policy's filter.
     Policy(Arc<Policy>),
-    /// The kill list's.
+    /// Kill list's filter.
     Kill {
-        /// The number under which it is in force.
+        /// Number of the list in force.
         owner: u64,
-        /// The seconds of its feed. They end with the configuration.
+        /// Timer of its feed. It ends with the configuration.
         _seconds: Option<Seconds>,
     },
-    /// The administration filter.
+    /// Administration filter.
     Admin,
 }
 
-/// The event of a second.
+/// Event of a second.
 const SECOND: u64 = 1;
 
 impl Configuration {
-    /// Puts a configuration in force; `None` if it can't be, which Envoy rejects.
+    /// Puts a configuration in force. Returns `None` if that is impossible; Envoy then rejects it.
     pub(crate) fn new(host: Host, name: &[u8], bytes: &[u8]) -> Option<Configuration> {
         let stats = Stats::define(&host);
         let text = filter::configuration_text(bytes.to_vec());
@@ -98,7 +98,7 @@ impl Configuration {
         })
     }
 
-    /// An event on the main thread.
+    /// Processes an event on the main thread.
     pub(crate) fn scheduled(&self, event: u64) {
         match (event, &self.content) {
             (SECOND, Content::Kill { owner, .. }) => {
@@ -115,14 +115,14 @@ impl Configuration {
         }
     }
 
-    /// Makes a call from the main thread.
+    /// Makes a call from the main thread. Returns Envoy's number of it.
     fn call(&self, callout: &Callout) -> Option<u64> {
         let number = self.host.call(callout)?;
         self.calls.begin(number);
         Some(number)
     }
 
-    /// The answer to a call of the main thread. That to a notice is of no interest.
+    /// Processes the response to a call of the main thread. A response to a notice is ignored.
     pub(crate) fn answered(&self, number: u64, answer: &Answer) {
         if let Content::Kill { owner, .. } = self.content {
             answer.with(MAX_FEED_BYTES, |answer| {
@@ -131,7 +131,7 @@ impl Configuration {
         }
     }
 
-    /// Denies what can't be decided after an event of the main thread has panicked.
+    /// Denies everything that can't be decided after an event of the main thread has panicked.
     pub(crate) fn after_panic(&self) {
         match self.content {
             Content::Kill { owner, .. } => feed::after_panic(owner),
@@ -141,7 +141,7 @@ impl Configuration {
         }
     }
 
-    /// Envoy ends the configuration. Exchanges under it have ended before.
+    /// Ends the configuration. All its exchanges have ended before.
     pub(crate) fn retire(&self) {
         self.calls.wait();
         match self.content {
@@ -155,26 +155,26 @@ impl Configuration {
     }
 }
 
-/// The line of Envoy's log for a notice that the approval service does not get.
+/// Returns the log line for a notice that could not be sent to the approval service.
 pub(crate) fn lost_notice(cluster: &str) -> String {
     format!(
         "agentguard: AG3007 the approval service behind cluster `{cluster}` failed: service_unreachable, a notice is lost"
     )
 }
 
-/// Calls that the main thread has under way for a configuration. A configuration that was replaced ends with its last
-/// exchange, on a worker, where Envoy would cancel what belongs to the main thread's connections.
+/// Open calls of the main thread for a configuration. A replaced configuration ends with its last exchange, on a
+/// worker. There Envoy would cancel calls that belong to the main thread's connections.
 pub(crate) struct MainCalls {
     numbers: Mutex<BTreeSet<u64>>,
     ended: Condvar,
     main: ThreadId,
 }
 
-/// More than any call of the main thread takes.
+/// Maximum duration of the main thread's calls.
 const CALLS_END_WITHIN: Duration = Duration::from_secs(12);
 
 impl Default for MainCalls {
-    /// Only the main thread makes configurations.
+    /// Creates an empty set. Only the main thread creates configurations.
     fn default() -> MainCalls {
         MainCalls {
             numbers: Mutex::default(),
@@ -193,13 +193,14 @@ impl MainCalls {
         self.numbers().insert(number);
     }
 
-    /// A call has ended, and nothing of its configuration is used any more.
+    /// Removes an ended call. Nothing of its configuration is used for it any more.
     pub(crate) fn end(&self, number: u64) {
         self.numbers().remove(&number);
         self.ended.notify_all();
     }
 
-    /// Waits on a worker until all have ended. A main thread that answers none of them has stopped, and shares nothing.
+    /// Waits on a worker until all calls have ended. A main thread that ends none of them has stopped, and shares
+    /// nothing.
     fn wait(&self) {
         if std::thread::current().id() != self.main {
             let is_open = |numbers: &mut BTreeSet<u64>| !numbers.is_empty();
@@ -210,23 +211,23 @@ impl MainCalls {
     }
 }
 
-/// The labels of the gauge of what is in force.
+/// Returns the labels of the gauge for a configuration in force.
 fn labels(name: &str, version: &str) -> [String; 2] {
     let values = LabelValues::default().bounded_values(POLICY_INFO, &[name, version]);
     values.try_into().unwrap_or_default()
 }
 
-/// A policy in force.
+/// Policy in force.
 pub(crate) struct Policy {
     text: Vec<u8>,
     slots: Slots,
     labels: [String; 2],
-    /// Maximum bytes of a body that are held.
+    /// Maximum bytes of a held body.
     pub(crate) max_body: u64,
 }
 
-/// The policies in force in the process, those of routes as well, in the order in which they were put in force. Their
-/// configurations, routes and exchanges hold them.
+/// Policies in force in the process, including those of routes, in the order in which they were put in force. Their
+/// configurations, routes and exchanges own them.
 static POLICIES: Mutex<Vec<Weak<Policy>>> = Mutex::new(Vec::new());
 
 fn policies() -> Vec<Arc<Policy>> {
@@ -234,11 +235,11 @@ fn policies() -> Vec<Arc<Policy>> {
     known.iter().filter_map(Weak::upgrade).collect()
 }
 
-/// Hands over this worker's guards of all policies in force, the newest last. One that was replaced is among them until its
-/// last exchange has ended; one without a guard denies all, as if it were not there.
+/// Calls `run` with this worker's guards of all policies in force, the newest last. A replaced policy is included until
+/// its last exchange has ended. A policy without a guard is left out; it denies everything.
 pub(crate) fn with_policies<T>(run: impl FnOnce(&[Rc<Guard>]) -> T) -> T {
     let policies = policies();
-    // Dropped before `policies`, whose slots must outlive them.
+    // The guards are dropped before `policies`, whose slots must outlive them.
     let guards: Vec<Rc<Guard>> = policies
         .iter()
         .filter_map(|policy| policy.guard())
@@ -246,7 +247,7 @@ pub(crate) fn with_policies<T>(run: impl FnOnce(&[Rc<Guard>]) -> T) -> T {
     run(&guards)
 }
 
-/// Forgets this worker's guards of all policies after a panic that any of them may have been in.
+/// Drops this worker's guards of all policies, after a panic that may have been in any of them.
 pub(crate) fn forget_guards() {
     let policies = policies();
     for policy in &policies {
@@ -256,7 +257,7 @@ pub(crate) fn forget_guards() {
 
 impl Policy {
     fn new(text: Result<Vec<u8>, String>) -> Result<Arc<Policy>, Rejected> {
-        // The first one speaks to the log. It says what is wrong, so that the others have nothing to say.
+        // Only the first compilation writes to the log. The others would repeat it.
         let guard = compile(text.clone(), to_log)?;
         let text = text.map_err(|_| Rejected)?;
         let slots = Slots::new(workers(), &text, recompile)?;
@@ -273,7 +274,7 @@ impl Policy {
         Ok(policy)
     }
 
-    /// This worker's guard. `None` if there is none and none can be made, which denies.
+    /// Returns this worker's guard, and makes a new one if it has none. `None`, which denies, if that is impossible.
     pub(crate) fn guard(&self) -> Option<Rc<Guard>> {
         let worker = self.slots.mine()?;
         let known = worker.guard.borrow().clone();
@@ -297,12 +298,12 @@ impl Policy {
         }
     }
 
-    /// What this worker has of the policy.
+    /// Returns this worker's state of the policy.
     pub(crate) fn worker(&self) -> Option<&Worker> {
         self.slots.mine()
     }
 
-    /// Forgets this worker's guard after a panic: the next exchange gets a new one.
+    /// Drops this worker's guard after a panic: the next exchange gets a new one.
     pub(crate) fn forget_guard(&self) {
         if let Some(worker) = self.slots.mine() {
             worker.guard.replace(None);
@@ -332,7 +333,7 @@ fn compile(text: Result<Vec<u8>, String>, log: filter::Log) -> Result<Guard, Rej
     )]
     let surroundings = HostEnvironment {
         variable: &|name| std::env::var(name).ok(),
-        // Envoy does not tell a module what its node is.
+        // Envoy does not provide the node's metadata to a module.
         node_environment: &|| None,
         seed: filter::seed(),
         shared_data: Rc::new(ProcessData),
@@ -350,18 +351,18 @@ fn to_log(level: LogLevel, message: &str) {
     log(level, message);
 }
 
-/// The policies of routes, by the address that Envoy knows them by. Envoy returns the address of whatever module the
-/// route's configuration names; one that is not here is another's, and is never read.
+/// Policies of routes, by the address by which Envoy identifies them. Envoy returns the address of whatever module the
+/// route's configuration names; an unknown address is another module's, and is never read.
 static ROUTES: Mutex<BTreeMap<usize, Arc<Policy>>> = Mutex::new(BTreeMap::new());
 
-/// The policy of a route, which takes the place of the filter's.
+/// Policy of a route, which replaces the filter's policy.
 pub(crate) struct RoutePolicy {
-    /// Makes the address one that no other route has.
+    /// Byte that makes the address unique among routes.
     _address: u8,
 }
 
 impl RoutePolicy {
-    /// Puts a route's policy in force; `None` if it can't be, which Envoy rejects.
+    /// Puts a route's policy in force. Returns `None` if that is impossible; Envoy then rejects it.
     pub(crate) fn new(bytes: &[u8]) -> Option<Box<RoutePolicy>> {
         let text = filter::configuration_text(bytes.to_vec());
         let policy = Policy::new(text).ok()?;
@@ -377,7 +378,7 @@ impl RoutePolicy {
         std::ptr::from_ref(self).addr()
     }
 
-    /// The policy at an address; `None` if it is not one of this module's.
+    /// Returns the policy at an address; `None` if the address is not one of this module's.
     pub(crate) fn at(address: usize) -> Option<Arc<Policy>> {
         ROUTES
             .lock()
@@ -393,12 +394,12 @@ impl Drop for RoutePolicy {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&self.address());
-        // Not while the lock is held: what is dropped may be large.
+        // The policy is dropped after the lock is released, since it may be large.
         drop(policy);
     }
 }
 
-/// The stats of a configuration, in the order of [`METRICS`].
+/// Stats of a configuration, in the order of [`METRICS`].
 pub(crate) struct Stats(Vec<Option<Stat>>);
 
 impl Stats {
@@ -415,7 +416,7 @@ impl Stats {
         Stats(METRICS.iter().map(define).collect())
     }
 
-    /// The stat of a metric.
+    /// Returns the stat of a metric.
     pub(crate) fn of(&self, metric: &Metric) -> Option<Stat> {
         self.named(metric.name)
     }
@@ -425,7 +426,7 @@ impl Stats {
         *self.0.get(at)?
     }
 
-    /// What is told of the process.
+    /// Returns the stats of the process.
     pub(crate) fn of_process(&self) -> ProcessStats {
         ProcessStats {
             in_force: self.of(&POLICY_INFO),

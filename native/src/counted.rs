@@ -1,17 +1,17 @@
-//! The values of labels as a worker has counted them before: most exchanges count what others have counted already.
+//! Cache of bounded label values: most exchanges count with label values that have been counted before.
 
 use crate::process;
 use agentguard::flow::Guard;
 use agentguard::metrics::{Metric, MetricType};
 
-/// Maximum remembered values per metric. They are as clients wrote them, which are unlimited; what is not remembered is
-/// bounded anew each time.
+/// Maximum cached values per metric. They are as clients sent them, which are unlimited; values that are not cached are
+/// bounded each time.
 const MAX_KNOWN: usize = 512;
 
-/// Maximum bytes of the values of one.
+/// Maximum bytes of the values of one entry.
 const MAX_VALUE_BYTES: usize = 256;
 
-/// What one worker has counted under a policy.
+/// Label values that one worker has counted under a policy.
 #[derive(Default)]
 pub(crate) struct Counted {
     metrics: Vec<(&'static str, Vec<Known>)>,
@@ -19,14 +19,14 @@ pub(crate) struct Counted {
 
 /// Values of a metric's labels.
 struct Known {
-    /// As the exchange had them. The list is sorted by them.
+    /// Values as the exchange has them. The list is sorted by them.
     given: Box<[Box<str>]>,
-    /// As they are told.
+    /// Values as the metric has them.
     told: Box<[Box<[u8]>]>,
 }
 
 impl Counted {
-    /// Hands over the values to tell of a metric.
+    /// Calls `tell` with the bounded values of a metric's labels.
     pub(crate) fn tell(
         &mut self,
         guard: &Guard,

@@ -1,4 +1,4 @@
-//! One exchange: the hooks of Envoy ↔ [`Flow`].
+//! One exchange, between Envoy's hooks and [`Flow`].
 
 use crate::abi::{Attribute, Callout, Half, Level, Map, Stream, is_1_40, log};
 use crate::admin::AdminExchange;
@@ -19,13 +19,13 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// What Envoy is to do with the bytes at hand.
+/// Action for the bytes at hand.
 pub(crate) enum Outcome {
-    /// Forward them.
+    /// Forward the bytes.
     Continue,
-    /// Keep them.
+    /// Hold the bytes.
     Hold,
-    /// Drop them; the exchange ends.
+    /// Drop the bytes; the exchange ends.
     Stop,
     /// Send a local reply.
     Reply(Reply),
@@ -33,12 +33,12 @@ pub(crate) enum Outcome {
     Reset,
 }
 
-/// The state of one exchange.
+/// State of one exchange.
 pub(crate) struct Exchange {
     state: State,
-    /// The policy in force for the exchange, after `state`: its slots must outlive the guard there.
+    /// Policy in force for the exchange. It is declared after `state`, since its slots must outlive the guard there.
     policy: Option<Arc<Policy>>,
-    /// Where its metrics are.
+    /// Configuration with the stats of its metrics.
     configuration: Option<Arc<Configuration>>,
 }
 
@@ -47,9 +47,9 @@ enum State {
     Running(Box<Running>),
     /// Traffic through the kill list's filter.
     Kill,
-    /// A request to the administration listener.
+    /// Request to the administration listener.
     Admin(AdminExchange),
-    /// There is no policy to decide by: everything is denied.
+    /// No policy is available: everything is denied.
     Refusing,
     /// A hook has panicked. The exchange was denied.
     Broken,
@@ -58,16 +58,16 @@ enum State {
 struct Running {
     flow: Flow,
     guard: Rc<Guard>,
-    /// Calls to the approval service that are still to be made.
+    /// Calls to the approval service that have not been made yet.
     calls: VecDeque<ServiceCall>,
-    /// The call whose answer it waits for: Envoy's number, and its own.
+    /// Awaited call: Envoy's number, and the call's number in the exchange.
     asked: Option<(u64, u64)>,
-    /// Whether only buffered bytes are at hand: nothing of a body has just arrived.
+    /// Whether only buffered bytes are at hand: no part of a body has just arrived.
     is_all_buffered: bool,
 }
 
 impl State {
-    /// The beginning of an exchange under a worker's guard, if there is one.
+    /// Returns the initial state of an exchange under a worker's guard. Without a guard, everything is denied.
     fn under(guard: Option<Rc<Guard>>) -> State {
         let Some(guard) = guard else {
             return State::Refusing;
@@ -83,7 +83,7 @@ impl State {
     }
 }
 
-/// The denial of an exchange that no flow can answer.
+/// Returns the denial of an exchange for which no flow can create a reply.
 fn failed(code: &str) -> Reply {
     let body = json!({"error": {
         "message": "The filter failed and denied the request.",
@@ -101,7 +101,7 @@ fn failed(code: &str) -> Reply {
     }
 }
 
-/// Nanoseconds since 1970.
+/// Returns nanoseconds since 1970.
 pub(crate) fn now() -> u64 {
     #[expect(
         clippy::disallowed_methods,
@@ -115,7 +115,7 @@ pub(crate) fn now() -> u64 {
 }
 
 impl Exchange {
-    /// An exchange under a configuration.
+    /// Creates an exchange under a configuration.
     pub(crate) fn new(configuration: Arc<Configuration>) -> Exchange {
         let (state, policy) = match &configuration.content {
             Content::Policy(policy) => (State::under(policy.guard()), Some(Arc::clone(policy))),
@@ -129,7 +129,7 @@ impl Exchange {
         }
     }
 
-    /// An exchange that is denied, because there is nothing to decide by.
+    /// Creates an exchange that is denied, because no policy is available.
     pub(crate) fn refusing() -> Exchange {
         Exchange {
             state: State::Refusing,
@@ -138,7 +138,8 @@ impl Exchange {
         }
     }
 
-    /// Denies the exchange whose hook has panicked. Its flow is used no more, nor what it shares with others.
+    /// Denies the exchange whose hook has panicked. Its flow, and the state that it shares with others, are not used
+    /// any more.
     pub(crate) fn after_panic(&mut self, stream: &mut Stream<'_>) -> Outcome {
         log(
             Level::Error,
@@ -147,7 +148,7 @@ impl Exchange {
         if let State::Admin(_) = self.state {
             configuration::forget_guards();
         }
-        // What the panic has left half changed may panic again when it is dropped.
+        // State that the panic has left half changed may panic again when it is dropped.
         std::mem::forget(std::mem::replace(&mut self.state, State::Broken));
         if let Some(policy) = &self.policy {
             policy.forget_guard();
@@ -180,7 +181,7 @@ impl Exchange {
             State::Refusing | State::Broken => return Outcome::Reply(failed(codes::AG9001)),
         };
         faults::at("request_headers", stream);
-        // Under the listener's limit Envoy would answer larger bodies itself, before the policy has seen them.
+        // With the listener's limit, Envoy itself would reject larger bodies, before the policy has evaluated them.
         if let Some(limit) = limit {
             stream.raise_buffer_limit(limit);
         }
@@ -198,7 +199,7 @@ impl Exchange {
         running.take(stream, Half::Request, false, step)
     }
 
-    /// Puts the policy of the route in the place of the filter's.
+    /// Uses the policy of the route instead of the filter's.
     fn take_route_policy(&mut self, stream: &Stream<'_>) {
         if !matches!(self.state, State::Running(_)) {
             return;
@@ -230,8 +231,8 @@ impl Exchange {
         })
     }
 
-    /// With trailers (Envoy's decompressor always adds some), no body hook is marked as the last one, so that the body would
-    /// be forwarded without evaluation. The bytes that are held can still be read here.
+    /// Processes the request's trailers. With trailers (Envoy's decompressor always adds some), no body hook is marked
+    /// as the last one, so that the body would be forwarded without evaluation. The held bytes can still be read here.
     pub(crate) fn request_trailers(&mut self, stream: &mut Stream<'_>) -> Outcome {
         if let State::Admin(admin) = &mut self.state {
             return admin.request_trailers(stream);
@@ -323,15 +324,15 @@ impl Exchange {
                 }
                 run(running, stream)
             }
-            // The request was let through, or answered before.
+            // The request was forwarded, or got its reply before.
             (State::Kill | State::Admin(_), _) => Outcome::Continue,
             (State::Refusing | State::Broken, Half::Request) => Outcome::Stop,
             (State::Refusing | State::Broken, Half::Response) => Outcome::Reset,
         }
     }
 
-    /// The next call to the approval service that the exchange waits for, with its number. Others are made by the main
-    /// thread: Envoy cancels the calls of an exchange that ends, and a denial ends it.
+    /// Returns the next awaited call to the approval service, with its number. Notices are passed to the main thread:
+    /// Envoy cancels the calls of an exchange that ends, and a denial ends it.
     pub(crate) fn next_call(&mut self) -> Option<(u64, Callout)> {
         let State::Running(running) = &mut self.state else {
             return None;
@@ -360,7 +361,8 @@ impl Exchange {
         None
     }
 
-    /// A call was made, with Envoy's number, or could not be. Returns what then is to be done with the bytes at hand.
+    /// Processes the result of making a call: Envoy's number, or `None` if the call can't be made. Returns the next
+    /// action for the bytes at hand, if there is one.
     pub(crate) fn called(
         &mut self,
         stream: &mut Stream<'_>,
@@ -378,7 +380,7 @@ impl Exchange {
         Some(outcome)
     }
 
-    /// The answer to a call. Returns the half that has waited for it, and what is to be done with it.
+    /// Processes the response to a call. Returns the half that has waited for it, with its next action.
     pub(crate) fn answered(
         &mut self,
         stream: &mut Stream<'_>,
@@ -397,7 +399,7 @@ impl Exchange {
         running.resume(stream, number, answer)
     }
 
-    /// The end of the exchange, before the access log is written.
+    /// Ends the exchange, before the access log is written.
     pub(crate) fn complete(&mut self, stream: &mut Stream<'_>) {
         let (State::Running(running), Some(configuration), Some(policy)) =
             (&mut self.state, &self.configuration, &self.policy)
@@ -417,7 +419,8 @@ impl Exchange {
                 now: now(),
             });
         }
-        // What reached the client: another filter or Envoy itself may have replaced the response that the filter saw.
+        // The client's response: another filter or Envoy itself may have replaced the response that this filter
+        // received.
         let status = stream.status();
         let details = String::from_utf8_lossy(&stream.details()).into_owned();
         let end = End {
@@ -454,7 +457,7 @@ fn set_state(stream: &mut Stream<'_>, name: &str, value: &[u8]) {
 }
 
 impl Running {
-    /// Performs the actions of a step. Every call that Envoy refuses ends the exchange.
+    /// Performs the actions of a step. A call that Envoy rejects ends the exchange.
     fn take(&mut self, stream: &mut Stream<'_>, half: Half, trailers: bool, step: Step) -> Outcome {
         if !stream.edit(half.headers(), &step.headers) {
             return self.fail("a header could not be set");
@@ -480,7 +483,7 @@ impl Running {
         }
     }
 
-    /// Hands the flow an answer of the approval service.
+    /// Passes a response of the approval service to the flow.
     fn resume(
         &mut self,
         stream: &mut Stream<'_>,
@@ -514,7 +517,7 @@ impl Running {
         Some((half, outcome))
     }
 
-    /// Logs why the approval service is of no use.
+    /// Logs the failure of the approval service.
     fn report(&self, failure: &str, answer: &ServiceAnswer<'_>) {
         let Some(service) = &self.guard.policy.document.approval_service else {
             return;
@@ -559,7 +562,7 @@ impl Running {
     }
 }
 
-/// The bytes of a message that Envoy holds.
+/// Bytes of a message that Envoy holds.
 struct HeldMessage<'s, 'h> {
     stream: &'s Stream<'h>,
     half: Half,
@@ -583,11 +586,11 @@ impl Body for HeldMessage<'_, '_> {
     }
 }
 
-/// Filter state in which `set_filter_state` leaves what `jwt_authn` has verified, as JSON: Envoy hands a module no nested
-/// metadata. A client can't write there.
+/// Filter state in which `set_filter_state` stores the metadata that `jwt_authn` has verified, as JSON: Envoy gives a
+/// module no nested metadata. A client can't write there.
 const VERIFIED_TOKEN: &str = "agentguard.jwt_authn";
 
-/// Properties of the exchange whose hook runs, by the paths that Wasm has for them.
+/// Properties of the exchange of the current hook, by their paths in Wasm.
 struct StreamProperties<'s, 'h> {
     stream: &'s Stream<'h>,
     verified: OnceCell<MemoryProperties>,
@@ -601,7 +604,7 @@ impl<'s, 'h> StreamProperties<'s, 'h> {
         }
     }
 
-    /// The metadata of `jwt_authn`.
+    /// Returns the metadata of `jwt_authn`.
     fn verified(&self) -> &MemoryProperties {
         self.verified.get_or_init(|| {
             let state = self.stream.filter_state(VERIFIED_TOKEN).unwrap_or_default();
@@ -631,21 +634,22 @@ impl Properties for StreamProperties<'_, '_> {
         self.stream.attribute(attribute).map(<[u8]>::to_vec)
     }
 
-    /// An older Envoy has no such attribute, and logs an error when it is asked.
+    /// Returns whether this Envoy provides the cluster. An older Envoy has no such attribute, and logs an error for
+    /// each request of it.
     fn tells_clusters(&self) -> bool {
         is_1_40()
     }
 }
 
-/// Panics on request, for the tests of what they do.
+/// Panics on request, for tests of their handling.
 mod faults {
     use crate::abi::Stream;
 
-    /// Panics if the module was built for that and the exchange asks for it in this hook.
+    /// Does nothing: the module was built without panics.
     #[cfg(not(feature = "faults"))]
     pub(super) fn at(_hook: &str, _stream: &Stream<'_>) {}
 
-    /// Panics if the module was built for that and the exchange asks for it in this hook.
+    /// Panics if the exchange requests it for this hook.
     #[cfg(feature = "faults")]
     #[expect(clippy::panic, reason = "a panic is what it is for")]
     pub(super) fn at(hook: &str, stream: &Stream<'_>) {

@@ -1,4 +1,4 @@
-//! The feed of a kill list, which Envoy's main thread reads for all workers.
+//! Feed of a kill list, which Envoy's main thread reads for all workers.
 //!
 //! ```text
 //! a thread of its own ── every second ─▶ main thread: tick, request ─▶ service
@@ -16,32 +16,32 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// The reader of a feed, and what has been put in force of it.
+/// Reader of a feed, with the state that was put in force from it.
 struct Feed {
     reader: FeedReader,
     /// Text of the file's list.
     own: Arc<[u8]>,
-    /// Number under which the list is in force in the process.
+    /// Number of the list in force in the process.
     owner: u64,
-    /// What the process was told last.
+    /// Last state, entries and generation passed to the process.
     told: Option<(KillState, usize, u64)>,
-    /// Envoy's number of the request that runs.
+    /// Envoy's number of the open request.
     asked: Option<u64>,
 }
 
 thread_local! {
-    /// The feed of the last kill list, on Envoy's main thread. What it has told outlives the configuration.
+    /// Feed of the last kill list, on Envoy's main thread. The feed's list outlives the configuration.
     static FEED: RefCell<Option<Feed>> = const { RefCell::new(None) };
 }
 
-/// Puts a kill list in force for all workers. Only the main thread may. Returns the number under which it is.
+/// Puts a kill list in force for all workers. Called only on the main thread. Returns the number of the list.
 pub(crate) fn put_in_force(
     text: Option<&[u8]>,
     mut configuration: KillConfiguration,
     log: Log,
 ) -> u64 {
     let before = FEED.take();
-    // A list that was lifted in between is none to go on with.
+    // A list that was lifted in between is not continued.
     let before = before.filter(|before| process::kill_owner() == before.owner);
     let kept =
         before.and_then(|Feed { reader, own, .. }| Some((configuration.go_on(reader, log)?, own)));
@@ -79,7 +79,7 @@ pub(crate) fn put_in_force(
     owner
 }
 
-/// What is in force by a feed.
+/// Returns the kill list in force according to a feed.
 fn kill(own: &Arc<[u8]>, reader: &FeedReader) -> Kill {
     match (reader.state(), reader.text()) {
         (KillState::List(_), Some(feed)) => Kill::List {
@@ -111,7 +111,7 @@ pub(crate) fn tick(owner: u64, log: Log, call: impl FnOnce(&Callout) -> Option<u
     let Some(callout) = callout.flatten() else {
         return;
     };
-    // Nothing is borrowed: Envoy may answer before it returns.
+    // Nothing is borrowed here: Envoy may respond before `call` returns.
     let number = call(&callout);
     with(owner, |feed| {
         feed.asked = number;
@@ -121,7 +121,7 @@ pub(crate) fn tick(owner: u64, log: Log, call: impl FnOnce(&Callout) -> Option<u
     });
 }
 
-/// Takes an answer to a request of a configuration's feed.
+/// Processes a response to a request of a configuration's feed.
 pub(crate) fn answered(owner: u64, number: u64, answer: &ServiceAnswer<'_>, log: Log) {
     with(owner, |feed| {
         if feed.asked.take_if(|asked| *asked == number).is_some() {
@@ -141,7 +141,7 @@ pub(crate) fn after_panic(owner: u64) {
         ..FeedNews::default()
     };
     process::tell_of_feed(owner, news);
-    // What the panic has left half changed may panic again when it is dropped.
+    // State that the panic has left half changed may panic again when it is dropped.
     std::mem::forget(FEED.take());
 }
 
@@ -159,7 +159,7 @@ impl Feed {
         self.tell(failure);
     }
 
-    /// Tells the process what has changed, and why an answer was of no use.
+    /// Passes changes to the process, and the reason why a response was rejected.
     fn tell(&mut self, failure: Option<&'static str>) {
         let (entries, generation) = (self.reader.entries(), self.reader.generation());
         let state = self.reader.state();
@@ -181,14 +181,14 @@ impl Feed {
     }
 }
 
-/// The seconds of a feed: Envoy has no timer for filters.
+/// Timer of a feed, with a thread of its own: Envoy has no timer for filters.
 pub(crate) struct Seconds {
     over: Arc<(Mutex<bool>, Condvar)>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Seconds {
-    /// Posts an event every second; `None` if the system has no thread for it, under which the feed stays unread.
+    /// Posts an event every second. Returns `None` if the system has no thread for it; the feed then stays unread.
     pub(crate) fn count(scheduler: Arc<Scheduler>, event: u64) -> Option<Seconds> {
         let over = Arc::new((Mutex::new(false), Condvar::new()));
         let shared = Arc::clone(&over);
@@ -228,7 +228,7 @@ impl Seconds {
 }
 
 impl Drop for Seconds {
-    /// Ends the thread, whose code Envoy may unload next.
+    /// Ends the thread, since Envoy may unload its code next.
     fn drop(&mut self) {
         let (lock, ended) = &*self.over;
         *lock.lock().unwrap_or_else(PoisonError::into_inner) = true;

@@ -1,17 +1,17 @@
-//! The filter as a dynamic module: a shared object that a stock Envoy (1.38 and later) loads into its own process.
+//! Filter as a dynamic module: a shared object that a stock Envoy (1.38 and later) loads into its own process.
 //!
-//! It drives the same [`agentguard::flow::Flow`] as the Wasm host. What differs is what surrounds it:
+//! It drives the same [`agentguard::flow::Flow`] as the Wasm host. Only the surroundings differ:
 //!
 //! ```text
-//! abi/callbacks.rs   what Envoy offers, made safe                abi/hooks.rs   what Envoy calls; catches every panic
+//! abi/callbacks.rs   Envoy's functions in a safe form            abi/hooks.rs   functions for Envoy; catches every panic
 //! configuration.rs   a policy or a kill list in force            exchange.rs    one exchange
-//! process.rs         what all workers share                      abi/slots.rs   what each worker has of its own
-//! feed.rs            the kill list's feed, on the main thread   counted.rs     label values that were counted before
+//! process.rs         state that all workers share                abi/slots.rs   state of each worker
+//! feed.rs            the kill list's feed, on the main thread   counted.rs     cache of label values
 //! admin.rs           one request to the administration listener
 //! ```
 //!
 //! There is no sandbox: a panic that left a hook, or a wrong pointer, would end Envoy with all its exchanges. `unsafe` is
-//! therefore in `abi` alone, and nothing there decides anything but to deny.
+//! therefore in `abi` alone, and the only decision there is to deny.
 
 mod abi;
 mod admin;

@@ -1,5 +1,5 @@
-//! What all workers of the process share: counters of limits and used approvals, the kill list, and what is told of the
-//! configurations in force.
+//! State that all workers of the process share: counters of limits and spent approvals, the kill list, and the stats of
+//! the configurations in force.
 
 use crate::abi::{Callout, Host, Scheduler, Stat, Stream};
 use agentguard::metrics::{CONFIG_REJECTED, KILL_FEED_FAILURES};
@@ -11,12 +11,12 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Locks what stays right even if a panic came while it was locked: each change below is one assignment.
+/// Locks data that stays consistent even if a panic occurs while it is locked: each change below is one assignment.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The shared data of the process. It outlives every configuration, and is as exact as a lock.
+/// Shared data of the process. It outlives every configuration, and a lock makes it exact.
 #[derive(Debug)]
 pub(crate) struct ProcessData;
 
@@ -47,11 +47,11 @@ impl SharedData for ProcessData {
     }
 }
 
-/// The kill list in force, as its text: each worker reads its own copy.
+/// Kill list in force, as its text: each worker parses its own copy.
 #[derive(Clone)]
 pub(crate) enum Kill {
     Absent,
-    /// The list of the file, and that of its feed.
+    /// List of the file, and list of its feed.
     List {
         own: Arc<[u8]>,
         feed: Option<Arc<[u8]>>,
@@ -60,7 +60,7 @@ pub(crate) enum Kill {
 }
 
 impl Kill {
-    /// The list of a file without a feed.
+    /// Creates the state for the list of a file without a feed.
     pub(crate) fn of_file(own: Arc<[u8]>) -> Kill {
         Kill::List { own, feed: None }
     }
@@ -80,7 +80,7 @@ impl Kill {
     }
 }
 
-/// The kill list in force, and the number of the configuration whose it is.
+/// Kill list in force, with the number of its configuration.
 struct KillInForce {
     kill: Kill,
     owner: u64,
@@ -91,7 +91,7 @@ static KILL: Mutex<KillInForce> = Mutex::new(KillInForce {
     owner: 0,
 });
 
-/// Number of changes of the kill list. A worker that has seen fewer reads it anew.
+/// Number of changes of the kill list. A worker that has seen fewer parses the list again.
 static KILL_CHANGES: AtomicU64 = AtomicU64::new(0);
 
 impl KillInForce {
@@ -101,8 +101,8 @@ impl KillInForce {
     }
 }
 
-/// Puts a kill list with so many entries in force for all workers, with this generation of its feed. Returns the number
-/// under which it is.
+/// Puts a kill list in force for all workers; `entries` and `generation` (of its feed) are for the metrics. Returns the
+/// number of the list.
 pub(crate) fn stop(kill: Kill, entries: usize, generation: u64) -> u64 {
     let owner = {
         let mut place = locked(&KILL);
@@ -114,7 +114,7 @@ pub(crate) fn stop(kill: Kill, entries: usize, generation: u64) -> u64 {
     owner
 }
 
-/// Number of the kill list that is in force, or was lifted last.
+/// Returns the number of the kill list in force. Lifting a list changes the number.
 pub(crate) fn kill_owner() -> u64 {
     locked(&KILL).owner
 }
@@ -130,20 +130,20 @@ pub(crate) fn lift(owner: u64) {
     }
 }
 
-/// What a feed has changed.
+/// Changes by a feed.
 #[derive(Default)]
 pub(crate) struct FeedNews {
-    /// What is in force now, if that is something else.
+    /// New kill list in force, if it has changed.
     pub(crate) kill: Option<Kill>,
     /// Number of entries in force.
     pub(crate) entries: usize,
     /// Generation of the feed's list in force.
     pub(crate) generation: u64,
-    /// Why the last answer was of no use.
+    /// Reason why the last response was rejected.
     pub(crate) failure: Option<&'static str>,
 }
 
-/// Takes what the feed of a kill list has changed, unless a later list has replaced it.
+/// Applies the changes by a kill list's feed, unless a later list has replaced it.
 pub(crate) fn tell_of_feed(owner: u64, news: FeedNews) {
     {
         let mut place = locked(&KILL);
@@ -164,7 +164,7 @@ pub(crate) fn tell_of_feed(owner: u64, news: FeedNews) {
     configurations.tell_at_once();
 }
 
-/// Brings a worker's switch up to date. `seen` is the change that it has heard of.
+/// Brings a worker's switch up to date. `seen` is the last change that the worker has seen. Returns the last change.
 pub(crate) fn refresh(switch: &KillSwitch, seen: u64) -> u64 {
     if KILL_CHANGES.load(Ordering::Acquire) == seen {
         return seen;
@@ -180,22 +180,22 @@ pub(crate) fn refresh(switch: &KillSwitch, seen: u64) -> u64 {
 /// Number of policies in force in the process.
 static POLICIES: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether a policy's filter runs in the process, which enforces the kill list.
+/// Returns whether a policy's filter runs in the process, which enforces the kill list.
 pub(crate) fn has_policy() -> bool {
     POLICIES.load(Ordering::Acquire) > 0
 }
 
-/// A policy was put in force.
+/// Counts a policy that was put in force.
 pub(crate) fn add_policy() {
     POLICIES.fetch_add(1, Ordering::AcqRel);
 }
 
-/// A policy is no longer in force.
+/// Counts a policy that is no longer in force.
 pub(crate) fn remove_policy() {
     POLICIES.fetch_sub(1, Ordering::AcqRel);
 }
 
-/// A configuration that exists, through which stats can be updated without an exchange.
+/// Existing configuration, through which stats can be updated without an exchange.
 struct Registered {
     number: u64,
     host: Host,
@@ -203,29 +203,29 @@ struct Registered {
     scheduler: Arc<Scheduler>,
 }
 
-/// The stats of the process, as one configuration has defined them.
+/// Stats of the process, as one configuration has defined them.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct ProcessStats {
-    /// The gauge of the policies in force.
+    /// Gauge of the policies in force.
     pub(crate) in_force: Option<Stat>,
-    /// The gauge of the workers that have them.
+    /// Gauge of the workers that have them.
     pub(crate) workers: Option<Stat>,
-    /// The gauge of the kill list's entries.
+    /// Gauge of the kill list's entries.
     pub(crate) kill_entries: Option<Stat>,
-    /// The gauge of the generation of its feed.
+    /// Gauge of the generation of its feed.
     pub(crate) feed_generation: Option<Stat>,
-    /// The counter of answers of the feed that were of no use.
+    /// Counter of rejected responses of the feed.
     pub(crate) feed_failures: Option<Stat>,
-    /// The counter of rejected configurations.
+    /// Counter of rejected configurations.
     pub(crate) rejected: Option<Stat>,
 }
 
-/// The configurations of the process, and what Envoy's stats don't tell of them yet.
+/// Configurations of the process, and changes that Envoy's stats don't have yet.
 struct Configurations {
     number: u64,
     registered: Vec<Registered>,
-    /// Number of configurations in force, by name and version. One that has ended stays at zero until that is told: Envoy
-    /// keeps its stat.
+    /// Number of configurations in force, by name and version. An ended one stays at zero until its stat is set: Envoy
+    /// keeps the stat.
     in_force: BTreeMap<[String; 2], u64>,
     /// Number of threads that have each of them: the workers and Envoy's main thread.
     threads: u64,
@@ -233,10 +233,10 @@ struct Configurations {
     kill_entries: u64,
     /// Generation of its feed.
     feed_generation: u64,
-    /// Number of useless answers of the feed, by their reason.
+    /// Number of rejected responses of the feed, by their reason.
     feed_failures: BTreeMap<&'static str, u64>,
     rejected: u64,
-    /// What the approval service is told, until the main thread calls it.
+    /// Notices for the approval service that the main thread has not sent yet.
     notices: Vec<Callout>,
 }
 
@@ -252,10 +252,10 @@ static CONFIGURATIONS: Mutex<Configurations> = Mutex::new(Configurations {
     notices: Vec::new(),
 });
 
-/// Whether something is still to be told. Envoy 1.38 and 1.39 only let an exchange tell it.
+/// Whether some stats are outdated. In Envoy 1.38 and 1.39 only an exchange can update them.
 static UNTOLD: AtomicBool = AtomicBool::new(false);
 
-/// Sets a stat with these values of its labels, or adds to it. Returns `false` if it can't.
+/// Sets a stat with these values of its labels, or adds to it. Returns `false` if that is impossible.
 type Update<'u> = dyn FnMut(Stat, &[&[u8]], u64) -> bool + 'u;
 
 impl Configurations {
@@ -264,15 +264,15 @@ impl Configurations {
         self.feed_generation = generation;
     }
 
-    /// Has the main thread tell the approval service what it is told, through the newest configuration: the one of an
-    /// exchange may end with it.
+    /// Makes the main thread send the notices, through the newest configuration: an exchange's own configuration may
+    /// end with it.
     fn post_notices(&self) {
         if let Some(newest) = self.registered.last() {
             newest.scheduler.post(NOTICES);
         }
     }
 
-    /// Tells what has changed.
+    /// Updates the stats that have changed.
     fn tell(&mut self, stats: ProcessStats, update: &mut Update<'_>) {
         let mut is_told = true;
         for (labels, count) in &self.in_force {
@@ -304,7 +304,7 @@ impl Configurations {
         UNTOLD.store(!is_told, Ordering::Release);
     }
 
-    /// Tells it through any configuration that exists.
+    /// Updates the stats through any existing configuration.
     fn tell_at_once(&mut self) {
         let Some(through) = self.registered.pop() else {
             UNTOLD.store(true, Ordering::Release);
@@ -317,7 +317,7 @@ impl Configurations {
     }
 }
 
-/// A configuration was put in force. Returns its number.
+/// Registers a configuration that was put in force. Returns its number.
 pub(crate) fn register(
     host: Host,
     scheduler: Arc<Scheduler>,
@@ -341,7 +341,7 @@ pub(crate) fn register(
     number
 }
 
-/// A configuration has ended. Nothing is told through it any more.
+/// Removes a configuration that has ended. Stats are no longer updated through it.
 pub(crate) fn retire(number: u64, labels: &[String; 2]) {
     let mut configurations = locked(&CONFIGURATIONS);
     configurations
@@ -356,19 +356,19 @@ pub(crate) fn retire(number: u64, labels: &[String; 2]) {
     }
 }
 
-/// A counter with values of its labels: its metric's name, and the values.
+/// Name of a counter's metric, with the values of its labels.
 type Counted = (&'static str, Vec<String>);
 
-/// Counters that something was counted in. A stat lives as long as a configuration has it, so each configuration takes over
+/// Counters that are not zero. A stat lives as long as a configuration has it, so that each configuration takes over
 /// all of them from the one before.
 static COUNTED: Mutex<BTreeSet<Counted>> = Mutex::new(BTreeSet::new());
 
 thread_local! {
-    /// Those that this thread has put there.
+    /// Counters that this thread has added.
     static KNOWN: RefCell<BTreeSet<Counted>> = const { RefCell::new(BTreeSet::new()) };
 }
 
-/// Notes that something was counted, so that later configurations go on from there.
+/// Stores that something was counted, so that later configurations continue the counter.
 pub(crate) fn note_counted(metric: &'static str, values: &[String]) {
     let counted = (metric, values.to_vec());
     KNOWN.with_borrow_mut(|known| {
@@ -379,7 +379,7 @@ pub(crate) fn note_counted(metric: &'static str, values: &[String]) {
     });
 }
 
-/// Has a new configuration take over the counters while the one before still has them: it adds nothing to each.
+/// Makes a new configuration take over the counters while the one before still has them, by adding zero to each.
 pub(crate) fn take_over_counters(host: &Host, stat_of: impl Fn(&str) -> Option<Stat>) {
     for (metric, values) in locked(&COUNTED).iter() {
         let values: Vec<&[u8]> = values.iter().map(String::as_bytes).collect();
@@ -389,13 +389,13 @@ pub(crate) fn take_over_counters(host: &Host, stat_of: impl Fn(&str) -> Option<S
     }
 }
 
-/// The event upon which the main thread calls the approval service.
+/// Event upon which the main thread sends the notices to the approval service.
 pub(crate) const NOTICES: u64 = 2;
 
 /// Maximum notices that wait for the main thread.
 const MAX_NOTICES: usize = 1_000;
 
-/// Has the main thread tell the approval service something; `false` if too much waits for that already.
+/// Makes the main thread send a notice to the approval service. Returns `false` if too many notices wait already.
 pub(crate) fn notify(callout: Callout) -> bool {
     let mut configurations = locked(&CONFIGURATIONS);
     if configurations.notices.len() >= MAX_NOTICES {
@@ -406,12 +406,12 @@ pub(crate) fn notify(callout: Callout) -> bool {
     true
 }
 
-/// Takes what the approval service is to be told.
+/// Takes the notices for the approval service.
 pub(crate) fn take_notices() -> Vec<Callout> {
     std::mem::take(&mut locked(&CONFIGURATIONS).notices)
 }
 
-/// A configuration was rejected.
+/// Counts a rejected configuration.
 pub(crate) fn reject() {
     note_counted(CONFIG_REJECTED.name, &[]);
     let mut configurations = locked(&CONFIGURATIONS);
@@ -419,7 +419,7 @@ pub(crate) fn reject() {
     configurations.tell_at_once();
 }
 
-/// Tells through an exchange what could not be told before.
+/// Updates outdated stats through an exchange.
 pub(crate) fn tell_through(stream: &mut Stream<'_>, stats: ProcessStats) {
     if !UNTOLD.load(Ordering::Acquire) {
         return;

@@ -1,6 +1,7 @@
-//! The hooks of the native module, called as Envoy calls them, in sequences that a fixed series of numbers chooses: bodies cut anywhere
-//! and damaged, exchanges that end anywhere, callbacks that fail, replies that end the exchange before they return. No
-//! Envoy is needed. `FUZZ_CASES=100000` runs more of them; `make test-boundary` runs them under AddressSanitizer.
+//! Sequences of hooks of the native module, called as Envoy calls them and chosen by a fixed series of numbers: bodies
+//! cut anywhere and damaged, exchanges that end anywhere, callbacks that fail, replies that end the exchange before
+//! they return. No Envoy is needed. `FUZZ_CASES=100000` runs more of them; `make test-boundary` runs them under
+//! AddressSanitizer.
 #![expect(
     unsafe_code,
     clippy::expect_used,
@@ -41,7 +42,7 @@ fn bytes_choose_an_exchange_as_well() {
             .collect();
         exchange(&in_force, &mut Dice::Bytes(bytes.iter()));
     }
-    // Where there are none, an ordinary exchange passes.
+    // Without bytes, the exchange is an ordinary one and passes.
     assert!(exchange(&in_force, &mut Dice::Bytes([].iter())));
 }
 
@@ -57,8 +58,8 @@ fn whatever_comes_and_wherever_it_ends_nothing_denied_gets_out() {
             .filter(|_| exchange(&in_force, &mut dice))
             .count();
     }
-    // Not all is denied, or nothing would have been tried.
+    // If all requests were denied, nothing would have been tested.
     assert!(passed > cases / 20, "{passed} of {cases} requests passed");
-    // Not a test of its own: that would be a thread of its own, and this Envoy has one worker.
+    // This is not a test of its own, which would be another thread: this Envoy has one worker.
     bytes_choose_an_exchange_as_well();
 }

@@ -1,7 +1,7 @@
-//! The functions of Envoy that a dynamic module may call, and what is safe to call of them.
+//! Functions of Envoy that a dynamic module may call, in a safe form.
 //!
-//! Source: `source/extensions/dynamic_modules/abi/abi.h` of Envoy. Every function here is in Envoy 1.38; younger ones are
-//! looked up when they are needed, because a missing one would refuse the whole file.
+//! Source: `source/extensions/dynamic_modules/abi/abi.h` of Envoy. Every function here is in Envoy 1.38; newer ones are
+//! looked up when they are needed, because a missing one would make Envoy reject the whole file.
 #![expect(
     unsafe_code,
     reason = "the ABI passes pointers; every call here hands over memory that outlives it"
@@ -21,7 +21,7 @@ pub(super) struct Buffer {
     size: usize,
 }
 
-/// A header.
+/// Header.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(super) struct Header {
@@ -42,7 +42,7 @@ impl Buffer {
         }
     }
 
-    /// The bytes. Envoy writes an empty buffer as a null pointer.
+    /// Returns the bytes. Envoy writes an empty buffer as a null pointer.
     ///
     /// # Safety
     /// Envoy has written the buffer, and its bytes live as long as `'b`.
@@ -213,10 +213,10 @@ unsafe extern "C" {
     fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
 }
 
-/// The details of our own replies and resets in access logs.
+/// Details of the module's own replies and resets in access logs.
 const REPLY: &[u8] = b"agentguard";
 
-/// The level of a log line.
+/// Level of a log line.
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub(crate) enum Level {
@@ -225,20 +225,20 @@ pub(crate) enum Level {
     Error = 4,
 }
 
-/// Writes a line to Envoy's log, of its component `dynamic_modules`.
+/// Writes a line to Envoy's log, for its component `dynamic_modules`.
 pub(crate) fn log(level: Level, message: &str) {
     // SAFETY: the message outlives the call.
     unsafe { envoy_dynamic_module_callback_log(level as u32, Buffer::of(message.as_bytes())) };
 }
 
-/// The number of workers. Only the main thread may ask.
+/// Returns the number of workers. Called only on the main thread.
 pub(crate) fn workers() -> usize {
     // SAFETY: no pointers.
     let workers = unsafe { envoy_dynamic_module_callback_get_concurrency() };
     usize::try_from(workers).unwrap_or(1)
 }
 
-/// A header map.
+/// Header map.
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub(crate) enum Map {
@@ -264,7 +264,7 @@ impl Half {
     }
 }
 
-/// What Envoy knows of an exchange, as texts.
+/// Properties that Envoy has of an exchange, as texts.
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub(crate) enum Attribute {
@@ -275,18 +275,18 @@ pub(crate) enum Attribute {
     ClusterName = 57,
 }
 
-/// The exchange of the hook that runs. It can't outlive the hook, and what is borrowed from it can't outlive the next
-/// change, which is how long Envoy keeps it.
+/// Exchange of the current hook. It can't outlive the hook, and what is borrowed from it can't outlive the next change,
+/// which is how long Envoy keeps it.
 pub(crate) struct Stream<'h> {
     envoy: *mut c_void,
     hook: PhantomData<&'h mut ()>,
 }
 
 impl Stream<'_> {
-    /// The exchange that Envoy has called a hook with.
+    /// Returns the exchange with which Envoy has called a hook.
     ///
     /// # Safety
-    /// Envoy has handed over the pointer to the hook that runs, on this thread.
+    /// Envoy has passed the pointer to the current hook, on this thread.
     pub(super) unsafe fn of_hook(envoy: *mut c_void) -> Self {
         Stream {
             envoy,
@@ -294,7 +294,7 @@ impl Stream<'_> {
         }
     }
 
-    /// All headers of a map in their order.
+    /// Returns all headers of a map in their order.
     pub(crate) fn headers(&self, map: Map) -> Option<Vec<(&[u8], &[u8])>> {
         // SAFETY: `envoy` is valid during the hook, by `of_hook`; this holds for all calls below.
         let count =
@@ -318,7 +318,7 @@ impl Stream<'_> {
         is_known.then(|| headers.into_iter().map(read).collect())
     }
 
-    /// Applies edits to headers or trailers.
+    /// Applies edits to headers or trailers. Returns `false` if one fails.
     pub(crate) fn edit(&mut self, map: Map, edits: &[HeaderEdit]) -> bool {
         edits.iter().all(|edit| {
             let (name, value) = match edit {
@@ -337,7 +337,7 @@ impl Stream<'_> {
         })
     }
 
-    /// Whether the bytes that have just arrived are those that an earlier filter had buffered.
+    /// Returns whether the bytes that have just arrived are those that an earlier filter had buffered.
     fn is_received_buffered(&self, half: Half) -> bool {
         // SAFETY: no pointers but the exchange.
         unsafe {
@@ -352,7 +352,7 @@ impl Stream<'_> {
         }
     }
 
-    /// The buffers that hold the body of a half, in their order. In a hook of trailers nothing arrives.
+    /// Returns the buffers with the body of a half, in their order. In a hook of trailers nothing arrives.
     fn buffers(&self, half: Half, trailers: bool) -> &'static [u32] {
         const RECEIVED_REQUEST: u32 = 0;
         const BUFFERED_REQUEST: u32 = 1;
@@ -369,7 +369,7 @@ impl Stream<'_> {
         }
     }
 
-    /// Number of bytes of a half that have arrived and have not left.
+    /// Returns the number of bytes of a half that have arrived and have not been forwarded.
     pub(crate) fn body_size(&self, half: Half, trailers: bool) -> usize {
         let buffers = self.buffers(half, trailers).iter();
         // SAFETY: no pointers but the exchange.
@@ -379,7 +379,7 @@ impl Stream<'_> {
         sizes.fold(0, usize::saturating_add)
     }
 
-    /// The bytes of a half that have arrived and have not left; `None` if Envoy doesn't hand them out.
+    /// Returns the bytes of a half that have arrived and have not been forwarded; `None` if Envoy doesn't provide them.
     pub(crate) fn body(&self, half: Half, trailers: bool) -> Option<Vec<u8>> {
         let mut whole = Vec::with_capacity(self.body_size(half, trailers));
         for buffer in self.buffers(half, trailers) {
@@ -410,18 +410,18 @@ impl Stream<'_> {
         Some(whole)
     }
 
-    /// Drops all bytes of a half that have arrived and have not left.
+    /// Drops all bytes of a half that have arrived and have not been forwarded.
     pub(crate) fn drop_body(&mut self, half: Half, trailers: bool) {
         for buffer in self.buffers(half, trailers) {
             // SAFETY: no pointers but the exchange.
             unsafe {
-                // There may be no such buffer, which holds nothing to drain.
+                // If there is no such buffer, there is nothing to drain.
                 envoy_dynamic_module_callback_http_drain_body(self.envoy, *buffer, usize::MAX);
             }
         }
     }
 
-    /// Replaces all bytes of a half that have arrived and have not left.
+    /// Replaces all bytes of a half that have arrived and have not been forwarded.
     pub(crate) fn replace_body(&mut self, half: Half, trailers: bool, bytes: &[u8]) -> bool {
         let Some(last) = self.buffers(half, trailers).last() else {
             return false;
@@ -445,7 +445,7 @@ impl Stream<'_> {
         }
     }
 
-    /// Filter state that another filter has set.
+    /// Returns filter state that another filter has set.
     pub(crate) fn filter_state(&self, name: &str) -> Option<&[u8]> {
         let mut value = Buffer::NULL;
         // SAFETY: the name outlives the call, and so does the place for the value.
@@ -460,7 +460,7 @@ impl Stream<'_> {
         is_known.then(|| unsafe { value.bytes() })
     }
 
-    /// A text that Envoy knows of the exchange.
+    /// Returns a property of the exchange.
     pub(crate) fn attribute(&self, attribute: Attribute) -> Option<&[u8]> {
         let mut value = Buffer::NULL;
         // SAFETY: the place for the value outlives the call.
@@ -475,7 +475,7 @@ impl Stream<'_> {
         is_known.then(|| unsafe { value.bytes() })
     }
 
-    /// Whether the client has shown a certificate that Envoy has verified.
+    /// Returns whether the client has presented a certificate that Envoy has verified.
     pub(crate) fn is_mutual_tls(&self) -> Option<bool> {
         const CONNECTION_MTLS: u32 = 29;
         let mut value = false;
@@ -490,7 +490,7 @@ impl Stream<'_> {
         is_known.then_some(value)
     }
 
-    /// The status that the client got.
+    /// Returns the status sent to the client.
     pub(crate) fn status(&self) -> Option<u16> {
         const RESPONSE_CODE: u32 = 15;
         let mut value = 0;
@@ -505,8 +505,8 @@ impl Stream<'_> {
         is_known.then(|| u16::try_from(value).ok()).flatten()
     }
 
-    /// Envoy's word for how the exchange ended; empty for our own replies, and before Envoy 1.40, which would log an error
-    /// for being asked.
+    /// Returns Envoy's response code details. Empty for the module's own replies, and before Envoy 1.40, which would
+    /// log an error for the call.
     pub(crate) fn details(&self) -> Vec<u8> {
         const RESPONSE_CODE_DETAILS: u32 = 16;
         let mut value = Buffer::NULL;
@@ -529,19 +529,20 @@ impl Stream<'_> {
         }
     }
 
-    /// Raises the bytes that Envoy buffers of this exchange.
+    /// Raises the limit of the bytes that Envoy buffers for this exchange.
     pub(crate) fn raise_buffer_limit(&mut self, bytes: u64) {
         // SAFETY: no pointers but the exchange.
         unsafe {
             let limit = envoy_dynamic_module_callback_http_get_buffer_limit(self.envoy);
-            // 0 is none.
+            // A limit of 0 means none.
             if limit != 0 && limit < bytes {
                 envoy_dynamic_module_callback_http_set_buffer_limit(self.envoy, bytes);
             }
         }
     }
 
-    /// The address of the configuration of the exchange's route; it says which one it is, and is not read.
+    /// Returns the address of the configuration of the exchange's route. It identifies the configuration, and is never
+    /// read.
     pub(crate) fn route(&self) -> Option<usize> {
         // SAFETY: no pointers but the exchange.
         let route =
@@ -549,7 +550,7 @@ impl Stream<'_> {
         (!route.is_null()).then(|| route.addr())
     }
 
-    /// Updates a stat with these values of its labels, which must be as many as it was defined with.
+    /// Updates a stat with these values of its labels. Their number must be that of its definition.
     pub(crate) fn update(&mut self, stat: Stat, values: &[impl AsRef<[u8]>], by: u64) {
         let mut lent = [Buffer::NULL; MAX_LABELS];
         for (place, value) in lent.iter_mut().zip(values) {
@@ -575,8 +576,8 @@ impl Stream<'_> {
         };
     }
 
-    /// Calls a service, on behalf of the exchange, and returns Envoy's number of the call; `None` if it can't be made.
-    /// Envoy may answer before this returns.
+    /// Calls a service on behalf of the exchange. Returns Envoy's number of the call; `None` if it can't be made. Envoy
+    /// may respond before this returns.
     pub(super) fn call(&self, callout: &Callout) -> Option<u64> {
         callout.send(|number, cluster, headers, count, body, milliseconds| {
             // SAFETY: what is handed over outlives the call, which copies it.
@@ -594,7 +595,7 @@ impl Stream<'_> {
         })
     }
 
-    /// Goes on with a half that was held. Envoy may destroy the exchange before this returns.
+    /// Continues a half that was held. Envoy may destroy the exchange before this returns.
     pub(super) fn go_on(self, half: Half) {
         // SAFETY: no pointers but the exchange.
         unsafe {
@@ -657,7 +658,7 @@ const _: () = {
     }
 };
 
-/// The kind of a stat.
+/// Kind of a stat.
 #[derive(Clone, Copy)]
 pub(crate) enum StatKind {
     Counter,
@@ -665,27 +666,27 @@ pub(crate) enum StatKind {
     Histogram,
 }
 
-/// A stat that a configuration has defined.
+/// Stat that a configuration has defined.
 #[derive(Clone, Copy)]
 pub(crate) struct Stat {
     id: usize,
     kind: StatKind,
 }
 
-/// A request to a service behind a cluster of Envoy's.
+/// Request to a service behind an Envoy cluster.
 pub(crate) struct Callout {
     /// Name of the cluster.
     pub(crate) cluster: Box<str>,
-    /// Headers, with method, path and authority.
+    /// Headers, including method, path and authority.
     pub(crate) headers: Vec<(&'static str, Box<str>)>,
-    /// The body; empty: none.
+    /// Body; empty if there is none.
     pub(crate) body: Vec<u8>,
-    /// Seconds after which it is given up.
+    /// Timeout in seconds.
     pub(crate) seconds: u64,
 }
 
 impl Callout {
-    /// Has a function of Envoy send it; `None` if it was not sent. Otherwise Envoy's number of it.
+    /// Sends the request by a function of Envoy. Returns Envoy's number of it; `None` if it was not sent.
     fn send(
         &self,
         send: impl FnOnce(*mut u64, Buffer, *const Header, usize, Buffer, u64) -> u32,
@@ -711,17 +712,17 @@ impl Callout {
     }
 }
 
-/// What came of a call, as Envoy lends it for one hook.
+/// Result of a call, as Envoy lends it for one hook.
 pub(crate) struct Answer<'h> {
     status: Option<u16>,
     chunks: Vec<&'h [u8]>,
 }
 
 impl<'h> Answer<'h> {
-    /// The answer that Envoy has called a hook with.
+    /// Returns the result with which Envoy has called a hook.
     ///
     /// # Safety
-    /// Envoy has written so many headers and chunks, which live as long as `'h`.
+    /// Envoy has written this many headers and chunks, which live as long as `'h`.
     pub(super) unsafe fn of_hook(
         result: u32,
         headers: *const Header,
@@ -750,7 +751,7 @@ impl<'h> Answer<'h> {
         }
     }
 
-    /// Reads the answer, of whose body no more than one byte beyond `most`, which shows that there are too many.
+    /// Calls `read` with the result. Its body is cut one byte after `most`, which shows that it is too long.
     pub(crate) fn with<T>(&self, most: usize, read: impl FnOnce(&ServiceAnswer<'_>) -> T) -> T {
         let Some(status) = self.status else {
             return read(&ServiceAnswer::Unreachable);
@@ -764,10 +765,10 @@ impl<'h> Answer<'h> {
     }
 }
 
-/// What Envoy lends; null stands for nothing.
+/// Returns the values that Envoy lends; null means none.
 ///
 /// # Safety
-/// Envoy has written so many, which live as long as `'h`.
+/// Envoy has written this many values, which live as long as `'h`.
 unsafe fn lent<'h, T>(first: *const T, count: usize) -> &'h [T] {
     if first.is_null() || count == 0 {
         return &[];
@@ -776,7 +777,8 @@ unsafe fn lent<'h, T>(first: *const T, count: usize) -> &'h [T] {
     unsafe { std::slice::from_raw_parts(first, count) }
 }
 
-/// Posts events to Envoy's main thread, from any thread. What is posted after the configuration has ended is dropped.
+/// Handle that posts events to Envoy's main thread, from any thread. Events after the end of the configuration are
+/// dropped.
 pub(crate) struct Scheduler(*mut c_void);
 
 // SAFETY: Envoy only puts events into the queue of its main thread through it, which it locks.
@@ -785,7 +787,7 @@ unsafe impl Send for Scheduler {}
 unsafe impl Sync for Scheduler {}
 
 impl Scheduler {
-    /// Has the main thread call the configuration's hook with a number.
+    /// Makes the main thread call the configuration's hook with this number.
     pub(crate) fn post(&self, event: u64) {
         // SAFETY: the scheduler lives until it is dropped.
         unsafe {
@@ -801,7 +803,7 @@ impl Drop for Scheduler {
     }
 }
 
-/// A configuration, as Envoy knows it.
+/// Envoy's side of a configuration.
 #[derive(Clone)]
 pub(crate) struct Host(*mut c_void);
 
@@ -815,10 +817,10 @@ type UpdateOfConfiguration =
     unsafe extern "C" fn(*mut c_void, usize, *const Buffer, usize, u64) -> u32;
 
 impl Host {
-    /// The configuration that Envoy has called a hook with.
+    /// Returns the configuration with which Envoy has called a hook.
     ///
     /// # Safety
-    /// Envoy has handed over the pointer, and the value is dropped before Envoy has destroyed the configuration.
+    /// Envoy has passed the pointer, and the value is dropped before Envoy has destroyed the configuration.
     pub(super) unsafe fn of_hook(envoy: *mut c_void) -> Host {
         Host(envoy)
     }
@@ -864,14 +866,14 @@ impl Host {
         (result == 0).then_some(Stat { id, kind })
     }
 
-    /// What posts events to the main thread.
+    /// Creates a handle that posts events to the main thread.
     pub(crate) fn scheduler(&self) -> Scheduler {
         // SAFETY: no pointers but the configuration.
         Scheduler(unsafe { envoy_dynamic_module_callback_http_filter_config_scheduler_new(self.0) })
     }
 
-    /// Calls a service, on behalf of the configuration, and returns Envoy's number of the call; `None` if it can't be
-    /// made. Only the main thread may. Envoy may answer before this returns.
+    /// Calls a service on behalf of the configuration. Returns Envoy's number of the call; `None` if it can't be made.
+    /// Called only on the main thread. Envoy may respond before this returns.
     pub(crate) fn call(&self, callout: &Callout) -> Option<u64> {
         callout.send(|number, cluster, headers, count, body, milliseconds| {
             // SAFETY: what is handed over outlives the call, which copies it.
@@ -889,7 +891,7 @@ impl Host {
         })
     }
 
-    /// Updates a stat without an exchange; `false` if this Envoy is too old for that.
+    /// Updates a stat without an exchange. Returns `false` if this Envoy is too old for that.
     pub(crate) fn update(&self, stat: Stat, values: &[&[u8]], by: u64) -> bool {
         let name = match stat.kind {
             StatKind::Counter => {
@@ -907,7 +909,7 @@ impl Host {
     }
 }
 
-/// A callback that Envoy 1.38 and 1.39 lack.
+/// Returns a callback that Envoy 1.38 and 1.39 lack; `None` in these versions.
 fn younger(name: &CStr) -> Option<UpdateOfConfiguration> {
     // SAFETY: the name ends with a NUL; null means every library of the process.
     let found = unsafe { dlsym(std::ptr::null_mut(), name.as_ptr()) };
@@ -918,7 +920,7 @@ fn younger(name: &CStr) -> Option<UpdateOfConfiguration> {
     Some(unsafe { std::mem::transmute::<*mut c_void, UpdateOfConfiguration>(found) })
 }
 
-/// Whether Envoy is 1.40 or later, by a callback that it has.
+/// Returns whether Envoy is 1.40 or later, by the presence of a callback.
 pub(crate) fn is_1_40() -> bool {
     static KNOWN: OnceLock<bool> = OnceLock::new();
     *KNOWN.get_or_init(|| {

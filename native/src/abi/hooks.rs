@@ -1,8 +1,9 @@
-//! The functions that Envoy calls. None lets a panic out, none returns null in place of an exchange, and whatever goes
-//! wrong denies.
+//! Functions that Envoy calls. None lets a panic out, none returns null instead of an exchange, and every failure
+//! denies.
 //!
-//! The order for an exchange: `new`, the messages' parts, `stream_complete` (before the access log), `destroy`. A reply may
-//! destroy the exchange before it returns; it is therefore sent when nothing of the exchange is borrowed any more.
+//! The order for an exchange: `new`, the messages' parts, `stream_complete` (before the access log), `destroy`. A reply
+//! may destroy the exchange before the call returns; it is therefore sent when nothing of the exchange is borrowed any
+//! more.
 #![expect(
     unsafe_code,
     reason = "the ABI passes pointers; each hook says what Envoy promises of them"
@@ -17,17 +18,17 @@ use std::ffi::{CStr, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// The version of the ABI: that of Envoy 1.40. An older Envoy logs a warning and loads the module.
+/// Version of the ABI: that of Envoy 1.40. An older Envoy logs a warning and loads the module.
 const VERSION: &CStr = c"v0.2.0";
 
-/// The answers to a part of a message.
+/// Return values for a part of a message.
 struct Answers {
     proceed: u32,
     hold: u32,
     stop: u32,
 }
 
-/// Headers: `Continue`, `StopIteration`, under which the body still arrives.
+/// Headers: `Continue`; `StopIteration`, after which the body still arrives.
 const HEADERS: Answers = Answers {
     proceed: 0,
     hold: 1,
@@ -48,13 +49,13 @@ const TRAILERS: Answers = Answers {
     stop: 1,
 };
 
-/// Runs what must not panic; `None` if it did.
+/// Runs code that may panic. Returns `None` if it did.
 fn caught<T>(run: impl FnOnce() -> T) -> Option<T> {
-    // Whoever goes on after a panic uses nothing that the panic may have left half changed.
+    // After a panic, callers use nothing that the panic may have left half changed.
     catch_unwind(AssertUnwindSafe(run)).ok()
 }
 
-/// Runs a part of an exchange and answers Envoy.
+/// Runs a part of an exchange. Returns the status for Envoy.
 fn part(
     envoy: *mut c_void,
     exchange: *mut c_void,
@@ -84,7 +85,7 @@ fn part(
     answers.stop
 }
 
-/// Runs what must not panic; if it does, the exchange is denied.
+/// Runs code that may panic. If it does, the exchange is denied.
 fn run_part(
     exchange: &mut Exchange,
     stream: &mut Stream<'_>,
@@ -96,8 +97,8 @@ fn run_part(
     })
 }
 
-/// Makes the calls that an exchange asks for, and returns what is to be done with the bytes at hand after them. Envoy may
-/// answer a call before it has made it, by a hook of the same exchange; nothing is borrowed meanwhile.
+/// Makes the calls of an exchange. Returns the action for the bytes at hand after them. Envoy may respond to a call
+/// before it has made it, by a hook of the same exchange; nothing is borrowed meanwhile.
 fn call_out(stream: &mut Stream<'_>, exchange: *mut Exchange, mut outcome: Outcome) -> Outcome {
     loop {
         // SAFETY: the exchange lives as long as the hook that hands it over, and is not borrowed elsewhere.
@@ -207,7 +208,7 @@ extern "C" fn envoy_dynamic_module_on_http_filter_new(
             Arc::from_raw(configuration)
         }
     });
-    // Never null: Envoy 1.38 and 1.39 would call the hooks with it.
+    // The pointer is never null: Envoy 1.38 and 1.39 would call the hooks with it.
     let exchange = configuration
         .and_then(|configuration| caught(|| Exchange::new(configuration)))
         .unwrap_or_else(Exchange::refusing);
@@ -393,7 +394,7 @@ extern "C" fn envoy_dynamic_module_on_http_filter_config_http_callout_done(
     calls.end(number);
 }
 
-/// Hooks that Envoy requires and never calls here: no stream is called out to, and nothing terminated.
+/// Hooks that Envoy requires and never calls here: the module opens no streams, and terminates nothing.
 macro_rules! unused {
     ($($name:ident($($argument:ty),*);)+) => {$(
         #[unsafe(no_mangle)]

@@ -1,4 +1,4 @@
-//! The boundary to Envoy. The only files with `unsafe`.
+//! Boundary to Envoy. Only its files have `unsafe`.
 
 mod callbacks;
 mod hooks;

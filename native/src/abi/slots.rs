@@ -1,5 +1,5 @@
-//! A compiled policy for each worker. A [`Guard`] counts its references without atomics, so that it belongs to one
-//! thread; a configuration of Envoy belongs to all.
+//! Compiled policy of each worker. A [`Guard`] counts its references without atomics, so that it belongs to one thread;
+//! a configuration of Envoy belongs to all.
 #![expect(
     unsafe_code,
     reason = "a slot is handed from the thread that made it to the one thread that uses it"
@@ -11,17 +11,17 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What one worker has of a policy.
+/// State of a policy in one worker.
 pub(crate) struct Worker {
-    /// The compiled policy; `None` after a panic, which may have left it half changed.
+    /// Compiled policy; `None` after a panic, which may have left it half changed.
     pub(crate) guard: RefCell<Option<Rc<Guard>>>,
-    /// The change of the kill list that the guard has heard of.
+    /// Last change of the kill list that the guard has seen.
     pub(crate) kill: Cell<u64>,
-    /// What it has counted.
+    /// Label values that were counted.
     pub(crate) counted: RefCell<Counted>,
 }
 
-/// The slots of all workers.
+/// Slots of all workers.
 pub(crate) struct Slots(Box<[Worker]>);
 
 // SAFETY: slot `n` is only reached by the thread with number `n`, which no other thread ever has, and by whoever drops
@@ -31,7 +31,7 @@ unsafe impl Send for Slots {}
 // SAFETY: as above: a shared reference to the slots gives each thread its own slot only.
 unsafe impl Sync for Slots {}
 
-/// The number of the next thread that asks for its slot.
+/// Number of the next thread that accesses its slot.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
@@ -39,7 +39,7 @@ thread_local! {
 }
 
 impl Slots {
-    /// Makes a guard for each of so many workers; two of them share no reference.
+    /// Makes a guard for each worker; no two of them share a reference.
     ///
     /// # Errors
     /// The first guard that can't be made.
@@ -60,7 +60,7 @@ impl Slots {
         Ok(Slots(slots?))
     }
 
-    /// The slot of this thread; `None` if more threads serve exchanges than Envoy has told.
+    /// Returns the slot of this thread; `None` if more threads serve exchanges than Envoy has reported.
     pub(crate) fn mine(&self) -> Option<&Worker> {
         let number = NUMBER.get().unwrap_or_else(|| {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);

@@ -62,11 +62,11 @@ unsafe extern "C" {
     fn envoy_dynamic_module_on_http_filter_destroy(exchange: *mut c_void);
 }
 
-/// What chooses: a series of numbers, or bytes that a fuzzer has chosen.
+/// Source of choices: a series of numbers, or bytes that a fuzzer has chosen.
 pub enum Dice<'b> {
-    /// A fixed series, from this number on.
+    /// Fixed series, starting with this number.
     Series(u64),
-    /// One byte for each choice, two for a choice of many. Where they end, nothing unusual happens any more.
+    /// One byte for each choice, two for a choice of many. After the last byte nothing unusual happens any more.
     Bytes(std::slice::Iter<'b, u8>),
 }
 
@@ -95,11 +95,11 @@ impl Dice<'_> {
     }
 }
 
-/// The word that the policy denies, as a client's text and as a model's.
+/// Word that the policy denies, in a client's and in a model's text.
 const FORBIDDEN: &str = "forbidden";
 const CARD: &str = "4111 1111 1111 1111";
 
-/// The policy, with headers that are `hold` or `portable`.
+/// Returns the policy, with headers that are `hold` or `portable`.
 pub fn policy(headers: &str) -> Value {
     let key = |name: &str| SigningKey::from_seed(name, [2; 32]).public();
     json!({
@@ -118,7 +118,7 @@ pub fn policy(headers: &str) -> Value {
     })
 }
 
-/// A configuration in force, until it is dropped.
+/// Configuration in force, until it is dropped.
 pub struct InForce(*const c_void);
 
 impl InForce {
@@ -148,7 +148,7 @@ struct Message {
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
     trailers: bool,
-    /// Whether nothing was damaged, so that a body with what is denied has to be denied.
+    /// Whether nothing was damaged, so that a body with denied content has to be denied.
     is_whole: bool,
 }
 
@@ -272,7 +272,7 @@ impl Message {
 type HeadersHook = unsafe extern "C" fn(*mut c_void, *mut c_void, bool) -> u32;
 type TrailersHook = unsafe extern "C" fn(*mut c_void, *mut c_void) -> u32;
 
-/// The hooks of one half, and where its parts are.
+/// Hooks of one half, and the indices of its parts.
 struct Side {
     headers: HeadersHook,
     body: HeadersHook,
@@ -297,7 +297,7 @@ const RESPONSE: Side = Side {
     received: 2,
 };
 
-/// Runs `hook`, unless the exchange has ended; then none is called any more.
+/// Runs `hook`, unless the exchange has ended. Envoy then calls no hook any more.
 fn hook(stream: *mut Stream, hook: impl FnOnce(*mut c_void, *mut c_void) -> u32) -> Option<u32> {
     // SAFETY: the driver owns the stream, and no hook runs.
     let envoys = unsafe { &mut *stream };
@@ -312,7 +312,7 @@ fn hook(stream: *mut Stream, hook: impl FnOnce(*mut c_void, *mut c_void) -> u32)
     Some(status)
 }
 
-/// Everything that is at hand goes on.
+/// Forwards everything that is at hand.
 fn forward(stream: *mut Stream, side: &Side, out: &mut Vec<u8>) {
     // SAFETY: the driver owns the stream, and no hook runs.
     let bodies = unsafe { &mut (*stream).bodies };
@@ -323,7 +323,7 @@ fn forward(stream: *mut Stream, side: &Side, out: &mut Vec<u8>) {
     }
 }
 
-/// Answers the calls that the exchange has made, in any way.
+/// Responds to the calls that the exchange has made, in any way.
 fn answer_calls(stream: *mut Stream, side: &Side, out: &mut Vec<u8>, dice: &mut Dice<'_>) {
     // SAFETY: the driver owns the stream, and no hook runs.
     while let Some(number) = unsafe { (*stream).calls.pop() } {
@@ -359,7 +359,7 @@ fn answer_calls(stream: *mut Stream, side: &Side, out: &mut Vec<u8>, dice: &mut 
     }
 }
 
-/// Sends one half, and returns what came out; `None` if the exchange has ended before the end of it.
+/// Sends one half. Returns the forwarded bytes; `None` if the exchange has ended before the end of the half.
 fn send(
     stream: *mut Stream,
     side: &Side,
@@ -441,7 +441,7 @@ fn has(bytes: &[u8], word: &str) -> bool {
         .any(|window| window == word.as_bytes())
 }
 
-/// What the module must never let out of a whole message, whatever failed and wherever it was cut.
+/// Checks that the forwarded bytes of a whole message contain nothing denied, whatever failed and wherever it was cut.
 fn check(what: &str, message: &Message, out: &[u8]) {
     if message.is_whole
         && message
@@ -461,7 +461,7 @@ fn check(what: &str, message: &Message, out: &[u8]) {
     }
 }
 
-/// One exchange. Returns whether its request got through whole.
+/// Runs one exchange. Returns whether its request was forwarded completely.
 pub fn exchange(in_force: &InForce, dice: &mut Dice<'_>) -> bool {
     let stream = Box::into_raw(Box::new(Stream {
         fails_at: if dice.one_in(4) {
@@ -491,7 +491,7 @@ pub fn exchange(in_force: &InForce, dice: &mut Dice<'_>) -> bool {
         check("response", &response, &out);
     }
     end(stream);
-    // SAFETY: the module's part was destroyed, and nobody else has it.
+    // SAFETY: the module's part was destroyed, and no other reference exists.
     let stream = unsafe { Box::from_raw(stream) };
     assert_eq!(stream.lines, 1, "each exchange has one audit line");
     let line = stream

@@ -1,7 +1,7 @@
-//! An Envoy that is none: its callbacks over memory of the test's own, which is gone as soon as Envoy's would be.
+//! Fake Envoy: its callbacks work on the test's own memory, which is freed as soon as Envoy's would be.
 //!
-//! What a module borrows is valid until the hook returns or the borrowed is changed. All of it is therefore allocated anew for each
-//! hook, so that AddressSanitizer finds whatever is kept for longer.
+//! What a module borrows is valid until the hook returns or the borrowed value is changed. All of it is therefore
+//! allocated again for each hook, so that AddressSanitizer finds every reference that is kept for longer.
 
 use std::collections::BTreeMap;
 use std::ffi::c_void;
@@ -36,13 +36,13 @@ impl Buffer {
     }
 }
 
-/// A header.
+/// Header.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Header {
-    /// Its name, in small letters.
+    /// Name in lower case.
     pub name: Buffer,
-    /// Its value.
+    /// Value.
     pub value: Buffer,
 }
 
@@ -63,32 +63,32 @@ pub struct Stream {
     pub reply: Option<u32>,
     /// Whether the module reset it.
     pub is_reset: bool,
-    /// Whether the module let a held half go on.
+    /// Whether the module has continued a held half.
     pub goes_on: bool,
-    /// Numbers of calls that have no answer yet.
+    /// Numbers of calls without a response.
     pub calls: Vec<u64>,
-    /// Number of the callback from which on all fail; 0 for none.
+    /// Number of the first of the callbacks that fail; 0 for none.
     pub fails_at: usize,
     /// Number of callbacks so far.
     pub called: usize,
     /// Whether a reply ends the exchange before it returns.
     pub ends_within_reply: bool,
-    /// What the module made, until it is destroyed.
+    /// Module's part of the exchange, until it is destroyed.
     pub exchange: Option<*mut c_void>,
-    /// The hooks that end it.
+    /// Hooks that end it.
     pub ending: Option<Ending>,
 }
 
-/// The hooks that end an exchange.
+/// Hooks that end an exchange.
 #[derive(Clone, Copy)]
 pub struct Ending {
-    /// The exchange has ended.
+    /// Reports the end of the exchange.
     pub complete: unsafe extern "C" fn(*mut c_void, *mut c_void),
-    /// The module's part of it is destroyed.
+    /// Destroys the module's part of it.
     pub destroy: unsafe extern "C" fn(*mut c_void),
 }
 
-/// Ends an exchange as Envoy does: the module hears of it, then its part is destroyed.
+/// Ends an exchange as Envoy does: reports it to the module, then destroys the module's part.
 pub fn end(stream: *mut Stream) {
     // SAFETY: the driver owns the stream until the end of the exchange, and borrows nothing of it while a hook runs.
     unsafe {
@@ -101,7 +101,7 @@ pub fn end(stream: *mut Stream) {
 }
 
 impl Stream {
-    /// Moves all that can be borrowed to other places.
+    /// Moves everything that can be borrowed to another place.
     pub fn move_house(&mut self) {
         for map in self.maps.iter_mut().flatten() {
             *map = map.clone();
@@ -191,7 +191,7 @@ callbacks! {
         if !removes {
             map.push((name.into(), value.into()));
         }
-        // A map that has changed is somewhere else.
+        // A changed map is at another place.
         *map = map.clone();
         true
     }
