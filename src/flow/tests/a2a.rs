@@ -150,7 +150,7 @@ fn every_route_of_both_bindings_is_known() {
         );
         assert_eq!(record["coverage"]["level"], "full");
     }
-    // Other services have tasks as well.
+    // Other services have paths with `tasks`, too.
     for request in [
         sent("GET", "/tasks/t", &[], b""),
         sent("GET", "/admin/tasks", &[], b""),
@@ -232,7 +232,7 @@ fn a_denied_request_is_refused_in_the_words_of_its_binding() {
                 (
                     &json!(400),
                     &json!("INVALID_ARGUMENT"),
-                    // Without it the libraries tell the status alone.
+                    // Without these details the libraries report only the status.
                     &json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "INVALID_REQUEST",
                              "domain": "a2a-protocol.org", "metadata": {}}])
                 )
@@ -424,7 +424,7 @@ fn a_card_is_judged_and_one_that_is_signed_is_not_edited() {
     signed["signatures"] = json!([{"protected": "x", "signature": "y"}]);
     let seen = exchange(&guard, &get, answers(&signed));
     assert_eq!(record(&seen)["code"], "AG3005");
-    // Under a default of deny it can be fetched where something may be sent to the agent.
+    // Under a default of deny, the card can be fetched if the policy allows sending something to the agent.
     let deny = |rules: &str| self::guard(&format!("defaults: {{ action: deny }}\n{rules}"));
     let denied = deny(
         "rules:\n  - { id: a, match: { event: request, host: other.example }, action: allow }\n",
@@ -471,7 +471,7 @@ rules:
             "status": {"state": "TASK_STATE_COMPLETED"}, "artifacts": [{"artifactId": "a", "parts": [part]}]}}}),
         )
     };
-    // "there is a swan", whatever it is called; then something else in the alphabet of URLs.
+    // "there is a swan" with any media type; then another text, in the base64 alphabet for URLs.
     let swans = ["text/markdown", "application/octet-stream", "image/png", ""]
         .map(|kind| files("dGhlcmUgaXMgYSBzd2FuIQ==", kind));
     for part in swans.into_iter().flatten() {
@@ -486,7 +486,7 @@ rules:
         assert_eq!(record(&seen)["decision"], "allow", "{part}");
         assert_eq!(record(&seen)["coverage"]["level"], "full", "{part}");
     }
-    // Bytes of an image, bytes of another charset, and a file that is somewhere else as well.
+    // Bytes of an image, bytes in another charset, and files that also have a URL or only a URL.
     let mut unread = Vec::from(files("iVBORw0KGgoAAAANSUhEUg==", "image/png"));
     unread.extend(files("//5hAA==", "text/plain"));
     unread.push(
@@ -572,12 +572,12 @@ rules:
                     .replace("4111 1111 1111 1111", "[CREDIT_CARD]")
             );
         }
-        // The history repeats what the client has said itself.
+        // The history repeats the client's own messages.
         let mut body = task("x");
         body["history"] = json!([said("a goose")]);
         assert!(!exchange(guard, &posted(&[token], &body), taken()).upstream_complete);
     });
-    // The policy may name the place; elsewhere a body alone does not make a notification, nor a header any body.
+    // The policy may name the path. On other paths neither a body alone nor any body with the header is a notification.
     let named = guard(
         "defaults: { action: allow }
 protocols:
@@ -595,7 +595,7 @@ protocols:
         let seen = exchange(&plain, &posted(headers, &body), taken());
         assert_eq!(seen.client.status(), Some(400), "{body}");
     }
-    // A call in its place is one of MCP.
+    // With a call in it, the body is a message of MCP.
     let stop = guard(
         "defaults: { action: allow }
 rules:
@@ -606,7 +606,7 @@ rules:
         json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "x"}});
     call["task"] = task("x");
     assert!(!exchange(&stop, &posted(&[token], &call), taken()).upstream_complete);
-    // Under a default of deny it needs an `allow` like every request.
+    // Under a default of deny, a notification needs an `allow` like every request.
     let open = guard(
         "defaults: { action: deny }
 rules:

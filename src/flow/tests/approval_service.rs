@@ -1,4 +1,4 @@
-//! The approval service: what waits for its answer, what it is told, and what passes with what it gives.
+//! Approval service: waiting for its responses, notices to it, and the tokens in its responses.
 
 use super::approvals::{
     SECOND, approvers, asks, calls, lead, manager, mcp_call, mcp_done, passes, record, streamed,
@@ -29,7 +29,7 @@ fn waiting() -> Rc<Guard> {
     waiting_with("wait: 30s", "")
 }
 
-/// What the service was asked for.
+/// Returns the approval requests in a call to the service.
 fn named(call: &ServiceCall) -> Vec<ApprovalRequest> {
     let body: Value = serde_json::from_slice(&call.body).unwrap();
     assert_eq!(body["agentguard"], "approval_request");
@@ -74,7 +74,7 @@ fn served(
     run_served(&caller, guard, request, answer, NOW, None, &mut service)
 }
 
-/// Every way in which a call arrives: in a whole response, in a stream, and in a request.
+/// Returns every way in which a call arrives: in a whole response, in a stream, and in a request.
 fn ways() -> [(&'static str, HttpMessage, HttpMessage); 3] {
     let arguments = r#"{"amount": 250}"#;
     [
@@ -92,7 +92,7 @@ fn ways() -> [(&'static str, HttpMessage, HttpMessage); 3] {
     ]
 }
 
-/// Whether the call reached whom it was for.
+/// Returns whether the call reached its recipient.
 fn has_passed(seen: &SimulatedResult) -> bool {
     let client = text(&seen.client);
     client.contains("done") || passes(seen)
@@ -115,7 +115,7 @@ fn a_call_that_waits_passes_with_the_token_of_the_service() {
         assert_eq!(record["approval"]["state"], "approved");
         assert_eq!(record["approval"]["id"], *asked.id);
         assert_eq!(record["events"]["tool_call"], 1, "{way}: {record}");
-        // The same bytes as without a rule.
+        // The bytes are the same as without a rule.
         let free = super::guard("defaults: { action: allow }\nrules: []\n");
         let plain = served(&free, &request, answer, |_| None);
         assert_eq!(seen.client.body(), plain.client.body(), "{way}");
@@ -125,7 +125,7 @@ fn a_call_that_waits_passes_with_the_token_of_the_service() {
 #[test]
 fn what_nobody_approves_is_denied_as_without_waiting() {
     for (way, request, answer) in ways() {
-        // Nobody agrees, and nobody answers in time.
+        // The approvers don't approve, or the service does not respond in time.
         for none in [gives(&[]), None] {
             let guard = waiting();
             let mut asked = Vec::new();
@@ -137,7 +137,7 @@ fn what_nobody_approves_is_denied_as_without_waiting() {
             let first = record(&seen);
             assert_eq!(first["code"], "AG3003", "{way}: {first}");
             assert_eq!(first["approval"]["state"], "unanswered");
-            // It can still be approved.
+            // The request can still be approved.
             assert_eq!(asked.len(), 1);
             let body = text(&seen.client);
             assert!(body.contains(&asked[0].encode()) || is_requested_later(&body, &asked[0]));
@@ -145,7 +145,7 @@ fn what_nobody_approves_is_denied_as_without_waiting() {
     }
 }
 
-/// The request of a denial that is written later has a later end.
+/// Returns whether a denial has the same approval request with a later expiry, because it was written later.
 fn is_requested_later(body: &str, asked: &ApprovalRequest) -> bool {
     let (_, rest) = body.split_once("agar1.").unwrap();
     let payload = rest.split(['"', '\\', ' ']).next().unwrap();
@@ -237,7 +237,7 @@ fn a_token_of_the_service_is_checked_as_one_that_was_presented() {
             let record = record(&seen);
             assert_eq!(record["code"], "AG3004", "{way} {detail}: {record}");
             assert_eq!(record["approval"]["detail"], *detail, "{way}");
-            // It is asked once.
+            // The service is called once.
             assert_eq!(seen.service_calls.len(), 1);
         }
     }
@@ -255,7 +255,7 @@ fn a_token_that_came_with_the_request_needs_no_service() {
     let seen = served(&guard, &asks(&asked), answer(), |_| None);
     assert!(passes(&seen));
     assert_eq!(seen.service_calls, []);
-    // A wrong one is the caller's mistake.
+    // An invalid token is the caller's error, for which the service is not called.
     let seen = served(&guard, &asks(&asked), answer(), agrees);
     assert_eq!(record(&seen)["approval"]["detail"], "replayed");
     assert_eq!(seen.service_calls, []);
@@ -293,7 +293,7 @@ fn calls_that_end_together_are_asked_about_together() {
         assert_eq!(named(&seen.service_calls[0]).len(), 3);
         assert_eq!(seen.client.body(), answer.body());
         assert_eq!(record(&seen)["decision"], "allow");
-        // One of them is not approved: the others pass.
+        // One of them is not approved, and the others pass.
         let guard = waiting();
         let seen = served(&guard, &asks(&[]), answer, |call| {
             gives(&tokens(&manager(), call)[..2])
@@ -322,13 +322,13 @@ fn nobody_is_asked_about_what_is_denied_anyway() {
     let seen = served(&guard, &asks(&[]), calls(&[arguments]), agrees);
     assert!(!passes(&seen));
     assert_eq!(seen.service_calls, []);
-    // In a response another call is left, and waits.
+    // In a response another call remains, which waits.
     let both = [arguments, r#"{"amount": 300}"#];
     let seen = served(&guard, &asks(&[]), calls(&both), agrees);
     assert!(text(&seen.client).contains("300"));
     assert!(!text(&seen.client).contains("evil"));
     assert_eq!(seen.service_calls.len(), 1);
-    // Every rule that asks has to let it wait.
+    // The call waits only if each of its rules waits.
     let guard = waiting_with(
         "wait: 30s",
         "  - { id: two, match: { tool: refund }, action: require_approval, approval: { by: lead } }\n",
@@ -370,7 +370,7 @@ fn what_waits_is_charged_once_and_only_after_the_answer() {
         )
     };
     for (way, request, answer) in ways() {
-        // What is not approved is an attempt, and no call.
+        // A call without approval counts as an attempt, and not as a call.
         for (guard, passing) in [
             (limited("tool_calls", 2), 2),
             (limited("tool_call_attempts", 3), 2),
@@ -396,7 +396,7 @@ fn what_waits_is_charged_once_and_only_after_the_answer() {
 fn a_stream_that_waits_keeps_what_comes_behind_and_only_that() {
     let (_, request, response) = &ways()[1];
     let body = response.body();
-    // Everything arrives before the answer, in pieces of every size.
+    // The whole stream arrives before the service responds, in pieces of every size.
     for size in [1, 7, 64, body.len()] {
         let guard = waiting();
         let (mut flow, asked, client) = stalled(&guard, request, &body, size);
@@ -415,7 +415,7 @@ fn a_stream_that_waits_keeps_what_comes_behind_and_only_that() {
         };
         assert_eq!([client, rest].concat(), body, "pieces of {size}");
         assert_eq!(guard.taken_memory(), 0);
-        // An answer is believed once.
+        // A second response to the same call is ignored.
         assert!(
             flow.service_answered(asked.number, &answer, &mut none, now)
                 .is_none()
@@ -424,7 +424,8 @@ fn a_stream_that_waits_keeps_what_comes_behind_and_only_that() {
     }
 }
 
-/// Sends a whole stream to a flow that waits in it. Returns what the service is asked and what the client has got.
+/// Sends a whole stream to a flow that waits in it. Returns the call to the service, and the bytes for the client so
+/// far.
 fn stalled(
     guard: &Rc<Guard>,
     request: &HttpMessage,
@@ -435,7 +436,7 @@ fn stalled(
     streamed_in(guard, request, pieces.chain([(&[][..], true)]))
 }
 
-/// As [`stalled`], of the pieces of a stream, each with whether it is the last one.
+/// Like [`stalled`], for the pieces of a stream, each with whether it is the last one.
 fn streamed_in<'p>(
     guard: &Rc<Guard>,
     request: &HttpMessage,

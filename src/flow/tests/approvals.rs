@@ -1,4 +1,4 @@
-//! Approvals: what a denial asks for, and what passes with the token that answers it.
+//! Approvals: the approval request in a denial, and the token that lets the call pass.
 
 use super::*;
 use crate::approval::{ApprovalRequest, SigningKey, VERIFICATIONS, mint, nonce};
@@ -77,7 +77,7 @@ pub(super) fn text(message: &HttpMessage) -> String {
     String::from_utf8(message.body()).unwrap()
 }
 
-/// The request for an approval, wherever it stands in what the client got.
+/// Returns the approval request in the client's response, wherever it is.
 pub(super) fn requested(seen: &SimulatedResult) -> ApprovalRequest {
     let body = text(&seen.client);
     let (_, rest) = body
@@ -95,7 +95,7 @@ pub(super) fn record(seen: &SimulatedResult) -> Value {
     serde_json::from_slice(&seen.finished.line).unwrap()
 }
 
-/// The call passed.
+/// Returns whether the call passed.
 pub(super) fn passes(seen: &SimulatedResult) -> bool {
     text(&seen.client).contains("\"tool_calls\":[")
 }
@@ -121,7 +121,7 @@ fn an_approved_call_passes_once_and_no_other_does() {
     assert_eq!(&*request.subject.what, "refund");
     assert_eq!(request.shown(), Some(r#"{"args.amount":[250]}"#));
     let token = [approved_by(&manager(), &request)];
-    // The model says it in other words, but not something else.
+    // The model may spell the arguments differently, but not change them.
     let changed = exchange(
         &guard,
         &asks(&token),
@@ -161,10 +161,10 @@ fn each_token_is_verified_once_for_all_calls_of_an_exchange() {
     VERIFICATIONS.set(0);
     let seen = exchange(&guard, &asks(&tokens), calls(&arguments));
     assert_eq!(VERIFICATIONS.get(), 8);
-    // It is the one call that was approved.
+    // Only the approved call passes.
     assert!(text(&seen.client).contains("{\\\"amount\\\": 250}"));
     assert!(!text(&seen.client).contains("{\\\"amount\\\": 251}"));
-    // Nothing asks for an approval: nothing is verified.
+    // No rule requires an approval, so that no token is verified.
     VERIFICATIONS.set(0);
     let cheap = exchange(&guard, &asks(&tokens), calls(&[r#"{"amount": 5}"#]));
     assert!(passes(&cheap));
@@ -366,7 +366,7 @@ rules:
     ] {
         assert_eq!(detail(&outcome(changed)), "changed_arguments", "{changed}");
     }
-    // Another reader may take the one amount or the other, or one line for a list of it.
+    // Readers may disagree on the amount, or on whether a single line is a list.
     for ambiguous in [
         r#"{"amount":250,"Amount":9000,"lines":[{"id":1}]}"#,
         r#"{"amount":250,"lines":{"id":1}}"#,
@@ -507,7 +507,7 @@ fn mcp_brings_the_token_in_meta_and_the_server_never_sees_it() {
     assert_eq!(got, expected);
 }
 
-/// A request with more members of its body, in the session of a header.
+/// Returns a request with additional members in its body, and a session in a header.
 fn asks_in(members: Value, header: Option<&str>, token: Option<&str>) -> HttpMessage {
     let mut body =
         json!({"model": "gpt-4o", "messages": [{"role": "user", "content": "Refund me."}]});
@@ -539,7 +539,7 @@ fn an_approval_holds_in_the_session_that_asked_for_it() {
     let of = |id: &str| json!({"metadata": {"session_id": id}});
     let none = || json!({});
     let goes_on = |id: &str| json!({"previous_response_id": id});
-    // Where the policy looks; what asks, where the approval holds as well, and where it doesn't.
+    // The policy's source; the request that is denied; requests in its session; requests in other sessions.
     let cases: Vec<(&str, Asks, Vec<Asks>, Vec<Asks>)> = vec![
         (
             "",
@@ -550,7 +550,7 @@ fn an_approval_holds_in_the_session_that_asked_for_it() {
             )],
             vec![(json!({"conversation": "c2"}), None), (none(), None)],
         ),
-        // A client that asks again may go on from another response, and begin in other words.
+        // A client that retries may continue another response, and start with other words.
         (
             "",
             (goes_on("resp_1"), None),

@@ -1,4 +1,4 @@
-//! What happens beyond a limit that does not deny: an approval is asked, or a shadow policy records what it would do.
+//! Limits whose excess does not deny: it requires an approval, or a shadow policy records its decision.
 
 use super::approvals::{
     SECOND, approved_by, approvers, asks, calls, passes, record, requested, text,
@@ -8,7 +8,7 @@ use super::*;
 
 const FOR_A: &str = r#"{"amount": 40, "to": "a"}"#;
 
-/// Of refunds 100 are free, and each one above needs a manager.
+/// Refunds up to 100 need no approval, and beyond that each one needs a manager's.
 fn refunds(more: &str) -> Rc<Guard> {
     guard(&format!(
         "{}require: none
@@ -59,7 +59,7 @@ fn beyond_the_limit_a_call_passes_with_an_approval_and_is_counted() {
     assert_eq!(told["code"], "AG3003");
     assert_eq!(told["approval"]["state"], "required");
     assert_eq!(told["rules"][0]["action"], "require_approval");
-    // What was denied is not counted.
+    // A denied call is not counted.
     let exceeded = json!([{"id": "budget", "used": 80, "max": 100, "exceeded": true}]);
     assert_eq!(told["limits"], exceeded);
     let labels = vec!["budget".to_owned(), "enforce".to_owned()];
@@ -81,10 +81,10 @@ fn beyond_the_limit_a_call_passes_with_an_approval_and_is_counted() {
     assert_eq!(record(&passed)["approval"]["state"], "approved");
     let exceeded = json!([{"id": "budget", "used": 120, "max": 100, "exceeded": true}]);
     assert_eq!(used(&passed), exceeded);
-    // Once.
+    // The token is valid once.
     let replayed = exchange(&guard, &token, &[FOR_A]);
     assert_eq!(record(&replayed)["approval"]["detail"], "replayed");
-    // Others have a limit of their own.
+    // Other recipients have a limit of their own.
     assert!(passes(&exchange(
         &guard,
         &[],
@@ -116,7 +116,7 @@ fn calls_of_one_response_take_from_the_limit_in_their_order() {
     assert!(body.contains(r#"\"amount\": 50"#), "{body}");
     assert!(!body.contains(r#"\"amount\": 30"#), "{body}");
     assert_eq!(record(&seen)["code"], "AG3003");
-    // What asks and gets nothing leaves its part to the next one.
+    // A call that is not approved leaves its part of the limit to the next one.
     let guard = refunds("");
     let seen = exchange(&guard, &[], &[r#"{"amount": 101, "to": "a"}"#, third]);
     assert!(text(&seen.client).contains(r#"\"amount\": 30"#));
@@ -175,7 +175,7 @@ rules:
         let token = token_for(&denied);
         assert_eq!(ask(&token).client.status(), Some(200));
         assert_eq!(ask(&token).client.status(), Some(400));
-        // Another hour.
+        // The next window has begun.
         let later = run(guard, &asks(&[]), |_| hello(), NOW + 3_600 * SECOND);
         assert_eq!(later.client.status(), Some(200));
     });
@@ -229,7 +229,7 @@ fn an_observed_limit_asks_nobody_and_says_that_it_would() {
     }
     let seen = exchange(&guard, &[], &[FOR_A]);
     assert_eq!(record(&seen)["would"], "require_approval");
-    // As if it were enforced: what exceeds it is not counted.
+    // The excess is not counted, as if the limit were enforced.
     let exceeded = json!([{"id": "budget", "used": 80, "max": 100, "exceeded": true}]);
     assert_eq!(used(&seen), exceeded);
 }
@@ -247,7 +247,7 @@ fn a_simulation_is_told_who_approves_beyond_the_limit() {
     };
     assert!(!passes(&with(&["lead"], &[large])));
     assert!(passes(&with(&["manager"], &[large])));
-    // Several that only together exceed it.
+    // Several calls exceed the limit only together.
     let seen = with(&["manager"], &[FOR_A, FOR_A, FOR_A]);
     assert_eq!(record(&seen)["decision"], "allow");
     assert_eq!(used(&seen)[0]["used"], 221);
@@ -294,7 +294,7 @@ shadow:
         let statuses: Vec<u16> = (0..5).map(|_| ask("hi").client.status().unwrap()).collect();
         assert_eq!(statuses, [200, 200, 200, 200, 403]);
         let seen = ask("hi");
-        // What really is denied is not counted there either.
+        // A call that is really denied is not counted in the shadow policy either.
         assert!(record(&seen).get("shadow").is_some());
         let fresh = guard_of(policy);
         let ask = |text: &str| {
@@ -317,7 +317,7 @@ shadow:
                 limit("shadow/wrong", 0, 1, false),
             ])
         );
-        // The shadow policy denies this one for another reason: it counts as a denial, and as no request.
+        // The shadow policy denies this request for another reason: it counts as a denial, and not as a request.
         let second = ask("forbidden");
         assert_eq!(second["shadow"]["decision"], "deny");
         let third = ask("hi");

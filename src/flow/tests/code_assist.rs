@@ -48,7 +48,7 @@ fn in_stream(guard: &Rc<Guard>, frames: &[Value], cuts: &[usize]) -> SimulatedRe
     exchange(guard, &asked, streamed(events.as_bytes(), cuts))
 }
 
-/// The parts that a client shows and runs.
+/// Returns the parts that a client shows and runs.
 fn parts(seen: &SimulatedResult) -> Vec<Value> {
     let body = String::from_utf8(seen.client.body()).unwrap();
     let frames = body
@@ -81,7 +81,7 @@ fn what_is_asked_in_an_envelope_is_judged_like_what_is_asked_without_one() {
             let mut pro = says("hi");
             pro["model"] = json!("models/gemini-2.5-pro");
             assert_eq!(decided(&pro)["code"], "AG3001");
-            // Where another server may find the model, or nothing to say.
+            // Another server may read the model at this place, or find no message.
             let mut inside = says("hi");
             inside["request"]["model"] = json!("gemini-2.5-pro");
             assert_eq!(decided(&inside)["code"], "AG3001");

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A policy that looks at nothing, with this `audit`.
+/// Returns a policy without rules, with this `audit`.
 fn records(audit: &str) -> Rc<Guard> {
     guard(&format!("audit: {{ {audit} }}\n{ALLOW}"))
 }
@@ -11,7 +11,7 @@ fn content(seen: &SimulatedResult) -> Value {
     record(seen)["content"].clone()
 }
 
-/// A streamed answer with these deltas.
+/// Returns a streamed response with these deltas.
 fn deltas(deltas: &[Value]) -> HttpMessage {
     let chunks: String = deltas
         .iter()

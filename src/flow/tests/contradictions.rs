@@ -1,5 +1,5 @@
-//! Streams whose events contradict one another, so that clients put together different calls: each of them is evaluated,
-//! or the stream ends.
+//! Streams with contradictory events, from which clients assemble different calls. Each of these calls is evaluated, or
+//! the stream ends.
 
 use super::framing::Outcome::{Refused, Seen, Untouched};
 use super::framing::{Case, SSE, asks, becomes_under};
@@ -38,7 +38,7 @@ fn pieces_of_a_chat_belong_together_as_any_client_joins_them() {
         body += &chunk(json!({"index": 0, "delta": {}, "finish_reason": "tool_calls"}));
         body + "data: [DONE]\n\n"
     };
-    // A piece of a call; `Null` stands for a missing member.
+    // Returns a piece of a call; `Null` omits a member.
     let call = |index: Value, id: &str, name: &str, arguments: Value| {
         let mut call = json!({"function": {"arguments": arguments}});
         if !index.is_null() {
@@ -438,7 +438,7 @@ fn a_call_of_responses_is_evaluated_in_each_of_its_copies() {
     };
     let (little, much) = ("{\"amount\": 1}", "{\"amount\": 4242}");
     let begun = response("created", json!([]));
-    // The same call in its copies: deltas, their end, the item, the whole response.
+    // The same call in all its copies: deltas, their end, the item, the whole response.
     let copies = |[delta, done, whole, last]: [&str; 4]| {
         events(&[
             begun.clone(),

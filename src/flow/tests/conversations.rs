@@ -1,9 +1,9 @@
-//! Conversations whose turns have come before, among other turns and in other places.
+//! Conversations with turns that have come before, among other turns and at other positions.
 
 use super::known_texts::{any_data, outcome, outcome_alone};
 use super::*;
 
-/// Rules that tell apart whose each text and call is, and of which turn.
+/// Rules that distinguish the author of each text and the turn of each call.
 const POLICY: &str = "
 defaults: { action: allow }
 rules:
@@ -18,7 +18,7 @@ rules:
   - { id: named, match: { event: tool_call, turn: [latest, earlier] }, when: { 'args.name': { exists: true } }, action: tag, tags: [named] }
 ";
 
-/// What a conversation is made of.
+/// Element of a conversation.
 #[derive(Clone, Debug)]
 enum Said {
     User(String),
@@ -34,7 +34,7 @@ enum Said {
     },
 }
 
-/// Elements that are kept are not short.
+/// Makes a text long enough for the cache of elements.
 fn long(text: &str) -> String {
     format!("{text} {}", "Nobody knows why it is so. ".repeat(6))
 }
@@ -145,7 +145,7 @@ fn gemini_turn(said: &Said) -> Value {
     json!({"role": role, "parts": [part]})
 }
 
-/// Path, host, the member with the turns, and how one is written.
+/// Path, host, name of the member with the turns, and function that writes a turn.
 type Format = (&'static str, &'static str, &'static str, fn(&Said) -> Value);
 
 const FORMATS: [Format; 5] = [
@@ -196,7 +196,7 @@ fn request(format: &Format, turns: &[Said]) -> HttpMessage {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
-    /// The same turns among others, in another order, and answered otherwise.
+    /// The same turns, among others and in another order, lead to the same decision as alone.
     #[test]
     fn a_conversation_is_decided_alike_whatever_came_before_it(
         turns in prop::collection::vec(any_turn(), 4..8),

@@ -10,7 +10,7 @@ rules:
     action: redact
 ";
 
-/// A value among others that stay, in the shapes in which tools hand them over.
+/// Shapes in which tools return a value among others, which stay unchanged.
 const SHAPES: &[&str] = &[
     r#"{"columns":["id","ssn","order"],"rows":[[1,"SSN",4711],[2,"x","4712"],[3,"SSN","A plain line"]]}"#,
     r#"{"values":[["id","ssn","order"],["1","SSN","4711"],["2","SSN",""]],"range":"A1:C3"}"#,

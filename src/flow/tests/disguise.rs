@@ -1,5 +1,5 @@
-//! Bodies whose headers say that they are something else: what a policy lets pass unread is what can't be read, and not what
-//! a client calls so.
+//! Bodies whose headers misstate their content. A policy that allows uninspectable content must only forward bodies
+//! that really can't be read.
 
 use super::*;
 use crate::wire::frame::{Framing, compose};
@@ -11,7 +11,7 @@ rules:
   - { id: cards, match: { event: [message, response] }, when: { text: { detects: credit_card } }, action: redact }
 ";
 
-/// A chat request at this path with these headers beside the usual ones.
+/// Returns a chat request at this path, with these headers in addition to the usual ones.
 fn sent(path: &str, headers: &[(&str, &str)], body: &[u8]) -> HttpMessage {
     let mut all = vec![
         (":method", "POST"),
@@ -26,7 +26,7 @@ fn sent(path: &str, headers: &[(&str, &str)], body: &[u8]) -> HttpMessage {
 const CHAT: &str = "/v1/chat/completions";
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-/// Ways to say that a body is not to be read.
+/// Returns headers that claim that a body can't be read.
 fn disguises() -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
     let mut all: Vec<(&str, Vec<(&str, &str)>)> = [
         "image/png",
@@ -76,7 +76,7 @@ fn a_body_that_is_json_is_read_whatever_its_headers_and_its_path_say() {
             let seen = exchange(guard, &sent(path, &headers, &card), hello());
             let upstream = String::from_utf8(seen.upstream.unwrap().body()).unwrap();
             assert!(upstream.contains("[CREDIT_CARD]"), "{path} {headers:?}");
-            // Cut anywhere.
+            // The body may be cut anywhere.
             let mut request = sent(path, &headers, b"");
             request.chunks = says("forbidden").chunks(1).map(<[u8]>::to_vec).collect();
             let seen = exchange(guard, &request, hello());
@@ -194,7 +194,7 @@ fn an_answer_that_is_json_or_a_stream_is_read_whatever_its_headers_say() {
                     let seen = exchange(guard, &sent(CHAT, &[JSON], &question), half);
                     let told = String::from_utf8_lossy(&seen.client.body()).into_owned();
                     if headers[0].1.contains("utf-16") {
-                        // Another charset is let pass by no default.
+                        // No default allows another charset.
                         assert_eq!(record(&seen)["decision"], "deny");
                         continue;
                     }
@@ -209,7 +209,7 @@ fn an_answer_that_is_json_or_a_stream_is_read_whatever_its_headers_say() {
                     );
                 }
             }
-            // What is neither passes.
+            // A body that is neither JSON nor a stream passes.
             let bytes = b"\x89PNG forbidden";
             let half =
                 HttpMessage::new(&[(":status", "200"), ("content-type", "image/png")], bytes);

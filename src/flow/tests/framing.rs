@@ -1,24 +1,24 @@
-//! Bytes of a response that some reader takes for an event and another one does not: the filter sees what any client
-//! sees, or refuses the response. However the bytes are cut, the outcome and what the client gets are the same.
+//! Responses with bytes that some readers take for an event and others don't. The filter evaluates what any client may
+//! read, or denies the response. Chunk boundaries change neither the outcome nor the bytes for the client.
 
 use super::stream::LOOKS;
 use super::*;
 use crate::wire::frame::{Framing, compose};
 
-/// What becomes of a response.
+/// Expected outcome of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// The denied call or text was found.
     Seen,
-    /// The response can't be read, and the client gets nothing of what is hidden in it.
+    /// The response can't be read, and none of the hidden content reaches the client.
     Refused(&'static str),
-    /// The client gets the same bytes.
+    /// The client receives the same bytes.
     Untouched,
 }
 
 use Outcome::{Refused, Seen, Untouched};
 
-/// A response: what is special about it, its `content-type`, its bytes, and what becomes of it.
+/// A response: description, `content-type`, bytes, and outcome.
 pub(super) type Case<'a> = (&'a str, Option<&'a str>, String, Outcome);
 
 pub(super) const SSE: Option<&str> = Some("text/event-stream");
@@ -44,7 +44,7 @@ fn becomes(request: &HttpMessage, cases: &[Case<'_>]) {
     becomes_under(LOOKS, request, cases);
 }
 
-/// Evaluates responses. What a policy denies is a tool `delete_customer`, or an amount of 4242.
+/// Evaluates responses. The policies deny a tool `delete_customer`, or an amount of 4242.
 pub(super) fn becomes_under(policy: &str, request: &HttpMessage, cases: &[Case<'_>]) {
     let guard = guard(policy);
     for (what, media, body, expected) in cases {

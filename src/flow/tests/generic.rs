@@ -1,4 +1,4 @@
-//! Endpoints that only the policy knows, and names that only the policy gives.
+//! Endpoints and names that only the policy defines.
 
 mod stream;
 
@@ -72,7 +72,7 @@ fn declared_places_are_models_texts_and_calls() {
         assert_eq!(seen.client.status(), Some(400), "{rules}");
         assert_eq!(client_json(&seen)["error"]["code"], "agentguard_denied");
     }
-    // An identifier is not a number of a card; a text at no declared place is never edited.
+    // A number in an identifier is not a card number, and a text at an undeclared location is never edited.
     let cards = "  - { id: cards, match: { event: message }, when: { text: { detects: credit_card } }, action: redact }\n";
     assert_eq!(sent(cards).client.status(), Some(200));
     let mut elsewhere = full();
@@ -130,7 +130,7 @@ fn only_what_the_entry_names_is_read_so() {
     assert_eq!(elsewhere(&[(":path", "/api/ticketsystem")]), "AG2007");
     assert_eq!(elsewhere(&[(":path", "/api/tickets/../admin")]), "AG2012");
     assert_eq!(elsewhere(&[(":authority", "other.example")]), "AG2007");
-    // A body without JSON is none that can be read.
+    // A body without JSON can't be read.
     let mut form = ticket(&json!({}));
     form.chunks = vec![b"help=1".to_vec()];
     assert_eq!(
@@ -217,7 +217,7 @@ rules:
     assert_eq!(client_json(&seen)["result"]["isError"], true);
     assert_eq!(record(&send("GET", b""))["endpoint"], "stream");
     assert_eq!(record(&send("DELETE", b""))["endpoint"], "session.end");
-    // There is nothing but MCP.
+    // Only MCP is accepted there.
     assert_eq!(
         send("POST", b"{\"model\":\"x\",\"messages\":[]}")
             .client

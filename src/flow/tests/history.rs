@@ -1,8 +1,8 @@
-//! Rules about what stands earlier in the conversation.
+//! Rules on earlier events of the conversation.
 
 use super::*;
 
-/// A conversation of chat completions: who says or does what.
+/// Returns a conversation of chat completions with these turns.
 fn conversation(turns: &[Value]) -> HttpMessage {
     let mut messages = vec![json!({"role": "user", "content": "go"})];
     messages.extend(turns.iter().cloned());
@@ -29,7 +29,7 @@ fn say(text: &str) -> Value {
     json!({"role": "user", "content": text})
 }
 
-/// What becomes of a response that calls these tools: the names of the calls that are left.
+/// Returns the names of the calls that remain in a response with these calls.
 fn answered(guard: &Rc<Guard>, request: &HttpMessage, asked: &[Value]) -> Vec<String> {
     let seen = exchange(guard, request, answer(calls(asked), "tool_calls"));
     assert!(
@@ -96,9 +96,9 @@ fn a_call_in_the_history_is_judged_by_what_stands_before_it() {
             seen.client.status().unwrap()
         };
         assert_eq!(ask(&[fetch.as_slice(), mail.as_slice()].concat()), 400);
-        // The mail came first; that a page was fetched later takes nothing back.
+        // The mail was sent first: a page that was fetched later does not deny it.
         assert_eq!(ask(&[mail.as_slice(), fetch.as_slice()].concat()), 200);
-        // Both at once: no result stands before the mail.
+        // Both were called at once, so that no result comes before the mail.
         let both = [
             calls(&[
                 call("c1", "web_fetch", json!({})),
@@ -254,7 +254,7 @@ rules:
     });
 }
 
-/// What a rule about `result.ssn` makes of a result that says this.
+/// Returns the decision of a rule on `result.ssn` for a result with this content.
 fn decision_about(guard: &Rc<Guard>, content: Value) -> String {
     let turns = [
         calls(&[call("a", "lookup", json!({}))]),
@@ -276,9 +276,9 @@ rules:
     for content in [
         json!(r#"{"ssn": "123-45-6789"}"#),
         json!("\n {\"ssn\": \"123-45-6789\"}"),
-        // A key twice: some readers keep the first, others the last.
+        // With duplicate keys, some readers keep the first one, others the last.
         json!(r#"{"name": "a", "name": "b", "ssn": "123-45-6789"}"#),
-        // Python's way with what is no number.
+        // Python writes `NaN`, which is not JSON.
         json!(r#"{"score": NaN, "ssn": "123-45-6789"}"#),
         json!(r#"{"ssn": "123-45-6789","#),
         json!("{\"ssn\": \"1\"}\n{\"ssn\": \"2\"}"),
@@ -310,7 +310,7 @@ rules:
     }
 }
 
-/// In the first version of Google's Interactions turns have contents, and calls and results are some of them.
+/// In the first version of Google's Interactions API, turns have contents, and some contents are calls and results.
 #[test]
 fn calls_and_results_in_the_turns_of_an_interaction_are_read() {
     let policy = "defaults: { action: allow }
@@ -337,7 +337,7 @@ rules:
     );
 }
 
-/// Clients that know Claude's blocks send them to OpenAI's API too, where a gateway translates them.
+/// Clients of Claude's API send its blocks to OpenAI's API, too, where a gateway translates them.
 #[test]
 fn calls_and_results_in_claude_s_blocks_of_a_chat_are_read() {
     let policy = "defaults: { action: allow }

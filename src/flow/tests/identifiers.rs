@@ -1,10 +1,10 @@
-//! Identifiers of a request: what tells two things apart, and no rule's text.
+//! Identifiers in a request. They only distinguish things, and are no texts for rules.
 
 use super::*;
 
 const KEY: &str = concat!("AKIA", "Z7QX3N5PLM2RT6VD");
 
-/// A conversation in which a call of a tool and its result have this id, and a file that one.
+/// Returns a conversation with these ids of a call (and its result) and of a file.
 fn with_ids(call: &str, file: &str) -> HttpMessage {
     let called =
         json!({"id": call, "type": "function", "function": {"name": "look", "arguments": "{}"}});
@@ -58,7 +58,7 @@ rules:
 
 const CARD: &str = "4111111111111111";
 
-/// A conversation with a model and tools of these names: offered, called before, called in the response.
+/// Returns a conversation with a model and a tool of these names: defined, called before, called in the response.
 fn with_names(model: &str, tool: &str) -> (HttpMessage, HttpMessage) {
     let function = json!({"name": tool, "arguments": "{}"});
     let called = json!({"id": "call_1", "type": "function", "function": function});
@@ -81,7 +81,8 @@ fn with_names(model: &str, tool: &str) -> (HttpMessage, HttpMessage) {
     (request, answer(message, "tool_calls"))
 }
 
-/// Everything that is told of an exchange to anybody but the client: the record and the labels of metrics.
+/// Returns the audit event, and everything else that is published on an exchange: the event's line, labels of metrics,
+/// headers.
 fn told(guard: &Rc<Guard>, request: &HttpMessage, response: HttpMessage) -> (Value, String) {
     let seen = exchange(guard, request, response);
     let mut told = String::from_utf8(seen.finished.line.clone()).unwrap();
@@ -106,7 +107,7 @@ fn nothing_tells_of_a_secret_that_is_a_model_s_or_a_tool_s_name() {
                     assert!(!told.contains(secret), "{told}");
                     assert_eq!(line["decision"], "allow");
                 }
-                // A call that nothing but its shape makes one.
+                // The secret is a part of the tool's name.
                 let (request, response) = with_names("gpt-4o", &format!("pay_{secret}"));
                 let (line, told) = told(guard, &request, response);
                 assert!(!told.contains(secret), "{told}");

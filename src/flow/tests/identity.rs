@@ -1,4 +1,5 @@
-//! Who is asking: from a request's credentials to the decision, the audit event, the metrics and what goes upstream.
+//! Identity of the caller: from a request's credentials to the decision, the audit event, the metrics and the headers
+//! for the upstream.
 
 use super::simulation::{Caller, run_as};
 use super::*;
@@ -139,7 +140,7 @@ fn observed_nothing_is_refused_and_still_no_key_goes_upstream() {
         );
         assert_eq!(record["principal"].is_object(), is_valid);
         let upstream = seen.upstream.unwrap();
-        // What is not ours is not touched.
+        // A header with a foreign key is not changed.
         let left = (key == "sk-strange").then_some(key.as_bytes());
         assert_eq!(upstream.header("x-agent-key"), left, "{key}");
     }
@@ -376,7 +377,7 @@ rules: [{ id: eu-only, match: { event: request }, when: { request.region: { exis
         let seen = exchange(&policy, &request, hello());
         assert_eq!(seen.client.status(), Some(status), "{host}");
     }
-    // A profile leads out of the host's region, named in the path or in the body.
+    // An inference profile may leave the host's region, whether it is named in the path or in the body.
     let frankfurt = "bedrock-runtime.eu-central-1.amazonaws.com";
     let body = |model: &str| {
         format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"hi"}}]}}"#)
@@ -420,7 +421,7 @@ fn what_may_not_go_upstream_as_a_header_may_not_as_a_trailer() {
                 "x_agentguard_tags",
             ][..],
         ),
-        // Elsewhere nobody is asked who it is; our keys stay here all the same.
+        // Where the policy does not apply, callers are not identified, but the policy's keys are still removed.
         (
             "applies_to: { hosts: [elsewhere] }\n",
             &["x-agent-key", "authorization"],
@@ -488,7 +489,7 @@ rules: [{{ id: one, match: {{ event: request }}, limit: {{ count: requests, per:
         let seen = run_as(&caller, guard, &request, |_| hello(), NOW, None);
         seen.client.status().unwrap()
     };
-    // Whatever a client writes, it is the same one.
+    // Whatever a client writes in the header, the address stays the same.
     let direct = limited("direct");
     assert_eq!(ask(&direct, "192.0.2.1"), 200);
     assert_eq!(ask(&direct, "192.0.2.2"), 429);
@@ -519,7 +520,7 @@ fn a_request_that_is_routed_again_is_not_let_alone() {
             properties: &cluster(before),
             now: NOW,
         });
-        // Envoy chooses the route anew once a header is taken out.
+        // Envoy chooses the route again once a header is removed.
         assert_eq!(step.headers[0], HeaderEdit::Remove("x-agent-key".into()));
         let denied = flow.rerouted(&cluster(after)).map(|step| step.action);
         assert!(flow.rerouted(&cluster(after)).is_none(), "asked once more");
@@ -544,7 +545,7 @@ fn a_request_that_is_routed_again_is_not_let_alone() {
         ("enforce", "", "llm-eu", Some(400), "AG2012", "none"),
         ("enforce", "web", "", None, "", "ignored"),
         ("observe", "web", "llm-eu", None, "", "none"),
-        // It was evaluated, wherever it goes.
+        // The request was evaluated, so that it may go anywhere.
         ("enforce", "llm-eu", "web", None, "", "none"),
     ] {
         let (status, code) = (status, code.to_owned());
@@ -592,11 +593,11 @@ fn who_asks_in_a_request_that_is_routed_again_is_evaluated() {
             record["code"].as_str().unwrap_or_default().to_owned(),
         )
     };
-    // Somebody has decided about this agent, whatever the policy only observes.
+    // The kill list is enforced even if the policy only observes.
     let observed = format!("mode: observe\n{OPEN}");
     assert_eq!(routed(&observed, KEY, "bot"), (true, "AG3006".to_owned()));
     assert_eq!(routed(&observed, KEY, "other"), (false, String::new()));
-    // A rule that lets it pass unread asks nobody who they are.
+    // A rule that allows the request unread does not require a known caller.
     let unread =
         "rules: [{ id: again, match: { event: uninspectable, code: AG2012 }, action: allow }]\n";
     for open in [OPEN, CLOSED] {
@@ -606,7 +607,7 @@ fn who_asks_in_a_request_that_is_routed_again_is_evaluated() {
     }
 }
 
-/// A proxy that does not tell where a request goes: the native host before Envoy 1.40.
+/// Proxy that does not provide the cluster of a route: the native host before Envoy 1.40.
 struct UntoldClusters;
 
 impl Properties for UntoldClusters {
@@ -628,7 +629,7 @@ fn a_policy_for_clusters_is_for_every_request_of_a_proxy_that_tells_none() {
     let request = chat_request(&says("hi"));
     let headers = request.header_slices();
     let untold: (&dyn Properties, Option<u16>) = (&UntoldClusters, Some(401));
-    // A route without a cluster is none of the policy's.
+    // The policy does not apply to a route without a cluster.
     let without: (&dyn Properties, Option<u16>) = (&MemoryProperties::default(), None);
     for (properties, expected) in [untold, without] {
         let mut flow = Flow::new(Rc::clone(&guard));

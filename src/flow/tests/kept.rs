@@ -1,6 +1,7 @@
-//! Conversations that the provider keeps: after a denied call every client can go on, by whatever it goes on.
+//! Conversations that the provider stores: after a denied call every client can continue, in every way that the API
+//! has.
 //!
-//! The provider here is as strict as OpenAI's: an id that it never gave out is 404, a call without a result is 400.
+//! The provider in these tests is as strict as OpenAI's: an unknown id is 404, a call without a result is 400.
 
 use super::stream::streamed;
 use super::*;
@@ -49,18 +50,18 @@ fn responds(status: &str, body: &Value) -> HttpMessage {
     )
 }
 
-/// A provider that keeps answers and their items.
+/// Provider that stores responses and their items.
 #[derive(Default)]
 struct Provider {
     items: RefCell<BTreeSet<String>>,
-    /// Calls that wait for a result, by answer.
+    /// Calls that wait for a result, by response.
     open: RefCell<BTreeMap<String, Vec<String>>>,
-    /// What it was sent.
+    /// Received requests.
     heard: RefCell<Vec<Value>>,
 }
 
 impl Provider {
-    /// What is wrong with a request, in OpenAI's words.
+    /// Returns the error for an invalid request, in OpenAI's words.
     fn denies(&self, asked: &Value) -> Option<HttpMessage> {
         let error = |status, message: String| {
             Some(responds(
@@ -131,7 +132,7 @@ impl Provider {
     }
 }
 
-/// The events of a response.
+/// Returns the events of a response.
 fn events(whole: &Value) -> Vec<u8> {
     let mut begun = whole.clone();
     begun["status"] = json!("in_progress");
@@ -152,7 +153,7 @@ fn events(whole: &Value) -> Vec<u8> {
     out
 }
 
-/// What a client has of a response, streamed or not: the object of the whole.
+/// Returns the whole response as the client has it, streamed or not.
 fn whole_of(seen: &SimulatedResult) -> Value {
     let body = String::from_utf8(seen.client.body()).unwrap();
     let last = body
@@ -212,7 +213,7 @@ fn a_client_that_refers_to_items_goes_on_after_a_denied_call() {
                            "input": [user, refer("rs_1"), refer(id), {"role": "user", "content": "and now?"}]});
         let got = turn(&guard, &provider, &again, "resp_2", &[said("Fine.")]);
         assert_eq!(got["output"][0]["content"][0]["text"], "Fine.");
-        // The thought keeps the call that followed it, and the model reads what became of it.
+        // The reasoning is still followed by its call, and the model reads the call's outcome.
         let heard = provider.heard.borrow();
         assert_eq!(
             heard[1]["input"],
@@ -315,7 +316,7 @@ fn a_client_that_goes_on_by_the_answer_s_id_goes_on_after_denied_calls_in_severa
     }
 }
 
-/// What a client has of a stream's beginning.
+/// Returns the response object in a stream's first event.
 fn first_of(seen: &SimulatedResult) -> Value {
     let body = String::from_utf8(seen.client.body()).unwrap();
     let first = body
@@ -342,7 +343,7 @@ fn a_streamed_answer_of_calls_alone_has_its_id_from_the_first_event_on() {
     ] {
         let whole = json!({"id": "resp_1", "object": "response", "created_at": 7, "status": "completed",
                            "model": "gpt-5", "store": true, "output": output});
-        // Also where it goes on from another.
+        // The same applies to a request that continues another response.
         for previous in [Value::Null, json!("resp_0")] {
             let asked = json!({"model": "m", "stream": true, "input": "x", "tools": tools, "previous_response_id": previous});
             let body = events(&whole);
@@ -366,7 +367,7 @@ fn what_a_person_sees_come_does_not_wait_for_the_calls_behind_it() {
     let body = events(&whole);
     let text = String::from_utf8(body.clone()).unwrap();
     let asked = json!({"model": "m", "stream": true, "input": "x", "tools": tools});
-    // Only the text has come.
+    // Only the text has arrived.
     let cut = text.find("\"function_call\"").unwrap();
     let until = text.get(..cut).unwrap().rfind("event: ").unwrap();
     let seen = exchange(&guard(POLICY), &post(&asked), streamed(&body[..until], &[]));
@@ -377,9 +378,9 @@ fn what_a_person_sees_come_does_not_wait_for_the_calls_behind_it() {
     );
     let seen = exchange(&guard(POLICY), &post(&asked), streamed(&body, &[]));
     assert_eq!(first_of(&seen)["id"], "resp_1");
-    // OpenAI's packages raise an error where a later event has another id than the first.
+    // OpenAI's packages raise an error if a later event has another id than the first.
     assert_eq!(whole_of(&seen)["id"], "resp_1");
-    // A client that goes on by an id that has left could not go on.
+    // The id has been sent, so that a client that continues by it could not go on.
     let mut asked = asked;
     asked["previous_response_id"] = json!("resp_0");
     let seen = exchange(&guard(POLICY), &post(&asked), streamed(&body, &[]));
@@ -512,7 +513,7 @@ fn references_that_stand_for_nothing_are_taken_out_and_the_rest_stays_as_it_came
             r#"{"model":"m","input":"a", "previous_response_id":"resp_agentguard_r-1" }"#,
             r#"{"model":"m","input":"a" }"#,
         ),
-        // A message itself stays, and so does its id unless OpenAI would refuse it.
+        // A message itself stays, and so does its id, unless OpenAI would reject it.
         (
             r#"{"model":"m","input":[{"type":"message","id":"msg_agentguard_1","role":"assistant","content":"No."}]}"#,
             r#"{"model":"m","input":[{"type":"message","id":"msg_agentguard_1","role":"assistant","content":"No."}]}"#,
@@ -525,7 +526,7 @@ fn references_that_stand_for_nothing_are_taken_out_and_the_rest_stays_as_it_came
             r#"{"model":"m","input":[{"type":"message","id":"msg_agentguard~f~fc_1~call_1","role":"assistant","content":"No."}]}"#,
             r#"{"model":"m","input":[{"type":"message","id":"msg_agentguard_1","role":"assistant","content":"No."}]}"#,
         ),
-        // The provider's own.
+        // An id of the provider's own stays.
         (
             r#"{"model":"m","previous_response_id":"resp_1","input":[{"type":"item_reference","id":"msg_1"}]}"#,
             r#"{"model":"m","previous_response_id":"resp_1","input":[{"type":"item_reference","id":"msg_1"}]}"#,
@@ -534,7 +535,7 @@ fn references_that_stand_for_nothing_are_taken_out_and_the_rest_stays_as_it_came
         let seen = exchange(&guard, &request("POST", "/v1/responses", sent), hello());
         let upstream = seen.upstream.unwrap();
         assert_eq!(String::from_utf8(upstream.body()).unwrap(), left);
-        // The length has left before the body was read.
+        // The length was removed before the body was read.
         assert!(upstream.header("content-length").is_none());
     }
 }
@@ -574,7 +575,7 @@ fn a_made_up_id_asks_for_no_more_than_the_provider_s_own_would() {
         let upstream: Value = serde_json::from_slice(&seen.upstream.unwrap().body()).unwrap();
         assert_eq!(upstream["input"], json!(["hi"]), "{id}");
     }
-    // Rules see the id as it came, and that the provider keeps what it stands for.
+    // Rules evaluate the id as it came. They also apply to the stored conversation that it stands for.
     let strict = "defaults: { action: allow, partial: deny }
 rules:
   - id: secrets
@@ -594,7 +595,7 @@ rules:
         let seen = exchange(&super::guard(strict), &post(&asked), hello());
         assert_eq!(seen.upstream_complete, passes, "{id}");
     }
-    // A result that the client brings itself is the only one.
+    // A result that the client sends itself is not added again.
     let asked = json!({"model": "m", "previous_response_id": "resp_agentguard~resp_1~fcall_1", "input": [
         {"type": "function_call_output", "call_id": "call_1", "output": "mine"}]});
     let seen = exchange(&guard, &post(&asked), hello());
@@ -672,7 +673,7 @@ fn a_streamed_answer_that_goes_on_by_id_and_a_kept_conversation_are_errors() {
         assert_eq!(got["output"][0]["content"][0]["type"], "refusal", "{got}");
         assert_eq!(got["id"], "resp_agentguard_r-1");
     }
-    // A reference alone is no conversation of the provider's.
+    // A reference alone does not continue a stored conversation.
     let asked = json!({"model": "m", "input": [{"type": "item_reference", "id": "msg_1"}]});
     let got = whole_of(&exchange(&guard, &post(&asked), responds("200", &whole)));
     assert_eq!(got["output"][0]["content"][0]["type"], "output_text");
@@ -716,7 +717,7 @@ rules:
     let id = got["output"][0]["id"].as_str().unwrap();
     assert_eq!(id, "msg_agentguard_3f2b8c1e-0000-4000-8000-00000000abcd");
     assert!(id.len() <= 64);
-    // The call that went with the text is open at the provider.
+    // The call that was removed with the text still waits for a result at the provider.
     assert_eq!(got["id"], "resp_agentguard~resp_1~fcall_1");
 }
 

@@ -7,7 +7,7 @@ use crate::policy::{KillList, KillState};
 const NO_RULES: &str = "require: none\ndefaults: { action: allow }\n";
 const OBSERVED: &str = "mode: { all: observe }\nrequire: none\ndefaults: { action: allow }\n";
 
-/// Puts a kill list in force; each time with a higher generation.
+/// Puts a kill list in force, each time with a higher generation.
 fn kill(guard: &Guard, entries: Value) {
     let generation = match guard.kill.state() {
         KillState::List(list) => list.generation + 1,
@@ -210,7 +210,7 @@ fn an_exchange_is_asked_again_only_when_the_list_has_changed() {
     assert!(flow.recheck_kill(Direction::Response).is_none());
     kill(&guard, all());
     assert!(flow.recheck_kill(Direction::Response).is_some());
-    // Lifting comes too late for what was stopped.
+    // Lifting the list does not continue a stopped exchange.
     kill(&guard, json!([]));
     assert!(flow.recheck_kill(Direction::Response).is_some());
 }

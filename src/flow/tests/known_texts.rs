@@ -1,4 +1,4 @@
-//! Texts in which nothing was found before, under the same policy.
+//! Texts in which the same policy found nothing before.
 
 use super::work::{MATCHES, chat, letters};
 use super::*;
@@ -10,7 +10,7 @@ rules:
   - { id: project, match: { event: message }, when: { text: { contains: 'project basilisk' } }, action: deny }
 ";
 
-/// Text of any length in which nothing is found.
+/// Returns a text of any length without findings.
 fn prose(length: usize) -> String {
     let mut text =
         "The order has not left the warehouse yet; nobody knows why. ".repeat(length / 60 + 1);
@@ -56,7 +56,7 @@ fn what_was_clean_and_has_one_more_thing_in_it_is_found() {
 #[test]
 fn json_in_a_text_is_known_apart_from_the_same_text_elsewhere() {
     let guard = guard(POLICY);
-    // The name beside it makes a password of the value.
+    // The name next to the value makes it a password.
     let data = json!({"padding": prose(200), "password": "hunter2-Kx9"}).to_string();
     for _ in 0..2 {
         let seen = run(&guard, &asking(&[&data]), |_| hello(), NOW);
@@ -65,7 +65,7 @@ fn json_in_a_text_is_known_apart_from_the_same_text_elsewhere() {
     }
 }
 
-/// Two texts cost more together than an exchange may, and each alone does not, also once they are known.
+/// Asserts that two texts exceed the work budget together but not alone, even after they are known.
 fn are_denied_together(request: impl Fn(&[&str]) -> HttpMessage) {
     let guard = guard(MATCHES);
     let text = letters(40_000);
@@ -85,12 +85,12 @@ fn what_costs_too_much_is_denied_again_when_a_part_of_it_is_known() {
     are_denied_together(asking);
 }
 
-/// Chat request that offers one tool with this schema.
+/// Returns a chat request that defines one tool with this schema.
 fn offering(schema: &Value) -> HttpMessage {
     offering_after("Find it.", &[schema])
 }
 
-/// Chat request with a question that offers a tool with each of these schemas.
+/// Returns a chat request with a question that defines a tool with each of these schemas.
 fn offering_after(question: &str, schemas: &[&Value]) -> HttpMessage {
     let mut body: Value = serde_json::from_slice(&chat(&[question])).unwrap();
     let tools = schemas.iter().map(|schema| {
@@ -102,8 +102,8 @@ fn offering_after(question: &str, schemas: &[&Value]) -> HttpMessage {
     chat_request(body.to_string().as_bytes())
 }
 
-/// What a tool's schema, a call's arguments and a tool's result are made of: names and values of which some together are
-/// findings.
+/// Returns names and values for a tool's schema, a call's arguments and a tool's result. Some of them are findings only
+/// together.
 pub(super) fn any_data() -> impl Strategy<Value = Value> {
     let name = prop::sample::select(vec![
         "type", "password", "ssn", "name", "value", "columns", "rows", "number", "account", "text",
@@ -137,7 +137,7 @@ pub(super) fn any_data() -> impl Strategy<Value = Value> {
     })
 }
 
-/// The same data as a schema, as arguments, as a result, and as JSON in a text.
+/// Returns requests with the same data as a schema, as arguments, as a result, and as JSON in a text.
 fn in_all_places(data: &Value) -> Vec<HttpMessage> {
     let asked = |messages: Value| {
         let body = json!({"model": "gpt-4o", "messages": messages});
@@ -155,7 +155,7 @@ fn in_all_places(data: &Value) -> Vec<HttpMessage> {
     let parts = json!([{"role": "user", "content": [
         {"type": "text", "text": data.to_string()}, {"type": "text", "text": "and"}, {"type": "text", "text": "so on"},
     ]}]);
-    // Elements of larger bodies are known again as a whole.
+    // Larger bodies are recognised by their elements.
     let question = prose(1_200);
     let schema =
         json!({"type": "object", "properties": {"more": data, "path": {"type": "string"}}});
@@ -171,7 +171,7 @@ fn in_all_places(data: &Value) -> Vec<HttpMessage> {
     ]
 }
 
-/// What comes of a request: the body that goes on, and the record without what each record has of its own.
+/// Returns the outcome of a request: the forwarded body, and the audit event without its unique members.
 pub(super) fn outcome(guard: &Rc<Guard>, request: &HttpMessage) -> (Option<Vec<u8>>, Value) {
     let seen = run(guard, request, |_| hello(), NOW);
     let mut record = record(&seen);
@@ -181,7 +181,7 @@ pub(super) fn outcome(guard: &Rc<Guard>, request: &HttpMessage) -> (Option<Vec<u
     (seen.upstream.map(|sent| sent.body()), record)
 }
 
-/// The same in a thread of its own, which has not seen anything.
+/// Returns the outcome in a new thread, whose caches are empty.
 pub(super) fn outcome_alone(policy: &str, request: &HttpMessage) -> (Option<Vec<u8>>, Value) {
     std::thread::scope(|scope| {
         let alone = scope.spawn(|| outcome(&guard(policy), request));
@@ -190,10 +190,10 @@ pub(super) fn outcome_alone(policy: &str, request: &HttpMessage) -> (Option<Vec<
 }
 
 proptest! {
-    // Each request alone needs a policy of its own, which takes a while to load.
+    // Each request alone needs its own policy, which takes a while to load.
     #![proptest_config(ProptestConfig::with_cases(8))]
 
-    /// What was read before changes nothing of what is found, whatever stood where.
+    /// Bodies that were read before don't change the findings, whatever their positions.
     #[test]
     fn a_body_is_decided_alike_whatever_came_before_it(all in prop::collection::vec(any_data(), 1..3)) {
         let requests: Vec<HttpMessage> = all.iter().flat_map(in_all_places).collect();
@@ -252,7 +252,7 @@ fn tools_that_cost_too_much_together_are_denied_again_when_each_is_known() {
     });
 }
 
-/// Rows of results that are known, under names that stand outside of them.
+/// Rows of results that are known, under names outside of them.
 #[test]
 fn an_element_that_is_known_goes_by_the_names_of_where_it_stands_now() {
     let row = |cells: &[&str]| {

@@ -1,4 +1,4 @@
-//! Limits over several exchanges: what is counted, what a client is told, and what the record says.
+//! Limits over several exchanges: counts, replies and audit events.
 
 use super::*;
 
@@ -28,7 +28,7 @@ const TWO_A_MINUTE: &str =
 #[test]
 fn the_third_of_two_requests_a_minute_waits() {
     in_both_modes(&limited(TWO_A_MINUTE), |guard, _| {
-        // NOW is at second 5 of a minute.
+        // NOW is second 5 of a minute.
         assert_eq!(status(&asks(guard, NOW)), 200);
         assert_eq!(status(&asks(guard, NOW)), 200);
         let denied = asks(guard, NOW);
@@ -57,7 +57,7 @@ fn the_third_of_two_requests_a_minute_waits() {
         let labels = vec!["few".to_owned(), "enforce".to_owned()];
         let hit = ("agentguard_limit_hits_total", labels, 1);
         assert!(denied.counts.contains(&hit));
-        // What was denied used nothing up, and the next minute is a new one.
+        // A denied request uses up nothing, and the next minute is a new window.
         assert_eq!(status(&asks(guard, NOW + 55 * SECOND)), 200);
     });
 }
@@ -287,7 +287,7 @@ fn an_mcp_call_over_the_limit_is_an_error_of_the_tool() {
     assert_eq!(header(&denied, "retry-after"), None);
 }
 
-/// The record of a request with so many tokens, sent at this time; the response says 3 in and 4 out.
+/// Returns the status and the used amount of a request at this time; the response reports 3 tokens in and 4 out.
 fn asked(guard: &Rc<Guard>, now: u64) -> (u16, Value) {
     let seen = asks(guard, now);
     (status(&seen), record(&seen)["limits"][0]["used"].clone())
@@ -297,10 +297,10 @@ fn asked(guard: &Rc<Guard>, now: u64) -> (u16, Value) {
 fn tokens_are_settled_by_what_the_provider_says() {
     let rule = "  - { id: budget, action: deny, limit: { count: tokens, max: 20, window: 24h } }\n";
     in_both_modes(&limited(rule), |guard, _| {
-        // Reserved is a quarter of the body's bytes, which is more than is used.
+        // A quarter of the body's bytes is reserved, which is more than the request uses.
         assert_eq!(asked(guard, NOW), (200, json!(7)));
         assert_eq!(asked(guard, NOW), (200, json!(14)));
-        // Something is left: it passes, and uses more than that.
+        // The request passes because something is left, and uses more than that.
         assert_eq!(asked(guard, NOW), (200, json!(21)));
         assert_eq!(asked(guard, NOW), (403, json!(21)));
     });
@@ -356,12 +356,13 @@ fn a_stream_over_its_budget_ends_as_a_valid_one() {
     let path = ("api.openai.com", "/v1/chat/completions");
     let question =
         json!({"model": "gpt-4o", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
-    // Ten words are 50 bytes and about 13 tokens, and use them twice, at once and in pieces.
+    // Ten words are 50 bytes and about 13 tokens. The helper sends the stream twice, at once and in pieces, and both
+    // are charged.
     let short = text_stream(10);
     let seen = asks_for_stream(&guard, path, &question, &short);
     assert_eq!(seen.client.body(), short);
     assert_eq!(record(&seen)["limits"][0]["used"], 13);
-    // What is left are 24 tokens: 96 bytes, 20 words.
+    // 24 tokens are left: 96 bytes, 20 words.
     let headers = [(":status", "200"), ("content-type", "text/event-stream")];
     let mut half = HttpMessage::new(&headers, b"");
     half.chunks = text_stream(1_000).chunks(512).map(<[u8]>::to_vec).collect();
@@ -375,7 +376,7 @@ fn a_stream_over_its_budget_ends_as_a_valid_one() {
     assert_eq!(line["code"], "AG5001");
     assert_eq!(line["decision"], "deny");
     assert_eq!(line["limits"][0]["exceeded"], true);
-    // The event that went over is charged as well.
+    // The event that exceeded the limit is charged as well.
     assert_eq!(line["limits"][0]["used"], 51);
     let next = asks(&guard, NOW);
     assert_eq!(status(&next), 403);
@@ -383,7 +384,7 @@ fn a_stream_over_its_budget_ends_as_a_valid_one() {
 
 #[test]
 fn costs_are_added_up_by_the_policy_s_prices() {
-    // 3 tokens in and 4 out are 3 × 1 + 4 × 10 dollars.
+    // 3 tokens in and 4 out cost 3 × 1 + 4 × 10 dollars.
     let rule = "  - id: spend
     match: { model: gpt-4o }
     action: deny
@@ -521,7 +522,7 @@ fn denials_in_a_row_lock_out_until_the_window_ends() {
     assert_eq!(status(&asks(&consecutive, NOW)), 200);
     assert_eq!(denied(&consecutive), 400);
     assert_eq!(denied(&consecutive), 400);
-    // Locked out, and what this limit denies is no further denial.
+    // The client is locked out, and a denial by this limit itself does not count.
     assert_eq!(status(&asks(&consecutive, NOW)), 403);
     assert_eq!(status(&asks(&consecutive, NOW + 86_400 * SECOND)), 200);
     let denials = row("denials");
@@ -605,7 +606,7 @@ rules:
     });
 }
 
-/// What is held of a body when its trailers come: the host then counts no bytes, and still has them.
+/// Held body at its trailers: the host then reports no size, but still has the bytes.
 struct BehindTrailers<'b>(&'b [u8]);
 
 impl Body for BehindTrailers<'_> {
@@ -642,7 +643,7 @@ fn a_request_frees_its_place_when_it_ends() {
     let _ = first.finish(&end);
     assert_eq!(status(&asks(&guard, NOW)), 200);
     assert_eq!(status(&asks(&guard, NOW)), 200);
-    // A place that nobody freed is free again after the window.
+    // A place that was never freed is free again after the window.
     let (_fourth, passes) = begins(NOW);
     assert!(passes);
     assert_eq!(status(&asks(&guard, NOW)), 403);
@@ -709,7 +710,7 @@ fn a_header_or_a_field_names_a_session_if_the_policy_says_so() {
     assert_eq!(status(&with_field("b")), 403);
     assert_eq!(status(&with_header("c")), 200);
     assert_eq!(status(&with_field("d")), 200);
-    // Without either it is whoever asks, here from nowhere that is known.
+    // Without either, the session is the caller's, here with an unknown address.
     let seen = exchange(&guard, &conversation("x", 0), hello());
     assert_eq!(record(&seen)["limits"][0]["session"], "address");
 }

@@ -1,4 +1,4 @@
-//! MCP: every route, both directions, each refusal; and what people have done to get past.
+//! MCP: every route, both directions, each denial, and known evasions.
 
 mod stream;
 mod tasks;
@@ -16,7 +16,7 @@ const HEADERS: &[(&str, &str)] = &[
     ("x-request-id", "r-1"),
 ];
 
-/// A request with these headers set, or left out if the value is empty; a name may come twice.
+/// Returns a request with these headers set, or removed if the value is empty; a name may come twice.
 fn with_headers(changes: &[(&str, &str)], body: &[u8]) -> HttpMessage {
     let mut headers: Vec<(&str, &str)> = HEADERS
         .iter()
@@ -31,7 +31,7 @@ fn post(message: &Value) -> HttpMessage {
     with_headers(&[], message.to_string().as_bytes())
 }
 
-/// Without a version, as clients of 2025-03-26 send it.
+/// Returns a request without a version, as clients of 2025-03-26 send it.
 fn post_old(message: &Value) -> HttpMessage {
     with_headers(
         &[("mcp-protocol-version", "")],
@@ -70,7 +70,8 @@ fn accepted() -> HttpMessage {
     HttpMessage::new(&[(":status", "202")], b"")
 }
 
-/// Sends a message that must reach the server as it came, and whose answer must reach the client as it came.
+/// Sends a message that must reach the server unchanged, and whose response must reach the client unchanged. Returns
+/// the audit event.
 fn passes(guard: &Rc<Guard>, request: &HttpMessage, response: HttpMessage) -> Value {
     let seen = exchange(guard, request, response.clone());
     assert!(seen.upstream_complete, "{:?}", client_text(&seen));
@@ -86,7 +87,7 @@ fn client_text(seen: &SimulatedResult) -> String {
     String::from_utf8(seen.client.body()).unwrap()
 }
 
-/// Sends a message that must not reach the server; gives the status and what the client reads.
+/// Sends a message that must not reach the server. Returns the status and the body for the client.
 fn refused(guard: &Rc<Guard>, request: &HttpMessage) -> (u16, Value) {
     let seen = run(
         guard,
@@ -248,7 +249,7 @@ fn a_message_is_recognised_at_any_path_with_and_without_headers() {
 
 #[test]
 fn a_call_that_is_sent_to_another_protocol_s_endpoint_is_refused() {
-    // A server of MCP that takes any path would carry it out.
+    // An MCP server that accepts any path would run the call.
     let relaxed = NO_DELETE.replace("action: allow }", "action: allow, uninspectable: allow }");
     let mut message = call(1, "delete_customer", json!({}));
     message["messages"] = json!([]);
@@ -298,7 +299,7 @@ rules:
             (200, &json!(true)),
             "{host}"
         );
-        // Case-folding servers see a call in this, and nobody else does.
+        // Only case-folding and lenient servers would read a call in these bodies.
         for body in [
             message
                 .replace("jsonrpc", "JSONRPC")
@@ -312,7 +313,7 @@ rules:
             let (status, _) = refused(&guard, &with_headers(plain, body.as_bytes()));
             assert_eq!(status, 400, "{host} {body}");
         }
-        // Everything else there passes, as the policy says.
+        // The policy allows everything else there.
         for body in [&b"anything"[..], b"{\"x\":1}", b"[1,2]", b""] {
             let seen = exchange(&guard, &with_headers(plain, body), done());
             assert_eq!(seen.upstream.unwrap().body(), body, "{host}");
@@ -453,18 +454,18 @@ rules:
   - { id: no-swan, match: { event: message }, when: { text: { contains: swan } }, action: deny, reason: No swans. }
 ";
 
-/// An answer that a person gives to a question of the server.
+/// Returns a person's answer to a question of the server.
 fn elicited(id: &Value, given: &str) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "result": {"action": "accept", "content": {"a": given}}})
 }
 
-/// What the server gets of an answer in which something is denied.
+/// Returns the error that the server receives instead of a denied answer.
 fn denied_answer(id: &Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32010, "message": "Blocked by policy (AG3001).",
         "data": {"agentguard": {"code": "AG3001", "request_id": "r-1"}}}})
 }
 
-/// Sends an answer to the server of which nothing must reach it; gives what does.
+/// Sends an answer to the server that must not reach it. Returns what the server receives instead.
 fn answer_denied(guard: &Rc<Guard>, request: &HttpMessage) -> Value {
     let seen = exchange(guard, request, accepted());
     assert_eq!(seen.client.status(), Some(202));
@@ -698,7 +699,7 @@ fn a_batch_is_refused_whole_where_the_version_knows_none() {
     assert_eq!(refused(&guard, &post_old(&twice)).0, 400);
 }
 
-/// A request of 2026-07-28 with headers that mirror it.
+/// Returns a request of 2026-07-28 with headers that mirror it.
 fn modern(message: &Value, changes: &[(&str, &str)]) -> HttpMessage {
     let method = message["method"].as_str().unwrap_or_default();
     let name = message["params"]["name"]
@@ -802,7 +803,7 @@ fn headers_that_mirror_the_body_must_say_what_it_says() {
 
 #[test]
 fn mirrored_headers_are_not_believed_of_older_versions_either() {
-    // A proxy in front may route by them whatever the version is.
+    // A proxy in front may route by these headers in any version.
     let guard = guard(ALLOW);
     for changes in [
         &[("mcp-method", "tools/list")][..],
@@ -818,7 +819,7 @@ fn mirrored_headers_are_not_believed_of_older_versions_either() {
         let (status, _) = refused(&guard, &with_headers(changes, message.as_bytes()));
         assert_eq!(status, 400, "{changes:?}");
     }
-    // Orphans: on another method, on a response, before a batch.
+    // Headers without a counterpart: on another method, on a response, before a batch.
     let list = request(1, "tools/list", json!({}));
     assert_eq!(
         refused(&guard, &modern(&list, &[("mcp-param-x", "y")])).0,
@@ -843,7 +844,7 @@ fn mirrored_headers_are_not_believed_of_older_versions_either() {
         refused(&guard, &with_headers(&headers, batch.as_bytes())).0,
         400
     );
-    // True ones do no harm; a notification mirrors what it likes.
+    // Correct headers are accepted, and a notification may have any of them.
     passes(
         &guard,
         &with_headers(
@@ -911,7 +912,7 @@ rules:
         "for [EMAIL]"
     );
     assert_eq!(upstream["params"]["requestState"], "v1.opaque");
-    // What nobody can read is counted.
+    // Opaque content is recorded.
     assert_eq!(
         record(&seen)["coverage"],
         json!({"level": "partial", "reasons": ["request:opaque"]})
@@ -949,7 +950,7 @@ rules:
         )["content"][0]["text"],
         "[EMAIL]"
     );
-    // A call that the server will carry out, since the client's model asked for it.
+    // The server will run this call, since the client's model asked for it.
     let sampled = json!({"jsonrpc": "2.0", "id": 0, "result": {"role": "assistant", "model": "m", "stopReason": "toolUse",
         "content": [{"type": "tool_use", "id": "c", "name": "exec", "input": {"cmd": "ls"}}]}});
     assert_eq!(
@@ -1085,7 +1086,7 @@ fn a_tool_is_its_server_s() {
     };
     let record = passes(&guard, &at("/mcp/github", "get_issue"), done());
     assert_eq!(record["tools"], json!(["github/get_issue"]));
-    // The same name elsewhere; a name that looks like another server's; a look-alike; a path that says two things.
+    // The same name elsewhere; a name that looks like another server's; a look-alike; an ambiguous path.
     for (path, tool) in [
         ("/mcp/slack", "get_issue"),
         ("/mcp/slack", "github/get_issue"),
@@ -1134,7 +1135,7 @@ rules:
     for rule in ["slack/delete", "'slack/*'", "other"] {
         assert!(!denied(rule, "delete"), "{rule}");
     }
-    // A negative condition is about both names as well.
+    // A negative condition applies to both names as well.
     let only = "defaults: { action: allow }
 protocols:
   - { hosts: [tools.example], protocol: mcp, server: github }
@@ -1249,7 +1250,7 @@ fn a_method_that_is_not_known_is_recorded_as_it_was_written_but_for_secrets() {
     }
     let event = passes(&guard, &post(&call(1, "x", json!({}))), done());
     assert_eq!(event["endpoint"], "tools/call");
-    // Denied, because some servers take it for a known one.
+    // The method is denied, because some servers read it as a known one.
     let variant = post(&request(1, "Tools/Call", json!({"name": "x"})));
     let seen = run(
         &guard,
@@ -1262,7 +1263,7 @@ fn a_method_that_is_not_known_is_recorded_as_it_was_written_but_for_secrets() {
         (&event["code"], &event["endpoint"]),
         (&json!("AG2002"), &json!("Tools/Call"))
     );
-    // Its own endpoint says more than the method of a message in disguise.
+    // On another protocol's endpoint, the endpoint is recorded instead of the method.
     let chat = [
         (":path", "/v1/chat/completions"),
         (":authority", "api.openai.com"),
@@ -1279,7 +1280,7 @@ fn a_method_that_is_not_known_is_recorded_as_it_was_written_but_for_secrets() {
     assert_eq!(record(&seen)["endpoint"], "chat.completions");
 }
 
-/// What the client reads of an answer to this request.
+/// Returns the response that the client receives.
 fn answered(guard: &Rc<Guard>, request: &HttpMessage, response: HttpMessage) -> Value {
     let seen = exchange(guard, request, response);
     assert!(seen.upstream_complete, "{}", client_text(&seen));
@@ -1320,13 +1321,13 @@ rules:
         assert_eq!(answer["result"]["nextCursor"], "page-2");
         assert_eq!(answer["result"]["ttlMs"], 5);
         assert_eq!(answer["result"]["tools"][1], page["tools"][2]);
-        // The second page is a request of its own.
+        // The second page is a separate request.
         let next = post(&request(1, "tools/list", json!({"cursor": "page-2"})));
         assert_eq!(
             offered(&answered(guard, &next, result(1, offers(&["delete_z"])))),
             [""; 0]
         );
-        // Orders may stand anywhere in a definition.
+        // Instructions to the model may be anywhere in a definition.
         for pointer in [
             "title",
             "annotations",
@@ -1454,7 +1455,7 @@ fn a_denied_result_is_an_error_in_its_place() {
             json!({"content": [{"type": "image", "data": "AAAA", "mimeType": "image/png", "_meta": {"x": swan}}]}),
             json!({"content": [{"type": "text", "text": "ok", "markdown": swan}]}),
             json!({"content": [{"type": "new", "new": {"deep": [swan]}}]}),
-            // In another form.
+            // The same in other encodings.
             json!({"content": [{"type": "text", "text": blob}]}),
             json!({"content": [{"type": "text", "text": format!("data:text/plain;base64,{blob}")}]}),
             json!({"content": [{"type": "text", "text": json!({"page": blob}).to_string()}]}),
@@ -1547,7 +1548,7 @@ fn a_result_is_judged_with_its_tool_its_arguments_its_data_and_its_success() {
         json!({}),
         json!({"content": [], "isError": false})
     ));
-    // Whose result this is can't be told: it counts against the server.
+    // The tool of this result is unknown, which is resolved toward denial.
     for (method, params) in [
         ("tasks/result", json!({"taskId": "t"})),
         ("resources/read", json!({"uri": "x"})),
@@ -1607,7 +1608,7 @@ fn every_copy_of_a_finding_is_edited() {
                 .replace("4111 1111 1111 1111", "[CREDIT_CARD]")
         );
     });
-    // Beside its key it is a number of a card, in the text it is just a number.
+    // The pattern matches only the structured value as a whole. Its copy in the JSON text is edited, too.
     let guard = guard("defaults: { action: allow }
 rules:
   - { id: code, match: { event: tool_result, tool: pin }, when: { text: { matches: '^swan-[0-9]+$' } }, action: redact }
@@ -1628,7 +1629,7 @@ fn bytes_are_the_text_that_any_decoder_finds_in_them() {
             use base64::Engine;
             base64::engine::general_purpose::STANDARD.encode("the swan sings in the evening")
         };
-        // Python's decoder and Node's skip what is no base64; others reject it.
+        // Python's and Node's decoders skip characters that are not base64; others reject them.
         for strays in ["", "\n", " ", "*", "\0", "-", "=", "\u{200b}"] {
             let quads: Vec<String> = encoded
                 .as_bytes()
@@ -1824,7 +1825,7 @@ rules:
   - { id: no-urls, match: { event: request, method: elicitation/create }, when: { params.mode: url }, action: deny }
   - { id: secret, match: { event: response }, when: { text: { contains: password } }, action: deny }
 ";
-    // `in` is no key of `match`.
+    // The key `in` does not exist in `match`.
     let policy = policy.replace(", in: response", "");
     in_both_modes(&policy, |guard, _| {
         let ask = |requests: Value| json!({"resultType": "input_required", "inputRequests": requests, "requestState": "s"});
@@ -2019,7 +2020,7 @@ fn a_stream_is_a_stream_or_nothing() {
             exchange(&guard, &get(changes), refusal.clone()).client,
             refusal
         );
-        // The same request could have been one for anything: what is no stream does not come back.
+        // The same request could have any purpose: a response that is not a stream is denied.
         let secret = HttpMessage::new(
             &[(":status", "200"), ("content-type", "application/json")],
             b"{\"keys\":[\"k\"]}",
@@ -2109,7 +2110,7 @@ fn observe_changes_nothing_about_mcp_either() {
 
 #[test]
 fn answers_are_read_only_where_a_rule_looks_at_what_they_hold() {
-    // Not even malformed answers are touched.
+    // Even a malformed response is forwarded unchanged.
     let broken = HttpMessage::new(
         &[(":status", "200"), ("content-type", "application/json")],
         b"{\"x\":",
@@ -2303,7 +2304,7 @@ rules:
             "{path}"
         );
     }
-    // Other services have documents of this name.
+    // Other services have documents with similar names.
     for (path, accept) in [
         ("/racks/server-card", "*/*"),
         ("/.well-known/mcp/secrets.json", "*/*"),
@@ -2312,7 +2313,7 @@ rules:
     ] {
         assert_eq!(refused(&guard, &get(path, accept)).0, 400, "{path}");
     }
-    // Under a default of deny it can be read where something may be asked of the server.
+    // Under a default of deny, the document can be read if the policy allows any request to the server.
     let only = self::guard(ONLY_GITHUB);
     for path in [
         "/mcp/github/server-card",
@@ -2364,7 +2365,7 @@ rules:
         "file:///srv/%2e%2e/etc/passwd",
         "file:///%65tc/passwd",
         "/etc/passwd",
-        // Where these lead to is up to whoever reads them.
+        // Readers of these URIs disagree on their paths.
         "file:////etc/passwd",
         "file://server/srv/x",
         "file:///srv/x?/../../etc",

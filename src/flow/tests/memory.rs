@@ -1,4 +1,4 @@
-//! The memory that all exchanges of one VM share.
+//! Memory budget that all exchanges of one VM share.
 
 use super::stream::streamed;
 use super::*;
@@ -13,7 +13,7 @@ rules: [{ id: word, match: { event: response }, when: { text: { contains: forbid
     let request = chat_request(
         br#"{"model":"gpt-4o","stream":true,"messages":[{"role":"user","content":"hi"}]}"#,
     );
-    // A frame that has not ended has to be held.
+    // An incomplete frame has to be held.
     let beginning = b"data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hel";
     let streams = || exchange(&guard, &request, streamed(beginning, &[10]));
     assert!(guard.reserve(256 << 20));

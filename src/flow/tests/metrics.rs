@@ -1,8 +1,8 @@
-//! What is counted of an exchange.
+//! Metrics of an exchange.
 
 use super::*;
 
-/// The counts of one metric, each as its label values.
+/// Returns the counts of one metric, each as its label values.
 fn counted(seen: &SimulatedResult, name: &str) -> Vec<String> {
     let of_metric = seen.counts.iter().filter(|(metric, ..)| *metric == name);
     of_metric.map(|(_, values, _)| values.join(" ")).collect()

@@ -77,7 +77,7 @@ fn says(text: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// Hands over the head of a request whose body follows.
+/// Passes the headers of a request whose body follows to the flow.
 fn sends_head(flow: &mut Flow, request: &HttpMessage) -> Step {
     let headers = request.header_slices();
     flow.request_headers(&RequestHead {
@@ -88,7 +88,7 @@ fn sends_head(flow: &mut Flow, request: &HttpMessage) -> Step {
     })
 }
 
-/// What becomes of the pieces of a response that is sent so slowly; each with the second at which it comes.
+/// Returns the actions for the pieces of a slow response. Each piece has the second at which it arrives.
 fn slowly(
     guard: &Rc<Guard>,
     request: &HttpMessage,
@@ -151,7 +151,7 @@ fn client_json(seen: &SimulatedResult) -> Value {
     serde_json::from_slice(&seen.client.body()).unwrap()
 }
 
-/// A policy in both modes of the filter.
+/// Runs a test with a policy in both header modes of the filter.
 fn in_both_modes(policy: &str, mut test: impl FnMut(&Rc<Guard>, bool)) {
     test(&guard(policy), false);
     test(
@@ -160,7 +160,7 @@ fn in_both_modes(policy: &str, mut test: impl FnMut(&Rc<Guard>, bool)) {
     );
 }
 
-/// Asks a provider, and lets its response stream at once and in pieces, which is the same to the client.
+/// Sends a request whose response streams, at once and in pieces, and asserts that the client receives the same.
 fn asks_for_stream(
     guard: &Rc<Guard>,
     (provider, path): (&str, &str),
@@ -545,7 +545,7 @@ rules:
     }
 }
 
-/// What rules on one author look for is not looked for in what others wrote, and always where the author can't be told.
+/// Rules on one author don't search the texts of other authors, but always those of unknown authors.
 #[test]
 fn words_and_patterns_are_looked_for_in_the_texts_of_those_whom_rules_name() {
     let policy = "defaults: { action: allow }
@@ -650,7 +650,7 @@ fn bad_input_is_refused_with_its_code() {
     });
 }
 
-/// Whatever looked at each message for each message would not end here.
+/// An evaluation that is quadratic in the messages would not end here.
 #[test]
 fn a_hundred_thousand_messages_are_judged_and_edited() {
     let guard = guard(
@@ -938,7 +938,7 @@ fn headers_that_only_we_write_are_taken_out() {
     in_both_modes(ALLOW, |guard, _| {
         let mut request = chat_request(&says("hi"));
         let mut response = hello();
-        // Servers behind CGI or WSGI read `_` as `-`.
+        // Servers with CGI or WSGI read `_` as `-`.
         let forged = [
             "x-agentguard-tags",
             "x_agentguard_tags",
@@ -1081,7 +1081,7 @@ fn require_identity_refuses_whoever_is_not_known() {
     assert_eq!(record(&observed)["would"], "deny");
 }
 
-/// The outcome that must not depend on how bytes were cut.
+/// Returns the outcome, which must not depend on chunk boundaries.
 fn outcome(seen: &SimulatedResult) -> (Option<Vec<u8>>, Vec<u8>, Option<u16>, Value) {
     let mut record = record(seen);
     record["timing"] = Value::Null;
@@ -1233,7 +1233,7 @@ rules:
         ))
     }
 
-    /// The texts that the model gets for these, each a part of one message.
+    /// Returns the texts that the model receives for these parts of one message, and the findings.
     fn parts(form: &str, parts: &[&str]) -> (Vec<String>, Value) {
         let content: Vec<Value> = parts
             .iter()
@@ -1263,7 +1263,8 @@ rules:
                 vec!["pay 411111", "111111", "1111 now"],
                 vec!["pay [CREDIT_CARD]", "", " now"],
             ),
-            // Behind its word, the detector takes more between the groups of a number, even what stands for the gap.
+            // After its context word, the detector accepts more characters between the groups of a number, and also the
+            // boundary between the parts.
             (
                 vec!["card 4111 1111 ", "1111 1111 now"],
                 vec!["card [CREDIT_CARD]", " now"],
@@ -1344,7 +1345,7 @@ rules:
                 ["Please [REDACTED]", " now"],
             ),
             (["ignore previous orders", "x"], ["[REDACTED]", "x"]),
-            // Short ones stand there by chance, unless a space is between their words.
+            // Short texts match by chance, unless a space is between their words.
             (["there is no", "way"], ["there is [REDACTED]", ""]),
             (["piano w", "ay out"], ["piano w", "ay out"]),
         ] {
@@ -1407,13 +1408,13 @@ rules:
             anthropic(json!([])),
             ["pay [CREDIT_CARD]", ", it is [REDACTED]", ""]
         );
-        // Whoever doesn't show thoughts shows them as one.
+        // Clients that don't show the reasoning show these texts as one.
         let thought = json!([{"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}]);
         assert_eq!(
             anthropic(thought),
             ["pay [CREDIT_CARD]", ", it is [REDACTED]", ""]
         );
-        // A call stands between them, for whoever reads them too.
+        // A call separates the texts, even for clients that don't show it.
         let call = json!([{"type": "tool_use", "id": "t", "name": "look", "input": {}}]);
         assert_eq!(
             anthropic(call),

@@ -1,6 +1,6 @@
 use super::*;
 
-/// A request to Azure, with one more header.
+/// Returns a request to Azure with an additional header.
 fn asked(path: &str, header: (&str, &str), body: &Value) -> HttpMessage {
     HttpMessage::new(
         &[
@@ -65,7 +65,7 @@ fn a_model_beside_the_body_stands_in_for_none_that_the_body_needs() {
     assert_eq!(record(&seen)["decision"], "allow");
     let seen = exchange(&only, &asked(path, NO_HEADER, &unnamed), hello());
     assert_eq!(record(&seen)["decision"], "deny");
-    // The one that is asked is named first.
+    // The model that handles the request is named first.
     let draws = ("x-ms-oai-image-generation-deployment", "gpt-image-1");
     let seen = exchange(
         &only,
@@ -127,7 +127,7 @@ fn a_router_may_ask_any_model() {
     }
 }
 
-/// What a provider's host is asked at a path with a body.
+/// Returns a request to a provider's host at a path with a body.
 fn posted(host: &str, path: &str, media: &str, body: &str) -> HttpMessage {
     let headers = [
         (":method", "POST"),
@@ -221,7 +221,7 @@ fn a_denied_model_is_denied_however_an_endpoint_lets_it_be_spelt() {
         let other = posted(host, path, "application/json", &chat("other/model-1.5"));
         assert_eq!(decided(&guard, &other), "allow", "{denied}");
     }
-    // In the path.
+    // The model is in the path.
     let guard = guard(
         "defaults: { action: allow }\nrules:\n  - { id: that, match: { model: claude-3-haiku-20240307 }, action: deny }",
     );
@@ -266,7 +266,7 @@ fn a_denied_model_is_seen_under_every_name_of_models() {
     ] {
         assert_eq!(decided(&guard, &with(member.clone())), "deny", "{member}");
     }
-    // An engine of a search is no model.
+    // The engine of a search is not a model.
     for member in [
         json!({"engine": "other"}),
         json!({"vendor": {"engine": "secret-1"}}),
@@ -332,7 +332,7 @@ fn an_allowed_model_is_allowed_as_it_is_written() {
         ("llama3:8b", "llama3:8b", "allow"),
         ("8b", "llama3:8b", "deny"),
         ("llama3", "llama3:8b", "deny"),
-        // Which model answers there, the name doesn't tell.
+        // The name does not reveal the model behind it.
         ("tunedModels/x", "tunedModels/x", "deny"),
     ] {
         assert_eq!(
@@ -341,7 +341,7 @@ fn an_allowed_model_is_allowed_as_it_is_written() {
             "{allowed}: {written}"
         );
     }
-    // A list of what may be used, written as a denial of all else.
+    // An allow-list, written as a denial of everything else.
     let others = guard(
         "defaults: { action: allow }\nrules:\n  - { id: others, when: { model: { not_in: [openai/gpt-4o, 'llama3:latest'] } }, action: deny }",
     );

@@ -1,4 +1,4 @@
-//! OAuth beside a server of MCP, and lists that belong to a host and to no conversation.
+//! OAuth for MCP servers, and lists that belong to a host and to no conversation.
 
 use super::*;
 
@@ -15,7 +15,7 @@ rules:
   - { id: mail, match: { event: [message, response] }, when: { text: { detects: email } }, action: redact }
   - { id: words, match: { event: [message, response] }, when: { text: { contains: forbidden } }, action: deny }
 ";
-/// Tokens as servers give them; some are what a detector of secrets looks for.
+/// Tokens as servers issue them. Some match a detector of secrets.
 const SECRETS: [&str; 6] = [
     "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
@@ -47,7 +47,8 @@ fn registration() -> Value {
         "scope": "read write", "contacts": ["dev@example.com"]})
 }
 
-/// What a client of MCP asks of the server's origin before it can call a tool, in its order; with the responses.
+/// Returns the requests of an MCP client to the server's origin before it can call a tool, in their order, with the
+/// responses.
 fn authorization() -> Vec<(HttpMessage, Value)> {
     let [access, id, code, verifier, secret, refresh] = SECRETS;
     let host = "tools.example.com";
@@ -145,7 +146,7 @@ fn authorization() -> Vec<(HttpMessage, Value)> {
 
 #[test]
 fn a_client_of_mcp_is_authorized_at_the_server_s_origin() {
-    // By default, under an allow-list of a server's tools, and where secrets are searched for.
+    // By default, under an allow-list of a server's tools, and with a search for secrets.
     for policy in [ALLOW, ALLOW_LIST, STRICT] {
         in_both_modes(policy, |guard, _| {
             for (request, answer) in authorization() {
@@ -205,7 +206,7 @@ fn what_is_no_secret_in_such_a_body_is_inspected() {
         "grant_type=client_credentials&note=a+forbidden+word",
         "grant_type=client_credentials&note=%66orbidden",
         "grant_type=client_credentials&forbidden=1",
-        // Under a secret's name, what could be none.
+        // The member has a secret's name, but its value can't be a secret.
         "grant_type=authorization_code&code=a+forbidden+word",
     ] {
         assert_eq!(
@@ -279,7 +280,7 @@ fn a_body_that_is_none_of_oauth_is_unknown_at_such_a_path() {
 
 #[test]
 fn keys_to_models_are_minted_by_nobody() {
-    // What these hand out opens the way past the proxy.
+    // These endpoints issue credentials that bypass the proxy.
     for (host, path, body, code) in [
         (
             "api.openai.com",

@@ -1,8 +1,8 @@
-//! What keeps a conversation with a server going, and the lists that go with it.
+//! Requests that maintain a session with a server, and the related lists.
 
 use super::*;
 
-/// An allow-list, as people write one for a server of MCP.
+/// Allow-list as people write it for an MCP server.
 const ALLOW_LIST: &str = "defaults: { action: deny, tool_offer: hide }
 rules:
   - { id: search, match: { tool: search }, action: allow }
@@ -44,7 +44,7 @@ fn offers() -> Value {
 #[test]
 fn an_inspector_works_under_an_allow_list() {
     in_both_modes(ALLOW_LIST, |guard, _| {
-        // In the order of MCP Inspector: connecting, then the buttons that need nothing but the connection.
+        // In the order of MCP Inspector: connecting, then the buttons that need only the connection.
         for (method, params, result) in [
             (
                 "initialize",
@@ -89,7 +89,7 @@ fn an_inspector_works_under_an_allow_list() {
             assert!(client_json(&seen)["error"].is_null(), "{method}");
             assert_ne!(record(&seen)["decision"], "deny", "{method}");
         }
-        // Content is what the policy says it is.
+        // Requests with content follow the policy.
         for (method, params) in [
             ("prompts/get", json!({"name": "p"})),
             ("resources/read", json!({"uri": "file:///a"})),
@@ -146,7 +146,7 @@ rules:
             let says = seen.client.header("x-agentguard-decision");
             assert_eq!(says, hold.then_some(&b"redact"[..]));
             assert_eq!(seen.client.header("x-agentguard-code"), None);
-            // Nothing hidden, nothing done.
+            // Without a hidden tool, the decision is `allow`.
             let plain = exchange(guard, &list, answers(json!({"tools": []})));
             assert_eq!(record(&plain)["decision"], "allow");
         });
@@ -190,7 +190,7 @@ fn an_observed_offer_that_would_be_hidden_would_be_an_edit() {
     assert_eq!(record(&seen)["would"], "redact");
 }
 
-/// What is asked without a body.
+/// Returns a request without a body.
 fn get(method: &str, host: &str, path: &str) -> HttpMessage {
     let headers = [(":method", method), (":path", path), (":authority", host)];
     HttpMessage::new(&headers, b"")
@@ -411,7 +411,7 @@ rules:
             answers(json!({})),
         );
         assert_eq!(record(&seen)["decision"], "deny");
-        // A document's words come back, and are read there.
+        // The document's text is in the response, where it is evaluated.
         let ocr = json!({"model": "mistral-ocr-latest", "document": {"type": "document_url", "document_url": "data:application/pdf;base64,JVBERi0="}});
         let pages = json!({"pages": [{"index": 0, "markdown": "Write to jane@example.com", "images": [{"id": "i", "image_base64": "data:image/png;base64,AAAA"}]}], "model": "mistral-ocr"});
         let answer = HttpMessage::new(

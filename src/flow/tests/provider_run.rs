@@ -1,4 +1,4 @@
-//! Tools that the provider runs, under rules that ask for arguments: those never pass here.
+//! Provider-run tools under rules on arguments, which never pass through the filter.
 
 use super::*;
 
@@ -59,7 +59,7 @@ fn router(rest: Value) -> HttpMessage {
     asked("openrouter.ai", "/api/v1/chat/completions", &body)
 }
 
-/// A request of every kind of tool that a provider runs, its name, and where it stands.
+/// Returns a request with every kind of provider-run tool, the tool's name, and its location.
 fn offers() -> Vec<(HttpMessage, &'static str, &'static str)> {
     let server = json!([{"type": "url", "name": "crm", "url": "https://crm.example/mcp"}]);
     vec![
@@ -262,7 +262,7 @@ fn a_type_that_is_no_word_is_not_repeated() {
     assert!(!told.contains("4111"), "{told}");
 }
 
-/// A file in the settings of a tool is read if it is a text, and told if it is none.
+/// A file in the settings of a tool is evaluated if it is a text, and reported otherwise.
 #[test]
 fn files_in_the_settings_of_a_tool_that_the_provider_runs_are_seen() {
     let policy = "defaults: { action: allow }

@@ -1,4 +1,4 @@
-//! Pseudonyms: the model sees pseudonyms, the client and the rules see values.
+//! Pseudonyms: the model receives pseudonyms, and the client and the rules receive the original values.
 
 use super::*;
 use std::cell::RefCell;
@@ -14,7 +14,8 @@ rules:
 
 const MAIL: &str = "ann.lee@contoso.com";
 
-/// What the model was told, and what the client was: the model answers with what `say` makes of what it was told.
+/// Returns the text for the model and the result for the client. The response is made by `say` from the text for the
+/// model.
 fn told(policy: &str, text: &str, say: impl Fn(&str) -> HttpMessage) -> (String, SimulatedResult) {
     told_by(policy, &chat_request(&says(text)), say)
 }
@@ -53,7 +54,7 @@ fn calls(tool: &str, arguments: &Value) -> HttpMessage {
     )
 }
 
-/// A text streamed in pieces of so many characters.
+/// Returns a text streamed in pieces of `size` characters.
 fn streamed(text: &str, size: usize) -> HttpMessage {
     let letters: Vec<char> = text.chars().collect();
     let mut body = String::new();
@@ -282,7 +283,7 @@ fn where_the_provider_keeps_what_is_said_it_is_a_label() {
     assert!(heard(json!({"store": false})).ends_with("@example.com"));
 }
 
-/// A request of the Responses API with the address in it.
+/// Returns a request of the Responses API with the address in it.
 fn responses(extra: Value) -> HttpMessage {
     let mut body = json!({"model": "gpt-4o", "input": format!("mail {MAIL}")});
     for (name, value) in extra.as_object().unwrap() {
@@ -354,7 +355,7 @@ fn a_provider_that_would_keep_the_conversation_can_be_asked_not_to() {
             (json!({"store": true}), Some(false)),
             (json!({"store": null}), Some(false)),
             (json!({"store": false}), Some(false)),
-            // Nothing is hidden, and so nothing is changed.
+            // Nothing is replaced, so that nothing else is changed.
             (json!({"input": "hi"}), None),
             (json!({"input": "hi", "store": true}), Some(true)),
         ] {
@@ -370,11 +371,11 @@ fn a_provider_that_would_keep_the_conversation_can_be_asked_not_to() {
                 );
             }
         }
-        // What the conversation goes on with is kept already.
+        // The provider already stores the conversation that this request continues.
         let kept = responses(json!({"previous_response_id": "resp_1"}));
         let seen = exchange(&guard, &kept, hello());
         assert_eq!(seen.upstream_complete, !option.contains("require"));
-        // Other bytes stay.
+        // All other bytes stay.
         let text = format!(r#"{{ "model" : "m","input":"mail {MAIL}" }}"#);
         let mut request = responses(json!({}));
         request.chunks = vec![text.into_bytes()];
@@ -383,7 +384,7 @@ fn a_provider_that_would_keep_the_conversation_can_be_asked_not_to() {
             body.starts_with(r#"{"store":false, "model" : "m","input":"mail user-"#),
             "{body}"
         );
-        // Interactions are kept, too.
+        // Google's Interactions API stores requests, too.
         let interaction = asks(
             "/v1beta/interactions",
             "generativelanguage.googleapis.com",
@@ -410,7 +411,7 @@ rules:
     );
 }
 
-/// A request in which the address stands, to some provider.
+/// Returns a request with the address, to some provider.
 fn asks(path: &str, host: &str, body: &Value) -> HttpMessage {
     let body = body.to_string();
     let length = body.len().to_string();
@@ -426,7 +427,7 @@ fn asks(path: &str, host: &str, body: &Value) -> HttpMessage {
     )
 }
 
-/// What the client gets where the response is made of the pseudonym that the model was told.
+/// Returns the text for the client if the response is made from the pseudonym for the model, and the pseudonym.
 fn got(request: &HttpMessage, say: impl Fn(&str) -> HttpMessage) -> (String, String) {
     let heard = RefCell::new(String::new());
     let seen = run(
@@ -467,7 +468,7 @@ fn whole(body: &Value) -> HttpMessage {
     )
 }
 
-/// The data of a stream's events.
+/// Returns the data of a stream's events.
 fn data(body: &str) -> Vec<Value> {
     body.lines()
         .filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok())

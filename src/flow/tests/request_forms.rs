@@ -1,5 +1,5 @@
-//! Requests in forms that some server reads and others don't: what any server would read is evaluated, and what can't be
-//! read is refused with its code. Nothing of either reaches the upstream.
+//! Requests in forms that some servers read and others don't. Everything that any server would read is evaluated, and a
+//! request that can't be read is denied with its code. Neither reaches the upstream.
 
 use super::*;
 
@@ -14,10 +14,10 @@ rules:
 
 const CHAT: &str = "/v1/chat/completions";
 
-/// A rule denied it.
+/// Code of a denial by a rule.
 const SEEN: &str = "AG3001";
 
-/// Sends a request at once and byte by byte, and returns the code with which it was denied.
+/// Sends a request at once and byte by byte. Returns the code of the denial.
 fn code_of(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> String {
     let mut head = vec![(":method", method), (":path", path), (":authority", "x")];
     head.extend_from_slice(headers);
@@ -198,7 +198,7 @@ fn a_model_counts_that_a_gateway_takes_from_beside_the_body() {
                 );
             }
         }
-        // Which model a stored setting takes is unknown: a rule that denies one may be about it.
+        // The model of a stored configuration is unknown: a rule that denies a model may apply to it.
         for name in ["x-portkey-config", "helicone-fallbacks"] {
             let header = [(name, "pc-1")];
             assert_eq!(code_of("POST", path, &header, &body), SEEN, "{path} {name}");
@@ -316,7 +316,7 @@ fn a_body_with_the_conversations_of_two_formats_is_of_none() {
     for (body, code) in [
         (json!({"model": "m", "message": message}), ""),
         (json!({"model": "m", "messages": messages}), ""),
-        // Cohere reads the one and Writer the other, each with calls of its own form.
+        // Cohere reads one of them and Writer the other, each with its own form of calls.
         (
             json!({"model": "m", "message": message, "messages": messages}),
             "AG2007",

@@ -1,4 +1,4 @@
-//! Names of arguments that readers of the same bytes understand differently, in whole exchanges.
+//! Names of arguments that readers of the same bytes interpret differently, in whole exchanges.
 
 use super::*;
 
@@ -67,7 +67,7 @@ rules:
     redact: { what: args.order.mail }
 ";
 
-/// A request whose history holds a call with these arguments.
+/// Returns a request whose history has a call with these arguments.
 fn history(arguments: &str) -> String {
     json!({"model": "m", "messages": [call(arguments), {"role": "tool", "tool_call_id": "c", "content": "ok"}]})
         .to_string()

@@ -1,4 +1,4 @@
-//! Chat completions that stream.
+//! Streamed chat completions.
 
 use super::*;
 
@@ -36,7 +36,7 @@ fn call(index: u32, id: &str, name: &str, arguments: &str) -> Value {
     chunk(0, json!({"tool_calls": [call]}), Value::Null)
 }
 
-/// A streamed response, cut into chunks at these places.
+/// Returns a streamed response, cut into chunks at these offsets.
 pub(super) fn streamed(body: &[u8], cuts: &[usize]) -> HttpMessage {
     let headers = [(":status", "200"), ("content-type", "text/event-stream")];
     let mut half = HttpMessage::new(&headers, b"");
@@ -57,7 +57,7 @@ fn ask(guard: &Rc<Guard>, body: &[u8], cuts: &[usize]) -> SimulatedResult {
     exchange(guard, &chat_request(&says("hi")), streamed(body, cuts))
 }
 
-/// The frames that the client sees: JSON, or the mark at the end.
+/// Returns the frames for the client: JSON, or the end marker.
 fn frames(seen: &SimulatedResult) -> Vec<Value> {
     String::from_utf8(seen.client.body())
         .unwrap()
@@ -72,7 +72,7 @@ fn frames(seen: &SimulatedResult) -> Vec<Value> {
         .collect()
 }
 
-/// What OpenAI's client library puts together.
+/// Response as OpenAI's client library assembles it.
 #[derive(Debug, Default, PartialEq)]
 struct Answer {
     text: String,
@@ -126,7 +126,7 @@ fn answer_of(frames: &[Value], choice: u64) -> Answer {
     answer
 }
 
-/// Rules that look at answers: text that is masked, text that is denied, a tool that is.
+/// Rules on responses: text that is masked, text that is denied, a tool that is denied.
 pub(super) const LOOKS: &str = "defaults: { action: allow }
 rules:
   - id: pii
@@ -166,7 +166,8 @@ fn what_clients_take_for_one_text_is_searched_as_one() {
         });
         (texts.collect::<Vec<_>>(), findings)
     };
-    // Whoever asks for one answer looks at the first choice of each frame, whatever its number is. What has left stays.
+    // A client that requests one choice reads the first choice of each frame, whatever its number is. Released text
+    // stays.
     let split = [of(0, "pay 4111 1111 "), of(1, "1111 "), of(2, "1111 now")];
     assert_eq!(
         told(1, &split),
@@ -180,7 +181,7 @@ fn what_clients_take_for_one_text_is_searched_as_one() {
     let (texts, findings) = told(3, &split);
     assert_eq!(texts.concat(), "pay 4111 1111 1111 1111 now");
     assert!(findings.is_null(), "{findings}");
-    // A finding is told once, wherever it stands.
+    // Each finding is counted once, wherever it is.
     let twice = [
         of(0, "pay 4111 1111 1111 1111 "),
         of(1, "or 4111 1111 1111 1111"),
@@ -188,12 +189,12 @@ fn what_clients_take_for_one_text_is_searched_as_one() {
     let (texts, findings) = told(1, &twice);
     assert_eq!(texts.concat(), "pay [CREDIT_CARD] or [CREDIT_CARD]");
     assert_eq!(findings, json!({"credit_card": 2}));
-    // What one text holds alone does not go on in the next.
+    // A match that ends with one text does not continue in the next.
     let next = [of(0, "write to ann.lee@contoso.com"), of(1, "pany news")];
     let (texts, findings) = told(1, &next);
     assert_eq!(texts.concat(), "write to [EMAIL]pany news");
     assert_eq!(findings, json!({"email": 1}));
-    // A finding whose end is one by itself is told of the text that holds it.
+    // A finding whose end is a match by itself is reported in the text that contains it.
     for (first, second, kind) in [
         ("write to ann.", "lee@contoso.com now", "email"),
         ("from 1", "92.168.10.20 now", "ip_address"),
@@ -203,12 +204,12 @@ fn what_clients_take_for_one_text_is_searched_as_one() {
         assert_eq!(texts.concat(), format!("{first}[{label}] now"));
         assert_eq!(findings, json!({kind: 1}));
     }
-    // What goes on behind another text is not what follows for who joins them.
+    // A text that continues after another one is not joined directly to its own beginning.
     let card = "pay 4111 1111 1111 1111";
     let (texts, findings) = told(1, &[of(0, card), of(1, " now"), of(0, "here")]);
     assert_eq!(texts.concat(), "pay [CREDIT_CARD] nowhere");
     assert_eq!(findings, json!({"credit_card": 1}));
-    // A call stands between texts.
+    // A call separates texts.
     let (texts, _) = told(1, &[of(0, "pay 4111 1111 "), call, of(1, "1111 1111 now")]);
     assert_eq!(texts.concat(), "pay 4111 1111 1111 1111 now");
 }
@@ -217,7 +218,7 @@ fn what_clients_take_for_one_text_is_searched_as_one() {
 fn an_unknown_member_says_what_its_text_is() {
     let policy = "defaults: { action: allow }
 rules: [{ id: secrets, match: { event: response }, when: { text: { detects: secrets } }, action: deny, on_deny: error }]";
-    // The whole text is waited for where a rule asks for the whole of it.
+    // A rule that needs the whole text holds all of it.
     let whole = policy.replace(
         ", action: deny",
         ", unless: { text: { contains: of a test } }, action: deny",
@@ -267,7 +268,7 @@ fn a_message_in_the_place_of_a_delta_goes_on_over_chunks() {
             assert!(!client.contains("11 1111"), "{client}");
         }
     }
-    // Two pieces that begin alike are two pieces.
+    // Two pieces with the same beginning are separate pieces.
     let said = ["4", "4 is more; pay 4111 1111 1111 1111 now"];
     let said = said.map(|part| of(json!({"message": {"content": part}})));
     let seen = ask(&guard(LOOKS), &sse(&said), &[]);
@@ -282,7 +283,7 @@ fn a_message_in_the_place_of_a_delta_goes_on_over_chunks() {
         })
         .collect();
     assert_eq!(texts, ["4", "4 is more; pay [CREDIT_CARD] now"]);
-    // `text` belongs to completions; it goes on beside a delta, too.
+    // `text` belongs to completions, but it may also continue beside a delta.
     for holder in [json!({}), json!({"delta": {"content": "a"}})] {
         let said = ["pay 4111 11", "11 1111 ", "1111 now"].map(|part| {
             let mut members = holder.clone();
@@ -318,7 +319,7 @@ fn strings_at_one_unknown_place_are_one_text() {
         let left = String::from_utf8(seen.client.body()).unwrap();
         assert!(!left.contains("1111 1111"), "{left}");
     }
-    // A string goes by its name, too.
+    // The string's name is a context word, too.
     let named = chunk(
         0,
         json!({"novel": {"password": "Tr0ub4dor&3x"}}),
@@ -330,7 +331,7 @@ fn strings_at_one_unknown_place_are_one_text() {
         let call = json!({"index": index, "function": function(part)});
         chunk(0, json!({"tool_calls": [call]}), Value::Null)
     };
-    // Those of two calls are two texts, and a list of texts only grows.
+    // Strings of two calls are two texts, and a list of texts only grows.
     let lists =
         ["4111 1111 ", "1111 1111"].map(|part| chunk(0, json!({"novel": [part]}), Value::Null));
     let calls = [
@@ -343,7 +344,7 @@ fn strings_at_one_unknown_place_are_one_text() {
     for body in [sse(&lists), sse(&calls)] {
         assert_eq!(ask(&guard(LOOKS), &body, &[]).client.body(), body);
     }
-    // Beyond a number of places, and for long names, each string is a text of its own.
+    // Beyond a number of locations, and for long names, each string is a separate text.
     let many: Vec<Value> = (0..300)
         .map(|at| chunk(0, json!({format!("novel{at}"): "well "}), Value::Null))
         .chain([chunk(0, json!({"n".repeat(500): "well "}), Value::Null)])
@@ -418,7 +419,7 @@ fn a_character_that_is_cut_in_two_halves_hides_nothing() {
         call(head, first) + &call(r#""function":{"#, second)
     };
     for (answer, code) in [
-        // A letter that is not shown.
+        // An invisible character.
         (
             says(r"the forb\udb40") + &says(r"\udc69idden word"),
             "AG2014",
@@ -505,8 +506,8 @@ fn behind(flow: &mut Flow, response: &HttpMessage) -> usize {
     most_behind(flow, &request, response, &text)
 }
 
-/// The most characters of text that the client is behind the upstream after any chunk; `characters` counts those of one
-/// event.
+/// Returns the maximum number of characters that the client is behind the upstream after any chunk; `characters` counts
+/// the characters of one event.
 pub(super) fn most_behind(
     flow: &mut Flow,
     request: &HttpMessage,
@@ -653,7 +654,7 @@ mod faults {
             let answer = is_broken(body.as_bytes());
             assert!(answer.calls.is_empty(), "{name:?}");
         }
-        // Other fields are ignored by everybody.
+        // All clients ignore other fields.
         let guard = guard(LOOKS);
         let body = format!(
             "dat: a\ndatabase: b\ndata: {}\n\ndata: {}\n\n",
@@ -732,7 +733,7 @@ mod faults {
 
     #[test]
     fn a_policy_may_let_pass_what_can_not_be_read() {
-        // No default does: a client may read more in such an event than the filter.
+        // No default allows it: a client may read more in such an event than the filter.
         let named = "rules:
   - { id: broken, match: { event: uninspectable, code: AG2014 }, action: allow }
 ";
@@ -754,7 +755,7 @@ mod faults {
             .map(|part| format!("data: {}\n\n", text(part)))
             .to_vec();
         let (mut came, mut left) = (0, 0);
-        // Without optimisation each takes a tenth of a millisecond or more.
+        // Without optimisation, each frame takes a tenth of a millisecond or more.
         let count = if cfg!(debug_assertions) {
             5_000
         } else {
@@ -768,7 +769,7 @@ mod faults {
                 Action::Replace(bytes) => bytes.len(),
                 other => panic!("{other:?}"),
             };
-            // A client that reads slowly keeps Envoy from reading on; what was let go is Envoy's.
+            // If a client reads slowly, Envoy stops reading from the upstream; released bytes are in Envoy's buffers.
             assert!(guard.taken_memory() <= 64 << 10, "{}", guard.taken_memory());
             assert!(came - left <= 64 * frame.len());
         }
@@ -787,7 +788,7 @@ mod faults {
         assert_eq!(ask(&guard, &body, &[1_000]).client.body(), body);
     }
 
-    /// An exchange whose answer is about to stream.
+    /// Returns an exchange whose response is about to stream.
     fn begun(guard: &Rc<Guard>) -> Flow {
         let mut flow = Flow::new(Rc::clone(guard));
         behind(&mut flow, &streamed(b"", &[]));
@@ -923,7 +924,7 @@ mod ends_that_are_none {
     #[test]
     fn a_text_goes_on_after_its_choice_has_ended() {
         let guard = guard(LOOKS);
-        // As servers do that say with each frame why the response ended.
+        // Some servers send a finish reason with each frame.
         let ended = |part: &str| chunk(0, json!({"content": part}), json!("stop"));
         let denied = [ended("the forbid"), ended("den word")];
         let seen = ask(&guard, &sse(&denied), &[]);
@@ -931,7 +932,7 @@ mod ends_that_are_none {
         assert_eq!(record(&seen)["decision"], "deny");
         let masked = [ended("pay 4111 1111"), ended(" 1111 1111 to"), ended("day")];
         let seen = ask(&guard, &sse(&masked), &[]);
-        // What had left before it was a number stays.
+        // The part that was released before it matched stays.
         assert_eq!(
             answer_of(&frames(&seen), 0).text,
             "pay 4111 1111[CREDIT_CARD] today"
@@ -1000,7 +1001,7 @@ rules:
                     .contains("customer")
             );
         }
-        // Another call may come.
+        // Another call may follow.
         let body = sse(&[
             call(0, "call_1", "find", "{}"),
             end("tool_calls"),
@@ -1041,7 +1042,7 @@ rules:
     );
     let said = |count: usize| {
         let mut parts = vec![text("before ")];
-        // Characters of three bytes, cut where they like.
+        // Characters of three bytes, cut at any byte.
         parts.extend((0..count / 7).map(|_| text(&"\u{200b}".repeat(7))));
         parts.push(text(&"\u{200b}".repeat(count % 7)));
         parts.push(text(" behind"));
@@ -1080,12 +1081,12 @@ rules:
         parts.push(end("stop"));
         sse(&parts)
     };
-    // Within its reach it is what it is in a whole text.
+    // Within its lookahead, the match is the same as in a whole text.
     let seen = ask(&guard, &said("a few words ", "so #"), &[]);
     assert_eq!(answer_of(&frames(&seen), 0).text, "Well, [NOTE] and more");
     let seen = ask(&guard, &said("a few words ", "so"), &[]);
     assert_eq!(record(&seen)["decision"], "allow");
-    // Beyond it, it is a match whatever follows, and nothing of it leaves.
+    // Beyond it, the text counts as a match whatever follows, and none of it is released.
     let long = "secret ".repeat(30);
     for last in ["so #", "so"] {
         let seen = ask(&guard, &said(&long, last), &[]);
@@ -1144,7 +1145,7 @@ proptest! {
             record
         };
         prop_assert_eq!(stripped(&at_once), stripped(&in_pieces));
-        // The released text is the redacted whole, or its beginning where the stream was refused.
+        // The released text is the redacted whole, or its beginning if the stream was denied.
         let frames = frames(&at_once);
         let answers = [answer_of(&frames, 0), answer_of(&frames, 1)];
         let is_denied = answers.iter().any(|seen| !seen.refusal.is_empty() || seen.error.is_some());

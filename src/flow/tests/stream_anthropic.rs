@@ -1,4 +1,4 @@
-//! Anthropic's messages and completions that stream.
+//! Anthropic's streamed messages and completions.
 
 use super::stream::LOOKS;
 use super::stream::streamed;
@@ -115,8 +115,8 @@ fn message(parts: &[Vec<Value>]) -> Vec<u8> {
     sse(&events)
 }
 
-/// What Anthropic's client library puts together: it goes by the names of events, takes numbers of blocks for places in a
-/// list, and drops nothing.
+/// Message as Anthropic's client library assembles it: it goes by the names of events, uses the numbers of blocks as
+/// indices in a list, and removes nothing.
 #[derive(Debug, Default, PartialEq)]
 struct Message {
     blocks: Vec<Value>,
@@ -280,7 +280,7 @@ fn a_denied_text_ends_the_stream_as_a_refusal() {
     let filler =
         "a b c d e f g h i j k l m n o p q r s t u v w x y z and so on it goes for a while. ";
     let cases = [
-        // Nothing but the beginning has left.
+        // Only the beginning was released.
         vec![text(0, &["forb", "idden wo", "rd and more"])],
         // A block is open.
         vec![text(
@@ -409,7 +409,7 @@ rules:
     let body = message(&[vec![start(0, &block), stop(0)], ended("tool_use")]);
     let answer = answer_of(&ask(&guard(policy), &body, &[]));
     assert_eq!(answer.blocks, [json!({"type": "text", "text": "No."})]);
-    // With deltas, one client takes them, another the beginning: the arguments can't be told.
+    // If there are deltas as well, some clients read them, others the beginning: the arguments are unknown.
     let both = delta(
         0,
         &json!({"type": "input_json_delta", "partial_json": "{\"command\":\"ls\"}"}),
@@ -464,7 +464,7 @@ mod faults {
 
     #[test]
     fn a_number_that_is_used_twice_is_an_error() {
-        // The client library adds what follows to the first block of the number.
+        // The client library adds later deltas to the first block with the number.
         let first = start(
             0,
             &json!({"type": "tool_use", "id": "a", "name": "run", "input": {}}),
@@ -479,7 +479,7 @@ mod faults {
 
     #[test]
     fn texts_of_blocks_that_alternate_are_an_error() {
-        // The client library puts each block together; in a row they say something else.
+        // The client library assembles each block, but read in order the deltas form another text.
         let [first, second] =
             [0, 1].map(|index| start(index, &json!({"type": "text", "text": ""})));
         let says =
@@ -610,7 +610,7 @@ proptest! {
         prop_assert_eq!(answer.blocks.len(), parts.len());
         let reason = if kept > 0 { "tool_use" } else { "end_turn" };
         prop_assert_eq!(answer.reason.as_deref(), Some(reason));
-        // Blocks of text in a row say what the same words in one block would say.
+        // Consecutive blocks of text are equivalent to one block with the same words.
         let mut at = 0;
         for run in parts.chunk_by(|(a, _), (b, _)| *a < 2 && *b < 2) {
             let blocks = answer.blocks.get(at..at + run.len()).unwrap();

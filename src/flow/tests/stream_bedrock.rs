@@ -33,7 +33,7 @@ fn request(model: &str, verb: &str) -> HttpMessage {
     )
 }
 
-/// Events with their names, as the client library cuts them out of the stream.
+/// Events with their names, as the client library parses them from the stream.
 type Events = Vec<(String, Value)>;
 
 fn stream(events: &[(&str, Value)]) -> Vec<u8> {
@@ -111,7 +111,7 @@ mod converse {
         ]
     }
 
-    /// What a client puts together: the blocks by their numbers.
+    /// Blocks by their numbers, as a client assembles them.
     #[derive(Debug, Default)]
     struct Answer {
         blocks: std::collections::BTreeMap<u64, Value>,
@@ -255,7 +255,7 @@ mod converse {
             answer.exception.is_some() && answer.blocks.is_empty(),
             "{answer:?}"
         );
-        // What came of one is evaluated as one text.
+        // The pieces of a result are evaluated as one text.
         let start = json!({"contentBlockIndex": 0, "start": {"toolResult": {"toolUseId": "t", "status": "success", "type": "x"}}});
         let result = |text: &str| delta(0, json!({"toolResult": [{"text": text}]}));
         let body = stream(&[
@@ -357,7 +357,7 @@ mod converse {
             );
             assert_eq!(answer_of(&seen).blocks[&0]["text"], "Customers stay.");
         }
-        // And nobody else reads it.
+        // No other client reads this format.
         let mut response = streamed(&body, &[]);
         response.headers[1].1 = b"application/vnd.amazon.eventstream".to_vec();
         let seen = exchange(&guard(LOOKS), &chat_request(&says("hi")), response);
@@ -395,7 +395,7 @@ mod invoke {
         ask_at(&guard(LOOKS), &asked, &chunks(events), &[90, 91, 500])
     }
 
-    /// The events inside the chunks.
+    /// Returns the events inside the chunks.
     fn inner(seen: &SimulatedResult) -> Vec<Value> {
         let events = events_of(&seen.client.body());
         events
@@ -446,7 +446,7 @@ mod invoke {
         );
         assert_eq!(said[6]["delta"]["text"], "Customers stay.");
         assert_eq!(said[8]["delta"]["stop_reason"], "end_turn");
-        // What is around an edited event stays.
+        // Members around an edited event stay.
         assert_eq!(events_of(&seen.client.body())[2].1["p"], "abcdef");
     }
 
@@ -480,7 +480,7 @@ mod invoke {
         );
     }
 
-    /// Model, a piece of the text, and where the text stands in it.
+    /// Model, a piece of the text, and the text's pointer.
     type Spoken = (&'static str, fn(&str) -> Value, &'static str);
 
     const FAMILIES: &[Spoken] = &[
@@ -591,7 +591,7 @@ mod invoke {
             assert_eq!(record(&seen)["code"], "AG2014", "{event}");
             assert_eq!(events_of(&seen.client.body())[0].0, "validationException");
         }
-        // A sign of plain text changes nothing.
+        // A member of the plain text format changes nothing.
         let mut event = claude;
         event["completion"] = json!("");
         let stop = json!({"type": "content_block_stop", "index": 0, "completion": ""});
@@ -675,10 +675,10 @@ mod invoke {
             json!({"bytes": "not base64!"}),
             json!({"bytes": event.trim_end_matches('=')}),
             json!({"bytes": 7}),
-            // Go's client takes it for `bytes`.
+            // Go's client reads it as `bytes`.
             json!({"Bytes": event}),
             json!({"byteſ": event}),
-            // Deeper than anything that is around an event.
+            // Deeper than any member around an event.
             json!({"bytes": event, "p": [[[[[[[["x"]]]]]]]]}),
         ] {
             let body = compose(
@@ -691,7 +691,7 @@ mod invoke {
             assert_eq!(events[0].0, "validationException", "{payload}");
             assert_eq!(record(&seen)["code"], "AG2014");
         }
-        // An event of another family in the same stream.
+        // An event of another model family in the same stream.
         let body = chunks(&[
             json!({"generation": "Hello"}),
             json!({"contentBlockDelta": {"delta": {"text": "x"}, "contentBlockIndex": 0}}),

@@ -1,4 +1,4 @@
-//! Cohere's chat, as a stream: events of its second version, lines of its first.
+//! Cohere's streamed chat: events of its second version, lines of its first.
 
 use super::stream::LOOKS;
 use super::*;
@@ -127,7 +127,7 @@ mod v2 {
             .collect()
     }
 
-    /// What a client puts together: contents and calls by their numbers, which have no gaps.
+    /// Response as a client assembles it: contents and calls by their numbers, which have no gaps.
     #[derive(Debug, Default, PartialEq)]
     struct Answer {
         contents: Vec<String>,
@@ -294,7 +294,7 @@ mod v2 {
 
     #[test]
     fn what_goes_across_to_one_content_changes_no_other() {
-        // Longer than what is looked at of the end of a text.
+        // Longer than the searched end of a text.
         let long = "All is well here. ".repeat(40);
         let parts = [
             format!("{long}pay 4111 1111 "),
@@ -311,7 +311,7 @@ mod v2 {
         let [first, second, third] = parts;
         let second = second.strip_prefix("1111 1111").unwrap();
         assert_eq!(answer.contents, [&first, second, &third]);
-        // How far the text of the citation moved is not known.
+        // How far the cited text has moved is unknown.
         assert_eq!(answer.citations, []);
     }
 
@@ -395,7 +395,7 @@ mod v2 {
         );
         assert_eq!(answer.finish.as_deref(), Some("TOOL_CALL"));
         assert_eq!(record(&seen)["rules"][0]["at"], "#tool_calls/0");
-        // With none left, it is an ordinary text.
+        // Without any call, the response is an ordinary text.
         let body = sse(&whole(&[call(0, "delete_customer", &[])], "TOOL_CALL"));
         let answer = answer_of(&events(&ask(&guard, &body)));
         assert_eq!(answer.contents, ["Customers stay."]);

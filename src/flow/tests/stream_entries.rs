@@ -1,4 +1,4 @@
-//! Conversations of Mistral's that stream.
+//! Mistral's streamed conversations.
 
 use super::*;
 
@@ -89,7 +89,7 @@ fn a_call_is_judged_when_it_is_complete() {
         assert_eq!(record(&seen)["decision"], "deny");
         told(&seen)[1..].to_vec()
     };
-    // A text takes its place.
+    // A text replaces the call.
     let client = ended_by([calls("pay", "{\"amount\": 1"), calls("pay", "000}")]);
     assert_eq!(
         client,
@@ -99,7 +99,7 @@ fn a_call_is_judged_when_it_is_complete() {
             done()
         ]
     );
-    // What Mistral has run can't be taken back.
+    // A call that Mistral has run can't be removed.
     let client = ended_by([runs("started", "{\"query\": \"a sw"), runs("done", "an\"}")]);
     assert_eq!(
         client,

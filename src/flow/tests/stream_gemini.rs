@@ -1,4 +1,4 @@
-//! Gemini's answers and interactions that stream.
+//! Gemini's streamed responses and interactions.
 
 use super::stream::LOOKS;
 use super::stream::streamed;
@@ -53,7 +53,7 @@ fn sse(frames: &[Value]) -> Vec<u8> {
     events.collect::<String>().into_bytes()
 }
 
-/// As Google's servers write it.
+/// Returns the frames as Google's servers write them.
 fn array(frames: &[Value]) -> Vec<u8> {
     let elements: Vec<String> = frames.iter().map(Value::to_string).collect();
     format!("[{}\n]\n", elements.join("\n,\r\n")).into_bytes()
@@ -116,7 +116,7 @@ fn thoughts_on_both_sides_of_what_is_said_are_searched_as_one() {
     let every: Vec<usize> = (0..sse(&each).len()).collect();
     let in_pieces = ask(&guard, &each, &every);
     assert_eq!(at_once.client.body(), in_pieces.client.body());
-    // What has left stays.
+    // Released text stays.
     let texts = said(&frames_of(&at_once), 0);
     assert_eq!(texts, "they pay 4111 1111 Well,  thendone");
     let found = record(&at_once);
@@ -145,7 +145,7 @@ fn a_card_number_over_many_frames_is_replaced_once() {
     assert_eq!(left.len(), 4);
     assert_eq!(said(&left, 0), "pay [CREDIT_CARD] today");
     assert_eq!(record(&seen)["rules"][0]["at"], "#candidate/0");
-    // Older models say with every frame why they ended.
+    // Older models send a finish reason with every frame.
     let frames = [last("pay 4111 1111"), last(" 1111 1111 today")];
     let seen = ask(&guard(LOOKS), &frames, &[]);
     assert_eq!(said(&frames_of(&seen), 0), "pay [CREDIT_CARD] today");
@@ -160,7 +160,7 @@ fn the_next_call_inherits_the_signature_of_a_step() {
     let guard = guard(LOOKS);
     let mut signed = call("delete_customer");
     signed["thoughtSignature"] = json!("c2ln");
-    // In the same frame, and in the next one.
+    // The next call is in the same frame, or in the next one.
     for frames in [
         vec![frame(&[signed.clone(), call("find")]), last("")],
         vec![frame(&[signed.clone()]), frame(&[call("find")]), last("")],
@@ -170,7 +170,7 @@ fn the_next_call_inherits_the_signature_of_a_step() {
         expected["thoughtSignature"] = json!("c2ln");
         assert_eq!(parts[..2], [json!({"text": "Customers stay."}), expected]);
     }
-    // The first call of the step has its own.
+    // The first call of the step has its own signature.
     let mut first = call("find");
     first["thoughtSignature"] = json!("Zmlyc3Q=");
     let frames = [
@@ -273,7 +273,7 @@ rules:
     assert_eq!(record(&seen)["code"], "AG2014");
 }
 
-/// A call of `send` with these elements of `partialArgs`, each in a frame of its own.
+/// Returns a call of `send` with these elements of `partialArgs`, each in its own frame.
 fn sent(partial: &[Value]) -> Vec<Value> {
     let piece = |value: Value| frame(&[json!({"functionCall": value})]);
     let mut frames = vec![piece(json!({"name": "send", "willContinue": true}))];
@@ -368,7 +368,7 @@ fn arguments_in_pieces_that_contradict_one_another_are_unknown() {
         argument
     };
     let contradictions = [
-        // Said to be complete, and told once more.
+        // A complete value that is sent again.
         vec![
             at("$.options.copies", json!({"numberValue": 2})),
             at("$.options.copies", json!({"numberValue": 2})),
@@ -378,9 +378,9 @@ fn arguments_in_pieces_that_contradict_one_another_are_unknown() {
             at("$.options", json!({"stringValue": "none"})),
             at("$.options.copies", json!({"numberValue": 2})),
         ],
-        // The second element of a list without a first.
+        // The second element of a list without a first one.
         vec![at("$.parts[1].text", json!({"stringValue": "later"}))],
-        // A path to many places.
+        // A path to several locations.
         vec![at("$.*", json!({"stringValue": "later"}))],
         vec![at("$..text", json!({"stringValue": "later"}))],
         // Two values at once.
@@ -529,7 +529,7 @@ rules:
 
 #[test]
 fn a_text_goes_on_though_its_end_was_told() {
-    // Older models say in each frame why they ended.
+    // Older models send a finish reason with every frame.
     let frames = [text("Well, "), last("the forbid"), last("den word")];
     let seen = ask(&guard(LOOKS), &frames, &[]);
     assert_eq!(record(&seen)["rules"][0]["id"], "swan");

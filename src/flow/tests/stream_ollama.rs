@@ -1,4 +1,4 @@
-//! Ollama's answers, line by line.
+//! Ollama's streamed responses, line by line.
 
 use super::stream::LOOKS;
 use super::*;
@@ -182,7 +182,7 @@ fn denied_calls_are_taken_out_and_the_others_are_numbered_without_a_gap() {
     assert_eq!(joined(&seen_lines, "content"), "Let me see.Customers stay.");
     assert_eq!(record(&seen)["decision"], "deny");
     assert_eq!(record(&seen)["code"], "AG3001");
-    // Several in one line.
+    // Several calls in one line.
     let function = |name: &str, index: u32| json!({"function": {"index": index, "name": name, "arguments": {}}});
     let several = says(json!({
         "role": "assistant", "content": "",

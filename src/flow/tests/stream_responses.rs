@@ -1,4 +1,4 @@
-//! Answers of the Responses API that stream.
+//! Streamed responses of the Responses API.
 
 use super::stream::{most_behind, streamed};
 use super::*;
@@ -24,7 +24,7 @@ fn ask(guard: &Rc<Guard>, body: &[u8], cuts: &[usize]) -> SimulatedResult {
     exchange(guard, &request(), streamed(body, cuts))
 }
 
-/// Events with their numbers.
+/// Returns events with their numbers.
 fn sse(events: &[Value]) -> Vec<u8> {
     let mut out = Vec::new();
     for (number, event) in events.iter().enumerate() {
@@ -85,7 +85,7 @@ fn delta(at: usize, text: &str) -> Value {
     })
 }
 
-/// A message with all of its events.
+/// Returns a message with all of its events.
 fn said(at: usize, parts: &[&str]) -> Vec<Value> {
     let whole = message(&parts.concat());
     let part = &whole["content"][0];
@@ -123,7 +123,7 @@ fn call_item(name: &str, arguments: &str) -> Value {
     })
 }
 
-/// A call with all of its events.
+/// Returns a call with all of its events.
 fn called(at: usize, name: &str, parts: &[&str]) -> Vec<Value> {
     let item = call_item(name, &parts.concat());
     let mut begun = item.clone();
@@ -171,12 +171,12 @@ fn frames(seen: &SimulatedResult) -> Vec<Value> {
         .collect()
 }
 
-/// What a client puts together from the deltas, with what the last event says.
+/// Response as a client assembles it from the deltas, with the content of the last event.
 #[derive(Debug, Default)]
 struct Answer {
-    /// Of each item: what was said or asked for, by the deltas.
+    /// Type or tool of each item, with its text or arguments from the deltas.
     items: Vec<(String, String)>,
-    /// The same, by the event at the item's end.
+    /// Items from the events at their ends.
     done: Vec<Value>,
     last: Value,
     error: Option<String>,
@@ -188,8 +188,8 @@ impl Answer {
     }
 }
 
-/// Puts a response together as OpenAI's library does, which appends items to a list; and holds every copy of a text
-/// against the deltas.
+/// Assembles a response as OpenAI's library does, which appends items to a list. Compares every copy of a text with the
+/// deltas.
 fn answer_of(frames: &[Value]) -> Answer {
     let mut answer = Answer::default();
     for (number, event) in frames.iter().enumerate() {
@@ -314,7 +314,7 @@ fn a_card_number_is_gone_from_the_deltas_and_from_every_copy() {
     assert_eq!(record(&seen)["decision"], "redact");
     assert_eq!(record(&seen)["findings"], json!({"credit_card": 1}));
     assert_eq!(record(&seen)["rules"][0]["at"], "#output/0/content/0");
-    // Annotations point where the text now stands, wherever they are told.
+    // Every copy of an annotation has the text's new offsets.
     let at = expected.find("source").unwrap();
     let annotations: Vec<&Value> = frames
         .iter()
@@ -402,7 +402,7 @@ fn every_kind_of_text_is_read() {
         assert_eq!(frames[4][member], "[EMAIL]", "{name}");
         assert_eq!(record(&seen)["rules"][0]["at"], at);
     }
-    // A text of a kind that nobody knows is read, but not edited: what repeats it could not be found.
+    // A text of an unknown kind is evaluated, but not edited: its copies could not be found.
     let events = [
         created(),
         item(json!([]), json!([])),
@@ -534,12 +534,12 @@ fn a_denied_call_becomes_a_message_at_its_place() {
             ]
         );
         let told = &answer.last["output"][1];
-        // The provider waits for its result: the id says so.
+        // The provider waits for the call's result, which is why the id contains the call.
         assert_eq!(
             told["id"],
             "msg_agentguard~f~fc_delete_customer~call_delete_customer"
         );
-        // The first event had left with the text: an id doesn't change within a stream.
+        // The first event was released with the text, and an id doesn't change within a stream.
         assert_eq!(answer.last["id"], "resp_1");
         assert_eq!(told["content"][0]["text"], "Customers stay.");
         assert_eq!(answer.last["output"][2], output[2]);
@@ -683,7 +683,7 @@ fn arguments_are_redacted_in_every_copy() {
     assert_eq!(record(&seen)["tools"], json!(["find", "send"]));
 }
 
-/// Code that the provider runs, as deltas and in its item.
+/// Returns code that the provider runs, as deltas and in its item.
 fn code(parts: &[&str]) -> Vec<u8> {
     let item = |code: &str, status: &str| {
         json!({
@@ -803,7 +803,7 @@ rules:
     reason: Not that code.
 ";
 
-/// A call of a shell whose command comes in these pieces, and as a whole as `command`.
+/// Returns a call of a shell whose command comes in these pieces, and as a whole as `command`.
 fn shell(pieces: &[&str], command: &str) -> Vec<u8> {
     let item = |status: &str, commands: &[&str]| {
         json!({
@@ -856,7 +856,7 @@ fn a_command_in_pieces_is_an_argument_of_its_call() {
     assert_eq!(masked.texts(), ["mail [EMAIL]"]);
     assert_eq!(masked.done[0]["action"]["commands"][0], "mail [EMAIL]");
 
-    // Two readers would run two commands: nobody can say that it is not the one that is denied.
+    // Two readers would run two commands, and one of them may be the denied one.
     let seen = ask(&guard, &shell(&["su", "do ls"], "ls"), &[]);
     let denied = answer_of(&frames(&seen));
     assert_eq!(denied.texts(), ["Not as root."]);
@@ -904,7 +904,7 @@ fn a_patch_in_pieces_is_an_argument_of_its_call() {
 #[test]
 fn a_copy_that_says_something_else_is_judged_on_its_own() {
     let guard = guard(LOOKS);
-    // Harmless deltas, and a last event with a card number and a denied text.
+    // Harmless deltas, and a last event with a card number or a denied text.
     let events = |last: &str| {
         let mut events = whole(&[said(0, &["Hello"])], &[message(last)]);
         let at = events.len() - 2;
@@ -946,16 +946,16 @@ rules:
     );
     let body = sse(&events);
     assert_eq!(ask(&guard, &body, &[]).client.body(), body);
-    // The item says another amount than the deltas.
+    // The item has another amount than the deltas.
     let at = events.len() - 2;
     events[at] = done(0, &call_item("pay", "{\"amount\":1000}"));
     let answer = answer_of(&frames(&ask(&guard, &sse(&events), &[])));
     assert_eq!(answer.texts(), ["Too much."]);
-    // Or another name.
+    // The item has another name.
     events[at] = done(0, &call_item("delete_customer", "{\"amount\":1}"));
     let answer = answer_of(&frames(&ask(&guard, &sse(&events), &[])));
     assert_eq!(answer.texts(), ["Customers stay."]);
-    // Or the last event does, when the call has been released.
+    // Only the last event differs, after the call was released.
     let mut events = whole(
         &[called(0, "pay", &["{\"amount\":1}"])],
         &[call_item("pay", "{\"amount\":1000}")],
@@ -965,7 +965,7 @@ rules:
         last["response"]["output"][0]["content"][0]["text"],
         "Too much."
     );
-    // Or no event of its own tells of the call.
+    // Only the last event has the call.
     events.drain(2..events.len() - 1);
     let last = frames(&ask(&guard, &sse(&events), &[])).pop().unwrap();
     assert_eq!(
@@ -993,7 +993,7 @@ fn an_event_that_two_clients_read_differently_is_not_passed_on() {
 
 #[test]
 fn an_event_of_two_items_is_not_passed_on() {
-    // By its number it belongs to the second call, by its id to the first.
+    // The event's number is the second call's, and its id the first call's.
     let crossed = |id: &str| {
         let mut second = called(1, "find", &[]);
         second[0]["item"]["id"] = json!("fc_2");
@@ -1016,7 +1016,7 @@ fn an_event_of_two_items_is_not_passed_on() {
             .unwrap()
             .contains(": 7")
     );
-    // Some servers give each event an id of its own.
+    // Some servers give each event its own id.
     for id in ["fc_2", "x"] {
         let body = crossed(id);
         assert_eq!(ask(&guard(ALLOW), &body, &[]).client.body(), body, "{id}");
@@ -1059,7 +1059,7 @@ fn text_of_another_item_waits_behind_a_held_call_so_that_events_stay_in_order() 
     assert_eq!(seen.client.body(), body);
     let answer = answer_of(&frames(&seen));
     assert_eq!(answer.texts(), [sentence.repeat(40).as_str(), "{}"]);
-    // Before the call is complete, what came before it is there, and nothing of what followed.
+    // Before the call is complete, the text before it is released, and nothing that followed.
     let seen = ask(&guard, &held, &[]);
     let text = String::from_utf8(seen.client.body()).unwrap();
     assert!(text.matches("and on it goes").count() <= 4, "{text}");
@@ -1211,7 +1211,7 @@ proptest! {
         let answer = answer_of(&frames(&at_once));
         let is_denied = answer.last["output"][0]["id"] == "msg_agentguard_r-1";
         if answer.error.is_some() {
-            // What goes across to a text would stay in its copies.
+            // A redaction across the boundary to a text would be missing in the text's copies.
             prop_assert_eq!(&record(&at_once)["code"], "AG3005");
             return Ok(());
         }

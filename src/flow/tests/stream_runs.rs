@@ -1,4 +1,4 @@
-//! Runs of assistants that stream.
+//! Streamed runs of assistants.
 
 use super::*;
 
@@ -79,7 +79,7 @@ fn call_delta(call: Value) -> (&'static str, Value) {
     )
 }
 
-/// A run that asks for a call.
+/// Returns a run that requests a call.
 fn asking(name: &str, parts: &[&str], whole: &str) -> Vec<u8> {
     let mut events = vec![("thread.run.created", run("queued", json!({})))];
     events.push(call_delta(
@@ -232,7 +232,7 @@ rules:
             assert_eq!(denied["decision"], "deny", "{rule} {denied}");
             assert_eq!(denied["rules"][0]["id"], rule);
         }
-        // What was answered is of an earlier turn, which a rule has to name.
+        // A call with a result belongs to an earlier turn, which a rule has to name.
         let answered = ask(step(1000, json!("paid"), "print(1)"));
         assert_eq!(answered["decision"], "allow", "{answered}");
     }

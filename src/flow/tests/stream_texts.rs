@@ -322,7 +322,7 @@ fn an_answer_that_is_fetched_later_streams_as_it_did() {
         "type": "response.output_text.done", "output_index": 0, "content_index": 0, "item_id": "m",
         "text": "Hello, mail anna@example.com", "sequence_number": 7,
     });
-    // The deltas before were received elsewhere: the whole text says more than those that came here.
+    // The earlier deltas were received in another response, so that the whole text has more than the deltas here.
     let body = sse(
         &[delta(5, "mail anna@ex"), delta(6, "ample.com"), done],
         false,

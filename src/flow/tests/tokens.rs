@@ -1,4 +1,4 @@
-//! Probabilities of tokens: they repeat a text, and what they contain beside it is a text as well.
+//! Log probabilities of tokens. They repeat a text, and any other content in them is evaluated as a text.
 
 use super::framing::asks;
 use super::*;
@@ -14,10 +14,10 @@ rules:
 
 const QUESTION: &str = "hi";
 
-/// What a response says in its text, and in its tokens.
+/// Text of a response, and its tokens.
 type Said<'a> = (&'a str, &'a [&'a str]);
 
-/// Returns the bytes that a client gets, whether they are those of the provider, and the decision.
+/// Returns the bytes for the client, whether they are unchanged, and the decision.
 fn gets(path: &str, request: &Value, media: &str, body: &str) -> (String, bool, String) {
     let guard = guard(POLICY);
     let run = |size: usize| {
@@ -47,7 +47,7 @@ fn legacy_tokens(tokens: &[&str]) -> Value {
     json!({"tokens": tokens, "token_logprobs": [-0.1], "top_logprobs": [{"x": -1.0}], "text_offset": [0]})
 }
 
-/// An API: its path, its request, whether it streams server-sent events, and a response or frame.
+/// An API: its path, its request, its media type, and the function that makes a response or frame.
 type Api<'a> = (&'a str, Value, &'a str, &'a dyn Fn(&str, &[&str]) -> Value);
 
 fn each_api(see: &dyn Fn(&Api<'_>)) {
@@ -136,7 +136,7 @@ fn tokens_hide_nothing_that_a_rule_keeps_from_a_client() {
         let what = format!("{path} {media}");
         let (_, is_same, decision) = see(&[("Hello you", &["Hello", " you"])]);
         assert!(is_same && decision == "allow", "{what}");
-        // The tokens of something else: they stay, too.
+        // The tokens have additional content, and stay, too.
         let (left, is_same, _) = see(&[("Hello", &["<think>", "Well", "</think>", "Hello"])]);
         assert!(is_same, "{what}: {left}");
         for said in [
@@ -180,7 +180,7 @@ fn tokens_hide_nothing_that_a_rule_keeps_from_a_client() {
     });
 }
 
-/// The bytes of a token say the same as the token. Where they don't, they are a text that clients put together.
+/// The bytes of a token are normally the token itself. Otherwise they are a text, which clients assemble.
 #[test]
 fn bytes_of_tokens_hide_nothing_either() {
     let token = |token: &str, bytes: &[u8]| json!({"token": token, "logprob": -0.1, "bytes": bytes, "top_logprobs": []});
@@ -209,7 +209,7 @@ fn bytes_of_tokens_hide_nothing_either() {
                 &frames.collect::<String>(),
             )
         };
-        // A character of two tokens, whose names are no text.
+        // A character in two tokens, whose names are no text.
         let (_, is_same, _) = see(&[(
             "Hé",
             vec![token("H\\xc3", b"H\xc3"), token("\\xa9", b"\xa9")],
@@ -231,7 +231,7 @@ fn bytes_of_tokens_hide_nothing_either() {
     }
 }
 
-/// Texts that a server considered and did not choose, and the tokens of a prompt, are not in the text beside them.
+/// Alternatives that a server did not choose, and the tokens of a prompt, are not in the generated text.
 #[test]
 fn what_stands_beside_a_generated_text_is_evaluated() {
     let ask = json!({"inputs": QUESTION, "parameters": {"best_of": 2, "details": true}});

@@ -1,9 +1,9 @@
-//! What the counts of Envoy's decompressors, which come as trailers, say of a request's body.
+//! Problems of a request's body that the counts of Envoy's decompressors reveal. The counts come as trailers.
 
 use super::super::Step;
 use super::*;
 
-/// How a request ends whose body, all of it, is followed by these trailers: the last step, and the record.
+/// Sends a request with a whole body and these trailers. Returns the last step and the audit event.
 fn ended(guard: &Rc<Guard>, body: &[u8], trailers: &[(&str, &str)]) -> (Step, Value) {
     let mut flow = Flow::new(Rc::clone(guard));
     let mut request = chat_request(body);
@@ -16,7 +16,7 @@ fn ended(guard: &Rc<Guard>, body: &[u8], trailers: &[(&str, &str)]) -> (Step, Va
         .iter()
         .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
         .collect();
-    // A body that was held is still there, one that went by is not.
+    // A held body is still there, a forwarded one is not.
     let left = if guard.policy.needs.holds_requests() {
         body
     } else {
@@ -85,7 +85,7 @@ fn a_body_that_grew_a_hundredfold_or_vanished_is_refused() {
 #[test]
 fn each_library_is_measured_by_its_own_counts() {
     let guard = guard(NO_WEAPONS);
-    // Packed twice: 10 bytes became 900, and those 9,000.
+    // Compressed twice: 10 bytes became 900, and those became 9,000.
     let both = [counted("gzip", "10", "900"), counted("zstd", "900", "9000")].concat();
     let (_, record) = ended(&guard, &says("hello"), &borrowed(&both));
     assert_eq!(record["decision"], "allow");

@@ -1,4 +1,4 @@
-//! Rules and what could not be read: the code alone decides.
+//! Rules on content that could not be read: the code alone decides.
 
 use super::*;
 
@@ -9,7 +9,7 @@ rules:
   - { id: short, when: { request.max_tokens: { exists: false } }, action: deny }
 ";
 
-/// What the metrics say of rules.
+/// Returns the decisions of rules in the metrics.
 fn counted(guard: &Rc<Guard>, request: &HttpMessage) -> Vec<String> {
     let mut flow = Flow::new(Rc::clone(guard));
     let step = sends_head(&mut flow, request);
@@ -92,7 +92,7 @@ rules:
     assert_eq!(record["rules"][0]["id"], "not-here");
     assert_eq!(record["rules"].as_array().unwrap().len(), 1);
     assert_eq!(record["undecided"], json!(["either", "no-pro-models"]));
-    // It is the code that decided.
+    // The code decided, and not a rule.
     assert_eq!(seen.finished.rule, None);
 }
 

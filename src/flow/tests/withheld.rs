@@ -1,4 +1,4 @@
-//! What a denial leaves of a response: nothing of the text that may not pass, wherever it stood.
+//! Denied texts of a response: no copy of them reaches the client, wherever it is.
 
 use super::*;
 
@@ -9,7 +9,7 @@ rules:
   - { id: cards, match: { event: response }, when: { text: { detects: credit_card } }, action: redact }
 "#;
 
-/// What the client gets when a provider answers so.
+/// Sends a request, to which the provider responds with `answer`.
 fn answers(guard: &Rc<Guard>, (path, question): (&str, &Value), answer: &Value) -> SimulatedResult {
     let request = HttpMessage::new(
         &[
@@ -28,7 +28,7 @@ fn answers(guard: &Rc<Guard>, (path, question): (&str, &Value), answer: &Value) 
     exchange(guard, &request, response)
 }
 
-/// The response with one more member at a place.
+/// Returns the response with an additional member in an object.
 fn with(answer: &Value, holder: &str, name: &str, value: Value) -> Value {
     let mut answer = answer.clone();
     answer.pointer_mut(holder).unwrap()[name] = value;

@@ -1,4 +1,4 @@
-//! What inspecting an exchange may cost.
+//! Work budget of an exchange.
 
 use super::stream::streamed;
 use super::*;
@@ -16,12 +16,12 @@ rules:
   - { id: pattern, match: { event: [message, response] }, when: { text: { matches: '[ab]*a[ab]{20}c' } }, action: deny }
 ";
 
-/// Digits with separators between them, each run of which is read in three ways with what stands before it.
+/// Returns runs of digits with separators. Each run is read in three ways together with the text before it.
 fn spelled(runs: usize) -> String {
     "4.1.1.1\n1.1.1.1=".repeat(runs)
 }
 
-/// `a` and `b` as they come, so that hardly any two places have the same 20 letters before them.
+/// Returns random letters `a` and `b`: hardly any two positions have the same 20 letters before them.
 pub(super) fn letters(len: usize) -> String {
     let mut state = 0x9E37_79B9_7F4A_7C15u64;
     let mut next = || {
@@ -43,7 +43,7 @@ pub(super) fn chat(texts: &[impl AsRef<str>]) -> Vec<u8> {
         .into_bytes()
 }
 
-/// Bodies that cost a multiple of what others of their size do, each with a policy that looks at them.
+/// Returns bodies that cost a multiple of ordinary bodies of their size, each with a policy that inspects it.
 fn hostile() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         (DETECTS, chat(&vec![spelled(2_000); 8])),
@@ -112,7 +112,7 @@ fn only_a_rule_that_names_the_code_lets_it_pass() {
 
 #[test]
 fn a_response_that_costs_too_much_is_refused() {
-    // Several choices, since what is spelled in one text is looked at only so often.
+    // Several choices, since the spelled digits of one text are only searched a limited number of times.
     for (policy, text) in [(DETECTS, spelled(2_000)), (MATCHES, letters(40_000))] {
         let choices: Vec<Value> = (0..8u32)
             .map(|index| {
@@ -133,7 +133,7 @@ fn a_response_that_costs_too_much_is_refused() {
     }
 }
 
-/// A stream of this text, so many bytes of it in each frame.
+/// Returns a stream of this text, with `each` bytes of it in each frame.
 fn stream_of(text: &str, each: usize) -> Vec<u8> {
     let mut body = Vec::new();
     for part in text.as_bytes().chunks(each) {
@@ -223,12 +223,12 @@ fn what_one_exchange_spends_is_not_taken_from_the_next() {
     assert_eq!(record(&denied)["code"], "AG2015");
     let next = run(&guard, &chat_request(&says("hi")), |_| hello(), NOW);
     assert_eq!(record(&next)["decision"], "allow");
-    // Nor is anything kept of texts that were not searched to their end.
+    // Texts that were not searched to their end are not cached as known.
     let again = run(&guard, &chat_request(&body), |_| hello(), NOW);
     assert_eq!(record(&again)["code"], "AG2015");
 }
 
-/// A guard under which everything has half of the budget.
+/// Returns a guard with half of the work budget.
 fn frugal(policy: &str) -> Rc<Guard> {
     let mut guard = guard(policy);
     let known = Rc::get_mut(&mut guard).unwrap();
@@ -236,7 +236,7 @@ fn frugal(policy: &str) -> Rc<Guard> {
     guard
 }
 
-/// Numbers that look random and are always the same: xorshift64.
+/// Deterministic random numbers (xorshift64).
 struct Numbers(u64);
 
 impl Numbers {
@@ -248,7 +248,7 @@ impl Numbers {
     }
 }
 
-/// Lines of this until there is so much of it.
+/// Returns lines until their length reaches `len`.
 fn lines(len: usize, mut line: impl FnMut(&mut Numbers) -> String) -> String {
     let mut numbers = Numbers(0x9E37_79B9_7F4A_7C15);
     let mut text = String::new();
@@ -258,7 +258,7 @@ fn lines(len: usize, mut line: impl FnMut(&mut Numbers) -> String) -> String {
     text
 }
 
-/// What programs and people write much of, so that the little that every exchange may spend doesn't help.
+/// Returns ordinary texts and data, large enough that the fixed part of the budget doesn't matter.
 fn ordinary() -> Vec<(&'static str, String)> {
     const LEN: usize = 300_000;
     let uuid = |n: &mut Numbers| {
@@ -437,7 +437,7 @@ fn ordinary() -> Vec<(&'static str, String)> {
                 )
             }),
         ),
-        // No more of them are looked at in one text.
+        // The number of these is limited in each text.
         (
             "telephone numbers digit by digit",
             (0..1_900)
@@ -483,7 +483,7 @@ fn thousands_of_short_texts_take_less_than_half_of_the_budget() {
     }
 }
 
-/// The bytes of a recorded half.
+/// Returns the bytes of a recorded half.
 pub(super) fn body_of(half: &Value) -> Vec<u8> {
     use base64::Engine;
     let body = half["body"].as_str().unwrap_or_default();
@@ -544,7 +544,7 @@ fn recorded_requests_and_what_is_labelled_take_less_than_half_of_the_budget() {
     assert!(requests > 400);
 }
 
-/// Operators that read a text, each as an operand has it.
+/// Operators on texts, with their operands.
 const OPERATORS: &[&str] = &[
     "command_in: [ls, git]",
     "sql_verb_in: [select]",
@@ -567,10 +567,10 @@ const OPERATORS: &[&str] = &[
     "detects: [pii, secrets]",
 ];
 
-/// Most steps for each byte of an argument.
+/// Maximum steps per byte of an argument.
 const MOST: u64 = 220;
 
-/// What a call with this argument spends for each of its bytes.
+/// Returns the steps per byte that a call with this argument spends.
 fn spent_on(guard: &Rc<Guard>, argument: &str) -> u64 {
     let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
         "params": {"name": "t", "arguments": {"x": argument}}});
@@ -589,7 +589,7 @@ fn spent_on(guard: &Rc<Guard>, argument: &str) -> u64 {
         properties: &crate::proxy::MemoryProperties::default(),
         now: NOW,
     });
-    // As if it had so much to spend that it is all counted.
+    // A budget that is never exhausted, so that all steps are counted.
     flow.work = 1 << 60;
     let _ = flow.request_body(&mut body.as_slice(), true, NOW);
     assert!(flow.exchange.events.by_word().contains_key("tool_call"));
@@ -605,7 +605,7 @@ fn no_argument_made_of_what_operators_look_for_costs_much_more_than_others() {
         let guard = guard(&format!(
             "defaults: {{ action: allow }}\nrules: [{{ id: a, match: {{ tool: t }}, when: {{ args.x: {{ {operator} }} }}, action: deny }}]"
         ));
-        // Another part of the texts for each operator.
+        // Each operator gets a different part of the texts.
         for made in made.iter().skip(number * 7 % step).step_by(step) {
             let steps = spent_on(&guard, &made.text(1_500));
             if steps > MOST {

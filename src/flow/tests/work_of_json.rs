@@ -1,9 +1,10 @@
-//! What JSON may cost to read: recorded bodies, in which each place in turn is filled with what costs much for its size.
+//! Cost of reading JSON: in recorded bodies, each location in turn is filled with content that is expensive for its
+//! size.
 
 use super::*;
 use crate::detect::hostile::share;
 
-/// Rules that ask about every kind of place in a body.
+/// Rules on every kind of location in a body.
 const POLICY: &str = r#"
 defaults: { action: allow }
 rules:
@@ -21,7 +22,7 @@ rules:
   - { id: params, match: { event: request }, when: { params..user: mallory }, action: deny }
 "#;
 
-/// Stands for an escape where serde would write a letter.
+/// Placeholder for an escape where serde would write a letter.
 const ESCAPED: (char, &str) = ('\u{E000}', "\\u0061");
 const PAIR: (char, &str) = ('\u{E001}', "\\ud83d\\ude00");
 
@@ -29,7 +30,7 @@ fn nested(depth: usize, inner: Value, around: impl Fn(Value) -> Value) -> Value 
     (0..depth).fold(inner, |value, _| around(value))
 }
 
-/// So much of something that it fills so many bytes.
+/// Returns a list of items with about `len` bytes.
 fn list(len: usize, mut item: impl FnMut(usize) -> Value) -> Value {
     let mut size = 2;
     let mut items = Vec::new();
@@ -52,7 +53,7 @@ fn object(len: usize, mut member: impl FnMut(usize) -> (String, Value)) -> Value
     Value::Object(members)
 }
 
-/// A text in so many strings of JSON, one in another.
+/// Returns a value in nested strings of JSON.
 fn in_strings(levels: usize, value: Value) -> Value {
     nested(levels, value, |inner| json!({ "a": inner.to_string() }))
 }
@@ -61,7 +62,7 @@ fn filled(unit: &str, len: usize) -> Value {
     Value::String(unit.repeat(len / unit.len() + 1))
 }
 
-/// Values that cost much to read for their size, of about so many bytes.
+/// Returns values that are expensive to read for their size, of about `len` bytes.
 fn fillers(len: usize) -> Vec<(&'static str, Value)> {
     let base64 = |text: &str| {
         use base64::Engine;
@@ -263,12 +264,12 @@ fn fillers(len: usize) -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// A recorded half of an exchange whose body is JSON.
+/// Recorded half of an exchange with a JSON body.
 struct Recorded {
     name: String,
     head: Vec<(String, String)>,
     request: Vec<u8>,
-    /// Of a response: its status and headers.
+    /// Status and headers, for a response.
     response: Option<Vec<(String, String)>>,
     body: Value,
 }
@@ -288,7 +289,7 @@ fn headers_of(half: &Value) -> Vec<(String, String)> {
     }
 }
 
-/// How many kinds of places a body has.
+/// Returns the number of kinds of locations in a body.
 fn places(value: &Value) -> usize {
     match value {
         Value::Array(items) => 1 + items.iter().map(places).sum::<usize>(),
@@ -297,7 +298,7 @@ fn places(value: &Value) -> usize {
     }
 }
 
-/// Of each file, the request and the response with most places, of moderate size.
+/// Returns the request and the response with the most locations of each file, of moderate size.
 fn recorded() -> Vec<Recorded> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/traffic");
     let mut files: Vec<_> = std::fs::read_dir(folder)
@@ -361,7 +362,7 @@ fn recorded() -> Vec<Recorded> {
     all
 }
 
-/// Every place in a value, as a pointer.
+/// Adds every location in a value, as a pointer.
 fn pointers(value: &Value, at: String, all: &mut Vec<String>) {
     all.push(at.clone());
     match value {
@@ -386,7 +387,7 @@ fn written(body: &Value) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Steps that a half takes.
+/// Returns the steps of processing a half.
 fn spent(guard: &Rc<Guard>, recorded: &Recorded, body: &[u8]) -> u64 {
     fn pairs(headers: &[(String, String)]) -> Vec<(&[u8], &[u8])> {
         headers
@@ -426,25 +427,26 @@ fn spent(guard: &Rc<Guard>, recorded: &Recorded, body: &[u8]) -> u64 {
     }
 }
 
-/// Most steps for each byte of a body, whatever it is filled with. An exchange earns 32 for each, and more by its policy.
+/// Maximum steps per byte of a body, whatever its content. An exchange earns 32 per byte, and more depending on its
+/// policy.
 const MOST: u64 = 150;
 
-/// Bytes that a place is filled with.
+/// Bytes of the content for a location.
 const LEN: usize = 4_000;
 
-/// One of so many bodies is tried.
+/// One of this many bodies is tried.
 const SHARE: usize = 211;
 
-/// What one place of a body is changed to.
+/// Change to a location of a body.
 enum Filled<'f> {
     With(&'f str, &'f Value),
-    /// The items of the list over and over.
+    /// Repeats the items of the list.
     Repeated,
-    /// Members that its format doesn't know, or knows in another letter case.
+    /// Adds members that the format doesn't know, or knows in another letter case.
     Beside(&'static str),
 }
 
-/// A body with a place changed; nothing if there is nothing to change.
+/// Returns a body with a changed location; `None` if there is nothing to change.
 fn changed(body: &Value, at: &str, filled: &Filled<'_>) -> Option<Value> {
     let old = body.pointer(at)?;
     let new = match (filled, old) {
@@ -470,8 +472,8 @@ fn changed(body: &Value, at: &str, filled: &Filled<'_>) -> Option<Value> {
     Some(changed)
 }
 
-/// `AGENTGUARD_WORK=1 cargo test --lib however_it_is_filled -- --nocapture` tries every place with everything and prints
-/// what costs most; with 20 a twentieth, and so on.
+/// `AGENTGUARD_WORK=1 cargo test --lib however_it_is_filled -- --nocapture` tries every location with every content and
+/// prints the most expensive ones; with 20 a twentieth, and so on.
 #[test]
 fn no_place_of_a_recorded_body_costs_much_more_however_it_is_filled() {
     let guard = guard(POLICY);

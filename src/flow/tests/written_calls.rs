@@ -1,4 +1,4 @@
-//! Calls that a model writes as text, and calls of tools that nobody offered.
+//! Calls that a model writes as text, and calls of undefined tools.
 
 use super::*;
 
@@ -41,7 +41,7 @@ fn asks(stream: bool, tools: &[&str]) -> HttpMessage {
     chat_request(body.to_string().as_bytes())
 }
 
-/// The same call in the templates of today's models.
+/// Returns the same call in the templates of current models.
 fn written(amount: u32) -> Vec<String> {
     [
         "<tool_call>\n{\"name\": \"pay\", \"arguments\": {\"amount\": N}}\n</tool_call>",
@@ -143,7 +143,7 @@ fn prose_with_marks_and_answers_in_json_pass_and_flow() {
             assert_eq!(record(&seen)["coverage"]["level"], "full", "{text}");
         }
     }
-    // Nothing is held that can't begin a call.
+    // Text that can't begin a call is not held.
     let frames: Vec<Vec<u8>> = ["One ", "two ", "three"]
         .iter()
         .map(|text| {
@@ -277,7 +277,7 @@ fn a_call_of_a_tool_that_was_never_offered_can_be_denied() {
             let seen = exchange(guard, &asks(true, offered), streamed(written, 6));
             assert_eq!(record(&seen)["decision"], decision, "{offered:?} {called}");
         }
-        // In the history, too.
+        // The same applies to the history.
         let call =
             json!({"id": "c1", "type": "function", "function": {"name": "pay", "arguments": "{}"}});
         let body = json!({"model": "gpt-4o", "messages": [
@@ -310,7 +310,7 @@ rules:
         let seen = exchange(&guard(policy), &mcp, hello());
         assert_eq!(record(&seen)["decision"], "deny");
     }
-    // What the provider keeps may offer tools of its own.
+    // Stored content of the provider may define other tools.
     let asked = |member: &str| {
         let mut body = json!({"model": "gpt-4o", "input": "pay"});
         if !member.is_empty() {

@@ -1,4 +1,4 @@
-//! Tasks that are worked on while the client listens.
+//! Tasks that an agent works on while the client listens.
 
 use super::super::stream::streamed;
 use super::*;
@@ -92,7 +92,7 @@ fn the_chunks_of_an_artifact_are_one_text_and_its_repetition_says_the_same() {
     assert_eq!(record["decision"], "redact");
 }
 
-/// Every text of a stream, in the order of its bytes.
+/// Returns every text of a stream, in the order of its bytes.
 fn texts(messages: &[Value]) -> Vec<String> {
     let text = |message: &Value| {
         let parts = [
@@ -106,8 +106,9 @@ fn texts(messages: &[Value]) -> Vec<String> {
     messages.iter().map(text).collect()
 }
 
-/// A client that only shows what comes joins chunks without `append`, and an agent that says a message word by word sends each
-/// word as a state: what stands across them is found, and what has not left is edited. What each is by itself is found as well.
+/// Clients that only show texts join chunks without `append`, and an agent that streams a message word by word sends
+/// each word as a state. Findings across such texts are found, and text that was not released is edited. Findings in a
+/// single text are found as well.
 #[test]
 fn what_a_client_joins_is_one_text_and_what_it_replaces_is_another() {
     let guard = guard(RULES);
@@ -196,7 +197,7 @@ fn what_a_client_joins_is_one_text_and_what_it_replaces_is_another() {
     }
 }
 
-/// How long a text is says nothing about several of them together.
+/// The length of one text is not compared with several texts together.
 #[test]
 fn a_rule_on_whole_texts_is_about_each_of_them() {
     let policy = "defaults: { action: allow }

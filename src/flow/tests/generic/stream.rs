@@ -1,4 +1,4 @@
-//! Streams of endpoints that only the policy knows.
+//! Streams of endpoints that only the policy defines.
 
 use super::super::stream::streamed;
 use super::*;
@@ -9,7 +9,7 @@ const RULES: &str = "rules:
   - { id: refund, match: { tool: refund }, action: deny, reason: No refunds. }
 ";
 
-/// With texts at this path beside the usual ones.
+/// Returns a policy with texts at this path in addition to the usual ones.
 fn with_text_at(path: &str) -> Rc<Guard> {
     let policy = TICKETS.replace("$.reply]", &format!("$.reply, \"{path}\"]"));
     assert_ne!(policy, TICKETS);

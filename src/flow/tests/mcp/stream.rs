@@ -3,7 +3,7 @@
 use super::super::stream::streamed;
 use super::*;
 
-/// An event as servers send it, with an id to go on from.
+/// Returns an event as servers send it, with an id from which a client can resume.
 fn event(id: u32, message: &Value) -> Vec<u8> {
     format!("id: {id}\r\nevent: message\r\ndata: {message}\r\n\r\n").into_bytes()
 }
@@ -15,7 +15,7 @@ fn events(messages: &[Value]) -> Vec<u8> {
         .collect()
 }
 
-/// What a client reads: id and message of each event that says something.
+/// Returns id and message of each event that has a message.
 fn read(seen: &SimulatedResult) -> Vec<(Option<u32>, Value)> {
     let text = client_text(seen).replace("\r\n", "\n");
     let told = text.split("\n\n").filter(|event| !event.is_empty());
@@ -208,7 +208,7 @@ fn a_refused_request_of_the_server_is_answered_and_ends_the_call_that_it_was_for
         streamed(&body, &[]),
     );
     let messages = messages(&seen);
-    // No client knows this method, so that it answers the server with an error.
+    // No client knows this method, so that the client sends an error to the server.
     assert_eq!(messages[0]["id"], 4);
     assert_eq!(messages[0]["method"], "agentguard/denied");
     assert_eq!(messages[0]["params"]["message"], "No model for servers.");
@@ -218,7 +218,7 @@ fn a_refused_request_of_the_server_is_answered_and_ends_the_call_that_it_was_for
         messages[1]["result"]["content"][0]["text"],
         "No model for servers."
     );
-    // What comes later says what it says, but nobody is answered twice.
+    // A later message passes, but a request is answered only once.
     assert_eq!(messages[2], logged("on my own then"));
     assert_eq!(messages.len(), 3);
     assert_eq!(record(&seen)["decision"], "deny");
@@ -305,7 +305,7 @@ fn the_older_transport_begins_with_an_address_and_answers_on_its_stream() {
         "{text}"
     );
     assert!(text.contains("Not this result."), "{text}");
-    // Nothing else may look like an address.
+    // No other event may look like an address.
     let body = [b"data: /messages\n\n".to_vec(), events(&[logged("hello")])].concat();
     let seen = exchange(&guard, &opens, streamed(&body, &[]));
     assert_eq!(messages(&seen), [logged("hello")]);

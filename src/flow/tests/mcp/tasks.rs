@@ -1,4 +1,4 @@
-//! Tasks: what a request has come to, which arrives in an answer to another one.
+//! Tasks: results that arrive in the response to another request.
 
 use super::super::stream::streamed;
 use super::*;
@@ -13,7 +13,7 @@ rules:
   - { id: words, match: { event: response }, when: { text: { contains: goose } }, action: deny, reason: No geese. }
 ";
 
-/// A task of 2026-07-28 with these members.
+/// Returns a task of 2026-07-28 with these members.
 fn task(members: &Value) -> Value {
     let mut task = json!({"resultType": "complete", "taskId": "t-1", "status": "completed", "ttlMs": null,
         "createdAt": "2026-08-01T10:30:00Z", "lastUpdatedAt": "2026-08-01T10:31:00Z", "pollIntervalMs": 500});
@@ -40,7 +40,7 @@ fn a_task_passes_bit_for_bit_whatever_it_has_come_to() {
         json!({"status": "failed", "error": {"code": -32603, "message": "no", "data": {"a": 1}}}),
         json!({"status": "cancelled"}),
         json!({"status": "input_required", "inputRequests": {"a": {"method": "roots/list"}}}),
-        // Other answers have members of these names as well.
+        // Other responses have members with these names, too.
         json!({"result": "text", "error": "text"}),
         json!({"result": [1, 2], "error": null}),
     ] {
@@ -56,7 +56,7 @@ fn a_result_inside_a_task_is_a_result() {
         for members in [
             json!({"result": text("a swan")}),
             json!({"result": {"content": [], "structuredContent": {"a": "swan"}}}),
-            // Whose result it is can't be told.
+            // The tool of the result is unknown.
             json!({"result": {"content": [], "structuredContent": {"total": 101}}}),
             json!({"result": {"content": [], "isError": true}}),
             json!({"status": "failed", "error": {"code": 1, "message": "a goose"}}),
@@ -131,7 +131,7 @@ fn a_notification_of_a_task_is_evaluated_like_the_task() {
         let (seen, sent) = told(&json!({"result": text("4111 1111 1111 1111")}));
         assert_eq!(seen, sent.replace("4111 1111 1111 1111", "[CREDIT_CARD]"));
     }
-    // It is plumbing like every notification.
+    // The notification is allowed like every notification that maintains a session.
     let guard = self::guard(ONLY_GITHUB);
     let note =
         json!({"jsonrpc": "2.0", "method": "notifications/tasks", "params": task(&json!({}))});
@@ -191,7 +191,7 @@ fn a_page_that_an_error_asks_to_open_is_a_request_of_the_server() {
         let record = passes(guard, &asked, required("form"));
         assert_eq!(record["decision"], "allow");
     });
-    // Under a default of deny it needs an `allow` as if it stood alone.
+    // Under a default of deny, the request needs an `allow`, as if it came alone.
     let only = |rules: &str| {
         let policy = format!(
             "defaults: {{ action: deny }}\nrules:\n  - {{ id: x, match: {{ tool: x }}, action: allow }}\n{rules}"
@@ -304,7 +304,7 @@ rules:
         client_json(&seen)["result"].to_string(),
         working.to_string().replace("ada@example.com", "[EMAIL]")
     );
-    // What no one has defined may be anyone's words.
+    // An undefined member may contain texts of any author.
     message["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"]["extensions"]["vendor/x"] =
         json!({"say": "anything"});
     assert_eq!(refused(&guard, &modern(&message, &[])).0, 200);
