@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn data_is_kept_when_it_comes_again() {
+    fn data_is_cached_when_it_comes_again() {
         let json = r#"{"type":"object","properties":{"path":{"type":"string"}}}"#;
         let body = JsonBody::scan(json.as_bytes(), Limits { max_depth: 32 }, 0).unwrap();
         let text = body.body().unwrap();
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_large_and_more_than_two_mebibytes_is_not_kept() {
+    fn large_data_and_more_than_two_mebibytes_are_not_cached() {
         let large = format!("\"{}\"", "a".repeat(MAX_BYTES));
         let many = format!("[{}1]", "1,".repeat(MAX_NODES));
         for json in [large, many] {

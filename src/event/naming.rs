@@ -616,7 +616,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_another_name_or_none_does_not_go_by_one() {
+    fn names_of_tables_and_pairs_are_not_given_to_other_values() {
         for (json, words) in [
             // Other lists than tables, and rows of another length.
             (

@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_configuration_that_says_nothing_else_is_the_administration_filter_s() {
+    fn only_a_configuration_without_other_keys_is_the_administration_filter_s() {
         let is_admin = |text: &str| is_admin(&Ok(text.as_bytes().to_vec()));
         assert!(is_admin(r#"{"admin":true}"#));
         for other in [

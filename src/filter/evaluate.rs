@@ -541,7 +541,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_an_evaluation_remains_and_what_traffic_used_is_seen() {
+    fn an_evaluation_reads_the_counters_of_traffic_and_changes_nothing() {
         let guard = in_force(POLICY);
         for _ in 0..5 {
             let decided = decision(&chat("hi"), &guard);
@@ -604,7 +604,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_reported_with_their_place() {
+    fn errors_are_reported_with_their_location() {
         let guard = in_force(POLICY);
         for (told, status, code, at) in [
             (json!([]), 400, "AG1005", ""),
@@ -684,7 +684,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_post_tells_an_exchange() {
+    fn only_a_post_submits_an_exchange() {
         assert!(is_evaluation(b"POST", b"/agentguard/evaluate?x"));
         for (method, target) in [
             (&b"GET"[..], &b"/agentguard/evaluate"[..]),

@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_file_that_could_not_be_read_no_older_list_is_taken_and_none_is_in_force_unread() {
+    fn after_an_unreadable_file_no_older_list_is_accepted_and_none_is_in_force_unread() {
         let mut before = reader();
         assert!(before.tick(note));
         assert_eq!(answer(&mut before, 200, &list(5, &["a"])), Ok(()));
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_asked_as_often_as_it_says_and_never_twice_at_a_time() {
+    fn the_feed_is_requested_at_its_interval_and_never_twice_at_a_time() {
         let mut reader = reader_of(r#"{"cluster":"feed","every":"3s"}"#);
         let asked: Vec<bool> = (0..7)
             .map(|_| {
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_feed_that_is_away_stops_nobody_for_its_grace_and_then_everybody() {
+    fn an_unavailable_feed_changes_nothing_within_its_grace_and_then_stops_everything() {
         let mut reader = reader();
         reader.tick(note);
         answer(&mut reader, 200, &list(5, &["a"])).unwrap();
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_or_no_news_changes_nothing() {
+    fn an_invalid_or_older_list_changes_nothing() {
         let mut reader = reader();
         answer(&mut reader, 200, &list(5, &["a"])).unwrap();
         let before = reader.state().clone();
@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_told_once_and_its_end_too() {
+    fn a_failure_and_its_end_are_logged_once() {
         let mut reader = reader();
         answer(&mut reader, 200, &list(5, &[])).unwrap();
         LINES.take();
@@ -455,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_the_file_keeps_what_the_same_service_has_told() {
+    fn a_change_of_the_file_keeps_the_list_of_the_same_service() {
         let told = || {
             let mut before = reader();
             answer(&mut before, 200, &list(5, &["a", "b"])).unwrap();

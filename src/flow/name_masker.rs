@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn few_names_are_kept_and_none_that_is_long() {
+    fn few_names_are_cached_and_no_long_one() {
         let masker = NameMasker::default();
         let long = "tool_".repeat(MAX_CLEAN_BYTES);
         assert!(masker.masked(&long).is_none());

@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_write_with_an_old_version_is_refused() {
+    fn a_write_with_an_old_version_fails() {
         let data = MemorySharedData::default();
         assert_eq!(data.get("a"), None);
         data.set("a", b"1", 0).unwrap();

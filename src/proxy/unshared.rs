@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_again_and_stays_where_it_is() {
+    fn writes_are_read_again_and_stay_private() {
         let data: Rc<dyn SharedData> = Rc::new(MemorySharedData::default());
         data.set("a", b"1", 0).unwrap();
         let apart = UnsharedWrites::over(&data);

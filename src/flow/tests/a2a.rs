@@ -174,7 +174,7 @@ rules:
 ";
 
 #[test]
-fn a_denied_request_is_refused_in_the_words_of_its_binding() {
+fn a_denied_request_gets_the_error_of_its_binding() {
     in_both_modes(NO_SWANS, |guard, _| {
         for request in [
             rpc("SendMessage", json!({"message": said("a SWAN")})),
@@ -269,7 +269,7 @@ fn the_envelope_is_read_strictly_and_there_are_no_batches() {
 }
 
 #[test]
-fn tasks_of_both_protocols_are_told_apart_and_neither_header_moves_a_call() {
+fn tasks_of_both_protocols_are_distinguished_and_no_header_moves_a_call() {
     let guard = guard("defaults: { action: allow }
 rules:
   - { id: never, match: { tool: x }, action: deny }
@@ -311,7 +311,7 @@ rules:
 ";
 
 #[test]
-fn a_denied_answer_becomes_one_that_its_reader_understands() {
+fn a_denied_response_becomes_one_that_its_reader_understands() {
     in_both_modes(ANSWERS, |guard, hold| {
         let mut with_artifact = task("done");
         with_artifact["artifacts"][0]["parts"][1]["data"] = json!({"rows": [{"a": "a swan"}]});
@@ -404,7 +404,7 @@ fn texts_are_edited_wherever_they_are_repeated() {
 }
 
 #[test]
-fn a_card_is_judged_and_one_that_is_signed_is_not_edited() {
+fn a_card_is_evaluated_and_a_signed_one_is_not_edited() {
     let get = sent("GET", "/.well-known/agent-card.json", &[], b"");
     let card = |description: &str| json!({"name": "a", "url": "https://x", "skills": [{"id": "s", "description": description}]});
     let guard = guard(ANSWERS);

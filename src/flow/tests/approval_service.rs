@@ -123,7 +123,7 @@ fn a_call_that_waits_passes_with_the_token_of_the_service() {
 }
 
 #[test]
-fn what_nobody_approves_is_denied_as_without_waiting() {
+fn a_call_that_is_not_approved_is_denied_as_without_waiting() {
     for (way, request, answer) in ways() {
         // The approvers don't approve, or the service does not respond in time.
         for none in [gives(&[]), None] {
@@ -154,7 +154,7 @@ fn is_requested_later(body: &str, asked: &ApprovalRequest) -> bool {
 }
 
 #[test]
-fn a_service_that_fails_is_a_denial_of_its_own() {
+fn a_failing_service_has_its_own_denial() {
     let garbage = [
         (500, b"oops".to_vec(), "service_status"),
         (
@@ -198,7 +198,7 @@ fn a_service_that_fails_is_a_denial_of_its_own() {
 }
 
 #[test]
-fn a_token_of_the_service_is_checked_as_one_that_was_presented() {
+fn a_token_of_the_service_is_checked_like_a_presented_one() {
     let other = |call: &ServiceCall| {
         let mut request = named(call).remove(0);
         request.subject.args = crate::approval::digest(br#"{"amount":1}"#).unwrap().into();
@@ -262,7 +262,7 @@ fn a_token_that_came_with_the_request_needs_no_service() {
 }
 
 #[test]
-fn calls_that_end_together_are_asked_about_together() {
+fn calls_that_end_together_are_one_call_to_the_service() {
     let arguments = [
         r#"{"amount": 250}"#,
         r#"{"amount": 5}"#,
@@ -313,7 +313,7 @@ fn calls_that_end_together_are_asked_about_together() {
 }
 
 #[test]
-fn nobody_is_asked_about_what_is_denied_anyway() {
+fn the_service_is_not_called_for_a_call_that_is_denied_anyway() {
     let guard = waiting_with(
         "wait: 30s",
         "  - { id: never, match: { tool: refund }, when: { args.to: evil }, action: deny }\n",
@@ -339,7 +339,7 @@ fn nobody_is_asked_about_what_is_denied_anyway() {
 }
 
 #[test]
-fn a_notice_is_told_and_nothing_waits_for_it() {
+fn a_notice_is_sent_and_nothing_waits_for_it() {
     for (way, request, answer) in ways() {
         let guard = waiting_with("notify: true", "");
         let seen = served(&guard, &request, answer, |_| panic_is_no_answer());
@@ -360,7 +360,7 @@ fn panic_is_no_answer() -> Option<(u16, Vec<u8>)> {
 }
 
 #[test]
-fn what_waits_is_charged_once_and_only_after_the_answer() {
+fn a_waiting_call_is_charged_once_and_only_after_the_response() {
     let limited = |count: &str, max: u32| {
         waiting_with(
             "wait: 30s",
@@ -393,7 +393,7 @@ fn what_waits_is_charged_once_and_only_after_the_answer() {
 }
 
 #[test]
-fn a_stream_that_waits_keeps_what_comes_behind_and_only_that() {
+fn a_waiting_stream_holds_later_bytes_and_only_these() {
     let (_, request, response) = &ways()[1];
     let body = response.body();
     // The whole stream arrives before the service responds, in pieces of every size.
@@ -504,7 +504,7 @@ fn a_client_that_leaves_while_it_waits_is_recorded() {
 }
 
 #[test]
-fn what_is_killed_while_it_waits_does_not_pass() {
+fn a_call_that_is_killed_while_it_waits_does_not_pass() {
     for (way, request, answer) in ways() {
         let guard = waiting();
         let seen = served(&guard, &request, answer, |call| {

@@ -172,7 +172,7 @@ fn each_token_is_verified_once_for_all_calls_of_an_exchange() {
 }
 
 #[test]
-fn a_simulation_is_told_who_approved() {
+fn a_simulation_takes_given_approvals() {
     let guard = refunds();
     let outcome = |roles: &[&str]| {
         let caller = simulation::Caller {
@@ -215,7 +215,7 @@ rules:
 }
 
 #[test]
-fn an_observed_rule_says_what_an_approval_would_have_done() {
+fn an_observed_rule_records_what_an_approval_would_have_done() {
     let guard = observed();
     let arguments = r#"{"amount": 250}"#;
     let without = exchange(&guard, &asks(&[]), calls(&[arguments]));
@@ -225,7 +225,7 @@ fn an_observed_rule_says_what_an_approval_would_have_done() {
 }
 
 #[test]
-fn a_token_ends() {
+fn a_token_expires() {
     let guard = refunds();
     let arguments = r#"{"amount": 250}"#;
     let first = exchange(&guard, &asks(&[]), calls(&[arguments]));
@@ -313,7 +313,7 @@ rules:
 }
 
 #[test]
-fn an_approval_opens_a_gate_that_denies_by_default() {
+fn an_approval_allows_what_is_denied_by_default() {
     let guard = guard(&format!(
         "{}defaults: {{ request: allow, tool_call: deny }}
 rules:
@@ -332,7 +332,7 @@ rules:
 }
 
 #[test]
-fn what_is_bound_may_not_change_and_the_rest_may() {
+fn bound_arguments_may_not_change_and_others_may() {
     let guard = guard(&format!(
         "{}defaults: {{ action: allow }}
 rules:
@@ -392,7 +392,7 @@ fn arguments_that_can_t_be_read_can_t_be_approved() {
 }
 
 #[test]
-fn nobody_is_asked_where_nobody_can_agree() {
+fn no_request_is_made_where_no_approver_exists() {
     let guard = guard(
         "defaults: { action: allow }
 rules:
@@ -471,7 +471,7 @@ pub(super) fn mcp_done() -> HttpMessage {
 }
 
 #[test]
-fn mcp_brings_the_token_in_meta_and_the_server_never_sees_it() {
+fn an_mcp_client_sends_the_token_in_meta_and_the_server_never_receives_it() {
     let guard = refunds();
     let arguments = json!({"amount": 250});
     let first = exchange(&guard, &mcp_call(arguments.clone(), None, "s1"), mcp_done());
@@ -526,7 +526,7 @@ fn asks_in(members: Value, header: Option<&str>, token: Option<&str>) -> HttpMes
 }
 
 #[test]
-fn an_approval_holds_in_the_session_that_asked_for_it() {
+fn an_approval_is_valid_in_the_session_that_requested_it() {
     type Asks = (Value, Option<&'static str>);
     let begins = |texts: &[&str]| {
         let roles = ["user", "assistant"].iter().cycle();

@@ -106,7 +106,7 @@ fn a_token_within_the_limit_is_not_spent() {
 }
 
 #[test]
-fn calls_of_one_response_take_from_the_limit_in_their_order() {
+fn calls_of_one_response_use_the_limit_in_their_order() {
     let guard = refunds("");
     let second = r#"{"amount": 50, "to": "a"}"#;
     let third = r#"{"amount": 30, "to": "a"}"#;
@@ -127,7 +127,7 @@ fn calls_of_one_response_take_from_the_limit_in_their_order() {
 }
 
 #[test]
-fn one_request_names_the_limit_and_every_other_rule_that_asks() {
+fn one_approval_request_names_the_limit_and_every_other_rule() {
     let guard = refunds(
         "  - id: large
     match: { tool: refund }
@@ -222,7 +222,7 @@ fn another_denial_costs_neither_the_approval_nor_the_limit() {
 }
 
 #[test]
-fn an_observed_limit_asks_nobody_and_says_that_it_would() {
+fn an_observed_limit_requires_no_approval_and_records_that_it_would() {
     let guard = refunds("mode: observe\n");
     for _ in 0..4 {
         assert!(passes(&exchange(&guard, &[], &[FOR_A])));
@@ -235,7 +235,7 @@ fn an_observed_limit_asks_nobody_and_says_that_it_would() {
 }
 
 #[test]
-fn a_simulation_is_told_who_approves_beyond_the_limit() {
+fn a_simulation_takes_given_approvals_beyond_the_limit() {
     let guard = refunds("");
     let large = r#"{"amount": 101, "to": "a"}"#;
     let with = |roles: &[&str], arguments: &[&str]| {
@@ -254,7 +254,7 @@ fn a_simulation_is_told_who_approves_beyond_the_limit() {
 }
 
 #[test]
-fn an_approval_of_a_limit_opens_nothing_that_is_denied_by_default() {
+fn an_approval_of_a_limit_allows_nothing_that_is_denied_by_default() {
     let policy = |defaults: &str| {
         guard(&format!(
             "{}require: none
@@ -272,7 +272,7 @@ rules:
 }
 
 #[test]
-fn a_limit_of_a_shadow_policy_counts_by_itself_and_denies_nobody() {
+fn a_limit_of_a_shadow_policy_counts_separately_and_denies_nothing() {
     let policy = "require: none
 defaults: { action: allow }
 rules:

@@ -64,7 +64,7 @@ fn parts(seen: &SimulatedResult) -> Vec<Value> {
 }
 
 #[test]
-fn what_is_asked_in_an_envelope_is_judged_like_what_is_asked_without_one() {
+fn a_request_in_an_envelope_is_evaluated_like_one_without() {
     in_both_modes(POLICY, |guard, _| {
         for verb in ["generateContent", "countTokens"] {
             let decided = |body: &Value| {
@@ -96,7 +96,7 @@ fn what_is_asked_in_an_envelope_is_judged_like_what_is_asked_without_one() {
 }
 
 #[test]
-fn what_is_answered_in_an_envelope_is_edited_and_denied_inside_it() {
+fn a_response_in_an_envelope_is_edited_and_denied_inside_it() {
     in_both_modes(POLICY, |guard, _| {
         let answered = |parts: &Value| {
             let asked = ask("generateContent", &says("hi"));
@@ -154,7 +154,7 @@ fn a_stream_in_envelopes_is_inspected_and_ends_in_one() {
 }
 
 #[test]
-fn an_account_is_read_without_asking_for_a_model() {
+fn requests_on_an_account_pass_without_a_model() {
     let allow_list = guard(
         "defaults: { action: deny }
 rules:

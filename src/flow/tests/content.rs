@@ -43,7 +43,7 @@ fn asks_to_stream(text: &str) -> HttpMessage {
 const CARD: &str = "4111 1111 1111 1111";
 
 #[test]
-fn nothing_is_recorded_unless_the_policy_asks() {
+fn nothing_is_recorded_unless_the_policy_requires_it() {
     for policy in [
         ALLOW.to_owned(),
         format!("audit: {{ content: none }}\n{ALLOW}"),
@@ -90,7 +90,7 @@ fn messages_calls_and_results_are_recorded_and_findings_are_masked() {
 }
 
 #[test]
-fn a_streamed_answer_is_recorded_as_one_that_comes_at_once() {
+fn a_streamed_response_is_recorded_like_a_whole_one() {
     let text = format!("the card {CARD} belongs to jane@example.com, and ünïcode");
     let rule = "rules:
   - { id: r, match: { event: response }, when: { text: { contains: ünïcode } }, action: redact, redact: { label: WORD } }
@@ -184,7 +184,7 @@ fn no_part_of_a_secret_at_the_limit_is_recorded() {
 }
 
 #[test]
-fn a_rule_that_matches_says_what_is_recorded_and_the_least_decides() {
+fn matching_rules_determine_the_content_and_the_smallest_one_wins() {
     let guard = guard(&format!(
         "audit: {{ content: full }}\n{ALLOW}rules:
   - {{ id: a, match: {{ event: message }}, when: {{ text: {{ contains: medical }} }}, action: tag, tags: [m], audit: {{ content: none }} }}
@@ -204,7 +204,7 @@ fn a_rule_that_matches_says_what_is_recorded_and_the_least_decides() {
 }
 
 #[test]
-fn what_is_denied_is_recorded_as_it_came() {
+fn denied_content_is_recorded_as_it_came() {
     let guard = guard(&format!(
         "{ALLOW}rules:
   - {{ id: a, match: {{ event: response }}, when: {{ text: {{ contains: weapon }} }}, action: deny, audit: {{ content: redacted }} }}

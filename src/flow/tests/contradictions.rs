@@ -224,7 +224,7 @@ fn pieces_of_a_chat_belong_together_as_any_client_joins_them() {
 }
 
 #[test]
-fn blocks_of_a_message_are_what_any_client_makes_of_them() {
+fn blocks_of_a_message_are_assembled_as_any_client_does() {
     let start = |index: Value, block: Value| json!({"type": "content_block_start", "index": index, "content_block": block});
     let input = |index: u32, json: &str| json!({"type": "content_block_delta", "index": index, "delta": {"type": "input_json_delta", "partial_json": json}});
     let stop = |index: u32| json!({"type": "content_block_stop", "index": index});

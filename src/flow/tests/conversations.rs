@@ -198,7 +198,7 @@ proptest! {
 
     /// The same turns, among others and in another order, lead to the same decision as alone.
     #[test]
-    fn a_conversation_is_decided_alike_whatever_came_before_it(
+    fn the_decision_on_a_conversation_does_not_depend_on_earlier_ones(
         turns in prop::collection::vec(any_turn(), 4..8),
         orders in prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 1..8), 3),
     ) {

@@ -30,7 +30,7 @@ fn asks_again(result: &str, arguments: &str) -> Vec<u8> {
 }
 
 #[test]
-fn only_the_value_is_replaced_wherever_its_name_stands() {
+fn only_the_value_is_replaced_wherever_its_name_is() {
     let guard = guard(REDACTS);
     for shape in SHAPES {
         let with = |value: &str| shape.replace("\"SSN\"", &format!("\"{value}\""));
@@ -67,7 +67,7 @@ fn only_the_value_is_replaced_wherever_its_name_stands() {
 }
 
 #[test]
-fn a_number_in_a_column_is_refused_and_one_in_a_text_is_replaced() {
+fn a_number_in_a_column_is_denied_and_one_in_a_text_is_replaced() {
     let guard = guard(REDACTS);
     let table = r#"{"columns":["ssn"],"rows":[[536225189],[536225188.0]]}"#;
     let seen = exchange(&guard, &chat_request(&asks_again("ok", table)), hello());
@@ -83,7 +83,7 @@ fn a_number_in_a_column_is_refused_and_one_in_a_text_is_replaced() {
 }
 
 #[test]
-fn a_rule_about_arguments_or_a_result_reads_each_value_under_its_name() {
+fn a_rule_on_arguments_or_a_result_reads_each_value_with_its_name() {
     for (field, holds) in [
         ("args", true),
         ("args.customer", true),
@@ -138,7 +138,7 @@ fn values_of_a_result_are_not_joined_to_one() {
 }
 
 #[test]
-fn a_number_or_a_key_in_json_within_arguments_is_refused_and_a_text_there_replaced() {
+fn a_number_or_a_key_in_json_within_arguments_is_denied_and_a_text_there_replaced() {
     let policy = "defaults: { action: allow }
 rules:
   - { id: cards, match: { event: message }, when: { text: { detects: credit_card } }, action: redact }

@@ -62,7 +62,7 @@ fn disguises() -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
 }
 
 #[test]
-fn a_body_that_is_json_is_read_whatever_its_headers_and_its_path_say() {
+fn a_json_body_is_read_whatever_its_headers_and_its_path() {
     in_both_modes(LENIENT, |guard, _| {
         for (path, headers) in disguises() {
             let seen = exchange(
@@ -86,7 +86,7 @@ fn a_body_that_is_json_is_read_whatever_its_headers_and_its_path_say() {
 }
 
 #[test]
-fn json_that_can_t_be_read_is_not_let_pass_for_its_headers() {
+fn unreadable_json_is_not_allowed_because_of_its_headers() {
     in_both_modes(LENIENT, |guard, _| {
         for body in [
             r#"{"model":"gpt-4o","model":"x","messages":[]}"#,
@@ -104,7 +104,7 @@ fn json_that_can_t_be_read_is_not_let_pass_for_its_headers() {
 }
 
 #[test]
-fn what_is_no_json_passes_as_the_policy_says() {
+fn a_body_that_is_not_json_passes_if_the_policy_allows_it() {
     in_both_modes(LENIENT, |guard, _| {
         let picture = b"\x89PNG\r\n\x1a\n forbidden".as_slice();
         let packed = b"\x1f\x8b\x08\0forbidden".as_slice();
@@ -124,7 +124,7 @@ fn what_is_no_json_passes_as_the_policy_says() {
 }
 
 #[test]
-fn a_policy_that_lets_nothing_pass_unread_denies_from_the_headers() {
+fn a_policy_that_allows_nothing_unread_denies_at_the_headers() {
     let policy = LENIENT.replace(", uninspectable: allow", "");
     let guard = guard(&policy);
     let request = sent(CHAT, &[("content-type", "image/png")], &says("hi"));
@@ -152,7 +152,7 @@ fn observed_bodies_are_read_likewise() {
 }
 
 #[test]
-fn an_answer_that_is_json_or_a_stream_is_read_whatever_its_headers_say() {
+fn a_response_that_is_json_or_a_stream_is_read_whatever_its_headers() {
     let frame = |text: &str| {
         format!(
             "data: {}\n\n",
@@ -220,7 +220,7 @@ fn an_answer_that_is_json_or_a_stream_is_read_whatever_its_headers_say() {
 }
 
 #[test]
-fn what_is_harmless_is_so_under_no_odd_path() {
+fn an_odd_path_makes_no_body_harmless() {
     let guard = guard(ALLOW);
     for path in [
         "/v1/models%00/../files/f/content",
@@ -244,7 +244,7 @@ fn what_is_harmless_is_so_under_no_odd_path() {
 }
 
 #[test]
-fn a_stream_of_amazon_s_is_read_whatever_its_type_says() {
+fn an_amazon_event_stream_is_read_whatever_its_type() {
     let policy = "defaults: { action: allow, uninspectable: allow }
 rules:
   - { id: no-deleting, match: { tool: delete_customer }, action: deny }
@@ -292,7 +292,7 @@ rules:
 }
 
 #[test]
-fn what_of_a_stream_can_t_be_read_passes_as_it_came() {
+fn an_unreadable_part_of_a_stream_passes_unchanged() {
     let chunk = json!({"id": "c", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "Hello"}, "finish_reason": null}]});
     let line =
         json!({"model": "m", "message": {"role": "assistant", "content": "Hello"}, "done": false});

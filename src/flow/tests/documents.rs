@@ -22,7 +22,7 @@ policies:
 ";
 
 #[test]
-fn each_document_decides_and_the_strictest_holds() {
+fn each_document_decides_and_the_strictest_wins() {
     let guard = set(TWO);
     let seen = exchange(
         &guard,
@@ -67,7 +67,7 @@ fn a_document_takes_no_part_in_what_it_does_not_apply_to() {
 }
 
 #[test]
-fn where_every_document_is_for_somebody_nobody_else_is_let_through() {
+fn a_caller_to_whom_no_document_applies_is_denied() {
     let guard = set("require: none
 policies:
   - { metadata: { name: a }, for: { tenant: acme }, defaults: { action: allow }, rules: [] }
@@ -79,7 +79,7 @@ policies:
 }
 
 #[test]
-fn what_is_only_tried_out_changes_nothing_and_is_recorded_by_itself() {
+fn a_shadow_document_changes_nothing_and_is_recorded_separately() {
     in_both_modes("defaults: { action: allow }
 rules:
   - { id: seen, match: { event: message }, when: { text: { contains: hello } }, action: tag, tags: [greeting] }

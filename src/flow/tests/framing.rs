@@ -450,7 +450,7 @@ fn gemini_hides_no_call_in_an_array() {
 }
 
 #[test]
-fn a_message_of_amazon_s_is_none_to_other_clients() {
+fn other_clients_do_not_read_an_amazon_event_stream() {
     let call = json!({"tool_calls": [{"index": 0, "id": "c", "type": "function", "function": {"name": "delete_customer", "arguments": "{}"}}]});
     let call = chunk(&call, "tool_calls");
     let message = compose(Framing::Amazon, Some(&format!("\ndata: {call}\n\n")), b"{}");

@@ -82,7 +82,7 @@ fn declared_places_are_models_texts_and_calls() {
 }
 
 #[test]
-fn answers_are_read_by_the_same_paths() {
+fn responses_are_read_by_the_same_paths() {
     let rules = "  - { id: mail, match: { event: response, part: text }, when: { text: { detects: email } }, action: redact }
   - { id: tool, match: { tool: wire }, action: deny, reason: Never. }
 ";
@@ -104,7 +104,7 @@ fn answers_are_read_by_the_same_paths() {
 }
 
 #[test]
-fn only_what_the_entry_names_is_read_so() {
+fn only_requests_of_the_entry_are_read_as_generic() {
     let guard = with_rules(
         "  - { id: text, match: { event: message }, when: { text: { contains: help } }, action: deny }\n",
     );

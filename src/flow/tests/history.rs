@@ -56,7 +56,7 @@ rules:
 ";
 
 #[test]
-fn a_call_is_denied_once_a_result_of_another_tool_stands_in_the_conversation() {
+fn a_call_is_denied_once_the_conversation_has_a_result_of_another_tool() {
     in_both_modes(FETCHED, |guard, _| {
         let mail = call("c9", "send_email", json!({"to": "a@b.c"}));
         let fetched = conversation(&[
@@ -81,7 +81,7 @@ fn a_call_is_denied_once_a_result_of_another_tool_stands_in_the_conversation() {
 }
 
 #[test]
-fn a_call_in_the_history_is_judged_by_what_stands_before_it() {
+fn a_call_in_the_history_is_evaluated_with_the_events_before_it() {
     in_both_modes(FETCHED, |guard, _| {
         let fetch = [
             calls(&[call("c1", "web_fetch", json!({}))]),
@@ -112,7 +112,7 @@ fn a_call_in_the_history_is_judged_by_what_stands_before_it() {
 }
 
 #[test]
-fn a_stream_is_judged_by_the_same_history() {
+fn a_stream_is_evaluated_with_the_same_history() {
     let body = [
         json!({"id": "c-1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "id": "c9", "type": "function", "function": {"name": "send_email", "arguments": "{}"}}]}, "finish_reason": null}]}),
         json!({"id": "c-1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}),
@@ -141,7 +141,7 @@ fn a_stream_is_judged_by_the_same_history() {
 }
 
 #[test]
-fn calls_of_one_answer_count_for_those_behind_them() {
+fn calls_of_one_response_count_for_later_ones() {
     let policy = "defaults: { action: allow }
 rules:
   - id: three-in-a-row
@@ -201,7 +201,7 @@ rules:
 }
 
 #[test]
-fn what_the_provider_keeps_counts_for_the_strict_side() {
+fn a_stored_conversation_is_resolved_toward_denial() {
     let policy = "defaults: { action: allow }
 rules:
   - id: fetched-then-mail
@@ -265,7 +265,7 @@ fn decision_about(guard: &Rc<Guard>, content: Value) -> String {
 }
 
 #[test]
-fn a_result_that_is_meant_as_json_and_is_none_may_say_anything() {
+fn a_result_that_is_malformed_json_may_have_any_value() {
     let guard = guard(
         "defaults: { action: allow }
 rules:

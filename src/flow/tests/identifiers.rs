@@ -39,7 +39,7 @@ rules:
 }
 
 #[test]
-fn nothing_else_is_looked_for_in_an_identifier() {
+fn identifiers_are_searched_for_nothing_else() {
     let policy = "defaults: { action: allow }
 rules:
   - { id: cards, match: { event: message }, when: { text: { detects: credit_card } }, action: deny }
@@ -97,7 +97,7 @@ fn told(guard: &Rc<Guard>, request: &HttpMessage, response: HttpMessage) -> (Val
 }
 
 #[test]
-fn nothing_tells_of_a_secret_that_is_a_model_s_or_a_tool_s_name() {
+fn no_output_reveals_a_secret_that_is_a_model_s_or_a_tool_s_name() {
     for policy in [ALLOW, "defaults: { action: allow }\nmode: observe\n"] {
         in_both_modes(policy, |guard, _| {
             for secret in [KEY, CARD, "4111 1111 1111 1111", "jane.doe@example.com"] {
@@ -118,7 +118,7 @@ fn nothing_tells_of_a_secret_that_is_a_model_s_or_a_tool_s_name() {
 }
 
 #[test]
-fn a_secret_or_a_card_number_as_a_name_goes_nowhere_where_the_policy_looks_for_it() {
+fn a_secret_or_a_card_number_as_a_name_is_denied_if_the_policy_detects_it() {
     for (detects, secret, other) in [("secrets", KEY, CARD), ("credit_card", CARD, KEY)] {
         for (action, code) in [("redact", "AG3005"), ("deny", "AG3001")] {
             let policy = format!(

@@ -48,7 +48,7 @@ const OPEN: &str = "require: none\ndefaults: { action: allow }\n";
 const CLOSED: &str = "require: identity\ndefaults: { action: allow }\n";
 
 #[test]
-fn a_request_without_credential_is_asked_for_one() {
+fn a_request_without_credential_gets_401() {
     let seen = ask(CLOSED, &[]);
     assert_eq!(seen.client.status(), Some(401));
     assert_eq!(
@@ -100,7 +100,7 @@ fn a_known_key_names_its_caller_in_the_audit_event_and_the_metrics() {
 }
 
 #[test]
-fn an_invalid_key_is_refused_though_nobody_requires_one() {
+fn an_invalid_key_is_denied_even_if_none_is_required() {
     for (key, reason) in [("sk-strange", "unknown"), ("expired", "expired")] {
         let seen = ask(OPEN, &[("x-agent-key", key)]);
         assert_eq!(seen.client.status(), Some(401), "{key}");
@@ -116,7 +116,7 @@ fn an_invalid_key_is_refused_though_nobody_requires_one() {
 }
 
 #[test]
-fn the_caller_learns_the_same_of_every_invalid_credential() {
+fn the_denial_is_the_same_for_every_invalid_credential() {
     let bodies: Vec<Value> = ["sk-strange", "expired", "a, b"]
         .into_iter()
         .map(|key| client_json(&ask(CLOSED, &[("x-agent-key", key)])))
@@ -128,7 +128,7 @@ fn the_caller_learns_the_same_of_every_invalid_credential() {
 }
 
 #[test]
-fn observed_nothing_is_refused_and_still_no_key_goes_upstream() {
+fn in_observe_mode_nothing_is_denied_and_still_no_key_goes_upstream() {
     for key in ["expired", "sk-strange", KEY] {
         let seen = ask(&format!("mode: observe\n{CLOSED}"), &[("x-agent-key", key)]);
         assert_eq!(seen.client.status(), Some(200), "{key}");
@@ -147,7 +147,7 @@ fn observed_nothing_is_refused_and_still_no_key_goes_upstream() {
 }
 
 #[test]
-fn no_key_of_ours_leaves_where_the_policy_does_not_apply() {
+fn no_key_of_the_policy_goes_upstream_where_it_does_not_apply() {
     let policy = format!("applies_to: {{ paths: [/elsewhere/*] }}\n{OPEN}");
     let seen = ask(&policy, &[("x-agent-key", KEY), ("x-other", "1")]);
     assert_eq!(record(&seen)["coverage"]["level"], "ignored");
@@ -161,7 +161,7 @@ fn no_key_of_ours_leaves_where_the_policy_does_not_apply() {
 }
 
 #[test]
-fn a_key_in_the_url_is_refused_and_observed_taken_out() {
+fn a_key_in_the_url_is_denied_and_in_observe_mode_removed() {
     let in_url = |policy: &str| {
         let guard = guard(&format!("{}{policy}", sources()));
         let mut request = asking(&[]);
@@ -179,7 +179,7 @@ fn a_key_in_the_url_is_refused_and_observed_taken_out() {
 }
 
 #[test]
-fn rules_ask_who_is_asking() {
+fn rules_evaluate_the_caller() {
     let rules = r#"rules:
   - { id: sre-only, match: { event: request }, unless: { principal.roles: sre }, action: deny }
 "#;
@@ -207,7 +207,7 @@ rules:
 }
 
 #[test]
-fn a_document_takes_part_for_its_own_tenant() {
+fn a_document_applies_to_its_own_tenant() {
     let set = format!(
         r#"require: identity
 {}
@@ -246,7 +246,7 @@ rules: [{ id: no-prod, match: { event: request, environment: prod }, action: den
 }
 
 #[test]
-fn a_member_that_can_t_be_read_is_denied_what_any_of_its_values_is() {
+fn an_unreadable_member_is_resolved_toward_denial() {
     let policy = |rules: &str| {
         guard(&format!(
             "require: identity
@@ -279,7 +279,7 @@ defaults: {{ action: allow }}
 }
 
 #[test]
-fn an_environment_that_can_t_be_read_is_every_one() {
+fn an_unreadable_environment_is_resolved_toward_denial() {
     let token = |environment: Value| {
         let mut token = MemoryProperties::default();
         token.extend(MemoryProperties::of_json(
@@ -316,7 +316,7 @@ rules: [{ id: no-prod, match: { event: request, environment: prod }, action: den
 }
 
 #[test]
-fn headers_of_an_untrusted_peer_are_taken_out() {
+fn headers_of_an_untrusted_peer_are_removed() {
     let policy = "require: identity
 principals: [{ name: edge, header: { id: x-user, trusted: [10.0.0.0/8] } }]
 defaults: { action: allow }
@@ -347,7 +347,7 @@ defaults: { action: allow }
 }
 
 #[test]
-fn who_is_asking_can_be_told_directly() {
+fn the_principal_can_be_given_directly() {
     let guard = guard(&format!("{}{CLOSED}", sources()));
     let caller = Caller {
         principal: Some(crate::policy::default_principal()),
@@ -358,7 +358,7 @@ fn who_is_asking_can_be_told_directly() {
 }
 
 #[test]
-fn rules_ask_for_the_region() {
+fn rules_evaluate_the_region() {
     let policy = guard(
         "require: none
 defaults: { action: allow }
@@ -440,7 +440,7 @@ fn what_may_not_go_upstream_as_a_header_may_not_as_a_trailer() {
 }
 
 #[test]
-fn headers_of_ours_from_an_upstream_are_no_trailers_of_a_response_either() {
+fn the_filter_s_headers_from_an_upstream_are_no_trailers_of_a_response_either() {
     let trailers: [(&[u8], &[u8]); 4] = [
         (b"x-agentguard-decision", b"allow"),
         (b"x_agentguard_code", b"AG3001"),
@@ -500,7 +500,7 @@ rules: [{{ id: one, match: {{ event: request }}, limit: {{ count: requests, per:
 }
 
 #[test]
-fn a_request_that_is_routed_again_is_not_let_alone() {
+fn a_request_that_is_routed_again_is_evaluated() {
     // Without a name, the route has no cluster.
     let cluster = |name: &str| match name {
         "" => MemoryProperties::default(),
@@ -559,7 +559,7 @@ fn a_request_that_is_routed_again_is_not_let_alone() {
 }
 
 #[test]
-fn who_asks_in_a_request_that_is_routed_again_is_evaluated() {
+fn the_caller_of_a_request_that_is_routed_again_is_evaluated() {
     let cluster = |name: &str| MemoryProperties::default().with(&["xds", "cluster_name"], name);
     let routed = |policy: &str, key: &str, kill: &str| {
         let guard = guard(&format!(
@@ -621,7 +621,7 @@ impl Properties for UntoldClusters {
 }
 
 #[test]
-fn a_policy_for_clusters_is_for_every_request_of_a_proxy_that_tells_none() {
+fn a_policy_for_clusters_applies_to_every_request_of_a_proxy_that_provides_none() {
     let guard = guard(&format!(
         "applies_to: {{ clusters: [\"llm-*\"] }}\n{}{CLOSED}",
         sources()

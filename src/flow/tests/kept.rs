@@ -194,7 +194,7 @@ fn said(text: &str) -> Value {
 }
 
 #[test]
-fn a_client_that_refers_to_items_goes_on_after_a_denied_call() {
+fn a_client_that_refers_to_items_continues_after_a_denied_call() {
     for stream in [false, true] {
         let guard = guard(POLICY);
         let provider = Provider::default();
@@ -226,7 +226,7 @@ fn a_client_that_refers_to_items_goes_on_after_a_denied_call() {
 }
 
 #[test]
-fn a_client_that_brings_the_whole_conversation_goes_on_after_a_denied_call() {
+fn a_client_that_sends_the_whole_conversation_continues_after_a_denied_call() {
     for stream in [false, true] {
         let guard = guard(POLICY);
         let provider = Provider::default();
@@ -245,7 +245,7 @@ fn a_client_that_brings_the_whole_conversation_goes_on_after_a_denied_call() {
 }
 
 #[test]
-fn of_several_calls_the_client_answers_its_own_and_the_denied_ones_are_answered_for_it() {
+fn the_client_sends_results_of_its_calls_and_those_of_denied_calls_are_added() {
     for stream in [false, true] {
         let guard = guard(POLICY);
         let provider = Provider::default();
@@ -274,7 +274,7 @@ fn of_several_calls_the_client_answers_its_own_and_the_denied_ones_are_answered_
 }
 
 #[test]
-fn a_client_that_goes_on_by_the_answer_s_id_goes_on_after_denied_calls_in_several_turns() {
+fn a_client_that_continues_by_the_response_s_id_continues_after_denied_calls_in_several_turns() {
     for input in [
         json!("and now?"),
         json!([{"role": "user", "content": "and now?"}]),
@@ -327,7 +327,7 @@ fn first_of(seen: &SimulatedResult) -> Value {
 }
 
 #[test]
-fn a_streamed_answer_of_calls_alone_has_its_id_from_the_first_event_on() {
+fn a_streamed_response_of_calls_alone_has_its_id_from_the_first_event_on() {
     let tools = json!([{"type": "function", "name": "wipe"}]);
     for (output, id) in [
         (
@@ -360,7 +360,7 @@ fn a_streamed_answer_of_calls_alone_has_its_id_from_the_first_event_on() {
 }
 
 #[test]
-fn what_a_person_sees_come_does_not_wait_for_the_calls_behind_it() {
+fn text_does_not_wait_for_later_calls() {
     let tools = json!([{"type": "function", "name": "wipe"}]);
     let whole = json!({"id": "resp_1", "object": "response", "created_at": 7, "status": "completed", "model": "gpt-5",
                        "store": true, "output": [said("Let me see."), call("1", "wipe")]});
@@ -403,7 +403,7 @@ fn a_request_without_input_gets_one_for_the_results() {
 }
 
 #[test]
-fn every_kind_of_call_that_can_be_answered_is_answered_in_its_own_way() {
+fn every_kind_of_call_gets_its_own_kind_of_result() {
     for (kind, id, answer) in [
         (
             "function_call",
@@ -461,7 +461,7 @@ fn every_kind_of_call_that_can_be_answered_is_answered_in_its_own_way() {
 }
 
 #[test]
-fn what_is_not_kept_gets_ids_that_stand_for_nothing() {
+fn items_that_are_not_stored_get_ids_without_a_reference() {
     for (asked, kept) in [
         (
             json!({"model": "m", "input": "x", "store": false}),
@@ -490,7 +490,7 @@ fn what_is_not_kept_gets_ids_that_stand_for_nothing() {
 }
 
 #[test]
-fn references_that_stand_for_nothing_are_taken_out_and_the_rest_stays_as_it_came() {
+fn references_to_nothing_are_removed_and_the_rest_stays_unchanged() {
     let guard = guard(POLICY);
     for (sent, left) in [
         (
@@ -541,7 +541,7 @@ fn references_that_stand_for_nothing_are_taken_out_and_the_rest_stays_as_it_came
 }
 
 #[test]
-fn a_made_up_id_asks_for_no_more_than_the_provider_s_own_would() {
+fn a_forged_id_reaches_no_more_than_the_provider_s_own_id() {
     let guard = guard(POLICY);
     let long = "x".repeat(200);
     let many = "~fc".repeat(40);
@@ -604,7 +604,7 @@ rules:
 }
 
 #[test]
-fn an_answer_is_asked_for_deleted_and_cancelled_by_the_id_that_the_client_has() {
+fn a_response_is_fetched_deleted_and_cancelled_by_the_client_s_id() {
     let guard = guard(POLICY);
     for (method, path, reached) in [
         (
@@ -654,7 +654,7 @@ fn an_answer_is_asked_for_deleted_and_cancelled_by_the_id_that_the_client_has() 
 }
 
 #[test]
-fn a_streamed_answer_that_goes_on_by_id_and_a_kept_conversation_are_errors() {
+fn a_streamed_response_that_continues_by_id_and_a_stored_conversation_are_errors() {
     let guard = guard(POLICY);
     let whole = json!({"id": "resp_2", "object": "response", "status": "completed", "store": true,
                        "output": [call("1", "wipe")]});
@@ -680,7 +680,7 @@ fn a_streamed_answer_that_goes_on_by_id_and_a_kept_conversation_are_errors() {
 }
 
 #[test]
-fn an_answer_that_can_t_carry_its_open_calls_is_an_error_where_the_client_goes_on_by_its_id() {
+fn a_response_whose_id_can_t_contain_its_open_calls_is_an_error_if_the_client_continues_by_id() {
     let guard = guard(POLICY);
     let mut odd = call("1", "wipe");
     odd["call_id"] = json!("call 1~");
@@ -695,7 +695,7 @@ fn an_answer_that_can_t_carry_its_open_calls_is_an_error_where_the_client_goes_o
 }
 
 #[test]
-fn refused_answers_have_each_an_id_of_their_own_and_one_that_openai_takes() {
+fn denied_responses_have_distinct_ids_that_openai_accepts() {
     let guard = guard(
         "defaults: { action: allow }
 rules:
@@ -722,7 +722,7 @@ rules:
 }
 
 #[test]
-fn a_signed_request_and_one_that_is_only_observed_leave_as_they_came() {
+fn signed_and_observed_requests_are_forwarded_unchanged() {
     let body = r#"{"model":"m","input":[{"type":"item_reference","id":"msg_agentguard_1"}]}"#;
     let mut signed = request("POST", "/v1/responses", body);
     signed.headers.push((
@@ -742,7 +742,7 @@ fn a_signed_request_and_one_that_is_only_observed_leave_as_they_came() {
 }
 
 #[test]
-fn a_signed_request_in_which_something_is_to_be_redacted_is_told_why_it_can_t_be() {
+fn the_denial_of_a_redaction_in_a_signed_request_explains_itself() {
     let guard = guard(
         "defaults: { action: allow }
 rules:
@@ -770,7 +770,7 @@ rules:
 }
 
 #[test]
-fn an_interaction_that_was_refused_is_no_interaction_to_go_on_from() {
+fn a_denied_interaction_can_t_be_continued() {
     let guard = guard(POLICY);
     for name in ["previous_interaction_id", "previousInteractionId"] {
         let body = format!(r#"{{"model":"gemini-3", "{name}":"agentguard-r-1", "input":"hi"}}"#);

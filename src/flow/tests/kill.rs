@@ -37,7 +37,7 @@ fn calls(tool: &str) -> HttpMessage {
 }
 
 #[test]
-fn nothing_leaves_while_everything_is_stopped_whatever_the_mode() {
+fn nothing_passes_while_everything_is_stopped_whatever_the_mode() {
     for policy in [NO_RULES, OBSERVED] {
         in_both_modes(policy, |guard, _| {
             kill(guard, all());
@@ -85,7 +85,7 @@ fn outside_applies_to_only_an_entry_for_everything_stops() {
 }
 
 #[test]
-fn a_call_is_taken_out_though_no_rule_asks_for_calls() {
+fn a_call_is_removed_even_if_no_rule_inspects_calls() {
     for policy in [NO_RULES, OBSERVED] {
         in_both_modes(policy, |guard, _| {
             kill(guard, tool("issue_*"));
@@ -109,7 +109,7 @@ fn a_call_is_taken_out_though_no_rule_asks_for_calls() {
 }
 
 #[test]
-fn a_call_of_a_tool_server_is_refused() {
+fn a_call_of_a_tool_server_is_denied() {
     let guard = guard(NO_RULES);
     kill(&guard, tool("issue_refund"));
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
@@ -170,7 +170,7 @@ fn a_response_that_is_still_to_come_is_stopped() {
 }
 
 #[test]
-fn a_response_that_nobody_reads_is_cut() {
+fn an_unread_response_is_cut() {
     let guard = guard(NO_RULES);
     let download = [
         (":method", "GET"),
@@ -201,7 +201,7 @@ fn a_response_that_nobody_reads_is_cut() {
 }
 
 #[test]
-fn an_exchange_is_asked_again_only_when_the_list_has_changed() {
+fn an_exchange_is_checked_again_only_when_the_list_has_changed() {
     let guard = guard(NO_RULES);
     kill(&guard, json!([]));
     let mut flow = Flow::new(Rc::clone(&guard));

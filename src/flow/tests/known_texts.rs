@@ -23,7 +23,7 @@ fn asking(texts: &[&str]) -> HttpMessage {
 }
 
 #[test]
-fn what_was_clean_and_has_one_more_thing_in_it_is_found() {
+fn a_finding_that_is_added_to_a_known_text_is_found() {
     let guard = guard(POLICY);
     for length in [10, 57, 58, 100, 1_024, 1_025, 5_000, 70_000] {
         let clean = prose(length);
@@ -54,7 +54,7 @@ fn what_was_clean_and_has_one_more_thing_in_it_is_found() {
 }
 
 #[test]
-fn json_in_a_text_is_known_apart_from_the_same_text_elsewhere() {
+fn json_in_a_text_is_known_separately_from_the_same_text_elsewhere() {
     let guard = guard(POLICY);
     // The name next to the value makes it a password.
     let data = json!({"padding": prose(200), "password": "hunter2-Kx9"}).to_string();
@@ -81,7 +81,7 @@ fn are_denied_together(request: impl Fn(&[&str]) -> HttpMessage) {
 }
 
 #[test]
-fn what_costs_too_much_is_denied_again_when_a_part_of_it_is_known() {
+fn a_request_over_the_budget_is_denied_again_when_a_part_of_it_is_known() {
     are_denied_together(asking);
 }
 
@@ -195,7 +195,7 @@ proptest! {
 
     /// Bodies that were read before don't change the findings, whatever their positions.
     #[test]
-    fn a_body_is_decided_alike_whatever_came_before_it(all in prop::collection::vec(any_data(), 1..3)) {
+    fn the_decision_on_a_body_does_not_depend_on_earlier_ones(all in prop::collection::vec(any_data(), 1..3)) {
         let requests: Vec<HttpMessage> = all.iter().flat_map(in_all_places).collect();
         let alone: Vec<_> = requests
             .iter()
@@ -211,7 +211,7 @@ proptest! {
 }
 
 #[test]
-fn a_tool_that_is_known_and_has_one_more_thing_in_it_is_looked_at_again() {
+fn a_known_tool_with_an_addition_is_inspected_again() {
     let guard = guard(POLICY);
     let schema = |value: &str, key: &str| {
         json!({"type": "object", "properties": {
@@ -239,7 +239,7 @@ fn a_tool_that_is_known_and_has_one_more_thing_in_it_is_looked_at_again() {
 }
 
 #[test]
-fn tools_that_cost_too_much_together_are_denied_again_when_each_is_known() {
+fn tools_over_the_budget_together_are_denied_again_when_each_is_known() {
     are_denied_together(|texts| {
         let mut body: Value = serde_json::from_slice(&chat(&["Find it."])).unwrap();
         let tools = texts.iter().zip(["a", "b"]).map(|(text, name)| {
@@ -254,7 +254,7 @@ fn tools_that_cost_too_much_together_are_denied_again_when_each_is_known() {
 
 /// Rows of results that are known, under names outside of them.
 #[test]
-fn an_element_that_is_known_goes_by_the_names_of_where_it_stands_now() {
+fn a_known_element_has_the_names_of_its_current_location() {
     let row = |cells: &[&str]| {
         let cells: Vec<Value> = cells.iter().map(|cell| json!({"v": cell})).collect();
         json!({"f": cells, "note": prose(200)})

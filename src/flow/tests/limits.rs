@@ -63,7 +63,7 @@ fn the_third_of_two_requests_a_minute_waits() {
 }
 
 #[test]
-fn who_would_have_to_wait_for_hours_is_not_told_to() {
+fn a_client_that_would_wait_for_hours_is_not_asked_to_wait() {
     let rule = "  - { id: daily, action: deny, reason: Enough for today., limit: { count: requests, max: 0, window: 24h } }\n";
     in_both_modes(&limited(rule), |guard, _| {
         let denied = asks(guard, NOW);
@@ -76,7 +76,7 @@ fn who_would_have_to_wait_for_hours_is_not_told_to() {
 }
 
 #[test]
-fn what_is_denied_for_another_reason_is_not_counted() {
+fn a_request_denied_for_another_reason_is_not_counted() {
     let rules = format!(
         "{TWO_A_MINUTE}  - {{ id: bad, match: {{ event: message }}, when: {{ text: {{ contains: forbidden }} }}, action: deny }}\n"
     );
@@ -101,7 +101,7 @@ fn what_is_denied_for_another_reason_is_not_counted() {
 }
 
 #[test]
-fn of_two_limits_the_one_that_denies_gives_the_other_its_charge_back() {
+fn a_limit_that_denies_takes_back_the_charge_of_the_other() {
     let rules = "  - { id: a-many, action: deny, limit: { count: requests, max: 3, window: 24h } }
   - { id: b-few, action: deny, limit: { count: requests, max: 1, window: 1m } }\n";
     let guard = guard(&limited(rules));
@@ -117,7 +117,7 @@ fn of_two_limits_the_one_that_denies_gives_the_other_its_charge_back() {
 }
 
 #[test]
-fn conditions_say_what_is_counted() {
+fn conditions_determine_what_is_counted() {
     let rule = "  - { id: few, match: { model: gpt-4o }, action: deny, limit: { count: requests, max: 1, window: 1m } }\n";
     let guard = guard(&limited(rule));
     let mini = json!({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]});
@@ -131,7 +131,7 @@ fn conditions_say_what_is_counted() {
 }
 
 #[test]
-fn an_observed_limit_counts_as_if_it_denied_and_lets_pass() {
+fn an_observed_limit_counts_as_if_it_denied_and_allows() {
     let rule = "  - { id: few, mode: observe, action: deny, limit: { count: requests, max: 2, window: 1m } }\n";
     let guard = guard(&limited(rule));
     for would in [Value::Null, Value::Null, json!("deny"), json!("deny")] {
@@ -169,7 +169,7 @@ fn calls(tools: &[&str]) -> HttpMessage {
 const PER_TOOL: &str = "  - { id: tools, action: deny, reason: That is enough., limit: { count: tool_calls, per: tool, max: 2, window: 1h } }\n";
 
 #[test]
-fn the_third_call_of_a_tool_is_taken_out_of_the_response() {
+fn the_third_call_of_a_tool_is_removed_from_the_response() {
     in_both_modes(&limited(PER_TOOL), |guard, _| {
         let request = chat_request(&says("hi"));
         let seen = exchange(guard, &request, calls(&["a", "a", "b", "A"]));
@@ -219,7 +219,7 @@ fn calls_of_the_history_are_not_counted() {
 }
 
 #[test]
-fn a_streamed_call_is_counted_once_and_taken_out_over_the_limit() {
+fn a_streamed_call_is_counted_once_and_removed_over_the_limit() {
     let guard = guard(&limited(PER_TOOL));
     let event = |delta: Value, finish: Value| {
         let chunk = json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m",
@@ -409,7 +409,7 @@ fn refund_with(arguments: &str) -> HttpMessage {
 }
 
 #[test]
-fn arguments_are_added_up_and_nobody_pays_back() {
+fn arguments_are_added_up_and_negative_ones_are_ignored() {
     let rule = "  - { id: refunds, match: { tool: refund }, action: deny, limit: { sum: args.amount, max: 100, window: 24h } }\n";
     let guard = guard(&limited(rule));
     let request = chat_request(&says("hi"));
@@ -456,7 +456,7 @@ fn amounts_in_lists_are_added_up_and_one_without_its_list_too() {
 }
 
 #[test]
-fn the_same_call_is_the_same_in_any_spelling() {
+fn the_same_call_is_counted_in_any_spelling() {
     let rule = "  - { id: again, action: deny, limit: { count: identical_tool_calls, max: 2, window: 24h } }\n";
     let guard = guard(&limited(rule));
     let request = chat_request(&says("hi"));
@@ -474,7 +474,7 @@ fn the_same_call_is_the_same_in_any_spelling() {
 }
 
 #[test]
-fn a_call_of_one_tool_too_many_is_taken_out_and_the_others_stay() {
+fn a_call_of_one_tool_too_many_is_removed_and_the_others_stay() {
     let rule =
         "  - { id: tools, action: deny, limit: { count: distinct_tools, max: 2, window: 24h } }\n";
     let guard = guard(&limited(rule));
@@ -670,7 +670,7 @@ fn conversation(first: &str, turns: usize) -> HttpMessage {
 }
 
 #[test]
-fn the_first_messages_name_a_session_and_the_record_says_so() {
+fn the_first_messages_name_a_session_and_it_is_recorded() {
     let guard = guard(&limited(TWO_A_SESSION));
     let asks = |first: &str, turns| exchange(&guard, &conversation(first, turns), hello());
     for turns in 0..2 {
@@ -683,7 +683,7 @@ fn the_first_messages_name_a_session_and_the_record_says_so() {
 }
 
 #[test]
-fn a_header_or_a_field_names_a_session_if_the_policy_says_so() {
+fn a_header_or_a_field_names_a_session_if_the_policy_configures_it() {
     let rules = TWO_A_SESSION.replace(
         "per: session",
         "per: session, session: ['header:X-Session', 'field:metadata.run']",
@@ -716,7 +716,7 @@ fn a_header_or_a_field_names_a_session_if_the_policy_says_so() {
 }
 
 #[test]
-fn a_response_that_is_gone_on_from_is_of_the_same_session() {
+fn a_request_that_continues_a_response_has_the_same_session() {
     let guard = guard(&limited(TWO_A_SESSION));
     let ask = |previous: Option<&str>, input: &str, id: &str| {
         let mut body = json!({"model": "gpt-4o", "input": input});

@@ -114,7 +114,7 @@ rules:
 ";
 
 #[test]
-fn what_no_rule_touches_passes_bit_for_bit_whatever_the_method() {
+fn content_that_no_rule_matches_passes_unchanged_whatever_the_method() {
     let guard = guard(ALLOW);
     let messages = [
         (
@@ -248,7 +248,7 @@ fn a_message_is_recognised_at_any_path_with_and_without_headers() {
 }
 
 #[test]
-fn a_call_that_is_sent_to_another_protocol_s_endpoint_is_refused() {
+fn a_call_that_is_sent_to_another_protocol_s_endpoint_is_denied() {
     // An MCP server that accepts any path would run the call.
     let relaxed = NO_DELETE.replace("action: allow }", "action: allow, uninspectable: allow }");
     let mut message = call(1, "delete_customer", json!({}));
@@ -278,7 +278,7 @@ fn a_call_that_is_sent_to_another_protocol_s_endpoint_is_refused() {
 }
 
 #[test]
-fn what_is_exempt_does_not_carry_what_is_governed() {
+fn an_exempt_path_does_not_carry_a_governed_call() {
     let policy = "defaults: { action: allow, uninspectable: allow }
 rules:
   - { id: no-delete, match: { tool: delete_customer }, action: deny }
@@ -352,7 +352,7 @@ fn a_denied_call_is_a_result_that_the_model_reads() {
 }
 
 #[test]
-fn the_result_says_its_type_where_the_version_has_types() {
+fn the_result_has_a_type_if_the_version_has_types() {
     let guard = guard(NO_DELETE);
     let message = json!({"jsonrpc": "2.0", "id": "a", "method": "tools/call", "params": {"name": "delete_customer",
         "_meta": {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}}});
@@ -374,7 +374,7 @@ fn the_result_says_its_type_where_the_version_has_types() {
 }
 
 #[test]
-fn who_asked_for_a_task_gets_an_error() {
+fn a_client_that_requested_a_task_gets_an_error() {
     let mut message = call(1, "delete_customer", json!({}));
     message["params"]["task"] = json!({"ttl": 60000});
     let (status, body) = refused(&guard(NO_DELETE), &post(&message));
@@ -527,7 +527,7 @@ fn a_denied_batch_of_answers_ends_each_request_of_the_server() {
 }
 
 #[test]
-fn where_the_client_waits_for_an_answer_itself_it_is_told() {
+fn a_client_that_waits_for_a_response_itself_gets_the_denial() {
     let mixed = json!([elicited(&json!(4), "swan"), request(5, "ping", json!({}))]);
     in_both_modes(NO_SWAN_TO_SERVERS, |guard, _| {
         let (status, body) = refused(guard, &post_old(&mixed));
@@ -644,7 +644,7 @@ fn the_envelope_is_read_strictly() {
 }
 
 #[test]
-fn a_batch_is_one_request_where_the_version_knows_batches() {
+fn a_batch_is_one_request_in_versions_with_batches() {
     let guard = guard(NO_DELETE);
     let good = json!([call(1, "a", json!({})), call(2, "b", json!({})),
         {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": 1, "progress": 1}}]);
@@ -673,7 +673,7 @@ fn a_batch_is_one_request_where_the_version_knows_batches() {
 }
 
 #[test]
-fn a_batch_is_refused_whole_where_the_version_knows_none() {
+fn a_batch_is_denied_as_a_whole_in_versions_without_batches() {
     let guard = guard(ALLOW);
     let batch = json!([call(1, "a", json!({}))]).to_string();
     for changes in [
@@ -728,7 +728,7 @@ fn modern_call(tool: &str, arguments: Value) -> Value {
 }
 
 #[test]
-fn headers_that_mirror_the_body_must_say_what_it_says() {
+fn headers_that_mirror_the_body_must_agree_with_it() {
     let guard = guard(ALLOW);
     let plain = modern_call(
         "run",
@@ -802,7 +802,7 @@ fn headers_that_mirror_the_body_must_say_what_it_says() {
 }
 
 #[test]
-fn mirrored_headers_are_not_believed_of_older_versions_either() {
+fn mirrored_headers_must_agree_in_older_versions_too() {
     // A proxy in front may route by these headers in any version.
     let guard = guard(ALLOW);
     for changes in [
@@ -893,7 +893,7 @@ fn arguments_are_edited_in_place_unless_a_header_repeats_them() {
 }
 
 #[test]
-fn a_repeated_request_is_judged_again_with_what_the_person_answered() {
+fn a_repeated_request_is_evaluated_again_with_the_person_s_answers() {
     let policy = "defaults: { action: allow }
 rules:
   - { id: no-delete, match: { tool: delete_customer }, when: { args.id: 7 }, action: deny }
@@ -922,7 +922,7 @@ rules:
 }
 
 #[test]
-fn what_a_client_answers_to_the_server_is_judged() {
+fn the_client_s_answers_to_the_server_are_evaluated() {
     let policy = "defaults: { action: allow }
 rules:
   - { id: pii, match: { event: message, from: [user, assistant] }, when: { text: { detects: email } }, action: redact }
@@ -1103,7 +1103,7 @@ fn a_tool_is_its_server_s() {
 }
 
 #[test]
-fn what_restricts_fits_a_tool_by_either_name() {
+fn deny_side_conditions_match_a_tool_by_either_name() {
     let policy = |tool: &str| {
         format!(
             "defaults: {{ action: allow }}
@@ -1149,7 +1149,7 @@ rules:
 }
 
 #[test]
-fn without_a_name_the_server_is_its_host_and_never_what_it_says() {
+fn without_a_name_the_server_is_its_host_and_never_its_own_name() {
     let guard = guard(
         "defaults: { action: allow }
 rules:
@@ -1169,7 +1169,7 @@ rules:
 }
 
 #[test]
-fn an_approval_is_asked_for_a_call_that_is_about_to_be_made() {
+fn an_approval_is_required_for_a_call_before_it_is_made() {
     let guard = guard("defaults: { action: allow }
 rules:
   - { id: big, match: { tool: refund }, when: { args.amount: { greater_than: 100 } }, action: require_approval }
@@ -1187,7 +1187,7 @@ rules:
 }
 
 #[test]
-fn who_is_not_known_and_what_can_t_be_read_has_its_own_status() {
+fn unauthenticated_and_unreadable_requests_have_their_own_status() {
     let seen = exchange(
         &guard("require: identity\ndefaults: { action: allow }\n"),
         &post(&call(1, "x", json!({}))),
@@ -1223,7 +1223,7 @@ fn who_is_not_known_and_what_can_t_be_read_has_its_own_status() {
 }
 
 #[test]
-fn a_method_that_is_not_known_is_recorded_as_it_was_written_but_for_secrets() {
+fn an_unknown_method_is_recorded_as_it_was_written_without_secrets() {
     let guard = guard(ALLOW);
     let key = format!("vendor/agk_{}", "k".repeat(43));
     let (long, cut) = ("v".repeat(1_000), "v".repeat(256));
@@ -1307,7 +1307,7 @@ fn offered(answer: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn a_denied_offer_is_left_out_and_everything_else_stays() {
+fn a_denied_tool_definition_is_removed_and_everything_else_stays() {
     let policy = "defaults: { action: allow }
 rules:
   - { id: hidden, match: { event: tool_offer, tool: 'delete_*' }, action: deny, on_deny: hide }
@@ -1368,7 +1368,7 @@ rules:
 }
 
 #[test]
-fn offers_whose_calls_could_never_pass_are_hidden_by_default() {
+fn tool_definitions_whose_calls_could_never_pass_are_hidden_by_default() {
     let list = post(&request(1, "tools/list", json!({})));
     let seen_of = |policy: &str| {
         let answer = answered(
@@ -1404,7 +1404,7 @@ rules:
 }
 
 #[test]
-fn offers_are_qualified_by_the_server_s_name() {
+fn tool_definitions_are_qualified_by_the_server_s_name() {
     let guard = guard(
         "defaults: { action: allow }
 protocols:
@@ -1478,7 +1478,7 @@ fn a_denied_result_is_an_error_in_its_place() {
 }
 
 #[test]
-fn an_answer_that_is_also_something_else_is_judged_as_both() {
+fn a_response_that_is_also_something_else_is_evaluated_as_both() {
     in_both_modes(RESULTS, |guard, _| {
         for body in [
             json!({"jsonrpc": "2.0", "id": 1, "method": "notifications/message", "params": {"level": "info"},
@@ -1496,7 +1496,7 @@ fn an_answer_that_is_also_something_else_is_judged_as_both() {
 }
 
 #[test]
-fn a_result_is_judged_with_its_tool_its_arguments_its_data_and_its_success() {
+fn a_result_is_evaluated_with_its_tool_its_arguments_its_data_and_its_success() {
     let guard = guard(RESULTS);
     let denied = |tool: &str, arguments: Value, content: Value| {
         let answer = answered(&guard, &post(&call(1, tool, arguments)), result(1, content));
@@ -1658,7 +1658,7 @@ fn bytes_are_the_text_that_any_decoder_finds_in_them() {
 }
 
 #[test]
-fn media_is_counted_and_can_be_ruled_on() {
+fn media_is_counted_and_rules_match_it() {
     let image = json!({"content": [{"type": "image", "data": "AAAA", "mimeType": "image/png"}]});
     let request = post(&call(1, "chart", json!({})));
     let record = {
@@ -1686,7 +1686,7 @@ rules:
 ";
 
 #[test]
-fn everything_else_that_a_server_says_is_judged_as_its_text() {
+fn every_other_text_of_a_server_is_evaluated() {
     in_both_modes(SWAN, |guard, _| {
         let swan = "a SWAN";
         for (method, params, body) in [
@@ -1818,7 +1818,7 @@ rules:
 }
 
 #[test]
-fn requests_of_the_server_inside_a_result_are_ruled_on_by_their_method() {
+fn rules_match_requests_of_the_server_inside_a_result_by_their_method() {
     let policy = "defaults: { action: allow }
 rules:
   - { id: no-sampling, match: { event: request, method: sampling/createMessage, in: response }, action: deny, reason: No model for servers. }
@@ -1884,7 +1884,7 @@ rules:
 }
 
 #[test]
-fn in_a_batch_of_answers_only_what_is_denied_is_replaced() {
+fn in_a_batch_of_responses_only_the_denied_one_is_replaced() {
     in_both_modes(RESULTS, |guard, _| {
         let batch = json!([
             call(1, "a", json!({})),
@@ -1909,7 +1909,7 @@ fn in_a_batch_of_answers_only_what_is_denied_is_replaced() {
 }
 
 #[test]
-fn an_answer_that_can_t_be_read_ends_the_call_that_waits_for_it() {
+fn an_unreadable_response_ends_the_call_that_waits_for_it() {
     in_both_modes(RESULTS, |guard, _| {
         let message = call(1, "x", json!({}));
         for response in [
@@ -1949,7 +1949,7 @@ fn an_answer_that_can_t_be_read_ends_the_call_that_waits_for_it() {
 }
 
 #[test]
-fn answers_without_a_body_and_errors_of_http_pass() {
+fn responses_without_a_body_and_http_errors_pass() {
     let guard = guard(RESULTS);
     for response in [
         accepted(),
@@ -2064,7 +2064,7 @@ fn a_stream_is_a_stream_or_nothing() {
 }
 
 #[test]
-fn the_stream_of_the_older_transport_is_opened_and_its_messages_are_judged() {
+fn the_stream_of_the_older_transport_is_opened_and_its_messages_are_evaluated() {
     let guard = guard(NO_DELETE);
     let old = |message: &Value| {
         with_headers(
@@ -2109,7 +2109,7 @@ fn observe_changes_nothing_about_mcp_either() {
 }
 
 #[test]
-fn answers_are_read_only_where_a_rule_looks_at_what_they_hold() {
+fn responses_are_read_only_if_a_rule_inspects_their_content() {
     // Even a malformed response is forwarded unchanged.
     let broken = HttpMessage::new(
         &[(":status", "200"), ("content-type", "application/json")],
@@ -2153,7 +2153,7 @@ rules:
 }
 
 #[test]
-fn a_secret_is_found_in_an_identifier_too_and_prose_is_not_looked_for_there() {
+fn a_secret_is_found_in_an_identifier_and_prose_is_not_searched_there() {
     let guard = guard("defaults: { action: allow }
 rules:
   - { id: keys, match: { event: [message, response] }, when: { text: { detects: secrets } }, action: redact }
@@ -2179,7 +2179,7 @@ rules:
 }
 
 #[test]
-fn where_nobody_sees_a_conversation_what_may_stand_in_it_counts_for_the_strict_side() {
+fn an_invisible_conversation_is_resolved_toward_denial() {
     let policy = "defaults: { action: allow }
 rules:
   - id: fetched-then-mail
@@ -2201,7 +2201,7 @@ rules:
 }
 
 #[test]
-fn a_client_learns_who_authorizes_it_and_what_it_learns_is_judged() {
+fn a_client_reads_the_authorization_metadata_and_these_are_evaluated() {
     let policy = "defaults: { action: allow }
 rules:
   - { id: words, match: { event: response }, when: { text: { contains: forbidden } }, action: deny }
@@ -2245,7 +2245,7 @@ rules:
 }
 
 #[test]
-fn a_client_reads_what_a_server_says_of_itself_before_it_connects() {
+fn a_client_reads_the_server_card_before_it_connects() {
     let guard = guard(
         "defaults: { action: allow }
 rules:

@@ -4,7 +4,7 @@ use super::stream::streamed;
 use super::*;
 
 #[test]
-fn a_stream_is_denied_where_the_memory_of_the_vm_is_used_up_and_only_then() {
+fn a_stream_is_denied_only_while_the_memory_of_the_vm_is_used_up() {
     let guard = guard(
         "defaults: { action: allow }
 rules: [{ id: word, match: { event: response }, when: { text: { contains: forbidden } }, action: deny }]

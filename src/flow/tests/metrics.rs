@@ -38,7 +38,7 @@ fn a_decision_is_counted_once_with_its_code() {
 }
 
 #[test]
-fn what_would_have_been_denied_is_counted_beside_what_happened() {
+fn a_would_be_denial_is_counted_in_addition_to_the_decision() {
     let seen = asks(&format!("mode: observe\n{NO_WEAPONS}"), "a weapon");
     assert_eq!(
         counted(&seen, "agentguard_decisions_total"),

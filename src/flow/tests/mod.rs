@@ -210,7 +210,7 @@ mod written_calls;
 const ALLOW: &str = "defaults: { action: allow }\n";
 
 #[test]
-fn what_no_rule_touches_passes_bit_for_bit() {
+fn content_that_no_rule_matches_passes_unchanged() {
     in_both_modes(ALLOW, |guard, _| {
         let body = br#"{ "messages":[ {"content":"h\u0069","role":"user"} ],"model" : "gpt-4o" , "x":1.0e2}"#;
         let request = chat_request(body);
@@ -231,7 +231,7 @@ fn what_no_rule_touches_passes_bit_for_bit() {
 }
 
 #[test]
-fn a_denied_request_is_refused_in_the_provider_s_shape() {
+fn a_denied_request_gets_an_error_in_the_provider_s_form() {
     let policy = "defaults: { action: allow }
 rules:
   - id: no-weapons
@@ -286,7 +286,7 @@ rules:
 ";
 
 #[test]
-fn a_finding_is_replaced_in_both_directions_also_behind_escapes() {
+fn a_finding_is_replaced_in_both_directions_also_after_escapes() {
     in_both_modes(CARDS, |guard, hold| {
         let body = br#"{"model":"gpt-4o","messages":[{"role":"user","content":"card \u0034111 1111 1111 1111, \"ok\""}]}"#;
         let response = answer(
@@ -335,7 +335,7 @@ fn a_length_is_corrected_and_never_added() {
 }
 
 #[test]
-fn a_finding_in_something_that_can_t_be_edited_is_a_denial() {
+fn a_finding_that_can_t_be_edited_is_a_denial() {
     for body in [
         r#"{"model":"m","messages":[{"role":"user","content":"x"}],"vendor":{"n":4111111111111111}}"#,
         r#"{"model":"m","messages":[{"role":"user","content":"x"}],"vendor":"4111 1111 1111 1111"}"#,
@@ -364,7 +364,7 @@ fn arguments_in_the_history_are_edited_inside_their_string() {
 }
 
 #[test]
-fn calls_of_the_history_are_looked_at_where_a_rule_asks_for_their_turn() {
+fn calls_of_the_history_are_evaluated_if_a_rule_names_their_turn() {
     let body = r#"{"model":"m","messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"1","type":"function","function":{"name":"pay","arguments":"{\"card\":\"4111 1111 1111 1111\"}"}}]},{"role":"tool","tool_call_id":"1","content":"done"},{"role":"assistant","content":"Paid."},{"role":"user","content":"Again."}]}"#;
     let told = |turn: &str| {
         let policy = format!(
@@ -429,7 +429,7 @@ fn a_denied_call_is_removed_from_the_response() {
 }
 
 #[test]
-fn of_several_calls_only_the_denied_one_goes() {
+fn of_several_calls_only_the_denied_one_is_removed() {
     in_both_modes(TOOLS, |guard, _| {
         let seen = exchange(
             guard,
@@ -474,7 +474,7 @@ fn a_forced_call_that_is_denied_is_an_error_instead_of_a_text() {
 }
 
 #[test]
-fn a_denied_call_in_the_history_is_refused_only_if_it_is_the_latest() {
+fn a_denied_call_in_the_history_is_denied_only_in_the_latest_turn() {
     let call = json!({"role": "assistant", "tool_calls": [{"id": "c", "type": "function",
         "function": {"name": "delete_customer", "arguments": "{}"}}]});
     let result = json!({"role": "tool", "tool_call_id": "c", "content": "done"});
@@ -492,7 +492,7 @@ fn a_denied_call_in_the_history_is_refused_only_if_it_is_the_latest() {
 }
 
 #[test]
-fn denied_text_of_an_answer_becomes_a_refusal() {
+fn denied_text_of_a_response_becomes_a_refusal() {
     let policy = "defaults: { action: allow }
 rules:
   - { id: no-secret, match: { event: response }, when: { text: { contains: swan } }, action: deny, reason: No. }
@@ -519,7 +519,7 @@ rules:
 }
 
 #[test]
-fn globs_in_match_fit_some_names_and_not_others() {
+fn globs_match_some_names_and_not_others() {
     let policy = "defaults: { action: allow }
 rules:
   - { id: no-pro, match: { model: ['*-pro*', o1] }, action: deny }
@@ -547,7 +547,7 @@ rules:
 
 /// Rules on one author don't search the texts of other authors, but always those of unknown authors.
 #[test]
-fn words_and_patterns_are_looked_for_in_the_texts_of_those_whom_rules_name() {
+fn words_and_patterns_are_searched_in_texts_of_the_authors_that_rules_name() {
     let policy = "defaults: { action: allow }
 rules:
   - { id: ticket, match: { event: message, from: user }, when: { text: { matches: 'T-[0-9]{4}' } }, action: deny }
@@ -582,7 +582,7 @@ rules:
 }
 
 #[test]
-fn observe_changes_nothing_and_tells_what_it_would_have_done() {
+fn observe_changes_nothing_and_records_what_it_would_have_done() {
     for rules in [CARDS, TOOLS] {
         let policy = format!("mode: observe\n{rules}");
         in_both_modes(&policy, |guard, _| {
@@ -604,7 +604,7 @@ fn observe_changes_nothing_and_tells_what_it_would_have_done() {
 }
 
 #[test]
-fn bad_input_is_refused_with_its_code() {
+fn bad_input_is_denied_with_its_code() {
     let deep = format!("{}1{}", "[".repeat(1_000), "]".repeat(1_000));
     let large = format!("{{\"model\":\"{}\"}}", "m".repeat(9 << 20));
     let cases: &[(&[u8], &str, u16)] = &[
@@ -652,7 +652,7 @@ fn bad_input_is_refused_with_its_code() {
 
 /// An evaluation that is quadratic in the messages would not end here.
 #[test]
-fn a_hundred_thousand_messages_are_judged_and_edited() {
+fn a_hundred_thousand_messages_are_evaluated_and_edited() {
     let guard = guard(
         "defaults: { action: allow }\nrules:\n  - { id: mask, match: { event: message }, \
          when: { text: { detects: credit_card } }, action: redact }",
@@ -677,7 +677,7 @@ fn a_hundred_thousand_messages_are_judged_and_edited() {
 }
 
 #[test]
-fn what_the_headers_say_is_refused_before_anything_leaves() {
+fn a_problem_of_the_headers_is_denied_before_anything_is_forwarded() {
     type Case = (&'static [(&'static str, &'static str)], &'static str, u16);
     let cases: &[Case] = &[
         (&[("content-encoding", "gzip")], "AG2005", 415),
@@ -729,7 +729,7 @@ fn what_the_headers_say_is_refused_before_anything_leaves() {
 }
 
 #[test]
-fn an_empty_body_is_refused_and_an_empty_get_is_not() {
+fn an_empty_body_is_denied_and_an_empty_get_is_not() {
     let guard = guard(ALLOW);
     let mut empty = chat_request(b"");
     assert_eq!(exchange(&guard, &empty, hello()).client.status(), Some(400));
@@ -755,7 +755,7 @@ fn an_empty_body_is_refused_and_an_empty_get_is_not() {
 }
 
 #[test]
-fn only_a_rule_that_names_the_code_lets_a_malformed_body_pass() {
+fn only_a_rule_that_names_the_code_allows_a_malformed_body() {
     let default = guard("defaults: { action: allow, uninspectable: allow }\n");
     let named = guard(
         "defaults: { action: allow }
@@ -786,7 +786,7 @@ rules:
 }
 
 #[test]
-fn an_answer_that_can_t_be_read_is_refused_where_a_rule_looks_at_answers() {
+fn an_unreadable_response_is_denied_if_a_rule_inspects_responses() {
     let cases: &[(&str, &str, &str)] = &[
         ("content-encoding", "gzip", "AG2005"),
         ("content-type", "image/png", "AG2006"),
@@ -819,7 +819,7 @@ fn an_answer_that_can_t_be_read_is_refused_where_a_rule_looks_at_answers() {
 }
 
 #[test]
-fn a_broken_answer_becomes_a_refusal_and_a_sentence_is_judged_as_text() {
+fn a_broken_response_becomes_a_refusal_and_a_sentence_is_evaluated_as_text() {
     in_both_modes(TOOLS, |guard, hold| {
         let mut broken = hello();
         broken.chunks = vec![b"{\"choices\":[".to_vec()];
@@ -842,7 +842,7 @@ fn a_broken_answer_becomes_a_refusal_and_a_sentence_is_judged_as_text() {
 }
 
 #[test]
-fn a_stream_under_another_name_and_an_answer_that_calls_itself_one_are_refused() {
+fn a_stream_with_another_type_and_a_response_that_claims_to_be_one_are_denied() {
     let call = calls(&["delete_customer"]);
     let chunk = json!({"choices": [{"index": 0, "delta": call, "finish_reason": "tool_calls"}]});
     let stream = format!(": hi\n\ndata: {chunk}\n\ndata: [DONE]\n\n");
@@ -866,7 +866,7 @@ fn a_stream_under_another_name_and_an_answer_that_calls_itself_one_are_refused()
 }
 
 #[test]
-fn a_stream_from_where_none_is_known_is_refused_where_a_rule_looks_at_answers() {
+fn an_unknown_stream_is_denied_if_a_rule_inspects_responses() {
     let get = HttpMessage::new(
         &[
             (":method", "GET"),
@@ -887,7 +887,7 @@ fn a_stream_from_where_none_is_known_is_refused_where_a_rule_looks_at_answers() 
 }
 
 #[test]
-fn an_upstream_that_does_not_wait_for_the_question_is_judged_all_the_same() {
+fn an_upstream_that_does_not_wait_for_the_request_is_evaluated_too() {
     let answer = answer(calls(&["delete_customer"]), "tool_calls");
     let headers = answer.header_slices();
     in_both_modes(TOOLS, |guard, _| {
@@ -907,7 +907,7 @@ fn an_upstream_that_does_not_wait_for_the_question_is_judged_all_the_same() {
 }
 
 #[test]
-fn a_key_that_could_be_what_was_found_is_in_no_pointer() {
+fn a_key_that_could_be_the_finding_is_in_no_pointer() {
     let guard = guard(
         "defaults: { action: allow }
 rules:
@@ -934,7 +934,7 @@ rules:
 }
 
 #[test]
-fn headers_that_only_we_write_are_taken_out() {
+fn headers_that_only_the_filter_writes_are_removed() {
     in_both_modes(ALLOW, |guard, _| {
         let mut request = chat_request(&says("hi"));
         let mut response = hello();
@@ -959,7 +959,7 @@ fn headers_that_only_we_write_are_taken_out() {
 }
 
 #[test]
-fn outside_of_what_it_applies_to_nothing_is_touched() {
+fn nothing_is_changed_where_the_policy_does_not_apply() {
     let guard = guard("applies_to: { paths: [\"/v1/chat/*\"] }\ndefaults: { action: deny }\n");
     let mut outside = chat_request(b"not json");
     outside.headers[1].1 = b"/v2/other".to_vec();
@@ -1018,7 +1018,7 @@ fn an_exchange_that_never_began_or_broke_off_is_recorded() {
 }
 
 #[test]
-fn an_observed_request_is_judged_even_if_its_answer_overtakes_the_mark_of_its_end() {
+fn an_observed_request_is_evaluated_even_if_its_response_arrives_before_its_end() {
     let mut flow = Flow::new(guard(
         "mode: observe
 defaults: { action: allow }
@@ -1047,7 +1047,7 @@ rules:
 }
 
 #[test]
-fn the_chain_links_every_record_to_the_one_before() {
+fn the_chain_links_every_audit_event_to_the_one_before() {
     let guard = guard(ALLOW);
     let mut before: Option<SimulatedResult> = None;
     for seq in 0..3 {
@@ -1064,7 +1064,7 @@ fn the_chain_links_every_record_to_the_one_before() {
 }
 
 #[test]
-fn require_identity_refuses_whoever_is_not_known() {
+fn require_identity_denies_unknown_callers() {
     let seen = exchange(
         &guard("require: identity\ndefaults: { action: allow }\n"),
         &chat_request(&says("hi")),
@@ -1111,7 +1111,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn any_cutting_of_the_bytes_gives_the_same_outcome(
+    fn any_chunking_of_the_bytes_gives_the_same_outcome(
         cuts in prop::collection::vec(any::<usize>(), 0..6),
         trailers in any::<bool>(),
         text in prop_oneof!["[a-z ]{0,20}", Just("4111 1111 1111 1111".to_owned()), Just("forbidden".to_owned())],
@@ -1146,7 +1146,7 @@ rules:
 ";
 
     #[test]
-    fn more_text_than_detectors_may_look_at_is_refused_as_too_large() {
+    fn more_text_than_detectors_may_inspect_is_denied_as_too_large() {
         let guard = guard(LOOKS);
         let seen = exchange(&guard, &chat_request(&says(&"word ".repeat(150))), hello());
         assert_eq!(record(&seen)["decision"], "allow");
@@ -1170,7 +1170,7 @@ rules:
     }
 
     #[test]
-    fn a_policy_may_let_it_pass_and_the_record_says_so() {
+    fn a_policy_may_allow_it_and_the_audit_event_reports_it() {
         let policy = format!(
             "{LOOKS}  - id: long
     match: {{ event: uninspectable, code: AG2004 }}
@@ -1187,7 +1187,7 @@ rules:
     }
 
     #[test]
-    fn text_that_no_detector_looks_at_does_not_count() {
+    fn text_that_no_detector_inspects_does_not_count() {
         let policy = "defaults: { action: allow }
 inspect: { max_text: 1000 }
 rules:
@@ -1205,7 +1205,7 @@ rules:
     }
 
     #[test]
-    fn more_findings_than_are_told_of_one_text_are_not_left_in_it() {
+    fn more_findings_than_are_reported_of_one_text_are_not_left_in_it() {
         let policy = LOOKS.replace("max_text: 1000", "max_text: 8MiB");
         let seen = exchange(
             &guard(&policy),
@@ -1290,7 +1290,7 @@ rules:
     }
 
     #[test]
-    fn no_part_shows_more_than_the_form_lets_it() {
+    fn no_part_shows_more_than_the_form_allows() {
         assert_eq!(
             parts("last4", &["pay 4111 1111 ", "1111 1111"]).0,
             ["pay **** **** ", "**** ****"]
@@ -1302,7 +1302,7 @@ rules:
     }
 
     #[test]
-    fn digits_one_by_one_are_seen_too() {
+    fn single_digits_are_found_too() {
         let digits: Vec<String> = "4111111111111111".chars().map(String::from).collect();
         let digits: Vec<&str> = digits.iter().map(String::as_str).collect();
         let (texts, _) = parts("label", &digits);
@@ -1310,14 +1310,14 @@ rules:
     }
 
     #[test]
-    fn what_stands_in_the_middle_of_long_texts_is_not_joined() {
+    fn the_middle_of_long_texts_is_not_joined() {
         let long = format!("4111 1111 {}", "word ".repeat(400));
         let given = [long.as_str(), "1111 1111"];
         assert_eq!(parts("label", &given).0, given);
     }
 
     #[test]
-    fn a_word_before_an_address_is_no_part_of_it() {
+    fn a_word_before_an_address_is_not_part_of_it() {
         assert_eq!(
             parts("label", &["Mail", "me@contoso.com", "soon"]).0,
             ["Mail", "[EMAIL]", "soon"]
@@ -1361,7 +1361,7 @@ rules:
     }
 
     #[test]
-    fn a_value_that_is_split_over_an_answers_parts_is_found_in_whole_ones_as_in_streams() {
+    fn a_value_that_is_split_over_a_response_s_parts_is_found_in_whole_ones_as_in_streams() {
         let policy = guard(
             "defaults: { action: allow }
 rules:

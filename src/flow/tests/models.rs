@@ -54,7 +54,7 @@ fn a_model_is_seen_wherever_azure_takes_one_from() {
 }
 
 #[test]
-fn a_model_beside_the_body_stands_in_for_none_that_the_body_needs() {
+fn a_model_outside_the_body_does_not_replace_one_that_the_body_needs() {
     let only = guard(
         "defaults: { action: deny }\nrules:\n  - { id: that, match: { model: gpt-4o }, action: allow }",
     );
@@ -77,7 +77,7 @@ fn a_model_beside_the_body_stands_in_for_none_that_the_body_needs() {
 }
 
 #[test]
-fn a_name_of_models_is_read_however_its_key_is_written() {
+fn a_member_with_a_model_is_read_however_its_key_is_written() {
     let denying = guard(
         "defaults: { action: allow }\nrules:\n  - { id: that, match: { model: gpt-5 }, action: deny }",
     );
@@ -95,7 +95,7 @@ fn a_name_of_models_is_read_however_its_key_is_written() {
 }
 
 #[test]
-fn of_very_many_models_some_may_be_any() {
+fn very_many_models_may_include_any() {
     let denying = guard(
         "defaults: { action: allow }\nrules:\n  - { id: that, match: { model: gpt-5 }, action: deny }",
     );
@@ -109,7 +109,7 @@ fn of_very_many_models_some_may_be_any() {
 }
 
 #[test]
-fn a_router_may_ask_any_model() {
+fn a_router_may_use_any_model() {
     let denying = guard(
         "defaults: { action: allow }\nrules:\n  - { id: that, match: { model: gpt-5 }, action: deny }",
     );
@@ -145,7 +145,7 @@ fn decided(guard: &Rc<Guard>, request: &HttpMessage) -> Value {
 const GOOGLE: &str = "generativelanguage.googleapis.com";
 
 #[test]
-fn a_denied_model_is_denied_however_an_endpoint_lets_it_be_spelt() {
+fn a_denied_model_is_denied_in_every_spelling_that_an_endpoint_accepts() {
     let chat = |name: &str| {
         json!({"model": name, "messages": [{"role": "user", "content": "hi"}]}).to_string()
     };
@@ -237,7 +237,7 @@ fn a_denied_model_is_denied_however_an_endpoint_lets_it_be_spelt() {
 }
 
 #[test]
-fn a_denied_model_is_seen_under_every_name_of_models() {
+fn a_denied_model_is_found_in_every_member_with_a_model() {
     let guard = guard(
         "defaults: { action: allow }\nrules:\n  - { id: that, match: { model: 'secret-*' }, action: deny }",
     );

@@ -189,7 +189,7 @@ fn the_endpoints_of_other_authorization_servers_are_known() {
 }
 
 #[test]
-fn what_is_no_secret_in_such_a_body_is_inspected() {
+fn content_that_is_no_secret_in_such_a_body_is_inspected() {
     let denied = |request: &HttpMessage| {
         let seen = exchange(&guard(STRICT), request, answers(&json!({})));
         assert!(!seen.upstream_complete);
@@ -228,7 +228,7 @@ fn what_is_no_secret_in_such_a_body_is_inspected() {
 }
 
 #[test]
-fn what_a_server_tells_of_a_person_is_edited() {
+fn a_person_s_data_from_a_server_is_edited() {
     let request = ask("GET", "tools.example.com", "/oauth2/v1/userinfo", "", "");
     let person = json!({"sub": "1", "email": "jane@example.com", "address": {"street": "forbid"}});
     let seen = exchange(&guard(STRICT), &request, answers(&person));
@@ -236,7 +236,7 @@ fn what_a_server_tells_of_a_person_is_edited() {
 }
 
 #[test]
-fn a_body_that_is_none_of_oauth_is_unknown_at_such_a_path() {
+fn another_body_at_an_oauth_path_is_unknown() {
     let host = "tools.example.com";
     for (path, media, body, code) in [
         ("/token", "application/json", "{\"text\": \"x\"}", "AG2007"),
@@ -279,7 +279,7 @@ fn a_body_that_is_none_of_oauth_is_unknown_at_such_a_path() {
 }
 
 #[test]
-fn keys_to_models_are_minted_by_nobody() {
+fn requests_for_keys_to_models_are_denied() {
     // These endpoints issue credentials that bypass the proxy.
     for (host, path, body, code) in [
         (
@@ -332,7 +332,7 @@ fn keys_to_models_are_minted_by_nobody() {
 }
 
 #[test]
-fn under_an_allow_list_of_another_host_nobody_is_authorized() {
+fn an_allow_list_of_another_host_allows_no_authorization() {
     let policy = "defaults: { action: deny }
 rules:
   - { id: search, match: { tool: search, host: tools.example.com }, action: allow }

@@ -103,7 +103,7 @@ fn an_inspector_works_under_an_allow_list() {
 }
 
 #[test]
-fn a_rule_about_a_method_still_denies_what_is_plumbing() {
+fn a_rule_on_a_method_still_denies_session_requests() {
     let policy = "defaults: { action: allow }
 rules:
   - { id: no-watching, match: { event: request, method: 'resources/*subscribe' }, action: deny }
@@ -125,7 +125,7 @@ rules:
 }
 
 #[test]
-fn a_list_with_hidden_offers_is_recorded_as_edited_and_nobody_as_denied() {
+fn a_list_with_hidden_tools_is_recorded_as_edited_and_not_as_denied() {
     let by_rule = "defaults: { action: allow }
 rules:
   - { id: hidden, match: { event: tool_offer, tool: 'drop_*' }, action: deny, on_deny: hide }
@@ -154,7 +154,7 @@ rules:
 }
 
 #[test]
-fn a_streamed_list_with_hidden_offers_is_recorded_alike() {
+fn a_streamed_list_with_hidden_tools_is_recorded_alike() {
     let guard = guard(ALLOW_LIST);
     let frame = json!({"jsonrpc": "2.0", "id": 1, "result": offers()});
     let stream = HttpMessage::new(
@@ -182,7 +182,7 @@ rules:
 }
 
 #[test]
-fn an_observed_offer_that_would_be_hidden_would_be_an_edit() {
+fn an_observed_tool_that_would_be_hidden_would_be_an_edit() {
     let guard = guard(&format!("mode: observe\n{ALLOW_LIST}"));
     let list = post(&ask("tools/list", json!({})));
     let seen = exchange(&guard, &list, answers(offers()));
@@ -246,7 +246,7 @@ const LISTS: [(&str, &str); 30] = [
 ];
 
 #[test]
-fn lists_and_states_are_known_and_pass_where_something_could_be_let_through() {
+fn lists_and_states_are_known_and_pass_where_something_could_be_allowed() {
     let allow_list = guard(
         "defaults: { action: deny }
 rules:
@@ -279,7 +279,7 @@ rules:
 }
 
 #[test]
-fn what_is_told_to_a_provider_is_read() {
+fn content_that_is_uploaded_to_a_provider_is_read() {
     let policy = "defaults: { action: allow }
 rules:
   - { id: word, match: { event: message }, when: { text: { contains: forbidden } }, action: deny }

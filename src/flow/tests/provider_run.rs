@@ -154,7 +154,7 @@ fn offers() -> Vec<(HttpMessage, &'static str, &'static str)> {
 }
 
 #[test]
-fn a_rule_that_needs_arguments_of_what_the_provider_runs_refuses_it_by_its_name() {
+fn a_rule_that_needs_arguments_denies_a_provider_run_tool_by_its_name() {
     in_both_modes(NEEDS_ARGUMENTS, |guard, _| {
         for (request, tool, at) in offers() {
             let seen = exchange(guard, &request, hello());
@@ -181,7 +181,7 @@ fn a_rule_that_needs_arguments_of_what_the_provider_runs_refuses_it_by_its_name(
 }
 
 #[test]
-fn a_rule_that_only_observes_says_what_it_would_refuse() {
+fn an_observed_rule_records_what_it_would_deny() {
     let policy = format!("mode: observe\n{NEEDS_ARGUMENTS}");
     for (request, tool, _) in offers() {
         let seen = exchange(&guard(&policy), &request, hello());
@@ -193,7 +193,7 @@ fn a_rule_that_only_observes_says_what_it_would_refuse() {
 }
 
 #[test]
-fn a_rule_that_says_so_leaves_what_the_provider_runs_alone() {
+fn a_rule_can_exclude_provider_run_tools() {
     let policy = NEEDS_ARGUMENTS.replace("when: { args", "when: { provider_run: false, args");
     for (request, tool, _) in offers() {
         let record = record(&exchange(&guard(&policy), &request, hello()));
@@ -220,7 +220,7 @@ fn a_rule_that_needs_no_arguments_gives_its_own_reason() {
 }
 
 #[test]
-fn what_the_client_runs_is_judged_when_it_is_called() {
+fn a_tool_that_the_client_runs_is_evaluated_when_it_is_called() {
     for request in [
         openai(json!({"type": "local_shell"})),
         openai(json!({"type": "shell"})),
@@ -247,7 +247,7 @@ fn what_the_client_runs_is_judged_when_it_is_called() {
 }
 
 #[test]
-fn a_type_that_is_no_word_is_not_repeated() {
+fn a_type_that_is_not_a_word_is_not_repeated() {
     let tool = "4111 1111 1111 1111";
     let seen = exchange(
         &guard(NEEDS_ARGUMENTS),
@@ -264,7 +264,7 @@ fn a_type_that_is_no_word_is_not_repeated() {
 
 /// A file in the settings of a tool is evaluated if it is a text, and reported otherwise.
 #[test]
-fn files_in_the_settings_of_a_tool_that_the_provider_runs_are_seen() {
+fn files_in_the_settings_of_a_provider_run_tool_are_evaluated() {
     let policy = "defaults: { action: allow }
 rules:
   - { id: word, match: { event: message }, when: { text: { contains: forbidden word } }, action: deny }

@@ -86,7 +86,7 @@ fn joined(seen: &SimulatedResult) -> String {
 }
 
 #[test]
-fn the_model_sees_stand_ins_and_the_client_gets_its_values_back() {
+fn the_model_receives_pseudonyms_and_the_client_its_values() {
     let text = format!(
         "{MAIL}, +49 30 901820, 5555 5555 5555 4444, DEA number AB1234563 and {MAIL} again"
     );
@@ -104,7 +104,7 @@ fn the_model_sees_stand_ins_and_the_client_gets_its_values_back() {
 }
 
 #[test]
-fn every_turn_has_the_same_stand_ins() {
+fn every_turn_has_the_same_pseudonyms() {
     let request = |turns: &[&str]| {
         let messages: Vec<Value> = turns
             .iter()
@@ -136,7 +136,7 @@ fn every_turn_has_the_same_stand_ins() {
 }
 
 #[test]
-fn streams_are_turned_back_however_they_are_cut() {
+fn streams_are_restored_however_they_are_cut() {
     let text = format!("Write to {MAIL} or call +49 30 901820 today, and then {MAIL}.");
     for size in [1, 2, 3, 5, 7, 11, 200] {
         let (_, seen) = told(POLICY, &text, |heard| streamed(heard, size));
@@ -145,7 +145,7 @@ fn streams_are_turned_back_however_they_are_cut() {
 }
 
 #[test]
-fn in_arguments_only_tools_that_the_rule_names_get_values() {
+fn only_tools_that_the_rule_names_get_values_in_arguments() {
     for (tool, expected) in [("send_email", true), ("post_message", false)] {
         let arguments = |heard: &str| json!({"to": heard, "n": 1});
         let (heard, seen) = told(POLICY, MAIL, |heard| calls(tool, &arguments(heard)));
@@ -158,7 +158,7 @@ fn in_arguments_only_tools_that_the_rule_names_get_values() {
 }
 
 #[test]
-fn streamed_arguments_are_turned_back_for_those_tools_too() {
+fn streamed_arguments_are_restored_for_these_tools_too() {
     let arguments = |heard: &str| json!({"to": [heard], "subject": "hi"}).to_string();
     let stream = |tool: &str, heard: &str| {
         let chunk = |delta: Value, finish: Value| {
@@ -208,7 +208,7 @@ fn streamed_arguments_are_turned_back_for_those_tools_too() {
 }
 
 #[test]
-fn rules_judge_the_value_that_the_client_gets() {
+fn rules_evaluate_the_value_that_the_client_receives() {
     let policy = format!(
         "{POLICY}
   - id: inside
@@ -240,7 +240,7 @@ fn rules_judge_the_value_that_the_client_gets() {
 }
 
 #[test]
-fn an_address_that_nobody_hid_is_left_alone() {
+fn an_address_without_pseudonym_is_not_changed() {
     let (_, seen) = told(POLICY, MAIL, |_| said("user-0badc0de@example.com"));
     assert_eq!(
         client_json(&seen)["choices"][0]["message"]["content"],
@@ -255,7 +255,7 @@ fn an_address_that_nobody_hid_is_left_alone() {
 }
 
 #[test]
-fn where_the_provider_keeps_what_is_said_it_is_a_label() {
+fn it_is_a_label_if_the_provider_stores_the_conversation() {
     let responses = |extra: Value| {
         let mut body = json!({"model": "gpt-4o", "input": format!("mail {MAIL}")});
         for (name, value) in extra.as_object().unwrap() {
@@ -297,7 +297,7 @@ fn with(option: &str) -> String {
 }
 
 #[test]
-fn a_label_in_a_pseudonym_s_place_is_on_record() {
+fn a_label_instead_of_a_pseudonym_is_recorded() {
     let form = |request: &HttpMessage| {
         let seen = exchange(&guard(POLICY), request, hello());
         record(&seen)["rules"][0]["form"].clone()
@@ -309,7 +309,7 @@ fn a_label_in_a_pseudonym_s_place_is_on_record() {
 }
 
 #[test]
-fn where_a_pseudonym_is_required_what_would_be_a_label_is_denied() {
+fn a_label_is_denied_where_a_pseudonym_is_required() {
     let policy = with("require: pseudonym");
     for (request, status) in [
         (responses(json!({})), 400),
@@ -331,7 +331,7 @@ fn where_a_pseudonym_is_required_what_would_be_a_label_is_denied() {
 }
 
 #[test]
-fn a_provider_that_would_keep_the_conversation_can_be_asked_not_to() {
+fn a_provider_that_stores_conversations_can_be_asked_not_to() {
     for option in ["store: false", "store: false, require: pseudonym"] {
         let guard = guard(&with(option));
         let left = |request: &HttpMessage| {
@@ -395,7 +395,7 @@ fn a_provider_that_would_keep_the_conversation_can_be_asked_not_to() {
 }
 
 #[test]
-fn in_an_answer_it_is_a_label() {
+fn it_is_a_label_in_a_response() {
     let policy = "defaults: { action: allow }
 rules:
   - id: hide
@@ -476,7 +476,7 @@ fn data(body: &str) -> Vec<Value> {
 }
 
 #[test]
-fn anthropics_answers_and_streams_are_turned_back_but_for_what_is_signed() {
+fn anthropic_s_responses_and_streams_are_restored_except_signed_parts() {
     let request = |stream: bool| {
         asks(
             "/v1/messages",
@@ -583,7 +583,7 @@ fn anthropics_answers_and_streams_are_turned_back_but_for_what_is_signed() {
 }
 
 #[test]
-fn geminis_answers_and_streams_are_turned_back() {
+fn gemini_s_responses_and_streams_are_restored() {
     let request = |method: &str| {
         asks(
             &format!("/v1beta/models/gemini-2.5-pro:{method}"),

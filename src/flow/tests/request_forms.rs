@@ -40,7 +40,7 @@ fn code_of(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> S
 }
 
 #[test]
-fn a_body_is_read_whatever_its_type_says_or_refused() {
+fn a_body_is_read_whatever_its_type_or_denied() {
     for (media, code) in [
         (None, SEEN),
         (Some(""), SEEN),
@@ -66,7 +66,7 @@ fn a_body_is_read_whatever_its_type_says_or_refused() {
 }
 
 #[test]
-fn a_body_that_any_header_calls_encoded_is_refused() {
+fn a_body_that_any_header_declares_encoded_is_denied() {
     let body = says("the forbidden word");
     for (coding, code) in [
         ("", SEEN),
@@ -166,7 +166,7 @@ fn a_model_counts_wherever_a_server_may_take_it_from() {
 }
 
 #[test]
-fn a_model_counts_that_a_gateway_takes_from_beside_the_body() {
+fn a_model_that_a_gateway_takes_from_outside_the_body_counts() {
     let messages = json!([{"role": "user", "content": "hi"}]);
     let chat = json!({"model": "gpt-4o", "messages": messages});
     let told = json!({"model": "gpt-4o", "max_tokens": 9, "messages": messages});
@@ -308,7 +308,7 @@ fn a_body_has_one_reading() {
 }
 
 #[test]
-fn a_body_with_the_conversations_of_two_formats_is_of_none() {
+fn a_body_with_the_conversations_of_two_formats_has_no_format() {
     let (message, messages) = (
         json!("hello"),
         json!([{"role": "user", "content": "hello"}]),
@@ -464,7 +464,7 @@ fn an_upload_has_the_parts_that_every_parser_finds() {
 }
 
 #[test]
-fn what_is_called_bytes_or_sealed_is_read_if_it_is_words() {
+fn text_that_is_declared_as_bytes_or_sealed_is_read() {
     let chat =
         |part: Value| json!({"model": "m", "messages": [{"role": "user", "content": [part]}]});
     let told = |block: Value| json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": [block]}]});

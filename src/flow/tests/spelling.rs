@@ -41,7 +41,7 @@ fn a_name_in_another_case_beside_the_argument_is_denied() {
 }
 
 #[test]
-fn an_allow_does_not_hold_beside_a_name_in_another_case() {
+fn an_allow_does_not_match_beside_a_name_in_another_case() {
     let policy = "defaults: { action: allow, tool_call: deny }
 rules:
   - id: small
@@ -74,7 +74,7 @@ fn history(arguments: &str) -> String {
 }
 
 #[test]
-fn what_is_found_in_json_in_a_string_is_edited_there_byte_for_byte() {
+fn a_finding_in_json_in_a_string_is_edited_there_and_nothing_else() {
     let arguments = r#"{"order": "{\"mail\": \"a\\u0040b.de\", \"n\": 5}", "x": "\u0041"}"#;
     let body = history(arguments);
     let seen = exchange(&guard(NOTES), &chat_request(body.as_bytes()), hello());

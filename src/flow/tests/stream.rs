@@ -145,7 +145,7 @@ rules:
 ";
 
 #[test]
-fn what_clients_take_for_one_text_is_searched_as_one() {
+fn texts_that_clients_join_are_searched_as_one() {
     let guard = guard(LOOKS);
     let of = |choice: u32, part: &str| chunk(choice, json!({"content": part}), Value::Null);
     let call = call(0, "a", "look", "{}");
@@ -215,7 +215,7 @@ fn what_clients_take_for_one_text_is_searched_as_one() {
 }
 
 #[test]
-fn an_unknown_member_says_what_its_text_is() {
+fn the_name_of_an_unknown_member_is_a_context_word() {
     let policy = "defaults: { action: allow }
 rules: [{ id: secrets, match: { event: response }, when: { text: { detects: secrets } }, action: deny, on_deny: error }]";
     // A rule that needs the whole text holds all of it.
@@ -240,7 +240,7 @@ rules: [{ id: secrets, match: { event: response }, when: { text: { detects: secr
 }
 
 #[test]
-fn a_message_in_the_place_of_a_delta_goes_on_over_chunks() {
+fn a_message_instead_of_a_delta_continues_over_chunks() {
     let of = |members: Value| {
         let mut chunk = chunk(0, json!({}), Value::Null);
         let choice = chunk["choices"][0].as_object_mut().unwrap();
@@ -301,7 +301,7 @@ fn a_message_in_the_place_of_a_delta_goes_on_over_chunks() {
 }
 
 #[test]
-fn strings_at_one_unknown_place_are_one_text() {
+fn strings_at_one_unknown_location_are_one_text() {
     let function = |part: &str| json!({"arguments": "", "novel": part});
     for made in [
         |part: &str| json!({"novel": part}),
@@ -354,7 +354,7 @@ fn strings_at_one_unknown_place_are_one_text() {
 }
 
 #[test]
-fn thoughts_of_litellm_are_texts_in_pieces() {
+fn reasoning_of_litellm_is_a_text_in_pieces() {
     let thinks = |part: &str, signature: Value| {
         let block = json!({"type": "thinking", "thinking": part, "signature": signature});
         let delta = json!({"reasoning_content": part, "thinking_blocks": [block]});
@@ -482,7 +482,7 @@ fn beside_a_character_that_is_cut_in_two_everything_is_found() {
 }
 
 #[test]
-fn text_leaves_as_soon_as_nothing_can_match_it_any_more() {
+fn text_is_released_as_soon_as_nothing_can_match_it_any_more() {
     let guard = guard(LOOKS);
     let sentence = "The quick brown fox jumps over the lazy dog, and nobody minds at all. ";
     let words: Vec<&str> = sentence.split_inclusive(' ').cycle().take(200).collect();
@@ -541,7 +541,7 @@ pub(super) fn most_behind(
 }
 
 #[test]
-fn a_policy_may_ask_for_an_error_or_a_cut() {
+fn a_policy_may_configure_an_error_or_a_cut() {
     let policy = LOOKS.replace("    reason: Not that word.\n", "    on_deny: error\n")
         + "stream: { on_deny: reset }\n";
     let guard = guard(&policy);
@@ -577,7 +577,7 @@ fn text_flows_while_a_call_is_held() {
 }
 
 #[test]
-fn names_that_are_repeated_are_said_once() {
+fn repeated_names_are_sent_once() {
     let guard = guard(LOOKS);
     let body = sse(&[
         call(0, "call_1", "find", "{"),
@@ -708,7 +708,7 @@ mod faults {
     }
 
     #[test]
-    fn a_missing_end_or_two_of_them_are_no_matter() {
+    fn a_missing_or_duplicate_end_has_no_effect() {
         let guard = guard(LOOKS);
         let mut body = sse(&[text("Hello"), end("stop")]);
         let missing = &body[..body.len() - 14];
@@ -732,7 +732,7 @@ mod faults {
     }
 
     #[test]
-    fn a_policy_may_let_pass_what_can_not_be_read() {
+    fn a_policy_may_allow_an_unreadable_event() {
         // No default allows it: a client may read more in such an event than the filter.
         let named = "rules:
   - { id: broken, match: { event: uninspectable, code: AG2014 }, action: allow }
@@ -841,7 +841,7 @@ mod faults {
     }
 
     #[test]
-    fn a_reset_leaves_what_was_held_unsaid() {
+    fn held_bytes_are_never_sent_after_a_reset() {
         let guard = guard(LOOKS);
         let mut flow = begun(&guard);
         let said = format!(
@@ -883,7 +883,7 @@ mod faults {
     }
 
     #[test]
-    fn a_stream_may_say_nothing() {
+    fn a_stream_may_be_empty() {
         let guard = guard(LOOKS);
         for nothing in [
             "",
@@ -899,7 +899,7 @@ mod faults {
     }
 
     #[test]
-    fn a_keep_alive_stands_in_for_what_is_held_too_long() {
+    fn a_keep_alive_is_sent_while_bytes_are_held_too_long() {
         let guard = guard(LOOKS);
         let mut flow = begun(&guard);
         let fragment = format!("data: {}\n\n", call(0, "call_1", "find", "{"));
@@ -922,7 +922,7 @@ mod ends_that_are_none {
     use super::*;
 
     #[test]
-    fn a_text_goes_on_after_its_choice_has_ended() {
+    fn a_text_continues_after_its_choice_has_ended() {
         let guard = guard(LOOKS);
         // Some servers send a finish reason with each frame.
         let ended = |part: &str| chunk(0, json!({"content": part}), json!("stop"));
@@ -943,7 +943,7 @@ mod ends_that_are_none {
     }
 
     #[test]
-    fn what_was_found_at_an_end_is_not_found_again_when_the_text_goes_on() {
+    fn a_finding_at_an_end_is_not_found_again_when_the_text_continues() {
         let guard = guard(LOOKS);
         let ended = |part: &str| chunk(0, json!({"content": part}), json!("stop"));
         let body = sse(&[ended("mail anna@example.com"), ended(" or bob@example.com")]);
@@ -953,7 +953,7 @@ mod ends_that_are_none {
     }
 
     #[test]
-    fn a_text_that_is_judged_as_a_whole_is_judged_again() {
+    fn a_text_that_is_evaluated_as_a_whole_is_evaluated_again() {
         let guard = guard(
             "defaults: { action: allow }
 rules:
@@ -969,7 +969,7 @@ rules:
     }
 
     #[test]
-    fn a_call_that_goes_on_after_its_choice_is_refused() {
+    fn a_call_that_continues_after_its_choice_is_denied() {
         let guard = guard(LOOKS);
         for (first, more) in [
             (
@@ -1064,7 +1064,7 @@ rules:
 }
 
 #[test]
-fn a_match_that_outruns_its_reach_is_one_to_the_end() {
+fn a_match_beyond_its_lookahead_extends_to_the_end() {
     let guard = guard(
         "defaults: { action: allow }
 detectors:
@@ -1101,7 +1101,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn any_chunking_gives_the_same_bytes_decision_and_record(
+    fn any_chunking_gives_the_same_bytes_decision_and_audit_event(
         parts in prop::collection::vec((0u32..4, 0usize..14, 0u32..2), 1..12),
         cuts in prop::collection::vec(0usize..6_000, 0..12),
     ) {
@@ -1166,7 +1166,7 @@ proptest! {
 }
 
 #[test]
-fn a_stream_with_more_text_than_detectors_may_look_at_ends_however_it_is_cut() {
+fn a_stream_with_more_text_than_detectors_may_inspect_ends_however_it_is_cut() {
     let policy = format!("inspect: {{ max_text: 300 }}\n{LOOKS}");
     let guard = guard(&policy);
     let words: Vec<Value> = (0..100)

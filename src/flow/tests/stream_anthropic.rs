@@ -194,7 +194,7 @@ fn answer_of(seen: &SimulatedResult) -> Message {
 }
 
 #[test]
-fn a_text_with_which_a_message_begins_goes_on_in_pieces() {
+fn a_text_at_the_beginning_of_a_message_continues_in_pieces() {
     let mut first = begun();
     first["message"]["content"] = json!([{"type": "text", "text": "pay 4111 1111 "}]);
     for mut events in [
@@ -214,7 +214,7 @@ fn a_text_with_which_a_message_begins_goes_on_in_pieces() {
 }
 
 #[test]
-fn a_finding_over_blocks_in_a_row_is_replaced_once() {
+fn a_finding_over_consecutive_blocks_is_replaced_once() {
     let body = message(&[
         text(0, &["write to anna@"]),
         text(1, &["exam", "ple.com "]),
@@ -227,7 +227,7 @@ fn a_finding_over_blocks_in_a_row_is_replaced_once() {
 }
 
 #[test]
-fn what_is_signed_is_refused_where_it_would_have_to_be_edited() {
+fn signed_content_is_denied_where_it_would_have_to_be_edited() {
     let body = message(&[
         thinking(0, &["the card 4111 1111", " 1111 1111 is it"]),
         text(1, &["Hello"]),
@@ -245,7 +245,7 @@ fn what_is_signed_is_refused_where_it_would_have_to_be_edited() {
 }
 
 #[test]
-fn thoughts_of_several_blocks_are_searched_as_one() {
+fn reasoning_in_several_blocks_is_searched_as_one() {
     let guard = guard(LOOKS);
     for (first, second, code) in [
         ("the card 4111 1111 ", "1111 1111 is it", "AG3005"),
@@ -354,7 +354,7 @@ fn a_denied_call_leaves_a_text_with_its_number() {
 }
 
 #[test]
-fn a_call_that_something_waits_for_can_not_be_taken_out() {
+fn a_call_whose_result_is_awaited_can_not_be_removed() {
     let caller = json!({"type": "code_execution_20260120", "tool_id": "srvtoolu_1"});
     let block = json!({"type": "tool_use", "id": "toolu_0", "name": "delete_customer", "input": {}, "caller": caller});
     let body = message(&[vec![start(0, &block), stop(0)], ended("tool_use")]);
@@ -374,7 +374,7 @@ fn a_call_that_something_waits_for_can_not_be_taken_out() {
 }
 
 #[test]
-fn what_the_provider_runs_is_refused_with_the_answer() {
+fn a_provider_run_call_is_denied_with_the_response() {
     let body = message(&[
         text(0, &["Looking."]),
         called(1, "server_tool_use", "delete_customer", &["{}"]),
@@ -388,7 +388,7 @@ fn what_the_provider_runs_is_refused_with_the_answer() {
 }
 
 #[test]
-fn a_member_of_a_toolset_goes_by_both_names() {
+fn a_member_of_a_toolset_has_both_names() {
     let block = json!({"type": "tool_use", "id": "toolu_0", "name": "navigate", "toolset_name": "delete_customer", "input": {}});
     let body = message(&[vec![start(0, &block), stop(0)], ended("tool_use")]);
     let answer = answer_of(&ask(&guard(LOOKS), &body, &[]));
@@ -396,7 +396,7 @@ fn a_member_of_a_toolset_goes_by_both_names() {
 }
 
 #[test]
-fn a_call_that_stands_whole_at_the_beginning_is_judged_too() {
+fn a_call_that_is_complete_at_its_beginning_is_evaluated_too() {
     let block = json!({"type": "tool_use", "id": "toolu_0", "name": "run", "input": {"command": "rm -rf /"}});
     let policy = "defaults: { action: allow }
 rules:
@@ -420,7 +420,7 @@ rules:
 }
 
 #[test]
-fn words_in_a_delta_that_nobody_knows_are_one_text() {
+fn words_in_an_unknown_delta_are_one_text() {
     let future = |words: &str| delta(0, &json!({"type": "poem_delta", "verse": words}));
     let body = message(&[
         vec![
@@ -499,7 +499,7 @@ mod faults {
     }
 
     #[test]
-    fn a_text_that_goes_on_behind_the_next_block_is_an_error() {
+    fn a_text_that_continues_after_the_next_block_is_an_error() {
         let (text, call) = (
             text(0, &["the forbid"]),
             called(1, "tool_use", "find", &["{}"]),
@@ -511,7 +511,7 @@ mod faults {
     }
 
     #[test]
-    fn what_goes_on_after_its_end_is_still_one_text() {
+    fn a_text_that_continues_after_its_end_is_still_one_text() {
         let more = delta(
             0,
             &json!({"type": "thinking_delta", "thinking": "den word"}),
@@ -541,7 +541,7 @@ mod faults {
     }
 
     #[test]
-    fn a_call_without_a_number_is_judged_where_that_is_only_recorded() {
+    fn a_call_without_a_number_is_evaluated_in_observe_mode() {
         let mut events = called(0, "tool_use", "delete_customer", &["{}"]);
         for event in &mut events {
             event.as_object_mut().unwrap().remove("index");

@@ -168,7 +168,7 @@ mod converse {
     }
 
     #[test]
-    fn a_text_goes_on_from_block_to_block() {
+    fn a_text_continues_from_block_to_block() {
         let mut events = vec![began()];
         for (index, part) in (0..).zip(["pay 41", "11 11", "11 1111 ", "1111 to", "day"]) {
             events.extend([text(index, part), stop(index)]);
@@ -233,7 +233,7 @@ mod converse {
     }
 
     #[test]
-    fn what_is_signed_is_refused_where_it_would_have_to_be_edited() {
+    fn signed_content_is_denied_where_it_would_have_to_be_edited() {
         let reasoning = |text: &str| delta(0, json!({"reasoningContent": {"text": text}}));
         let body = stream(&[
             began(),
@@ -247,7 +247,7 @@ mod converse {
     }
 
     #[test]
-    fn what_the_provider_runs_is_refused_with_the_answer() {
+    fn a_provider_run_call_is_denied_with_the_response() {
         let start = json!({"contentBlockIndex": 0, "start": {"toolUse": {"toolUseId": "t", "name": "delete_customer", "type": "server_tool_use"}}});
         let body = stream(&[began(), ("contentBlockStart", start), stop(0)]);
         let answer = answer_of(&ask(&guard(LOOKS), &body, &[]));
@@ -326,7 +326,7 @@ mod converse {
     }
 
     #[test]
-    fn a_text_goes_on_after_the_end_of_its_message() {
+    fn a_text_continues_after_the_end_of_its_message() {
         let mut events = vec![began(), text(0, "the forbid"), stop(0)];
         events.push(ended("end_turn")[0].clone());
         events.push(text(0, "den word"));
@@ -337,7 +337,7 @@ mod converse {
     }
 
     #[test]
-    fn a_client_of_aws_reads_its_own_framing_whatever_the_header_says() {
+    fn a_client_of_aws_reads_its_own_framing_whatever_the_header() {
         let body = stream(
             &[
                 vec![began()],
@@ -451,7 +451,7 @@ mod invoke {
     }
 
     #[test]
-    fn novas_events_stand_under_their_names() {
+    fn nova_s_events_are_under_their_names() {
         let events = [
             json!({"messageStart": {"role": "assistant"}}),
             json!({"contentBlockStart": {"start": {"toolUse": {"name": "delete_customer", "toolUseId": "t"}}, "contentBlockIndex": 0}}),
@@ -535,7 +535,7 @@ mod invoke {
     ];
 
     #[test]
-    fn every_family_is_read_in_its_own_words() {
+    fn every_family_is_read_in_its_own_format() {
         for (model, piece, at) in FAMILIES {
             let clean = [piece("Hello"), piece(" there")];
             let seen = ask(model, &clean);
@@ -563,7 +563,7 @@ mod invoke {
     }
 
     #[test]
-    fn an_event_in_the_forms_of_several_models_is_refused() {
+    fn an_event_in_the_formats_of_several_models_is_denied() {
         let call = json!({"type": "tool_use", "id": "t", "name": "delete_customer", "input": {}});
         let claude = json!({"type": "content_block_start", "index": 0, "content_block": call});
         let nova = json!({"start": {"toolUse": {"name": "delete_customer", "toolUseId": "t"}}, "contentBlockIndex": 0});
@@ -605,7 +605,7 @@ mod invoke {
     }
 
     #[test]
-    fn a_whole_answer_is_read_by_what_is_in_it() {
+    fn a_whole_response_is_read_by_its_content() {
         let block = json!({"type": "tool_use", "id": "t", "name": "delete_customer", "input": {}});
         let nova = json!({"message": {"role": "assistant", "content": [{"toolUse": {"name": "delete_customer", "toolUseId": "t", "input": {}}}]}});
         let asked = request(CLAUDE, "invoke");
@@ -636,7 +636,7 @@ mod invoke {
     }
 
     #[test]
-    fn answers_side_by_side_are_texts_of_their_own() {
+    fn parallel_responses_are_separate_texts() {
         let piece =
             |index: u32, text: &str| json!({"index": index, "is_finished": false, "text": text});
         let events = [
@@ -652,7 +652,7 @@ mod invoke {
     }
 
     #[test]
-    fn a_last_event_that_repeats_the_answer_says_the_same() {
+    fn a_last_event_that_repeats_the_response_is_edited_alike() {
         let piece = |text: &str| json!({"event_type": "text-generation", "is_finished": false, "text": text});
         let events = [
             piece("write to anna@"),
@@ -665,7 +665,7 @@ mod invoke {
     }
 
     #[test]
-    fn what_stands_around_an_event_holds_no_text() {
+    fn members_around_an_event_contain_no_text() {
         let model = "meta.llama3-8b";
         let event = STANDARD.encode(json!({"generation": "Hello"}).to_string());
         let asked = request(model, "invoke-with-response-stream");

@@ -186,7 +186,7 @@ mod v2 {
     }
 
     #[test]
-    fn an_edited_text_takes_its_citations_along() {
+    fn an_edited_text_moves_its_citations() {
         let guard = guard(LOOKS);
         let cites = |index: u32, start: u32, end: u32, text: &str| {
             [
@@ -293,7 +293,7 @@ mod v2 {
     }
 
     #[test]
-    fn what_goes_across_to_one_content_changes_no_other() {
+    fn a_finding_across_contents_changes_no_other_content() {
         // Longer than the searched end of a text.
         let long = "All is well here. ".repeat(40);
         let parts = [
@@ -316,7 +316,7 @@ mod v2 {
     }
 
     #[test]
-    fn a_text_that_goes_on_after_its_end_is_searched_with_what_it_was() {
+    fn a_text_that_continues_after_its_end_is_searched_as_a_whole() {
         let mut text = content(0, &["the forbid"]);
         let goes_on = content(0, &["den word"]).remove(1);
         text.push(goes_on);
@@ -327,7 +327,7 @@ mod v2 {
     }
 
     #[test]
-    fn words_under_a_name_that_nobody_knows_are_one_text() {
+    fn words_of_an_unknown_member_are_one_text() {
         let parts = ["the forbid", "den wo", "rd"];
         let in_content =
             parts.map(|part| of("content-delta", 0, json!({"content": {"verse": part}})));
@@ -341,7 +341,7 @@ mod v2 {
     }
 
     #[test]
-    fn thoughts_and_plans_are_read() {
+    fn reasoning_and_plans_are_read() {
         let guard = guard(LOOKS);
         let plan = |part: &str| of("tool-plan-delta", 0, json!({"tool_plan": part}));
         let thinks = |part: &str| of("content-delta", 0, json!({"content": {"thinking": part}}));
@@ -498,7 +498,7 @@ mod v1 {
     }
 
     #[test]
-    fn denied_calls_are_gone_from_every_event() {
+    fn denied_calls_are_removed_from_every_event() {
         let guard = guard(LOOKS);
         let calls = json!([
             {"name": "delete_customer", "parameters": {"id": 1}},
@@ -545,7 +545,7 @@ mod v1 {
     }
 
     #[test]
-    fn a_call_that_only_the_last_event_tells_is_judged() {
+    fn a_call_that_only_the_last_event_has_is_evaluated() {
         let guard = guard(LOOKS);
         let calls = json!([{"name": "delete_customer", "parameters": {"id": 1}}]);
         let seen = ask(

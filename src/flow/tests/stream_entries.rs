@@ -68,7 +68,7 @@ fn told(seen: &SimulatedResult) -> Vec<Value> {
 }
 
 #[test]
-fn a_refused_answer_ends_with_an_error_that_clients_know() {
+fn a_denied_response_ends_with_an_error_that_clients_know() {
     let policy = LOOKS.replace("action: redact", "action: deny\n    reason: Not this.");
     let seen = ask(
         &guard(&policy),
@@ -81,7 +81,7 @@ fn a_refused_answer_ends_with_an_error_that_clients_know() {
 }
 
 #[test]
-fn a_call_is_judged_when_it_is_complete() {
+fn a_call_is_evaluated_when_it_is_complete() {
     let guard = guard(LOOKS);
     let ended_by = |events: [Value; 2]| {
         let [first, second] = events;
@@ -108,7 +108,7 @@ fn a_call_is_judged_when_it_is_complete() {
 }
 
 #[test]
-fn entries_that_clients_tell_apart_differently_can_not_be_read() {
+fn entries_that_clients_distinguish_differently_can_not_be_read() {
     let guard = guard(&LOOKS.replace(", uninspectable: allow", ""));
     let mut same_number = calls("pay", "{}");
     same_number["id"] = json!("fc_2");

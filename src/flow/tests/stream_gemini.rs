@@ -102,7 +102,7 @@ fn said(frames: &[Value], candidate: u64) -> String {
 }
 
 #[test]
-fn thoughts_on_both_sides_of_what_is_said_are_searched_as_one() {
+fn reasoning_before_and_after_a_text_is_searched_as_one() {
     let thinks = |part: &str| json!({"text": part, "thought": true});
     let parts = [
         thinks("they pay 4111 1111 "),
@@ -199,7 +199,7 @@ fn a_text_beside_a_thought_signature_is_edited_and_the_signature_stays() {
 }
 
 #[test]
-fn what_points_into_an_edited_text_moves_with_it() {
+fn offsets_into_an_edited_text_move_with_it() {
     //                   0123456789012345678901234567890123456789
     let words = "It is so. Ask anna@example.com. \u{e4}nd so.";
     let support = |start: usize, end: usize| json!({"segment": {"startIndex": start, "endIndex": end, "text": words.get(start..end)}, "groundingChunkIndices": [0]});
@@ -235,7 +235,7 @@ fn what_points_into_an_edited_text_moves_with_it() {
 }
 
 #[test]
-fn a_call_whose_arguments_come_in_pieces_is_judged_whole() {
+fn a_call_whose_arguments_come_in_pieces_is_evaluated_as_a_whole() {
     let policy = "defaults: { action: allow }
 rules:
   - id: no-rm
@@ -334,7 +334,7 @@ fn arguments_in_pieces_are_evaluated_as_arguments() {
 }
 
 #[test]
-fn a_finding_in_an_argument_in_pieces_is_replaced_where_it_stands() {
+fn a_finding_in_an_argument_in_pieces_is_replaced_in_place() {
     let guard = guard(SEND);
     let frames = sent(&[
         json!({"jsonPath": "$.to", "stringValue": "for anna@exa", "willContinue": true}),
@@ -494,7 +494,7 @@ mod interactions {
     }
 
     #[test]
-    fn what_the_provider_runs_goes_by_its_kind() {
+    fn provider_run_tools_are_named_by_their_kind() {
         let call = json!({"type": "code_execution_call", "id": "c1", "arguments": {"language": "python", "code": "rm()"}});
         let policy = "defaults: { action: allow }
 rules:
@@ -515,7 +515,7 @@ rules:
     }
 
     #[test]
-    fn a_completed_interaction_that_repeats_its_steps_says_the_same() {
+    fn a_completed_interaction_that_repeats_its_steps_is_edited_alike() {
         let mut events = whole(
             &[output(0, &["write to anna@", "example.com"])],
             "completed",
@@ -528,7 +528,7 @@ rules:
 }
 
 #[test]
-fn a_text_goes_on_though_its_end_was_told() {
+fn a_text_continues_after_its_finish_reason() {
     // Older models send a finish reason with every frame.
     let frames = [text("Well, "), last("the forbid"), last("den word")];
     let seen = ask(&guard(LOOKS), &frames, &[]);

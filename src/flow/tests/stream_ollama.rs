@@ -104,7 +104,7 @@ fn calls(lines: &[Value]) -> Vec<(u64, String)> {
 }
 
 #[test]
-fn thoughts_are_a_text_of_their_own() {
+fn reasoning_is_a_separate_text() {
     let guard = guard(LOOKS);
     let thinks = |part: &str| says(json!({"role": "assistant", "content": "", "thinking": part}));
     let body = [
@@ -119,7 +119,7 @@ fn thoughts_are_a_text_of_their_own() {
 }
 
 #[test]
-fn words_under_a_name_that_nobody_knows_are_one_text() {
+fn words_of_an_unknown_member_are_one_text() {
     let verse = |part: &str| says(json!({"role": "assistant", "content": "", "verse": part}));
     let body = ["the forbid", "den wo", "rd"].map(verse);
     let seen = ask(
@@ -133,7 +133,7 @@ fn words_under_a_name_that_nobody_knows_are_one_text() {
 }
 
 #[test]
-fn tokens_that_repeat_an_edited_text_go() {
+fn tokens_that_repeat_an_edited_text_are_removed() {
     let guard = guard(LOOKS);
     let part = |text: &str| {
         json!({
@@ -164,7 +164,7 @@ fn tokens_that_repeat_an_edited_text_go() {
 }
 
 #[test]
-fn denied_calls_are_taken_out_and_the_others_are_numbered_without_a_gap() {
+fn denied_calls_are_removed_and_the_others_are_numbered_without_a_gap() {
     let guard = guard(LOOKS);
     let body = lines(&[
         text("Let me see."),
@@ -207,7 +207,7 @@ mod faults {
     use super::*;
 
     #[test]
-    fn progress_of_a_download_is_no_text() {
+    fn progress_of_a_download_is_not_text() {
         let guard = guard(LOOKS);
         let body = lines(&[
             json!({"status": "pulling manifest"}),

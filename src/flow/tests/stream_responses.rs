@@ -288,7 +288,7 @@ rules:
 ";
 
 #[test]
-fn a_card_number_is_gone_from_the_deltas_and_from_every_copy() {
+fn a_card_number_is_removed_from_the_deltas_and_from_every_copy() {
     let guard = guard(LOOKS);
     let parts = [
         "pay 41",
@@ -340,7 +340,7 @@ fn sse_count(body: &[u8]) -> usize {
 }
 
 #[test]
-fn text_leaves_as_soon_as_nothing_can_match_it_any_more() {
+fn text_is_released_as_soon_as_nothing_can_match_it_any_more() {
     let guard = guard(LOOKS);
     let sentence = "The quick brown fox jumps over the lazy dog, and nobody minds at all. ";
     let words: Vec<&str> = sentence.split_inclusive(' ').cycle().take(200).collect();
@@ -420,7 +420,7 @@ fn every_kind_of_text_is_read() {
 }
 
 #[test]
-fn thoughts_are_replaced_in_their_item_too() {
+fn reasoning_is_replaced_in_its_item_too() {
     let guard = guard(LOOKS);
     let item = json!({
         "type": "reasoning", "id": "rs_1", "encrypted_content": "gAAAAA",
@@ -480,7 +480,7 @@ fn a_denied_text_ends_the_stream_as_a_refusal() {
 }
 
 #[test]
-fn a_refusal_of_the_very_first_event_is_a_whole_answer() {
+fn a_denial_at_the_first_event_is_a_whole_response() {
     let guard = guard(LOOKS);
     let mut begin = created();
     begin["response"]["instructions"] = json!("say the forbidden word");
@@ -493,7 +493,7 @@ fn a_refusal_of_the_very_first_event_is_a_whole_answer() {
 }
 
 #[test]
-fn an_error_is_one_that_clients_raise() {
+fn an_error_is_in_the_form_that_clients_raise() {
     let guard = guard(&LOOKS.replace("    reason: Not that word.\n", "    on_deny: error\n"));
     let body = sse(&[created(), delta(0, "the forbidden word"), completed(&[])]);
     let frames = frames(&ask(&guard, &body, &[]));
@@ -507,7 +507,7 @@ fn an_error_is_one_that_clients_raise() {
 }
 
 #[test]
-fn a_denied_call_becomes_a_message_at_its_place() {
+fn a_denied_call_becomes_a_message_in_its_place() {
     let guard = guard(LOOKS);
     let output = [
         message("Let me see."),
@@ -619,7 +619,7 @@ rules:
 ";
 
 #[test]
-fn what_a_tool_of_the_provider_found_is_a_result() {
+fn results_of_the_provider_s_tools_are_results() {
     let item = |output: Value, error: Value| {
         json!({"type": "mcp_call", "id": "mcp_1", "server_label": "shop", "name": "look_up",
             "arguments": "{}", "output": output, "error": error})
@@ -706,7 +706,7 @@ fn code(parts: &[&str]) -> Vec<u8> {
 }
 
 #[test]
-fn code_is_judged_whole_and_redacted_everywhere() {
+fn code_is_evaluated_as_a_whole_and_redacted_everywhere() {
     let guard = guard(ARGUMENTS);
     let untouched = code(&["print(", "1)"]);
     assert_eq!(ask(&guard, &untouched, &[]).client.body(), untouched);
@@ -902,7 +902,7 @@ fn a_patch_in_pieces_is_an_argument_of_its_call() {
 }
 
 #[test]
-fn a_copy_that_says_something_else_is_judged_on_its_own() {
+fn a_copy_that_differs_is_evaluated_separately() {
     let guard = guard(LOOKS);
     // Harmless deltas, and a last event with a card number or a denied text.
     let events = |last: &str| {
@@ -926,7 +926,7 @@ fn a_copy_that_says_something_else_is_judged_on_its_own() {
 }
 
 #[test]
-fn a_call_that_is_told_in_two_ways_is_judged_in_both() {
+fn a_call_with_two_versions_is_evaluated_in_both() {
     let policy = "defaults: { action: allow }
 rules:
   - id: amount
@@ -975,7 +975,7 @@ rules:
 }
 
 #[test]
-fn an_event_that_two_clients_read_differently_is_not_passed_on() {
+fn an_event_that_two_clients_read_differently_is_not_forwarded() {
     let guard = guard(LOOKS);
     let event = json!({
         "type": "response.new_thing", "output_index": 0, "item": call_item("delete_customer", "{}"), "sequence_number": 1,
@@ -992,7 +992,7 @@ fn an_event_that_two_clients_read_differently_is_not_passed_on() {
 }
 
 #[test]
-fn an_event_of_two_items_is_not_passed_on() {
+fn an_event_of_two_items_is_not_forwarded() {
     // The event's number is the second call's, and its id the first call's.
     let crossed = |id: &str| {
         let mut second = called(1, "find", &[]);
@@ -1024,7 +1024,7 @@ fn an_event_of_two_items_is_not_passed_on() {
 }
 
 #[test]
-fn a_second_call_under_a_number_that_is_taken_is_judged_too() {
+fn a_second_call_with_the_same_number_is_evaluated_too() {
     let guard = guard(LOOKS);
     for first in [said(0, &["Hello"]), called(0, "find", &["{}"])] {
         let mut events = vec![created()];
@@ -1038,7 +1038,7 @@ fn a_second_call_under_a_number_that_is_taken_is_judged_too() {
 }
 
 #[test]
-fn text_of_another_item_waits_behind_a_held_call_so_that_events_stay_in_order() {
+fn text_of_another_item_waits_for_a_held_call_so_that_events_stay_in_order() {
     let guard = guard(LOOKS);
     let sentence = "and on and on and on and on and on and on and on and on and on it goes. ";
     let mut events = vec![created()];
@@ -1066,7 +1066,7 @@ fn text_of_another_item_waits_behind_a_held_call_so_that_events_stay_in_order() 
 }
 
 #[test]
-fn numbers_that_the_server_leaves_out_stay_out() {
+fn numbers_that_the_server_omits_stay_absent() {
     let guard = guard(LOOKS);
     let mut events = String::new();
     for (number, event) in [created(), delta(0, "Hello"), completed(&[])]
@@ -1082,7 +1082,7 @@ fn numbers_that_the_server_leaves_out_stay_out() {
 }
 
 #[test]
-fn a_rule_about_the_whole_text_holds_it_and_its_copies() {
+fn a_rule_on_the_whole_text_holds_it_and_its_copies() {
     let policy = "defaults: { action: allow }
 rules:
   - id: long
@@ -1130,7 +1130,7 @@ mod faults {
     }
 
     #[test]
-    fn a_missing_end_a_mark_at_the_end_and_silence_are_no_matter() {
+    fn a_missing_end_an_end_marker_and_silence_have_no_effect() {
         let guard = guard(LOOKS);
         let mut events = whole(&[said(0, &["Hello"])], &[message("Hello")]);
         let mut marked = sse(&events);
@@ -1142,7 +1142,7 @@ mod faults {
     }
 
     #[test]
-    fn more_texts_than_an_answer_has_are_an_error() {
+    fn more_texts_than_a_response_has_are_an_error() {
         let guard = guard(LOOKS);
         let mut events = vec![created()];
         for number in 0..5_000 {
@@ -1156,7 +1156,7 @@ mod faults {
 }
 
 #[test]
-fn a_copy_repeats_nothing_of_what_goes_across_to_its_text() {
+fn a_copy_does_not_repeat_a_finding_across_texts() {
     // Only the end of the text shows that the address is complete.
     for second in [
         "example.com ",
@@ -1232,7 +1232,7 @@ proptest! {
 }
 
 #[test]
-fn a_text_that_goes_on_after_its_end_is_an_error() {
+fn a_text_that_continues_after_its_end_is_an_error() {
     let mut events = whole(&[said(0, &["the forbid"])], &[message("the forbid")]);
     let last = events.len() - 1;
     events.insert(last, delta(0, "den word"));

@@ -102,7 +102,7 @@ fn asking(name: &str, parts: &[&str], whole: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_message_says_at_its_end_what_it_said_in_pieces() {
+fn the_copy_of_a_message_at_its_end_is_edited_alike() {
     let guard = guard(LOOKS);
     let cites = json!([{"type": "file_citation", "text": "【1】", "start_index": 24, "end_index": 27, "file_citation": {"file_id": "f"}}]);
     let seen = ask(
@@ -164,7 +164,7 @@ fn calls_are_held_until_they_are_complete() {
 }
 
 #[test]
-fn what_the_client_is_asked_to_run_is_judged_whatever_the_deltas_said() {
+fn required_calls_are_evaluated_whatever_the_deltas() {
     let policy = "defaults: { action: allow, uninspectable: allow }
 rules:
   - id: amount
@@ -182,7 +182,7 @@ rules:
 }
 
 #[test]
-fn calls_of_a_finished_step_are_evaluated_and_told_as_calls() {
+fn calls_of_a_finished_step_are_evaluated_and_recorded_as_calls() {
     let policy = "defaults: { action: allow, uninspectable: allow }
 rules:
   - id: amount

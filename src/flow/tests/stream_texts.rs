@@ -254,7 +254,7 @@ mod media {
     }
 
     #[test]
-    fn what_nobody_reads_is_told_once() {
+    fn opaque_content_is_reported_once() {
         let policy = "defaults: { action: allow }
 rules:
   - id: pii
@@ -302,7 +302,7 @@ rules:
 }
 
 #[test]
-fn an_answer_that_is_fetched_later_streams_as_it_did() {
+fn a_response_that_is_fetched_later_streams_alike() {
     let guard = guard(LOOKS);
     let request = HttpMessage::new(
         &[

@@ -233,7 +233,7 @@ fn bytes_of_tokens_hide_nothing_either() {
 
 /// Alternatives that a server did not choose, and the tokens of a prompt, are not in the generated text.
 #[test]
-fn what_stands_beside_a_generated_text_is_evaluated() {
+fn content_beside_a_generated_text_is_evaluated() {
     let ask = json!({"inputs": QUESTION, "parameters": {"best_of": 2, "details": true}});
     let says = |details: Value| {
         let body = json!({"generated_text": "Hello you", "details": details}).to_string();

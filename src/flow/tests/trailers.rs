@@ -55,7 +55,7 @@ rules:
 ";
 
 #[test]
-fn a_body_that_grew_a_hundredfold_or_vanished_is_refused() {
+fn a_body_that_grew_a_hundredfold_or_vanished_is_denied() {
     let body = says("hello");
     for library in ["gzip", "brotli", "zstd", "my-own.library"] {
         in_both_modes(NO_WEAPONS, |guard, _| {
@@ -94,7 +94,7 @@ fn each_library_is_measured_by_its_own_counts() {
 }
 
 #[test]
-fn other_trailers_say_nothing() {
+fn other_trailers_have_no_effect() {
     let guard = guard(NO_WEAPONS);
     for trailer in [
         ("x-check", "0"),

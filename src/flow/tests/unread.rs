@@ -32,7 +32,7 @@ fn counted(guard: &Rc<Guard>, request: &HttpMessage) -> Vec<String> {
 }
 
 #[test]
-fn an_unreadable_body_is_refused_by_its_code_and_counted_for_no_rule() {
+fn an_unreadable_body_is_denied_by_its_code_and_counted_for_no_rule() {
     in_both_modes(NO_PRO, |guard, _| {
         for (body, code) in [
             (&b"{\"model\":"[..], "AG2001"),
@@ -66,7 +66,7 @@ fn an_unreadable_body_is_refused_by_its_code_and_counted_for_no_rule() {
 }
 
 #[test]
-fn of_a_body_that_was_read_in_part_only_the_rest_is_undecided() {
+fn only_the_unread_part_of_a_body_is_undecided() {
     let guard = guard(NO_PRO);
     let request = chat_request(b"{\"messages\":[],\"model\":[\"a\"]}");
     let record = record(&exchange(&guard, &request, hello()));
@@ -77,7 +77,7 @@ fn of_a_body_that_was_read_in_part_only_the_rest_is_undecided() {
 }
 
 #[test]
-fn a_rule_that_needs_nothing_of_the_body_holds_all_the_same() {
+fn a_rule_that_needs_nothing_of_the_body_matches_too() {
     let guard = guard(
         "defaults: { action: allow }
 rules:
@@ -122,7 +122,7 @@ fn a_model_in_the_path_is_known_without_the_body() {
 }
 
 #[test]
-fn where_the_code_lets_pass_the_rule_decides_on_the_strict_side() {
+fn the_rule_decides_toward_denial_if_the_code_is_allowed() {
     let policy = NO_PRO.replace(
         "rules:",
         "rules:\n  - { id: unread, match: { event: uninspectable, code: AG2001 }, action: allow }",
@@ -136,7 +136,7 @@ fn where_the_code_lets_pass_the_rule_decides_on_the_strict_side() {
 }
 
 #[test]
-fn what_is_only_observed_is_told_apart_as_well() {
+fn observed_rules_are_undecided_too() {
     let guard = guard(&format!("mode: observe\n{NO_PRO}"));
     let request = chat_request(b"{\"model\":");
     let seen = exchange(&guard, &request, hello());
@@ -154,7 +154,7 @@ fn what_is_only_observed_is_told_apart_as_well() {
 }
 
 #[test]
-fn a_broken_answer_counts_for_no_rule_whole_and_streamed() {
+fn a_broken_response_counts_for_no_rule_whole_and_streamed() {
     let guard = guard(
         "defaults: { action: allow }
 rules:

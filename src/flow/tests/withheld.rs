@@ -40,7 +40,7 @@ fn asks() -> Value {
 }
 
 #[test]
-fn a_denied_text_is_gone_wherever_it_stands() {
+fn a_denied_text_is_removed_wherever_it_is() {
     let chat = json!({"id": "c", "object": "chat.completion", "model": "m", "choices": [
         {"index": 0, "message": {"role": "assistant", "content": "fine"}, "finish_reason": "stop"},
         {"index": 1, "message": {"role": "assistant", "content": "fine"}, "finish_reason": "stop"},
@@ -108,7 +108,7 @@ fn a_denied_text_is_gone_wherever_it_stands() {
 }
 
 #[test]
-fn a_choice_whose_text_is_denied_goes_alone() {
+fn only_the_choice_with_the_denied_text_is_removed() {
     let guard = guard(POLICY);
     let answer = json!({"id": "c", "object": "chat.completion", "model": "m", "choices": [
         {"index": 0, "message": {"role": "assistant", "content": "fine"}, "finish_reason": "stop"},
@@ -121,7 +121,7 @@ fn a_choice_whose_text_is_denied_goes_alone() {
 }
 
 #[test]
-fn results_of_the_providers_tools_are_judged_though_no_other_rule_looks_at_answers() {
+fn results_of_the_provider_s_tools_are_evaluated_even_if_no_other_rule_inspects_responses() {
     let policy = "defaults: { action: allow }
 rules:
   - { id: r, match: { event: tool_result }, when: { text: { contains: forbidden } }, action: deny }

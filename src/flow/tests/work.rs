@@ -95,7 +95,7 @@ fn where_a_policy_is_only_observed_it_is_recorded_and_passes_untouched() {
 }
 
 #[test]
-fn only_a_rule_that_names_the_code_lets_it_pass() {
+fn only_a_rule_that_names_the_code_allows_it() {
     let (policy, body) = hostile().remove(0);
     let relaxed = policy.replace(
         "{ action: allow }",
@@ -111,7 +111,7 @@ fn only_a_rule_that_names_the_code_lets_it_pass() {
 }
 
 #[test]
-fn a_response_that_costs_too_much_is_refused() {
+fn a_response_that_costs_too_much_is_denied() {
     // Several choices, since the spelled digits of one text are only searched a limited number of times.
     for (policy, text) in [(DETECTS, spelled(2_000)), (MATCHES, letters(40_000))] {
         let choices: Vec<Value> = (0..8u32)
@@ -158,7 +158,7 @@ fn answered(policy: &str, body: &[u8], cuts: &[usize]) -> SimulatedResult {
 }
 
 #[test]
-fn a_stream_that_costs_too_much_ends_with_a_refusal_however_it_is_cut() {
+fn a_stream_that_costs_too_much_ends_with_a_denial_however_it_is_cut() {
     let body = stream_of(&letters(120_000), 20_000);
     let seen = answered(MATCHES, &body, &[]);
     let record = record(&seen);
@@ -194,7 +194,7 @@ fn an_observed_stream_that_costs_too_much_passes_untouched() {
 }
 
 #[test]
-fn after_an_observed_request_that_costs_too_much_the_answer_is_not_called_read() {
+fn coverage_is_not_full_after_an_observed_request_that_costs_too_much() {
     let (policy, body) = hostile().remove(1);
     let guard = guard(&format!("mode: observe\n{policy}"));
     let role = b"data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\ndata: [DONE]\n\n";
@@ -205,7 +205,7 @@ fn after_an_observed_request_that_costs_too_much_the_answer_is_not_called_read()
 }
 
 #[test]
-fn a_long_stream_of_ordinary_text_never_meets_the_bound() {
+fn a_long_stream_of_ordinary_text_never_reaches_the_bound() {
     let text = "The committee met on a grey morning, and agreed after some debate; call 555 0100 or see item 4. ";
     let body = stream_of(&text.repeat(600), 24);
     for policy in [DETECTS, MATCHES] {
@@ -216,7 +216,7 @@ fn a_long_stream_of_ordinary_text_never_meets_the_bound() {
 }
 
 #[test]
-fn what_one_exchange_spends_is_not_taken_from_the_next() {
+fn exchanges_have_separate_budgets() {
     let guard = guard(DETECTS);
     let (_, body) = hostile().remove(0);
     let denied = run(&guard, &chat_request(&body), |_| hello(), NOW);
@@ -455,7 +455,7 @@ fn ordinary() -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn what_programs_and_people_write_takes_less_than_half_of_the_budget() {
+fn ordinary_content_takes_less_than_half_of_the_budget() {
     let guard = frugal(DETECTS);
     for (name, text) in ordinary() {
         let seen = run(&guard, &chat_request(&chat(&[text])), |_| hello(), NOW);
@@ -496,7 +496,7 @@ pub(super) fn body_of(half: &Value) -> Vec<u8> {
 }
 
 #[test]
-fn recorded_requests_and_what_is_labelled_take_less_than_half_of_the_budget() {
+fn recorded_requests_and_labelled_texts_take_less_than_half_of_the_budget() {
     let guard = frugal(DETECTS);
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let mut labelled = String::new();
@@ -597,7 +597,7 @@ fn spent_on(guard: &Rc<Guard>, argument: &str) -> u64 {
 }
 
 #[test]
-fn no_argument_made_of_what_operators_look_for_costs_much_more_than_others() {
+fn no_argument_of_texts_that_operators_search_costs_much_more_than_others() {
     let made = texts(&units_of_operators(), share().unwrap_or(2_000));
     let step = if share().is_some() { 1 } else { 40 };
     let mut over = Vec::new();

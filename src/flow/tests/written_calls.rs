@@ -158,7 +158,7 @@ fn prose_with_marks_and_answers_in_json_pass_and_flow() {
 }
 
 #[test]
-fn a_default_of_deny_for_calls_holds_for_written_ones() {
+fn a_default_of_deny_for_calls_applies_to_written_ones() {
     let policy = "defaults: { action: allow, tool_call: deny }
 rules:
   - { id: look, match: { tool: look }, action: allow }
@@ -263,7 +263,7 @@ fn calls(tool: &str) -> HttpMessage {
 }
 
 #[test]
-fn a_call_of_a_tool_that_was_never_offered_can_be_denied() {
+fn a_call_of_an_undefined_tool_can_be_denied() {
     in_both_modes(UNOFFERED, |guard, _| {
         for (offered, called, decision) in [
             (&["look", "pay"][..], "pay", "allow"),
@@ -291,7 +291,7 @@ fn a_call_of_a_tool_that_was_never_offered_can_be_denied() {
 }
 
 #[test]
-fn where_offers_can_t_be_known_a_call_counts_for_the_strict_side() {
+fn a_call_is_resolved_toward_denial_if_the_definitions_are_unknown() {
     let lenient = "defaults: { action: allow, tool_call: deny }
 rules:
   - { id: offered, when: { unoffered: false }, action: allow }

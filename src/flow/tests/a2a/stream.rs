@@ -62,7 +62,7 @@ fn text_of(messages: &[Value], id: &str) -> String {
 }
 
 #[test]
-fn the_chunks_of_an_artifact_are_one_text_and_its_repetition_says_the_same() {
+fn the_chunks_of_an_artifact_are_one_text_and_its_copy_is_the_same_text() {
     let guard = guard(RULES);
     let whole = json!({"task": {"id": "t", "contextId": "c", "status": {"state": "TASK_STATE_COMPLETED"}, "artifacts": [
         {"artifactId": "a1", "parts": [{"text": "pay 4111 11"}, {"text": "11 1111 1111 now"}]}]}});
@@ -199,7 +199,7 @@ fn what_a_client_joins_is_one_text_and_what_it_replaces_is_another() {
 
 /// The length of one text is not compared with several texts together.
 #[test]
-fn a_rule_on_whole_texts_is_about_each_of_them() {
+fn a_rule_on_whole_texts_applies_to_each_of_them() {
     let policy = "defaults: { action: allow }
 rules:
   - { id: long, match: { event: response, part: text }, when: { text: { length_greater_than: 10 } }, action: deny }
@@ -242,7 +242,7 @@ fn data_names_and_numbers_of_an_artifact_are_evaluated_with_their_frame() {
 }
 
 #[test]
-fn a_refused_stream_ends_with_an_error_in_the_words_of_its_binding() {
+fn a_denied_stream_ends_with_the_error_of_its_binding() {
     let guard = guard(RULES);
     let said = [
         chunk("a1", "the forbid", false, false),
@@ -285,7 +285,7 @@ rules:
 }
 
 #[test]
-fn states_go_by_while_an_artifact_waits() {
+fn states_pass_while_an_artifact_waits() {
     let policy = "defaults: { action: allow }
 rules:
   - { id: long, match: { event: response, part: text }, when: { text: { length_greater_than: 100 } }, action: deny }
@@ -306,7 +306,7 @@ rules:
 }
 
 #[test]
-fn an_artifact_goes_on_after_what_was_said_to_be_its_last_chunk() {
+fn an_artifact_continues_after_its_declared_last_chunk() {
     let chunks = [
         chunk("a", "the forbid", true, true),
         chunk("a", "den word", true, false),

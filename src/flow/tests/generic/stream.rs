@@ -25,7 +25,7 @@ fn client(seen: &SimulatedResult) -> String {
 }
 
 #[test]
-fn texts_at_declared_places_go_on_from_event_to_event() {
+fn texts_at_declared_locations_continue_from_event_to_event() {
     let guard = with_text_at("$.replies[*].part");
     let event = |one: &str, two: &str| {
         let replies = json!({"replies": [{"part": one}, {"part": two}], "n": 1});
@@ -51,7 +51,7 @@ fn texts_at_declared_places_go_on_from_event_to_event() {
 }
 
 #[test]
-fn plain_text_is_a_text_where_the_policy_says_so() {
+fn plain_text_is_a_text_if_the_policy_declares_it() {
     let guard = with_text_at("$");
     let body =
         "data: pay [\n\ndata: 4111\n\ndata: 1111\n\ndata: 11111111\n\ndata: ] and\n\ndata:  go\n\n";
@@ -64,7 +64,7 @@ fn plain_text_is_a_text_where_the_policy_says_so() {
 }
 
 #[test]
-fn lines_are_read_as_events_are() {
+fn lines_are_read_like_events() {
     let guard = guard(&format!("{TICKETS}{RULES}"));
     let body = b"{\"reply\":\"4111 1111\"}\n{\"reply\":\" 1111 1111\"}\n";
     let mut response = streamed(body, &[]);

@@ -31,7 +31,7 @@ fn text(text: &str) -> Value {
 }
 
 #[test]
-fn a_task_passes_bit_for_bit_whatever_it_has_come_to() {
+fn a_task_passes_unchanged_in_every_state() {
     let guard = guard(RULES);
     for members in [
         json!({"status": "working", "statusMessage": "on it"}),
@@ -77,7 +77,7 @@ fn a_result_inside_a_task_is_a_result() {
 }
 
 #[test]
-fn both_tellings_of_a_result_inside_a_task_are_redacted() {
+fn both_copies_of_a_result_inside_a_task_are_redacted() {
     let card = "4111 1111 1111 1111";
     let data = json!({"card": card});
     let told =
@@ -149,7 +149,7 @@ fn a_notification_of_a_task_is_evaluated_like_the_task() {
 }
 
 #[test]
-fn a_client_answers_about_its_tasks_in_words_of_the_protocol() {
+fn protocol_members_of_a_client_s_tasks_are_no_texts() {
     let guard = guard(
         "defaults: { action: allow }
 rules:
@@ -176,7 +176,7 @@ rules:
 }
 
 #[test]
-fn a_page_that_an_error_asks_to_open_is_a_request_of_the_server() {
+fn a_page_to_open_in_an_error_is_a_request_of_the_server() {
     in_both_modes(RULES, |guard, _| {
         let required = |mode: &str| {
             answers(
@@ -211,7 +211,7 @@ fn a_page_that_an_error_asks_to_open_is_a_request_of_the_server() {
 }
 
 #[test]
-fn a_success_that_only_some_clients_take_for_one_is_unknown() {
+fn a_success_that_only_some_clients_read_is_unknown() {
     in_both_modes(RULES, |guard, _| {
         let asked = post(&call(1, "x", json!({})));
         let with = |failed: Value| result(1, json!({"content": [], "isError": failed}));
@@ -226,7 +226,7 @@ fn a_success_that_only_some_clients_take_for_one_is_unknown() {
 }
 
 #[test]
-fn a_call_in_a_sampled_answer_is_one_whatever_else_the_answer_leaves_out() {
+fn a_call_in_a_sampled_message_is_a_call_without_other_members() {
     let guard = guard(
         "defaults: { action: allow }
 rules:
@@ -279,7 +279,7 @@ rules:
 }
 
 #[test]
-fn what_every_request_says_of_its_client_is_no_text_of_an_unknown_author() {
+fn client_properties_in_every_request_are_no_texts_of_unknown_authors() {
     let guard = guard(
         "defaults: { action: allow }
 rules:
