@@ -50,7 +50,7 @@ enum State {
     /// Request to the administration listener.
     Admin(AdminExchange),
     /// No policy is available: everything is denied.
-    Refusing,
+    Denying,
     /// A hook has panicked. The exchange was denied.
     Broken,
 }
@@ -70,7 +70,7 @@ impl State {
     /// Returns the initial state of an exchange under a worker's guard. Without a guard, everything is denied.
     fn under(guard: Option<Rc<Guard>>) -> State {
         let Some(guard) = guard else {
-            return State::Refusing;
+            return State::Denying;
         };
         let flow = Flow::new(Rc::clone(&guard));
         State::Running(Box::new(Running {
@@ -130,9 +130,9 @@ impl Exchange {
     }
 
     /// Creates an exchange that is denied, because no policy is available.
-    pub(crate) fn refusing() -> Exchange {
+    pub(crate) fn denying() -> Exchange {
         Exchange {
-            state: State::Refusing,
+            state: State::Denying,
             policy: None,
             configuration: None,
         }
@@ -178,7 +178,7 @@ impl Exchange {
                 faults::at("request_headers", stream);
                 return admin.request_headers(stream, end);
             }
-            State::Refusing | State::Broken => return Outcome::Reply(failed(codes::AG9001)),
+            State::Denying | State::Broken => return Outcome::Reply(failed(codes::AG9001)),
         };
         faults::at("request_headers", stream);
         // With the listener's limit, Envoy itself would reject larger bodies, before the policy has evaluated them.
@@ -212,7 +212,7 @@ impl Exchange {
                 Level::Error,
                 "agentguard: AG9001 a route has the configuration of another module; its exchanges are denied",
             );
-            self.state = State::Refusing;
+            self.state = State::Denying;
             return;
         };
         self.state = State::under(policy.guard());
@@ -326,8 +326,8 @@ impl Exchange {
             }
             // The request was forwarded, or got its reply before.
             (State::Kill | State::Admin(_), _) => Outcome::Continue,
-            (State::Refusing | State::Broken, Half::Request) => Outcome::Stop,
-            (State::Refusing | State::Broken, Half::Response) => Outcome::Reset,
+            (State::Denying | State::Broken, Half::Request) => Outcome::Stop,
+            (State::Denying | State::Broken, Half::Response) => Outcome::Reset,
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! a thread of its own ── every second ─▶ main thread: tick, request ─▶ service
-//!                                        main thread: answer        ◀─ service
+//!                                        main thread: response      ◀─ service
 //!                                        └▶ process: the list in force, for all workers
 //! ```
 

@@ -264,7 +264,7 @@ mod tests {
     use crate::wire::work;
     use proptest::prelude::*;
 
-    /// The names in a value, as they are visited, with the steps that this takes. `at`: the member before which the value stands.
+    /// Returns the names in a value, as they are visited, and the steps of the visit. `at` is the member before the value.
     fn names_by(
         json: &str,
         at: &str,

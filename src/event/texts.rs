@@ -132,7 +132,7 @@ mod tests {
     use super::*;
     use crate::wire::json::Limits;
 
-    /// The texts of a value that has come before, between two others.
+    /// Returns the texts of a value that has come before, between two others.
     fn texts() -> Texts {
         let json = format!(
             "{{\"ssn\":\"{}\",\"path\":[\"a\",1234567]}}",

@@ -37,7 +37,7 @@ pub fn evaluate(submitted: &[u8], policies: &[Rc<Guard>], now: u64) -> Reply {
             "{} bytes, at most {MAX_EXCHANGE_BYTES} are read",
             submitted.len()
         );
-        return refuse(413, codes::AG1019, "", &most, None);
+        return error_reply(413, codes::AG1019, "", &most, None);
     }
     let exchange = match parse_json(submitted) {
         Ok(root) => read(&root, submitted),
@@ -45,11 +45,11 @@ pub fn evaluate(submitted: &[u8], policies: &[Rc<Guard>], now: u64) -> Reply {
     };
     let exchange = match exchange {
         Ok(exchange) => exchange,
-        Err(diagnostics) => return wrong(&diagnostics),
+        Err(diagnostics) => return first_error(&diagnostics),
     };
     if policies.is_empty() {
         let status = codes::status(codes::AG9003);
-        return refuse(status, codes::AG6018, "", "no policy is in force", None);
+        return error_reply(status, codes::AG6018, "", "no policy is in force", None);
     }
     let is_asked = |guard: &&Rc<Guard>| {
         let name = &guard.policy.document.name;
@@ -63,7 +63,7 @@ pub fn evaluate(submitted: &[u8], policies: &[Rc<Guard>], now: u64) -> Reply {
             .collect();
         let message = "no policy in force has this name";
         let help = listed(&names).map(|names| format!("in force: {names}"));
-        return refuse(404, codes::AG1007, "policy", message, help.as_deref());
+        return error_reply(404, codes::AG1007, "policy", message, help.as_deref());
     }
     let mut out = Vec::new();
     let mut answer = Object::begin(&mut out);
@@ -76,7 +76,7 @@ pub fn evaluate(submitted: &[u8], policies: &[Rc<Guard>], now: u64) -> Reply {
 
 /// Returns the reply to a request whose body never arrives.
 pub fn missing_exchange() -> Reply {
-    refuse(
+    error_reply(
         codes::status(codes::AG9002),
         codes::AG9002,
         "",
@@ -89,7 +89,7 @@ pub fn missing_exchange() -> Reply {
 
 /// Returns `{"error":{"code":"AG1004","at":"request.pth","message":"unknown key `pth`","help":"did you mean
 /// `path`?"}}`.
-fn refuse(status: u16, code: &str, at: &str, message: &str, help: Option<&str>) -> Reply {
+fn error_reply(status: u16, code: &str, at: &str, message: &str, help: Option<&str>) -> Reply {
     let mut out = br#"{"error":"#.to_vec();
     let mut error = Object::begin(&mut out);
     error.text("code", code);
@@ -104,16 +104,16 @@ fn refuse(status: u16, code: &str, at: &str, message: &str, help: Option<&str>) 
 }
 
 /// Returns the first error. Others show once it is fixed.
-fn wrong(diagnostics: &[Diagnostic]) -> Reply {
+fn first_error(diagnostics: &[Diagnostic]) -> Reply {
     match diagnostics.first() {
-        Some(first) => refuse(
+        Some(first) => error_reply(
             400,
             first.code,
             &first.path,
             &first.message,
             first.help.as_deref(),
         ),
-        None => refuse(400, codes::AG1001, "", "not an exchange", None),
+        None => error_reply(400, codes::AG1001, "", "not an exchange", None),
     }
 }
 

@@ -230,7 +230,7 @@ pub(super) struct ApprovedEvent {
 }
 
 /// Result for an event that requires an approval.
-pub(super) enum Answer {
+pub(super) enum ApprovalCheck {
     Approved(Box<ApprovedEvent>),
     Denied(DeniedApproval),
 }
@@ -285,7 +285,7 @@ impl Flow {
     }
 
     /// Returns whether presented tokens approve an event; `held` are the rules that match it.
-    pub(super) fn answer(
+    pub(super) fn check_approval(
         &mut self,
         event: &Event,
         context: &Context<'_>,
@@ -293,7 +293,7 @@ impl Flow {
         ruling: Ruling,
         enforced_only: bool,
         approved: &[ApprovedEvent],
-    ) -> Answer {
+    ) -> ApprovalCheck {
         let rules: Vec<&CompiledRule> = held
             .iter()
             .filter(|held| held.enforced || !enforced_only)
@@ -305,10 +305,10 @@ impl Flow {
         let demands: Vec<RuleDemand<'_>> = rules.iter().map(|rule| demand(rule)).collect();
         let keys = &guard.approvals.keys;
         if !demands.iter().all(|demand| keys.has_role(demand.by)) {
-            return Answer::Denied(DeniedApproval::default());
+            return ApprovalCheck::Denied(DeniedApproval::default());
         }
         let Some((subject, show)) = self.subject(event, context, &rules) else {
-            return Answer::Denied(DeniedApproval {
+            return ApprovalCheck::Denied(DeniedApproval {
                 is_uncertain: true,
                 ..DeniedApproval::default()
             });
@@ -358,7 +358,7 @@ impl Flow {
                 request.id = grants
                     .first()
                     .map_or_else(Box::default, |grant| grant.id.clone());
-                return Answer::Approved(Box::new(ApprovedEvent {
+                return ApprovalCheck::Approved(Box::new(ApprovedEvent {
                     event: event.clone(),
                     ruling,
                     grants: if is_copy { Vec::new() } else { grants },
@@ -385,14 +385,14 @@ impl Flow {
                 notify,
             }));
         }
-        Answer::Denied(denied)
+        ApprovalCheck::Denied(denied)
     }
 
     /// Checks the approval of an event whose charge exceeds a limit that was not exceeded at the evaluation: another
     /// worker, or another call of the same response, has used it up since. `held` are the rules that require an
     /// approval, including the limit's own. Returns the denial. The approval must name the limit, and the exchange does
     /// not wait for one any more.
-    pub(super) fn answer_late(
+    pub(super) fn check_late_approval(
         &mut self,
         event: &Event,
         context: &Context<'_>,
@@ -406,12 +406,12 @@ impl Flow {
         }
         let asks = Ruling::ask(limit);
         verdict.approved.retain(|approved| approved.event != *event);
-        match self.answer(event, context, held, asks, true, &verdict.approved) {
-            Answer::Approved(approved) => {
+        match self.check_approval(event, context, held, asks, true, &verdict.approved) {
+            ApprovalCheck::Approved(approved) => {
                 verdict.approved.push(*approved);
                 None
             }
-            Answer::Denied(denied) => {
+            ApprovalCheck::Denied(denied) => {
                 let code = match denied.invalid {
                     Some(_) => codes::AG3004,
                     None => codes::AG3003,

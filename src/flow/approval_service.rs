@@ -114,7 +114,7 @@ impl ServiceUse {
 
 impl Flow {
     /// Lets the next evaluation wait for approvals.
-    pub(super) fn let_wait(&mut self) {
+    pub(super) fn allow_waiting(&mut self) {
         // Calls that end together are sent in one call to the service.
         let waiting = self.service.waiting.as_ref();
         let is_open = waiting.is_none_or(|waiting| waiting.number.is_none());
@@ -143,7 +143,7 @@ impl Flow {
             match asked(denied).and_then(|asked| asked.wait) {
                 Some(_) => waits = true,
                 None => {
-                    others &= direction == Direction::Response && self.can_be_taken_out(denied);
+                    others &= direction == Direction::Response && self.can_be_removed(denied);
                 }
             }
         }

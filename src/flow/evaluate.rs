@@ -1,7 +1,7 @@
 //! Evaluation of the content of one half of an exchange, and collection of its results for the audit event.
 
 use super::Flow;
-use super::approval::{Answer, ApprovedEvent, DeniedApproval, is_required};
+use super::approval::{ApprovalCheck, ApprovedEvent, DeniedApproval, is_required};
 use super::denial::redacted_pointer;
 use super::exchange::{Coverage, ExchangeOutcome};
 use super::limits::{LimitHit, LimitedEvent};
@@ -486,7 +486,7 @@ impl Flow {
     }
 
     /// Records the decision of a shadow policy.
-    fn try_out(&mut self, shadow: &Shadow, event: &Event, context: &Context<'_>) {
+    fn record_shadow(&mut self, shadow: &Shadow, event: &Event, context: &Context<'_>) {
         let mut outcome = self.outcome_of(event, &shadow.ruling);
         let tried = self.exchange.shadow.get_or_insert_default();
         for rule in shadow
@@ -517,7 +517,7 @@ impl Flow {
     /// Claude's in each later turn if one byte differs. The thought contains nothing that its provider has not sent
     /// itself, and the audit event reports the gap. A text that a client sends under another author's name is not the
     /// model's.
-    fn keep_what_the_model_signed(
+    fn drop_redactions_of_signed(
         &mut self,
         event: &Event,
         context: &Context<'_>,
@@ -555,14 +555,14 @@ impl Flow {
         if is_required(&evaluation.ruling) {
             let asked = evaluation.ruling;
             let held = &evaluation.held;
-            match self.answer(case.event, context, held, asked, true, &verdict.approved) {
-                Answer::Approved(approved) => {
+            match self.check_approval(case.event, context, held, asked, true, &verdict.approved) {
+                ApprovalCheck::Approved(approved) => {
                     evaluation.ruling = passes(asked);
                     if case.force == Enforcement::Enforced {
                         verdict.approved.push(*approved);
                     }
                 }
-                Answer::Denied(denied) => {
+                ApprovalCheck::Denied(denied) => {
                     if denied.invalid.is_some() {
                         evaluation.ruling.code = Some(codes::AG3004);
                     } else if denied.has_failed {
@@ -576,8 +576,8 @@ impl Flow {
             let asked = evaluation.would;
             let approved = verdict.approved.get(..others).unwrap_or_default();
             let held = &evaluation.held;
-            let answer = self.answer(case.event, context, held, asked, false, approved);
-            if let Answer::Approved(_) = answer {
+            let answer = self.check_approval(case.event, context, held, asked, false, approved);
+            if let ApprovalCheck::Approved(_) = answer {
                 evaluation.would = passes(asked);
             }
         }
@@ -610,7 +610,7 @@ impl Flow {
         let mut evaluation = policy.evaluate(event, context, case.moment);
         policy.note(event, context);
         if let Some(shadow) = &evaluation.shadow {
-            self.try_out(shadow, event, context);
+            self.record_shadow(shadow, event, context);
         }
         if !event.is_duplicate {
             self.exchange.events.add(event.kind);
@@ -719,7 +719,7 @@ impl Flow {
         context
             .policy
             .redactions(rule, event, context, &mut |redaction| found.push(redaction));
-        self.keep_what_the_model_signed(event, context, &mut found);
+        self.drop_redactions_of_signed(event, context, &mut found);
         let is_signed = self.head.signed && event.direction == Direction::Request;
         let is_label = !found.is_empty() && self.labels(rule, event.direction);
         let impossible = found.iter().any(|redaction| {

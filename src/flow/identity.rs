@@ -39,9 +39,9 @@ impl Flow {
         let document = &guard.policy.document;
         self.authentication = identified.failure;
         self.facts.principal = identified.principal;
-        if let Some(told) = self.told.take() {
+        if let Some(given) = self.given_principal.take() {
             self.authentication = None;
-            self.facts.principal = told;
+            self.facts.principal = given;
         }
         if let EnvironmentSource::Principal { otherwise } = &document.environment {
             self.facts.environment = environment(&self.facts.principal, otherwise.as_deref());

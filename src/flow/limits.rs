@@ -300,7 +300,7 @@ impl Flow {
                 if item.shadow.is_some() {
                     // Shadow limits come after the enforced ones.
                     let start = *of_shadow.get_or_insert(charged.len());
-                    match self.try_limit(item, rule, limit, is_denied) {
+                    match self.charge_shadow(item, rule, limit, is_denied) {
                         LimitVerdict::Within(charge) => charged.push((item, charge)),
                         LimitVerdict::Beyond => {
                             would_deny = true;
@@ -352,7 +352,7 @@ impl Flow {
     }
 
     /// Charges a limit of the shadow policy, and records its effect.
-    fn try_limit(
+    fn charge_shadow(
         &mut self,
         item: &LimitedEvent,
         rule: &CompiledRule,
@@ -440,7 +440,7 @@ impl Flow {
         let late = match asks && is_enforced && !is_denied && item.is_new() {
             true => {
                 let (event, asked) = (&item.event, &item.asked);
-                let late = self.answer_late(event, context, asked, item.rule, verdict);
+                let late = self.check_late_approval(event, context, asked, item.rule, verdict);
                 if late.is_none() {
                     return Ok(charge(self, true).ok());
                 }

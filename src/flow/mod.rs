@@ -114,7 +114,7 @@ pub struct Flow {
     #[cfg(not(target_arch = "wasm32"))]
     watcher: Option<EventObserver>,
     /// Caller, given directly instead of by credentials, for an exchange that is only evaluated.
-    told: Option<crate::event::Principal>,
+    given_principal: Option<crate::event::Principal>,
 }
 
 /// Observer of evaluated events. Its arguments are the event, its location and the context of its evaluation.
@@ -254,7 +254,7 @@ impl Flow {
             replied: false,
             #[cfg(not(target_arch = "wasm32"))]
             watcher: None,
-            told: None,
+            given_principal: None,
         }
     }
 
@@ -266,7 +266,7 @@ impl Flow {
 
     /// Sets the caller, instead of the request's credentials.
     pub fn asked_by(&mut self, principal: crate::event::Principal) {
-        self.told = Some(principal);
+        self.given_principal = Some(principal);
     }
 
     /// Sets the observer of evaluated events.

@@ -199,7 +199,7 @@ impl Flow {
             && self.request_context.endpoint.body != BodyForm::Absent
             && !head.end;
         let problem = match is_read {
-            true => self.leave_doubt_to_body(problem, &seen),
+            true => self.defer_problem_to_body(problem, &seen),
             false => problem,
         };
         if problem.is_some() || !is_read {
@@ -231,7 +231,7 @@ impl Flow {
 
     /// Keeps a problem of the headers that the policy allows until the body is read: a client-chosen type, encoding or
     /// path must not hide a body from the policy. Returns any other problem.
-    fn leave_doubt_to_body(
+    fn defer_problem_to_body(
         &mut self,
         problem: Option<Problem>,
         seen: &RequestHeaderInfo<'_>,
@@ -679,7 +679,7 @@ impl Flow {
         body: &mut dyn Body,
         now: u64,
     ) -> Step {
-        let Some(what) = unpacked_badly(trailers) else {
+        let Some(what) = decompression_problem(trailers) else {
             return self.take_request(body, true, now);
         };
         match &mut self.request {
@@ -786,7 +786,7 @@ impl Flow {
         }
         self.recall(&reading, &json);
         self.pseudonyms = self.pseudonym_use(&json, &reading);
-        self.let_wait();
+        self.allow_waiting();
         let verdict = self.evaluate(Direction::Request, &json, &reading);
         if verdict.waits {
             self.head.headers_problem = doubt;
@@ -989,7 +989,7 @@ const MAX_EXPANSION: u64 = 100;
 /// The counts are trailers, `x-envoy-decompressor-NAME-compressed-bytes` and `…-uncompressed-bytes`, where NAME
 /// consists of the library's name and the statistics prefix. A client that sends such trailers can only have its own
 /// request denied.
-fn unpacked_badly(trailers: &[(&[u8], &[u8])]) -> Option<&'static str> {
+fn decompression_problem(trailers: &[(&[u8], &[u8])]) -> Option<&'static str> {
     let counts = |suffix: &'static [u8]| {
         trailers.iter().filter_map(move |(name, value)| {
             let stem = name

@@ -436,7 +436,9 @@ impl Flow {
                     let format = {
                         let bytes = body.read();
                         match detect_format(&bytes) {
-                            Some(DetectedFormat::Other) if self.begins_as_amazon_s(&bytes) => {
+                            Some(DetectedFormat::Other)
+                                if self.begins_like_amazon_stream(&bytes) =>
+                            {
                                 Some(DetectedFormat::Stream)
                             }
                             format => format,
@@ -445,7 +447,7 @@ impl Flow {
                     match format {
                         Some(DetectedFormat::Json) | None => {}
                         Some(DetectedFormat::Stream) => {
-                            return self.stream_all_the_same(body, end, now);
+                            return self.read_undeclared_stream(body, end, now);
                         }
                         Some(DetectedFormat::Other) => {
                             self.response = HalfState::Passing;
@@ -496,7 +498,7 @@ impl Flow {
 
     /// Returns whether bytes are the beginning of an Amazon event stream message, whose first length byte is 0. AWS's
     /// clients read such a stream regardless of its `content-type`.
-    fn begins_as_amazon_s(&self, bytes: &[u8]) -> bool {
+    fn begins_like_amazon_stream(&self, bytes: &[u8]) -> bool {
         let framing = self
             .protocol
             .and_then(|protocol| protocol.framing(&self.request_context, MediaType::EventStream));
@@ -504,7 +506,7 @@ impl Flow {
     }
 
     /// Starts to read a stream whose `content-type` does not declare one.
-    fn stream_all_the_same(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
+    fn read_undeclared_stream(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
         let reader = self.protocol.and_then(|protocol| {
             let framing = protocol.framing(&self.request_context, MediaType::EventStream)?;
             Some((framing, protocol.stream(&self.request_context)?))
@@ -574,7 +576,7 @@ impl Flow {
                             self.note_response(body.root());
                         }
                         reading.problems.extend(doubt.clone());
-                        self.let_wait();
+                        self.allow_waiting();
                         let verdict = self.evaluate(Direction::Response, &json, &reading);
                         if verdict.waits {
                             self.headers_problem = doubt;
@@ -615,7 +617,7 @@ impl Flow {
             };
         };
         self.record_response(&reading);
-        self.let_wait();
+        self.allow_waiting();
         let verdict = self.evaluate(Direction::Response, &json, &reading);
         if verdict.waits {
             return self.ask_for_response();
@@ -652,7 +654,7 @@ impl Flow {
                 || !verdict
                     .denied
                     .iter()
-                    .all(|denied| self.can_be_taken_out(denied)))
+                    .all(|denied| self.can_be_removed(denied)))
         {
             return self.deny_response(denial, *decision);
         }
@@ -752,13 +754,14 @@ impl Flow {
     }
 
     /// Returns whether a denied part of the response can be removed alone.
-    pub(super) fn can_be_taken_out(&self, denied: &DeniedEvent) -> bool {
-        self.protocol
-            .is_some_and(|protocol| self.can_go(denied, protocol.removal(denied.event.kind), false))
+    pub(super) fn can_be_removed(&self, denied: &DeniedEvent) -> bool {
+        self.protocol.is_some_and(|protocol| {
+            self.can_be_removed_by(denied, protocol.removal(denied.event.kind), false)
+        })
     }
 
     /// Returns whether a denied part can be removed by this method.
-    pub(super) fn can_go(
+    pub(super) fn can_be_removed_by(
         &self,
         denied: &DeniedEvent,
         removal: RemovalMethod,

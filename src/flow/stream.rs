@@ -36,7 +36,7 @@ use queue::{Queue, QueuedFrame};
 use stall::{Interruption, Stall};
 use std::rc::Rc;
 use text::StreamedText;
-use texts::{Said, part_of_text};
+use texts::{JoinedTexts, part_of_text};
 #[cfg(not(target_arch = "wasm32"))]
 pub use transcript::{Transcript, TranscriptPart, transcript};
 
@@ -72,8 +72,8 @@ pub(super) struct Stream {
     /// Ordering groups of the previous frame.
     lanes: OrderingGroups,
     texts: SortedMap<TextKey, StreamedText>,
-    /// Answer and reasoning since the last call, across texts that clients join.
-    said: [Said; 2],
+    /// State of the texts that clients join: of the visible text, and of the reasoning.
+    said: [JoinedTexts; 2],
     /// First surrogates of UTF-16 pairs at the ends of pieces.
     halves: Vec<u16>,
     /// Whether a redaction crossed the boundary between two texts. Later copies of the texts would still contain the
@@ -290,7 +290,7 @@ impl Stream {
         self.is_unread = true;
     }
 
-    /// Number of bytes that are held back.
+    /// Returns the number of bytes that are held back.
     fn held(&self) -> usize {
         let texts = self.texts.values().map(|text| text.whole.len());
         let calls = self.calls.values().map(AssembledCall::size);

@@ -211,7 +211,7 @@ extern "C" fn envoy_dynamic_module_on_http_filter_new(
     // The pointer is never null: Envoy 1.38 and 1.39 would call the hooks with it.
     let exchange = configuration
         .and_then(|configuration| caught(|| Exchange::new(configuration)))
-        .unwrap_or_else(Exchange::refusing);
+        .unwrap_or_else(Exchange::denying);
     Box::into_raw(Box::new(exchange)).cast_const().cast()
 }
 
@@ -330,7 +330,7 @@ extern "C" fn envoy_dynamic_module_on_http_filter_http_callout_done(
     let Some(exchange) = (unsafe { place.as_mut() }) else {
         return;
     };
-    // SAFETY: Envoy hands over the stream of the hook that runs, and lends the answer for it.
+    // SAFETY: Envoy passes the stream of the current hook, and lends the response for it.
     let (mut stream, answer) = unsafe {
         let answer = Answer::of_hook(result, headers, header_count, chunks, chunk_count);
         (Stream::of_hook(envoy), answer)
@@ -385,7 +385,7 @@ extern "C" fn envoy_dynamic_module_on_http_filter_config_http_callout_done(
     let Some(configuration) = (unsafe { configuration.cast::<Configuration>().as_ref() }) else {
         return;
     };
-    // SAFETY: Envoy lends the answer for this hook.
+    // SAFETY: Envoy lends the response for this hook.
     let answer = unsafe { Answer::of_hook(result, headers, header_count, chunks, chunk_count) };
     let calls = Arc::clone(&configuration.calls);
     if caught(|| configuration.answered(number, &answer)).is_none() {

@@ -30,7 +30,7 @@ impl Buffer {
     unsafe fn bytes(self) -> Vec<u8> {
         match self.data.is_null() {
             true => Vec::new(),
-            // SAFETY: the module lends so many bytes for the call.
+            // SAFETY: the module lends `size` bytes for the call.
             false => unsafe { std::slice::from_raw_parts(self.data, self.size) }.to_vec(),
         }
     }

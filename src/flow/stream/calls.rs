@@ -35,7 +35,7 @@ impl Flow {
             return;
         }
         // Clients don't join the texts before and after a call.
-        stream.part_said();
+        stream.separate_texts();
         let call = stream.calls.entry(key).or_default();
         let held = stream.queue.get(number);
         let Some(json) = held.and_then(|held| held.json.as_ref()) else {
@@ -149,7 +149,7 @@ impl Flow {
         copy_known_facts(&mut reading, &stream.response);
         let at = stream.reader.call_at(key);
         if may_wait {
-            self.let_wait();
+            self.allow_waiting();
         }
         let verdict = self.evaluate_assembled(AssembledPart {
             events: &reading.events,
@@ -175,7 +175,7 @@ impl Flow {
             // A denied text in the arguments is removed with its call.
             let can_go = verdict.denied.iter().all(|denied| {
                 let is_call = denied.event.kind == Kind::ToolCall;
-                (is_call && self.can_go(denied, RemovalMethod::Call, has_begun))
+                (is_call && self.can_be_removed_by(denied, RemovalMethod::Call, has_begun))
                     || (denied.event.kind == Kind::Response
                         && self.on_deny(&denied.ruling) != Some(OnDeny::Error)
                         && !self.request_context.forces_tool

@@ -245,18 +245,18 @@ impl Flow {
         let Some(json) = &held.json else {
             return Ok(());
         };
-        self.let_wait();
+        self.allow_waiting();
         let verdict = self.evaluate_all(Direction::Response, json, reading, stream.force());
         if verdict.waits {
             return Err(Interruption::Wait);
         }
-        stream.note_said(json, reading);
+        stream.note_whole_texts(json, reading);
         if !stream.is_enforced() {
             return Ok(());
         }
         let can_go = |denied: &DeniedEvent| {
             let removal = stream.reader.removal(denied.event.kind);
-            self.can_go(denied, removal, stream.beginning.is_none())
+            self.can_be_removed_by(denied, removal, stream.beginning.is_none())
         };
         if !verdict.denied.iter().all(can_go) {
             let broken = verdict.denied.iter().any(|denied| denied.problem.is_some());

@@ -57,8 +57,12 @@ impl Flow {
         }
         let wants = self.guard.policy.needs.response;
         let is_wanted = wants.detectors || wants.literals;
-        if is_wanted && is_said(&piece) && !new.is_empty() && stream.reader.shows_texts_as_one() {
-            self.take_across(stream, number, piece, new)?;
+        if is_wanted
+            && is_joined_piece(&piece)
+            && !new.is_empty()
+            && stream.reader.shows_texts_as_one()
+        {
+            self.take_boundary(stream, number, piece, new)?;
         } else if piece.repeats > 0 {
             if new.is_empty() {
                 // This frame has the whole text: the boundary to the text before is decided before the copy is.
@@ -156,7 +160,7 @@ impl Flow {
 
     /// Evaluates the beginning of a text together with the end of the text before it, since clients join them. Released
     /// text stays.
-    fn take_across(
+    fn take_boundary(
         &mut self,
         stream: &mut Stream,
         number: u64,
@@ -164,7 +168,7 @@ impl Flow {
         new: &str,
     ) -> Result<(), StreamEnd> {
         let channel = piece.channel.across();
-        let Some(said) = stream.said_in(channel.part) else {
+        let Some(said) = stream.joined_in(channel.part) else {
             return Ok(());
         };
         let before = said.text.replace(piece.channel);
@@ -180,7 +184,7 @@ impl Flow {
             self.end_text(stream, before.across())?;
             let is_joined =
                 before.choice == channel.choice || !self.request_context.asks_for_several;
-            let said = stream.said_in(channel.part).filter(|_| is_joined);
+            let said = stream.joined_in(channel.part).filter(|_| is_joined);
             let said_end = said.map(|said| said.end.clone()).unwrap_or_default();
             if !said_end.is_empty() {
                 let joined = TextDelta::joined(channel, piece.place, piece.class);
@@ -489,7 +493,7 @@ impl Flow {
             text.event.is_duplicate = true;
         }
         if stream
-            .said_in(channel.part)
+            .joined_in(channel.part)
             .is_some_and(|said| said.text == Some(channel))
         {
             self.rest_text(stream, channel.across())?;
@@ -500,7 +504,7 @@ impl Flow {
 
 impl Stream {
     /// Returns the joined texts of a part; `None` if clients don't join that part's texts.
-    fn said_in(&mut self, part: Part) -> Option<&mut Said> {
+    fn joined_in(&mut self, part: Part) -> Option<&mut JoinedTexts> {
         let [said, thought] = &mut self.said;
         match part {
             Part::Text => Some(said),
@@ -510,7 +514,7 @@ impl Stream {
     }
 
     /// Stores that a call separates the texts before and after it, which are then not joined.
-    pub(super) fn part_said(&mut self) {
+    pub(super) fn separate_texts(&mut self) {
         for said in &mut self.said {
             said.end.clear();
         }
@@ -518,7 +522,7 @@ impl Stream {
 
     /// Stores the end of the joined texts.
     fn keep_end(&mut self, part: Part, new: &str) {
-        let Some(Said { end, .. }) = self.said_in(part) else {
+        let Some(JoinedTexts { end, .. }) = self.joined_in(part) else {
             return;
         };
         let from = new.ceil_char_boundary(new.len().saturating_sub(END));
@@ -528,10 +532,10 @@ impl Stream {
     }
 
     /// Stores the ends of texts that are complete in a frame, which clients may continue.
-    pub(super) fn note_said(&mut self, json: &JsonBody<'_>, reading: &Reading) {
+    pub(super) fn note_whole_texts(&mut self, json: &JsonBody<'_>, reading: &Reading) {
         for event in &reading.events {
             if matches!(event.kind, Kind::ToolCall | Kind::ToolResult) {
-                self.part_said();
+                self.separate_texts();
             }
             if event.kind != Kind::Response || event.is_duplicate {
                 continue;
@@ -543,7 +547,7 @@ impl Stream {
                 if let Some(text) = value.and_then(|value| value.text()) {
                     let (choice, part) = (event.choice, event.part);
                     self.keep_end(part, &text);
-                    if let Some(said) = self.said_in(part) {
+                    if let Some(said) = self.joined_in(part) {
                         let item = 0;
                         said.text = Some(TextKey { choice, part, item }.across());
                     }
@@ -555,7 +559,7 @@ impl Stream {
 
 /// State of texts that clients join.
 #[derive(Debug, Default)]
-pub(super) struct Said {
+pub(super) struct JoinedTexts {
     /// Text that was continued last.
     text: Option<TextKey>,
     /// End of the joined texts since the last call.
@@ -566,7 +570,7 @@ pub(super) struct Said {
 const PAIR: usize = 32;
 
 /// Returns whether clients join a text with the next one.
-fn is_said(piece: &TextDelta) -> bool {
+fn is_joined_piece(piece: &TextDelta) -> bool {
     is_joined(piece.class, piece.channel.part) && !piece.is_duplicate
 }
 

@@ -115,7 +115,7 @@ fn message(parts: &[Vec<Value>]) -> Vec<u8> {
     sse(&events)
 }
 
-/// Message as Anthropic's client library assembles it: it goes by the names of events, uses the numbers of blocks as
+/// Message as Anthropic's client library assembles it: it identifies events by their names, uses the numbers of blocks as
 /// indices in a list, and removes nothing.
 #[derive(Debug, Default, PartialEq)]
 struct Message {
