@@ -4,7 +4,7 @@ use crate::wire::{decimal, hex};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-/// The MAC key of the chain, with its hash states prepared once.
+/// MAC key of a chain. Its hash states are prepared once.
 #[derive(Clone)]
 pub struct ChainKey(Hmac<Sha256>);
 
@@ -15,7 +15,7 @@ impl std::fmt::Debug for ChainKey {
 }
 
 impl ChainKey {
-    /// Creates a key of any length; `None` for an empty one.
+    /// Creates a key from bytes of any length; `None` if there are none.
     pub fn new(key: &[u8]) -> Option<ChainKey> {
         if key.is_empty() {
             return None;
@@ -27,7 +27,7 @@ impl ChainKey {
         hex::encode(&self.mac_of(&[line]))
     }
 
-    /// The MAC over the parts of a line.
+    /// Returns the MAC over the concatenated parts of a line.
     pub(super) fn mac_of(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut mac = self.0.clone();
         for part in parts {
@@ -37,7 +37,7 @@ impl ChainKey {
     }
 }
 
-/// The state of a chain: where the next event is appended. Every VM has its own chain.
+/// State of a chain: its id, the next sequence number and the digest of the last event. Every VM has its own chain.
 #[derive(Clone, Debug)]
 pub struct Chain {
     id: String,

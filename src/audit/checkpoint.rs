@@ -1,11 +1,12 @@
-//! Checkpoints: the heads of a trail's chains, signed with an Ed25519 key, to be kept where nobody can change them.
+//! Checkpoints: the heads of a trail's chains, signed with an Ed25519 key. They are stored where the trail's writers
+//! cannot change them.
 //!
-//! One line, signed as it is written, without the member `signature`:
+//! A checkpoint is one line. Its signature covers the line as it is written, without the member `signature`:
 //! `{"v":1,"kind":"agentguard-checkpoint","ts":"2026-11-22T09:00:00Z","records":42,"chains":{"0101010101010101":"41:9f86…"},"key":"ed25519:…","signature":"…"}`
 //!
-//! A trail that has the records of a checkpoint, with every link before them, is as it was when the checkpoint was signed:
-//! even whoever holds the key of the MACs can't write it anew. Whoever holds the checkpoint's key could, so that it lives
-//! elsewhere; and a checkpoint proves nothing of the records after it.
+//! If a trail contains the records that a checkpoint names, with every link before them, those records are unchanged since
+//! the checkpoint was signed: not even the holder of the MAC key can rewrite them. The holder of the checkpoint key could,
+//! so that key must be kept elsewhere. A checkpoint proves nothing about later records.
 
 use super::verify::{ChainId, Head, parse_chain_id};
 use crate::wire::hex;
@@ -20,40 +21,40 @@ use std::fmt;
 /// First line of a key file.
 const KEY_HEADER: &str = "agentguard checkpoint key v1";
 
-/// The member of a key file that has the secret half.
+/// Member of a key file that contains the secret half.
 const SEED: &str = "ed25519-seed: ";
 
 /// Prefix of a public key.
 const PUBLIC: &str = "ed25519:";
 
-/// What is signed begins with this, so that no other signature of the key can be taken for one.
+/// Prefix of the signed bytes. It keeps signatures that the key makes for other purposes from being valid here.
 const LABEL: &[u8] = b"agentguard checkpoint v1\n";
 
-/// Where the signed part of a line ends.
+/// Text at which the signed part of a line ends.
 const SIGNATURE: &str = ",\"signature\":\"";
 
-/// The member `kind`.
+/// Value of the member `kind`.
 const KIND: &str = "agentguard-checkpoint";
 
-/// What was in a trail at a time.
+/// Heads of a trail's chains at one time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// When it was signed, RFC 3339.
+    /// Time of the signature, RFC 3339.
     pub time: String,
     /// The last record of each chain.
     pub heads: BTreeMap<ChainId, Head>,
 }
 
-/// Why a text is no checkpoint, or none of this key.
+/// Reason why a text is not a checkpoint of a known key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckpointError {
-    /// It is no checkpoint.
+    /// The text is no checkpoint.
     Malformed,
-    /// It has another version.
+    /// The checkpoint has another version.
     OtherVersion,
-    /// It was signed by another key.
+    /// The checkpoint was signed by another key.
     OtherKey,
-    /// It was changed, or its signature was.
+    /// The checkpoint or its signature was changed.
     BadSignature,
 }
 
@@ -78,7 +79,7 @@ impl fmt::Display for CheckpointError {
 
 impl std::error::Error for CheckpointError {}
 
-/// The secret half of a checkpoint's key.
+/// Secret half of a checkpoint key.
 #[derive(Clone)]
 pub struct CheckpointKey(SigningKey);
 
@@ -89,12 +90,12 @@ impl fmt::Debug for CheckpointKey {
 }
 
 impl CheckpointKey {
-    /// Makes a key of 32 random bytes.
+    /// Creates a key from 32 random bytes.
     pub fn from_seed(seed: [u8; 32]) -> CheckpointKey {
         CheckpointKey(SigningKey::from_bytes(&seed))
     }
 
-    /// Reads a key file; `None` if it is none.
+    /// Parses a key file; `None` if the text is not one.
     pub fn from_file(text: &str) -> Option<CheckpointKey> {
         let mut lines = text.lines().map(str::trim);
         if lines.next() != Some(KEY_HEADER) {
@@ -108,25 +109,25 @@ impl CheckpointKey {
         Some(CheckpointKey::from_seed(seed.try_into().ok()?))
     }
 
-    /// The text of a key file.
+    /// Returns the text of a key file.
     pub fn to_file(&self) -> String {
         let seed = URL_SAFE_NO_PAD.encode(self.0.to_bytes());
         format!("{KEY_HEADER}\n{SEED}{seed}\n")
     }
 
-    /// The public half: `ed25519:…`.
+    /// Returns the public half: `ed25519:…`.
     pub fn public(&self) -> String {
         let public = URL_SAFE_NO_PAD.encode(self.0.verifying_key().as_bytes());
         format!("{PUBLIC}{public}")
     }
 }
 
-/// The public half of a checkpoint's key.
+/// Public half of a checkpoint key.
 #[derive(Clone, Debug)]
 pub struct CheckpointVerifier(VerifyingKey);
 
 impl CheckpointVerifier {
-    /// Reads a public key: `ed25519:` and 43 characters of base64url.
+    /// Parses a public key: `ed25519:` and 43 characters of base64url.
     pub fn parse(text: &str) -> Option<CheckpointVerifier> {
         let bytes = URL_SAFE_NO_PAD.decode(text.strip_prefix(PUBLIC)?).ok()?;
         let key = VerifyingKey::from_bytes(&bytes.try_into().ok()?).ok()?;
@@ -138,7 +139,7 @@ impl CheckpointVerifier {
     }
 }
 
-/// A checkpoint as it is written.
+/// Checkpoint as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -152,13 +153,13 @@ struct Written {
 }
 
 impl Checkpoint {
-    /// Number of records up to the heads, from the beginnings of the chains on.
+    /// Returns the number of records from the beginnings of the chains to the heads.
     pub fn records(&self) -> u64 {
         let counts = self.heads.values().map(|head| head.seq.saturating_add(1));
         counts.fold(0, u64::saturating_add)
     }
 
-    /// Signs it. Returns its line without a line end.
+    /// Signs the checkpoint. Returns its line without a line end.
     pub fn sign(&self, key: &CheckpointKey) -> String {
         let chains: BTreeMap<String, String> = self
             .heads
@@ -177,10 +178,10 @@ impl Checkpoint {
         format!("{line}{SIGNATURE}{signature}\"}}")
     }
 
-    /// Reads a checkpoint that one of the keys signed.
+    /// Parses a checkpoint and verifies its signature with the key that it names.
     ///
     /// # Errors
-    /// It is none, or none of them signed what it says.
+    /// The text is no checkpoint, its key is not among `keys`, or the signature is not valid.
     pub fn read(text: &str, keys: &[CheckpointVerifier]) -> Result<Checkpoint, CheckpointError> {
         let text = text.trim();
         let written: Written =

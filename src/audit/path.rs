@@ -1,13 +1,13 @@
-//! Paths for audit events: the endpoint stays readable, identifiers in it become `{id}`.
+//! Paths for audit events. Identifiers in them become `{id}`, and the endpoint stays readable.
 //!
 //! `/v1/threads/thread_hdFYJQRmuM9wGxfEgIQ1Zxlt/runs` is `/v1/threads/thread_{id}/runs`, `/orders/4711` is `/orders/{id}`.
 
 use crate::wire::http::percent_decode;
 
-/// What stands for an identifier.
+/// Replacement of an identifier.
 const ID: &str = "{id}";
 
-/// Minimum digits in a row that are an identifier inside of a segment. A date has eight, a model's `20240620` too.
+/// Minimum digits in a row that are an identifier within a segment. A date and a model's `20240620` have eight.
 const MIN_DIGITS: usize = 9;
 
 /// Minimum characters of an identifier in hexadecimal digits.
@@ -27,8 +27,8 @@ const UUID: [usize; 5] = [8, 4, 4, 4, 12];
 
 /// Returns a path without its query and with its identifiers masked.
 ///
-/// Percent-encoding is removed, so that nothing hides in it; what would then be read as the path's own syntax stays
-/// encoded. A segment that is encoded twice is masked whole.
+/// Percent-encoding is decoded, so that no identifier is hidden by it. Characters that would then be part of the path's
+/// own syntax stay encoded. A segment that is encoded twice is masked as a whole.
 pub fn mask_identifiers(path: &str) -> String {
     let end = path.bytes().position(|byte| matches!(byte, b'?' | b'#'));
     let path = end.and_then(|end| path.get(..end)).unwrap_or(path);
@@ -74,7 +74,7 @@ fn mask_segment(segment: &str, out: &mut String) {
     }
 }
 
-/// The end of a UUID at the start of a text.
+/// Returns the end of a UUID at the start of a text.
 fn uuid_end(text: &str) -> Option<usize> {
     let mut end = 0usize;
     for (number, length) in UUID.into_iter().enumerate() {
@@ -98,7 +98,7 @@ fn uuid_end(text: &str) -> Option<usize> {
     is_whole.then_some(end)
 }
 
-/// Whether a word is an identifier rather than one of an API or the name of a model.
+/// Returns whether a word is an identifier, not a word of an API or the name of a model.
 fn is_identifier(word: &str) -> bool {
     if word.contains('-') {
         // Only a UUID has several groups here.

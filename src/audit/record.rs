@@ -9,7 +9,7 @@ use crate::wire::sorted_map::{SortedMap, SortedSet};
 use crate::wire::{decimal, json};
 use std::net::IpAddr;
 
-/// Maximum bytes of one text. Texts of clients, such as a model's name, can have any length.
+/// Maximum bytes of one text. Texts from clients, such as a model's name, can have any length.
 const MAX_TEXT_BYTES: usize = 256;
 
 /// Maximum entries of one list.
@@ -28,44 +28,44 @@ pub struct RecordedRule {
     pub at: String,
     /// `enforce` or `observe`.
     pub mode: &'static str,
-    /// The replacement that was written, if it differs from the rule's: `label` instead of a pseudonym.
+    /// Replacement that was written, if it is not the rule's: `label` instead of a pseudonym.
     pub form: Option<&'static str>,
 }
 
-/// An approval that was asked for or given.
+/// Approval that was requested or given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordedApproval<'a> {
-    /// The id of its request.
+    /// Id of the approval request.
     pub id: &'a str,
-    /// The digest of the arguments.
+    /// Digest of the arguments.
     pub digest: &'a str,
     /// `required`, `approved` or `invalid`.
     pub state: &'static str,
-    /// What is wrong with it.
+    /// Reason why the approval is invalid.
     pub detail: Option<&'static str>,
 }
 
 /// A limit that the exchange was charged to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedLimit {
-    /// What is used after the last charge, in units.
+    /// Amount used after the last charge, in units.
     pub used: u64,
-    /// The most that is free, in units.
+    /// The limit's maximum, in units.
     pub max: u64,
-    /// Units of one: sums are counted in millionths.
+    /// Units in 1: sums are counted in millionths.
     pub unit: u64,
     /// Whether something exceeded it.
     pub is_exceeded: bool,
-    /// What named the session, of a limit for each: `mcp`, `first_messages`.
+    /// Source of the session's id, for a limit for each session: `mcp`, `first_messages`.
     pub session: Option<Box<str>>,
 }
 
-/// What was asked, and over which connection.
+/// Request line and connection of an exchange.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecordedRequest<'a> {
     /// W3C trace context.
     pub traceparent: &'a str,
-    /// The address of the client, as the policy finds it.
+    /// Address of the client, as the policy determines it.
     pub client: Option<IpAddr>,
     /// The method.
     pub method: &'a str,
@@ -75,7 +75,7 @@ pub struct RecordedRequest<'a> {
     pub path: &'a str,
 }
 
-/// A text, or the arguments of a call.
+/// Text, or arguments of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedPart {
     /// The kind of its event.
@@ -86,15 +86,15 @@ pub struct RecordedPart {
     pub part: Option<&'static str>,
     /// Index of the alternative response.
     pub choice: u32,
-    /// The tool that was called, or that a result is of.
+    /// Tool that was called, or whose result the part is.
     pub tool: Option<Box<str>>,
-    /// Whether it is the arguments of a call.
+    /// Whether the part is the arguments of a call.
     pub is_arguments: bool,
-    /// The text, with what is masked.
+    /// Text, masked where the policy requires it.
     pub text: String,
 }
 
-/// What was said in an exchange.
+/// Recorded content of an exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedContent {
     /// `redacted` or `full`.
@@ -103,7 +103,7 @@ pub struct RecordedContent {
     pub request: Vec<RecordedPart>,
     /// The parts of the response.
     pub response: Vec<RecordedPart>,
-    /// The halves that have more.
+    /// Halves of the exchange that were truncated.
     pub truncated: Vec<&'static str>,
 }
 
@@ -114,9 +114,9 @@ pub struct Record<'a> {
     pub started_ns: u64,
     /// Envoy's request id.
     pub request_id: &'a str,
-    /// Whether the exchange goes on and has another event at its end.
+    /// Whether the exchange continues and has another event at its end.
     pub is_interim: bool,
-    /// What was asked, and over which connection.
+    /// Request line and connection.
     pub request: RecordedRequest<'a>,
     /// The policy's name, version and mode.
     pub policy: (&'a str, &'a str, &'static str),
@@ -136,11 +136,11 @@ pub struct Record<'a> {
     pub stream: Option<bool>,
     /// The decision.
     pub decision: &'static str,
-    /// The decision under enforcement, if it differs.
+    /// Decision that enforcement would have made, if it differs.
     pub would: Option<&'static str>,
-    /// The code of a denial.
+    /// Code of a denial.
     pub code: Option<&'static str>,
-    /// The generation of the kill list that stopped the exchange or a call.
+    /// Generation of the kill list that stopped the exchange or a call.
     pub killed_by: Option<u64>,
     /// Status sent to the client; 0 if there was none.
     pub status: u16,
@@ -158,13 +158,13 @@ pub struct Record<'a> {
     pub tools: &'a SortedSet<Box<str>>,
     /// Tags set by rules.
     pub tags: &'a SortedSet<Box<str>>,
-    /// The limits that it was charged to, by id.
+    /// Limits that the exchange was charged to, by id.
     pub limits: &'a SortedMap<Box<str>, RecordedLimit>,
     /// Inspection coverage: level and reasons.
     pub coverage: (&'static str, &'a SortedSet<String>),
     /// Token usage.
     pub usage: Usage,
-    /// An approval that was asked for or given.
+    /// Approval that was requested or given.
     pub approval: Option<RecordedApproval<'a>>,
     /// The decision of the shadow policy, and its matching rules.
     pub shadow: Option<(&'static str, &'a SortedSet<Box<str>>)>,
@@ -174,7 +174,7 @@ pub struct Record<'a> {
     pub inspect_us: u64,
     /// Time in microseconds for which the filter held bytes.
     pub held_us: u64,
-    /// What was said, if the policy records it.
+    /// Content, if the policy records it.
     pub content: Option<&'a RecordedContent>,
 }
 
@@ -213,7 +213,7 @@ impl Record<'_> {
         line
     }
 
-    /// Returns what was asked and decided, without an event: nothing is chained.
+    /// Returns the members from `policy` to `shadow` as an object. Nothing is appended to the chain.
     pub fn decision(&self) -> Vec<u8> {
         let mut out = b"{".to_vec();
         self.write_decision(&mut out);
@@ -421,8 +421,8 @@ fn write_principal(principal: &Principal, out: &mut Vec<u8>) {
     }
 }
 
-/// Writes a string. A reader of the log sees what is there: besides what JSON demands, characters are escaped that end a line
-/// in some readers, change the direction of what follows, or are not visible.
+/// Writes a JSON string. A reader of the log sees every character: besides what JSON requires, the function escapes
+/// characters that some readers take for line ends, that change the direction of the text after them, or that are invisible.
 fn quote(text: &str, out: &mut Vec<u8>) {
     let is_hidden = |c: char| {
         matches!(
@@ -458,7 +458,7 @@ fn quote(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Whether a text stands in a JSON string as it is. Sixteen bytes are looked at together, the last ones perhaps twice.
+/// Returns whether a text needs no escapes. It is read 16 bytes at a time; the last block may overlap the one before it.
 fn is_plain(text: &[u8]) -> bool {
     let fits = |bytes: &[u8]| {
         bytes.iter().fold(true, |fits, byte| {
@@ -521,12 +521,12 @@ fn number(out: &mut Vec<u8>, name: &'static str, value: u64) {
     decimal::write(out, value, 1);
 }
 
-/// Writes a number of units, of which so many are one: 1500000 millionths are `1.5`.
+/// Writes an amount as a decimal number. `of_one` units are 1: 1500000 millionths are `1.5`.
 fn units(out: &mut Vec<u8>, name: &'static str, units: u64, of_one: u64) {
     let rest = units.checked_rem(of_one).unwrap_or(0);
     number(out, name, units.checked_div(of_one).unwrap_or(units));
     if rest > 0 {
-        // A digit more than the unit has, so that the zeros behind the point remain.
+        // `of_one` is a power of ten: the sum has one digit more than the fraction, so leading zeros of the fraction remain.
         let digits = of_one.saturating_add(rest).to_string();
         out.push(b'.');
         let digits = digits.get(1..).unwrap_or_default();
@@ -560,7 +560,7 @@ fn texts(out: &mut Vec<u8>, name: &'static str, texts: &SortedSet<Box<str>>) {
     });
 }
 
-/// Returns at most [`LONGEST_TEXT`] bytes of a text.
+/// Returns the first [`MAX_TEXT_BYTES`] bytes of a text, cut at a character boundary.
 fn cut(text: &str) -> &str {
     text.get(..text.floor_char_boundary(MAX_TEXT_BYTES))
         .unwrap_or(text)

@@ -1,5 +1,5 @@
-//! Members of audit events, declared once in the order in which they are written: the JSON Schema (draft 2020-12) and the
-//! table in `docs/audit.md` are made of them.
+//! Members of audit events, declared once in the order in which they are written. The JSON Schema (draft 2020-12) and the
+//! table in `docs/audit.md` are generated from them.
 
 use crate::diag::codes::CODES;
 use crate::event::{Author, Kind, PROTOCOL_NAMES, Part, Words};
@@ -10,36 +10,36 @@ use serde_json::{Map, Value, json};
 pub struct Member {
     /// The key.
     pub name: &'static str,
-    /// What the value is.
+    /// Type of the value.
     pub shape: Shape,
-    /// Whether every event has it, or every object of its kind.
+    /// Whether the member is in every event, or in every object of its kind.
     pub is_required: bool,
-    /// What it means.
+    /// Description.
     pub about: &'static str,
 }
 
-/// What a value is.
+/// Type of a value.
 #[derive(Clone, Copy, Debug)]
 pub enum Shape {
-    /// This number.
+    /// A fixed number.
     Version(u64),
     /// A string.
     Text,
-    /// A string of this form: a regular expression.
+    /// A string that matches this regular expression.
     Form(&'static str),
-    /// One of these words.
+    /// One of these strings.
     Words(&'static [&'static str]),
-    /// A kind of event.
+    /// Name of a kind of event.
     Kind,
-    /// A code.
+    /// Code of a denial or problem.
     Code,
-    /// The name of a protocol; others may follow.
+    /// Name of a protocol. Later versions may add names.
     Protocol,
     /// A whole number.
     Count,
     /// A number.
     Number,
-    /// A status of HTTP, or 0.
+    /// HTTP status, or 0.
     Status,
     /// `true` or `false`.
     Boolean,
@@ -73,7 +73,7 @@ const fn required(name: &'static str, shape: Shape, about: &'static str) -> Memb
     }
 }
 
-/// What a policy may have decided.
+/// Decisions of a policy.
 pub const DECISIONS: &[&str] = &[
     "allow",
     "deny",
@@ -442,7 +442,7 @@ pub const MEMBERS: &[Member] = &[
     ),
 ];
 
-/// Returns the schema of one audit event. Later versions only add members, so that a reader must accept unknown ones.
+/// Returns the JSON Schema of one audit event. Later versions only add members, so a reader must accept unknown ones.
 pub fn schema() -> Value {
     let mut schema = object(MEMBERS);
     if let Some(members) = schema.as_object_mut() {

@@ -1,7 +1,7 @@
-//! Times of records.
+//! Timestamps of records.
 
-/// Whether a text is a time as records have it: `2026-11-22T09:00:00.000Z`, RFC 3339 in UTC, so that records are in the order of
-/// their texts. Any other text would be sorted somewhere, and what a time range is asked for would have it or not by chance.
+/// Returns whether a text is a timestamp of a record: RFC 3339 in UTC, `2026-11-22T09:00:00.000Z`. Such texts sort in the order
+/// of their times. Any other text would have a meaningless position, and a query by time range would include it by chance.
 pub fn is_time(text: &str) -> bool {
     let has_form = text.bytes().enumerate().all(|(at, byte)| match at {
         4 | 7 => byte == b'-',

@@ -5,7 +5,7 @@
 /// Length of a header of version 00.
 const LENGTH: usize = 55;
 
-/// Returns a `traceparent` if it is valid. What later versions append is left out.
+/// Returns a `traceparent` if it is valid, without the fields that later versions append.
 pub fn valid_traceparent(value: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(value).ok()?;
     let (known, more) = text.split_at_checked(LENGTH)?;

@@ -1,9 +1,9 @@
-//! Verification of an audit trail: every record is where its chain says, and is as it was written.
+//! Verification of an audit trail: every record is at its position in its chain and has its original content.
 //!
-//! A [`Verifier`] takes lines in any order of files and holds one segment of each chain for each gap, so that a million
-//! sound records need the memory of one per chain. What a chain can't prove is not claimed: without the key of the MACs
-//! whoever can write a file can write a chain anew, and nothing tells whether records followed the last one. A
-//! [`Checkpoint`](super::Checkpoint) that was kept elsewhere answers both, for all records before it.
+//! A [`Verifier`] takes lines, whatever the order of the files. It keeps segments of consecutive records, one for each
+//! chain plus one for each gap, so a million sound records need memory for one segment per chain. Without the MAC key, an
+//! attacker who can write the files can rewrite a chain undetected. No chain can prove that its last record is the last
+//! one written. A [`Checkpoint`](super::Checkpoint) that is stored elsewhere closes both gaps for all records before it.
 //!
 //! ```
 //! use agentguard::audit::{Verifier, parse_chain_id};
@@ -11,12 +11,12 @@
 //! let second = r#"{"v":1,"ts":"2026-01-01T00:00:01.000Z","chain":{"id":"0101010101010101","seq":1,"prev":"843b178c2cb2dd15fd53f6d85bf06b37efda1341013276726ae48c4dd7f51ea8"},"decision":"deny"}"#;
 //! let report = Verifier::new(Vec::new()).lines([first, second]);
 //! assert!(report.faults.is_empty());
-//! // Another day, only what was written since.
+//! On another day, verify only what was written since.
 //! let head = report.heads[&parse_chain_id("0101010101010101").unwrap()];
 //! assert_eq!(head.seq, 1);
 //! let report = Verifier::new(Vec::new()).behind(report.heads).lines([second]);
 //! assert!(report.faults.is_empty());
-//! // A changed record does not fit to the one after it.
+//! A changed record does not match its successor.
 //! let changed = first.replace("allow", "deny");
 //! let report = Verifier::new(Vec::new()).lines([changed.as_str(), second]);
 //! assert_eq!(report.faults[0].word(), "unlinked");
@@ -33,16 +33,16 @@ use std::fmt;
 /// Maximum segments that are kept. An ordinary trail has one per chain and file.
 const MAX_SEGMENTS: usize = 1_000_000;
 
-/// Maximum faults that are kept: a gigabyte of something else is not a gigabyte of faults.
+/// Maximum faults that are kept, so that a large file without records does not become as large a list of faults.
 const MAX_FAULTS: usize = 100_000;
 
 /// Id of a chain.
 pub type ChainId = [u8; 8];
 
-/// What a record's successor names: its MAC, or its SHA-256 without a key.
+/// Digest of a record that its successor contains: its MAC, or its SHA-256 without a key.
 pub type RecordDigest = [u8; 32];
 
-/// Where a record stands.
+/// Position of a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// Number of the file, in the order in which they were given.
@@ -54,13 +54,13 @@ pub struct Place {
 /// The last known record of a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// Its sequence number.
+    /// Sequence number of the record.
     pub seq: u64,
-    /// What its successor names.
+    /// Digest that the successor contains.
     pub digest: RecordDigest,
 }
 
-/// What is wrong with a trail.
+/// Fault in a trail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// A line that is no record.
@@ -71,24 +71,24 @@ pub enum Fault {
     Truncated(Place),
     /// The compressed data of a file ends early.
     TruncatedFile(Place),
-    /// A file can't be read any further.
+    /// The rest of a file can't be read.
     Unreadable {
         /// The first line that could not be read.
         at: Place,
-        /// Why.
+        /// Error.
         why: String,
     },
-    /// A record whose `ts` is no time.
+    /// The `ts` of a record is not a timestamp.
     NoTime(Place),
-    /// A record does not have the MAC of its content.
+    /// The MAC of a record does not match its content.
     Changed(Place),
-    /// A record has no MAC, though a key was given.
+    /// A record has no MAC, although a key was given.
     NoMac(Place),
-    /// A record does not follow the one before it: one of the two was changed.
+    /// A record does not contain the digest of its predecessor: one of the two was changed.
     Unlinked {
         /// The record.
         at: Place,
-        /// The one before it; `None`: the head that was given.
+        /// The record before it; `None` for the head that was given.
         after: Option<Place>,
     },
     /// Records are missing.
@@ -99,21 +99,21 @@ pub enum Fault {
         first: u64,
         /// The last one.
         last: u64,
-        /// The record before them; `None` if it is none of this trail.
+        /// The record before the gap; `None` if it is not in this trail.
         after: Option<Place>,
-        /// The record behind them.
+        /// The record after the gap.
         before: Place,
     },
-    /// A sequence number that another record has too: one of the two was inserted.
+    /// Two records have the same sequence number: one of the two was inserted.
     Repeated {
         /// The record.
         at: Place,
-        /// The other one.
+        /// The other record.
         first: Place,
-        /// Whether they are the same records: a copy of a file.
+        /// Whether the two are the same records: a copy of a file.
         is_copy: bool,
     },
-    /// A record is not the one that was kept elsewhere.
+    /// A record differs from the one whose digest was stored elsewhere.
     Rewritten {
         /// The record.
         at: Place,
@@ -121,33 +121,33 @@ pub enum Fault {
         chain: ChainId,
         /// Its sequence number.
         seq: u64,
-        /// What names another one.
+        /// Source of the stored digest.
         kept: Kept,
     },
-    /// A chain ends before the record that a checkpoint names.
+    /// A chain ends before a record that a checkpoint names.
     CutOff {
         /// The chain.
         chain: ChainId,
-        /// The sequence number that the checkpoint names.
+        /// Sequence number in the checkpoint.
         seq: u64,
-        /// The last one that is there.
+        /// Last sequence number in the trail.
         last: Option<u64>,
     },
-    /// A record stands behind a later one of its chain in the same file.
+    /// A record follows a later one of its chain in the same file.
     Reordered {
         /// The record.
         at: Place,
-        /// The later one.
+        /// The later record.
         behind: Place,
     },
 }
 
-/// What names a record that was seen before.
+/// Source of a digest that was stored earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
     /// A checkpoint.
     Checkpoint,
-    /// The heads that the verification starts behind.
+    /// The heads after which the verification starts.
     Heads,
 }
 
@@ -158,7 +158,7 @@ pub struct Report {
     pub faults: Vec<Fault>,
     /// Number of records.
     pub records: u64,
-    /// Number of lines for exchanges that no policy evaluated: `-` in the access log.
+    /// Number of exchanges that no policy evaluated, which are `-` in the access log.
     pub not_evaluated: u64,
     /// The last record of each chain.
     pub heads: BTreeMap<ChainId, Head>,
@@ -166,20 +166,20 @@ pub struct Report {
     pub authenticated: bool,
     /// Number of MACs that were not checked, because no key was given.
     pub unchecked_macs: u64,
-    /// Number of heads of checkpoints that were found in the trail.
+    /// Number of checkpoint heads that were found in the trail.
     pub anchored: u64,
-    /// Number of heads of checkpoints from before the heads that the verification started behind.
+    /// Number of checkpoint heads that are older than the heads after which the verification starts.
     pub before_start: u64,
-    /// Whether there were too many faults to look at all.
+    /// Whether there were too many faults or segments to report all.
     pub is_incomplete: bool,
 }
 
-/// Verifies lines of audit records.
+/// Verifier of audit records.
 #[derive(Debug, Default)]
 pub struct Verifier {
     keys: Vec<ChainKey>,
     heads: BTreeMap<ChainId, Head>,
-    /// The heads of checkpoints, and whether they were found.
+    /// Heads of checkpoints, each with whether it was found.
     anchors: BTreeMap<ChainId, Vec<(Head, bool)>>,
     chains: BTreeMap<ChainId, ChainSegments>,
     segments: usize,
@@ -190,7 +190,7 @@ pub struct Verifier {
 #[derive(Clone, Copy, Debug)]
 struct Segment {
     first: u64,
-    /// What the first record names as its predecessor.
+    /// Digest that the first record contains of its predecessor.
     prev: RecordDigest,
     first_at: Place,
     last: Head,
@@ -198,7 +198,8 @@ struct Segment {
 }
 
 impl Segment {
-    /// Whether another segment is a copy, or the end of one: a digest stands for all records before it.
+    /// Returns whether another segment is a copy of this one or of its end. Equal digests of the last record imply equal
+    /// records before it.
     fn ends_as(&self, other: &Segment) -> bool {
         self.last == other.last && self.first <= other.first
     }
@@ -206,12 +207,12 @@ impl Segment {
 
 #[derive(Debug, Default)]
 struct ChainSegments {
-    /// All but the last are closed.
+    /// Segments. All but the last are closed.
     list: Vec<Segment>,
 }
 
 impl Verifier {
-    /// Creates a verifier. Each record has to have a MAC under one of the keys; without any key MACs are not checked.
+    /// Creates a verifier. Every record must have a MAC of one of the keys; without keys, MACs are not checked.
     pub fn new(keys: Vec<ChainKey>) -> Verifier {
         Verifier {
             keys,
@@ -219,14 +220,14 @@ impl Verifier {
         }
     }
 
-    /// Starts behind records that were verified earlier.
+    /// Starts after records that were verified earlier.
     #[must_use]
     pub fn behind(mut self, heads: BTreeMap<ChainId, Head>) -> Verifier {
         self.heads = heads;
         self
     }
 
-    /// Expects the records that a checkpoint names. May be called for several checkpoints.
+    /// Requires the records that a checkpoint names. May be called for several checkpoints.
     #[must_use]
     pub fn anchored(mut self, heads: &BTreeMap<ChainId, Head>) -> Verifier {
         for (chain, head) in heads {
@@ -235,7 +236,7 @@ impl Verifier {
         self
     }
 
-    /// Verifies the lines of one trail, which may come from anywhere.
+    /// Verifies the lines of one trail from any source.
     pub fn lines<L: AsRef<[u8]>>(mut self, lines: impl IntoIterator<Item = L>) -> Report {
         for (line, number) in lines.into_iter().zip(1..) {
             let at = Place {
@@ -247,7 +248,7 @@ impl Verifier {
         self.finish()
     }
 
-    /// Takes a fault of reading a file.
+    /// Adds a fault that occurred while a file was read.
     pub fn fault(&mut self, fault: Fault) {
         match self.report.faults.len() < MAX_FAULTS {
             true => self.report.faults.push(fault),
@@ -255,7 +256,7 @@ impl Verifier {
         }
     }
 
-    /// Takes a line without its end. `is_complete` is false for a last line without a line feed.
+    /// Adds a line without its end. `is_complete` is false for a last line without a line feed.
     pub fn line(&mut self, line: &[u8], at: Place, is_complete: bool) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.trim_ascii().is_empty() || line == b"-" {
@@ -264,7 +265,7 @@ impl Verifier {
             self.report.not_evaluated = self.report.not_evaluated.saturating_add(counted);
             return;
         }
-        // A line can be cut behind an inner brace, so that the end of an unfinished one is no proof.
+        // A line can be cut after an inner brace, so a closing brace does not prove that an unfinished line is whole.
         let is_whole = || is_complete || serde_json::from_slice::<IgnoredAny>(line).is_ok();
         let Some(link) = Link::parse(line).filter(|_| is_whole()) else {
             self.fault(match is_complete {
@@ -282,7 +283,7 @@ impl Verifier {
         self.append(&link, digest, at);
     }
 
-    /// What the successor of a record names.
+    /// Returns the digest that the successor of a record must contain.
     fn digest(&mut self, line: &[u8], link: &Link, at: Place) -> RecordDigest {
         let Some((mac, member)) = &link.mac else {
             if !self.keys.is_empty() {
@@ -303,8 +304,8 @@ impl Verifier {
         *mac
     }
 
-    /// Compares a record with those that checkpoints and the heads name. Files from before the heads may be there as well,
-    /// and a chain that was written anew goes on from its own records.
+    /// Compares a record with the digests in checkpoints and heads. Files from before the heads may be present as well,
+    /// and a rewritten chain continues from its own records.
     fn compare(&mut self, link: &Link, digest: RecordDigest, at: Place) {
         let is_other = |head: &Head| head.seq == link.seq && head.digest != digest;
         let mut kept = self
@@ -359,13 +360,13 @@ impl Verifier {
         });
     }
 
-    /// Ends the verification.
+    /// Ends the verification and returns the report.
     pub fn finish(mut self) -> Report {
         for (id, segments) in std::mem::take(&mut self.chains) {
             self.join(id, segments);
         }
         for (id, head) in &self.heads {
-            // A chain that has not gone on.
+            // Heads of chains without new records.
             self.report.heads.entry(*id).or_insert(*head);
         }
         self.anchor();
@@ -374,7 +375,7 @@ impl Verifier {
         self.report
     }
 
-    /// Counts the records of checkpoints, and names the missing ones.
+    /// Counts the checkpoint heads and reports the missing ones.
     fn anchor(&mut self) {
         for (chain, anchors) in std::mem::take(&mut self.anchors) {
             let start = self.heads.get(&chain).copied();
@@ -424,7 +425,7 @@ impl Verifier {
                 });
             } else if segment.first < expected {
                 match (known, last_at) {
-                    // Records from before the head that was given are known already.
+                    // Records before the head that was given are verified already.
                     (Some(head), _) if segment.last.seq <= head.seq => continue,
                     (Some(head), None) if segment.first <= head.seq => {}
                     (_, first) => {
@@ -465,7 +466,7 @@ impl Verifier {
     }
 }
 
-/// Whether a line begins like a record of another version: `{"v":2,`.
+/// Returns whether a line begins like a record of another version: `{"v":2,`.
 fn is_of_other_version(line: &[u8]) -> bool {
     let version = line.strip_prefix(b"{\"v\":");
     version.is_some_and(|rest| {
@@ -476,18 +477,18 @@ fn is_of_other_version(line: &[u8]) -> bool {
 /// The predecessor of a chain's first record.
 const NO_PREDECESSOR_BYTES: RecordDigest = [0; 32];
 
-/// The members of a record that chain it.
+/// Members that link a record to its chain.
 struct Link {
     has_time: bool,
     id: ChainId,
     seq: u64,
     prev: RecordDigest,
-    /// The MAC, and where its member stands in the line.
+    /// The MAC, and the range of its member in the line.
     mac: Option<(RecordDigest, std::ops::Range<usize>)>,
 }
 
 impl Link {
-    /// Reads the beginning of a line in the order in which the filter writes it:
+    /// Parses the beginning of a line, in the order in which the filter writes it:
     /// `{"v":1,"ts":"…","request_id":"…","chain":{"id":"…","seq":0,"prev":"…","start":true,"mac":"…"},…}`.
     fn parse(line: &[u8]) -> Option<Link> {
         let mut rest = Rest(line);
@@ -528,14 +529,14 @@ impl Link {
     }
 }
 
-/// Whether a text is a time as the filter writes it: `2026-11-22T09:00:00.000Z`.
+/// Returns whether a text is a timestamp in the filter's form: `2026-11-22T09:00:00.000Z`.
 fn has_written_form(text: &str) -> bool {
-    // No clock of the filter has a leap second.
+    // The filter's clocks never have a leap second.
     let second = text.as_bytes().get(17);
     is_time(text) && text.len() == 24 && second.is_some_and(|tens| *tens < b'6')
 }
 
-/// What is left of a line.
+/// Rest of a line.
 struct Rest<'l>(&'l [u8]);
 
 impl<'l> Rest<'l> {
@@ -544,7 +545,7 @@ impl<'l> Rest<'l> {
         Some(())
     }
 
-    /// Reads a string as it is written.
+    /// Returns the next JSON string, with its escapes.
     fn string(&mut self) -> Option<&'l [u8]> {
         self.take(b"\"")?;
         let mut escaped = false;
@@ -569,7 +570,7 @@ impl<'l> Rest<'l> {
         std::str::from_utf8(number).ok()?.parse().ok()
     }
 
-    /// Reads bytes as lower-case hexadecimal digits.
+    /// Parses bytes written as lower-case hexadecimal digits.
     fn hex<const N: usize>(&mut self) -> Option<[u8; N]> {
         let digits = self.0.get(..N.checked_mul(2)?)?;
         self.0 = self.0.get(digits.len()..)?;
@@ -578,7 +579,7 @@ impl<'l> Rest<'l> {
 }
 
 impl Fault {
-    /// Where it is; `None` for what is at no place of the trail.
+    /// Returns the position of the fault; `None` if the fault is at no line.
     pub fn place(&self) -> Option<Place> {
         match self {
             Fault::NoRecord(at)
@@ -598,7 +599,7 @@ impl Fault {
         }
     }
 
-    /// A word for it, for programs.
+    /// Returns the fault's name for programs.
     pub fn word(&self) -> &'static str {
         match self {
             Fault::NoRecord(_) => "no_record",
@@ -617,7 +618,7 @@ impl Fault {
         }
     }
 
-    /// Says it, with places as `name` writes them.
+    /// Returns a description of the fault. `name` formats positions.
     pub fn describe(&self, name: &dyn Fn(Place) -> String) -> String {
         match self {
             Fault::NoRecord(_) => "this line is no audit record".to_owned(),
@@ -728,7 +729,7 @@ impl fmt::Display for Head {
 }
 
 impl Head {
-    /// Reads a head as it is displayed: `41:9f86…`.
+    /// Parses a head in its display form: `41:9f86…`.
     pub fn parse(text: &str) -> Option<Head> {
         let (seq, digest) = text.split_once(':')?;
         Some(Head {
@@ -738,7 +739,7 @@ impl Head {
     }
 }
 
-/// Reads a chain's id: 16 hexadecimal digits.
+/// Parses a chain id: 16 hexadecimal digits.
 pub fn parse_chain_id(text: &str) -> Option<ChainId> {
     hex::decode(text.as_bytes())
 }

@@ -70,7 +70,7 @@ fn a_record_without_a_time_is_named_whoever_wrote_it() {
         ("yesterday", false),
         ("", false),
     ] {
-        // The second record is written by whoever holds the key, so that nothing else is wrong.
+        // The second record is written with the key, so that the timestamp is the only fault.
         let mut chain = Chain::new([1; 8], ChainKey::new(KEY));
         let lines = ["2026-01-01T00:00:00.000Z", time, "2025-01-01T00:00:00.000Z"].map(|time| {
             let mut line = format!(r#"{{"v":1,"ts":"{time}","chain":"#).into_bytes();
@@ -136,7 +136,7 @@ fn a_trail_without_macs_does_not_pass_for_one_with_them() {
     assert_eq!(told(&report), ["0:1 no_mac", "0:2 no_mac"]);
     let report = verified(&[chain(1, 2, Some(b"another key of no one"))], &[KEY]);
     assert_eq!(told(&report), ["0:1 changed", "0:2 changed"]);
-    // Keys are rotated: each record needs one of them.
+    // Keys are rotated: every record needs the MAC of one of them.
     let rotated = [
         chain(1, 2, Some(b"another key of no one")),
         chain(2, 2, Some(KEY)),
@@ -187,7 +187,7 @@ fn a_trail_goes_on_behind_the_heads_of_an_earlier_one() {
     assert_eq!(Head::parse(&shown), Some(heads[&[1; 8]]));
     let behind = || Verifier::new(ChainKey::new(KEY).into_iter().collect()).behind(heads.clone());
     assert_eq!(told(&verified_by(behind(), &[new.to_vec()])), [""; 0]);
-    // What lies before the heads may be there too.
+    // Records before the heads may be present too.
     assert_eq!(
         told(&verified_by(behind(), std::slice::from_ref(&lines))),
         [""; 0]
@@ -204,7 +204,8 @@ fn a_trail_goes_on_behind_the_heads_of_an_earlier_one() {
     assert_eq!(told(&report), ["0:1 unlinked"]);
 }
 
-/// Seven records of a chain that has the id of another one and other contents, with every link right.
+/// Returns seven records of a chain with another chain's id and other contents, whose links are all
+/// right.
 fn written_anew(key: Option<&[u8]>) -> Vec<Vec<u8>> {
     let mut chain = Chain::new([1; 8], key.and_then(ChainKey::new));
     let record = |_| {
@@ -220,7 +221,7 @@ fn written_anew(key: Option<&[u8]>) -> Vec<Vec<u8>> {
 
 #[test]
 fn the_heads_find_a_chain_that_was_written_anew_before_them() {
-    // By whoever can write the file, or holds the key.
+    // Once without a key, and once by a holder of the key.
     for key in [None, Some(KEY)] {
         let keys: Vec<&[u8]> = key.into_iter().collect();
         let heads = verified(&[chain(1, 5, key)], &keys).heads;
@@ -229,7 +230,7 @@ fn the_heads_find_a_chain_that_was_written_anew_before_them() {
             Verifier::new(keys.into_iter().collect()).behind(heads.clone())
         };
         let forged = written_anew(key);
-        // It goes on, it ends where the heads are, and it ends before them.
+        // The forged chain is longer than the heads, ends at the heads, and ends before them.
         for (records, faults) in [
             (7, &["0:5 rewritten"][..]),
             (5, &["0:5 rewritten"]),
@@ -261,7 +262,8 @@ fn only_the_order_that_the_filter_writes_is_a_record() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// With the key no byte can be changed, and no record moved, doubled or taken out but at the tail.
+    /// With the key, no byte can be changed, and no record can be moved, repeated or removed except at
+    /// the end.
     #[test]
     fn nothing_is_changed_unseen(at in 0usize..7, to in 0usize..7, byte in 0usize..1_000, bit in 0u8..8, how in 0u8..4) {
         let mut lines = chain(1, 8, Some(KEY));
@@ -293,7 +295,7 @@ fn a_checkpoint_finds_a_cut_a_rewritten_chain_and_a_chain_that_is_gone() {
     assert_eq!((sound.anchored, told(&sound)), (1, Vec::new()));
     assert_eq!(told(&against(&lines[..3])), ["0:0 cut_off"]);
     assert_eq!(told(&against(&chain(2, 5, None))), ["0:0 cut_off"]);
-    // Written anew, with other contents, and with every link right.
+    // A rewritten chain with other contents, whose links are all right.
     let forged = written_anew(None);
     assert!(
         verified(std::slice::from_ref(&forged), &[])
