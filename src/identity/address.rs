@@ -1,25 +1,25 @@
-//! Where a request comes from.
+//! Address of the peer and of the client of a request.
 //!
-//! Envoy's property `source.address` is not always the peer: without `use_remote_address` Envoy takes the last address of
-//! `x-forwarded-for` for it, which any client can send. Such an address has the port 0, which no connection has, so that the
-//! two can be told apart: `10.0.0.1:0` came from a header, `10.0.0.1:54256` from a connection.
+//! Envoy's property `source.address` is not always the peer. Without `use_remote_address`, Envoy takes it from the last
+//! address of `x-forwarded-for`, which any client can send. Such an address has the port 0, which no connection has. So
+//! `10.0.0.1:0` comes from a header, and `10.0.0.1:54256` from a connection.
 
 use super::Credentials;
 use crate::policy::ClientAddress;
 use crate::proxy::Properties;
 use std::net::{IpAddr, SocketAddr};
 
-/// Most addresses of `x-forwarded-for` that are read.
+/// Maximum addresses of `x-forwarded-for`. With more, the client's address is unknown.
 const MAX_ADDRESSES: usize = 64;
 
-/// The address of the connection's peer; `None` if the proxy does not know it, or has it from a header.
+/// Returns the address of the connection's peer; `None` if it is unknown or comes from a header.
 pub fn peer_address(properties: &dyn Properties) -> Option<IpAddr> {
     let address = String::from_utf8(properties.get(&["source", "address"])?).ok()?;
     let address: SocketAddr = address.parse().ok()?;
     (address.port() != 0).then(|| address.ip().to_canonical())
 }
 
-/// The address of the client, as a policy finds it.
+/// Returns the client's address, as the policy determines it.
 pub fn client_address(rule: ClientAddress, credentials: &Credentials<'_>) -> Option<IpAddr> {
     let peer = peer_address(credentials.properties);
     let ClientAddress::XffHops(hops) = rule else {
@@ -34,7 +34,7 @@ pub fn client_address(rule: ClientAddress, credentials: &Credentials<'_>) -> Opt
             }
         }
     }
-    // With `use_remote_address` Envoy itself has added the peer.
+    // With `use_remote_address`, Envoy has appended the peer itself.
     if peer.is_some() && addresses.last() == Some(&peer) {
         addresses.pop();
     }
@@ -42,7 +42,7 @@ pub fn client_address(rule: ClientAddress, credentials: &Credentials<'_>) -> Opt
     *addresses.get(at)?
 }
 
-/// An address of `x-forwarded-for`, which some proxies write with its port.
+/// Parses an address of `x-forwarded-for`. Some proxies write it with a port.
 fn forwarded(text: &str) -> Option<IpAddr> {
     let address = text.parse::<IpAddr>().ok();
     let address = address.or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()));

@@ -1,5 +1,5 @@
-//! API keys: what a header brings is hashed and compared with the hashes of the policy, all of them, in the same time
-//! whether one matches or not.
+//! API keys. A header's value is hashed and compared with every hash of the policy, in the same time whether one matches or
+//! not.
 
 use super::{Credentials, Finding, Reason, is_alike};
 use crate::policy::{ApiKey, ApiKeySource, IdentitySource, KeyHash, KeySecret, SourceKind, digest};
@@ -7,19 +7,19 @@ use crate::wire::http::percent_decode;
 use crate::wire::utf8;
 use std::cell::RefCell;
 
-/// Longest value of a header or of the query that is hashed.
+/// Maximum bytes of a header's value or of a query parameter that is hashed.
 const MAX_KEY: usize = 1024;
 
-/// Shortest key that an environment variable may hold.
+/// Minimum bytes of a key in an environment variable, and of a word or query parameter that is compared with keys.
 const MIN_KEY: usize = 16;
 
-/// Most words of a header's value that are looked at.
+/// Maximum words of a header's value that are hashed.
 const MAX_WORDS: usize = 16;
 
-/// Most parameters of a query that are looked at.
+/// Maximum parameters of a query that are hashed.
 const MAX_PARAMETERS: usize = 256;
 
-/// Headers in which providers take their own keys. A key of ours may end up there by mistake.
+/// Headers in which providers expect their own keys. A client may send a key of the policy there by accident.
 const USUAL: [&str; 5] = [
     "authorization",
     "proxy-authorization",
@@ -28,27 +28,27 @@ const USUAL: [&str; 5] = [
     "x-goog-api-key",
 ];
 
-/// The hashes of all keys, those of environment variables included.
+/// Hashes of all keys, including those of environment variables.
 #[derive(Clone, Debug, Default)]
 pub struct KeyTable {
     keys: Vec<KnownKey>,
 }
 
-/// A key with where the policy has it.
+/// Hash of a key with its position in the policy.
 #[derive(Clone, Copy, Debug)]
 struct KnownKey {
     hash: KeyHash,
     source: usize,
-    /// The number of its entry; `None`: it was revoked.
+    /// Index of its entry; `None` if the key was revoked.
     entry: Option<usize>,
 }
 
-/// An environment variable that holds no key.
+/// Environment variable without a usable key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyError {
-    /// It is not set.
+    /// The variable is not set, or it is empty.
     Absent(Box<str>),
-    /// It is too short to be a key.
+    /// The value is too short to be a key.
     Short(Box<str>),
 }
 
@@ -56,7 +56,7 @@ impl KeyTable {
     /// Hashes the keys of a policy.
     ///
     /// # Errors
-    /// A variable that a key is taken from is not set or too short.
+    /// The environment variable of a key is not set, or its value is too short.
     pub fn new(
         sources: &[IdentitySource],
         variable: &dyn Fn(&str) -> Option<String>,
@@ -96,18 +96,18 @@ impl KeyTable {
         Ok(KeyTable { keys })
     }
 
-    /// The keys with this hash. Every one is compared.
+    /// Returns the keys with this hash. All keys are compared.
     fn find(&self, hash: &KeyHash) -> impl Iterator<Item = &KnownKey> {
         self.keys.iter().filter(move |key| is_same(&key.hash, hash))
     }
 
     fn knows<'v>(&self, value: &'v [u8], digests: &Digests<'v>) -> bool {
-        // The number of matches, so that the search does not end at the first.
+        // Counting the matches compares all keys; a search would end at the first match.
         (1..=MAX_KEY).contains(&value.len()) && self.find(&digests.of(value)).count() > 0
     }
 
-    /// The keys that are words of a value in whatever form: behind another scheme or two, in quotes, or in one of several lines
-    /// of a header, which Envoy joins by commas.
+    /// Returns the keys among the words of a value, whatever its form: after one or two schemes, in quotes, or in one of
+    /// several lines of a header, which Envoy joins with commas.
     fn among_words<'v>(
         &self,
         value: &'v [u8],
@@ -126,7 +126,7 @@ impl KeyTable {
     }
 }
 
-/// Hashes of what one request brings: each is asked for several times.
+/// Cache of the hashes of one request's values. Each value is compared several times.
 #[derive(Default)]
 pub(super) struct Digests<'v>(RefCell<Vec<(&'v [u8], KeyHash)>>);
 
@@ -142,13 +142,13 @@ impl<'v> Digests<'v> {
     }
 }
 
-/// Compares two hashes in constant time.
+/// Returns whether two hashes are equal, in constant time.
 fn is_same(a: &KeyHash, b: &KeyHash) -> bool {
     let differing = a.iter().zip(b).fold(0, |bits, (a, b)| bits | (a ^ b));
     std::hint::black_box(differing) == 0
 }
 
-/// Looks for a key in the headers of a source.
+/// Finds the credential of a source in its headers.
 pub(super) fn find<'v>(
     number: usize,
     source: &'v ApiKeySource,
@@ -216,7 +216,7 @@ pub(super) fn find<'v>(
     }
 }
 
-/// Whether another source reads keys from this header.
+/// Returns whether a source reads keys from this header.
 fn reads_header(sources: &[IdentitySource], source: usize, name: &str) -> bool {
     match sources.get(source).map(|source| &source.kind) {
         Some(SourceKind::ApiKey(source)) => {
@@ -226,8 +226,8 @@ fn reads_header(sources: &[IdentitySource], source: usize, name: &str) -> bool {
     }
 }
 
-/// The key in a header's value: `None` if the value is none of this source's, `Some(None)` if a key stands there in a form
-/// that is not accepted.
+/// Returns the key in a header's value: `None` if the value belongs to another source or a provider, `Some(None)` if it
+/// contains a key of this source in a form that is not accepted.
 fn recognised<'v>(
     source: &ApiKeySource,
     prefix: Option<&str>,
@@ -254,7 +254,7 @@ fn recognised<'v>(
     }
 }
 
-/// What stands behind a scheme: `Bearer KEY`, in any letter case, with any white space.
+/// Returns the value after a scheme: `Bearer KEY`, in any letter case, with any white space.
 fn behind_scheme<'v>(value: &'v [u8], scheme: &str) -> Option<&'v [u8]> {
     let (start, rest) = value.split_at_checked(scheme.len())?;
     let is_scheme = start.eq_ignore_ascii_case(scheme.as_bytes())
@@ -262,17 +262,17 @@ fn behind_scheme<'v>(value: &'v [u8], scheme: &str) -> Option<&'v [u8]> {
     is_scheme.then(|| rest.trim_ascii())
 }
 
-/// Where keys of the policy stand in a request.
+/// Positions of the policy's keys in a request.
 pub(super) struct Leak {
     /// Names of headers.
     pub(super) headers: Vec<String>,
-    /// The source of a key in the query.
+    /// Name of the source that has the key in the query.
     pub(super) in_url: Option<Box<str>>,
-    /// The path without it.
+    /// Path without the keys in its query.
     pub(super) path: Option<String>,
 }
 
-/// Finds the keys of the policy, valid or not, in every header in which one may be, and in the query.
+/// Finds the keys of the policy, valid or not, in the query and in all headers that may contain one.
 pub(super) fn leaks<'v>(
     sources: &[IdentitySource],
     keys: &KeyTable,

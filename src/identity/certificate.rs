@@ -1,23 +1,23 @@
-//! The client certificate that Envoy has verified.
+//! Client certificate that Envoy has verified.
 
 use super::{Credentials, Finding, set};
 use crate::event::Known;
 use crate::event::Principal;
 use crate::policy::{CertificatePattern, MtlsSource};
 
-/// The first URI SAN of the client's certificate.
+/// First URI SAN of the client's certificate.
 const URI_SAN: &[&str] = &["connection", "uri_san_peer_certificate"];
-/// Its first DNS SAN.
+/// First DNS SAN.
 const DNS_SAN: &[&str] = &["connection", "dns_san_peer_certificate"];
-/// Its subject.
+/// Subject.
 const SUBJECT: &[&str] = &["connection", "subject_peer_certificate"];
 
-/// Whether the connection has a client certificate.
+/// Returns whether the connection has a client certificate.
 fn is_mutual(credentials: &Credentials<'_>) -> bool {
     credentials.properties.get(&["connection", "mtls"]) == Some(vec![1])
 }
 
-/// Whether the peer's URI SAN fits a pattern.
+/// Returns whether the peer's URI SAN matches one of the patterns.
 pub(super) fn has_uri(patterns: &[CertificatePattern], credentials: &Credentials<'_>) -> bool {
     if patterns.is_empty() || !is_mutual(credentials) {
         return false;
@@ -30,7 +30,8 @@ pub(super) fn has_uri(patterns: &[CertificatePattern], credentials: &Credentials
     })
 }
 
-/// Looks for a certificate that fits. One that doesn't belongs to another source.
+/// Finds the principal in the certificate. A certificate that matches no pattern belongs to another
+/// source.
 pub(super) fn find(source: &MtlsSource, credentials: &Credentials<'_>) -> Finding {
     if !is_mutual(credentials) {
         return Finding::Absent;

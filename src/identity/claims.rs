@@ -1,25 +1,25 @@
 //! Claims of a token that Envoy's `jwt_authn` has verified.
 //!
-//! Envoy hands out the payload as properties below `metadata.filter_metadata["envoy.filters.http.jwt_authn"]`. A text is its
-//! bytes, a number eight bytes of a double, a truth value one byte; an object and a list are maps with lengths. Nothing says
-//! which it is, so that the policy names the type. A client can't write there.
+//! Envoy exposes the payload as properties below `metadata.filter_metadata["envoy.filters.http.jwt_authn"]`. A string is its
+//! bytes, a number the eight bytes of a double, a boolean one byte; an object and a list are maps with lengths. A property
+//! doesn't contain its type, so the policy declares the type. Clients can't write this metadata.
 
 use super::{Credentials, Finding, Reason, set, text};
 use crate::event::Known;
 use crate::event::Principal;
 use crate::policy::{Claim, ClaimType, JwtSource};
 
-/// Elements of a list from which on its claim is unknown.
+/// Number of elements at which a list's claim becomes unknown.
 const MAX_ELEMENTS: usize = 256;
 
-/// Where `jwt_authn` puts what it has verified.
+/// Path of the metadata in which `jwt_authn` puts verified payloads.
 const METADATA: [&str; 3] = [
     "metadata",
     "filter_metadata",
     "envoy.filters.http.jwt_authn",
 ];
 
-/// Looks for the claims of a verified token.
+/// Finds the claims of a verified token.
 pub(super) fn find(source: &JwtSource, credentials: &Credentials<'_>) -> Finding {
     let get = |path: &[&str]| {
         let mut whole: Vec<&str> = METADATA.to_vec();
@@ -31,7 +31,7 @@ pub(super) fn find(source: &JwtSource, credentials: &Credentials<'_>) -> Finding
             get(&[failed])?;
             Some(get(&[failed, "message"]).and_then(text).unwrap_or_default())
         }) {
-            // That there is no token is told as a failure too. Others speak of missing members of a key.
+            // `jwt_authn` reports a missing token as a failure too. Other messages with `missing` concern members of a key.
             Some(message) if message == "Jwt is missing" => Finding::Absent,
             Some(message) => Finding::Invalid(reason(&message), None),
             None => Finding::Absent,
@@ -50,7 +50,8 @@ pub(super) fn find(source: &JwtSource, credentials: &Credentials<'_>) -> Finding
     Finding::Found(principal)
 }
 
-/// Why `jwt_authn` has not accepted a token, by its message: `Jwt is expired`, `Jwt issuer is not configured`.
+/// Returns the reason for which `jwt_authn` rejected a token, from its message: `Jwt is expired`,
+/// `Jwt issuer is not configured`.
 fn reason(message: &str) -> Reason {
     match message {
         message if message.contains("expired") => Reason::Expired,
@@ -70,7 +71,7 @@ fn read(
     let Some(bytes) = get(&path) else {
         return Known::Missing;
     };
-    // Only a list or an object has something below it.
+    // Only a list or an object has properties below it.
     let mut elements = Vec::new();
     for number in 0..MAX_ELEMENTS {
         let number = number.to_string();
@@ -81,7 +82,7 @@ fn read(
             None => break,
         }
     }
-    // What stands behind the last element that is read could be the role that a rule denies.
+    // An element after the last one that is read could be the role that a rule denies.
     if elements.len() == MAX_ELEMENTS {
         return Known::Unknown;
     }
@@ -95,7 +96,7 @@ fn read(
     let mut values = Vec::with_capacity(elements.len());
     for element in elements {
         let kind = match claim.kind {
-            // A list holds whole values.
+            // The elements of a list are not split into words.
             ClaimType::Words => ClaimType::Text,
             kind => kind,
         };
@@ -107,7 +108,7 @@ fn read(
     Known::Is(values)
 }
 
-/// A value of this type; `None` if the bytes are of another one.
+/// Decodes a value of this type; `None` if the bytes are not of this type.
 fn scalar(kind: ClaimType, bytes: Vec<u8>) -> Option<Vec<Box<str>>> {
     match kind {
         ClaimType::Text if bytes.is_empty() => Some(Vec::new()),
@@ -116,7 +117,7 @@ fn scalar(kind: ClaimType, bytes: Vec<u8>) -> Option<Vec<Box<str>>> {
         ClaimType::Words => Some(text(bytes)?.split_whitespace().map(Box::from).collect()),
         ClaimType::Number => {
             let number = f64::from_le_bytes(bytes.try_into().ok()?);
-            // Whole numbers up to 2^53 are exact; others have no one spelling.
+            // Integers up to 2^53 are exact; other numbers have several spellings.
             const EXACT: f64 = 9_007_199_254_740_992.0;
             let is_whole = number.fract() == 0.0 && number.abs() <= EXACT;
             #[expect(

@@ -1,9 +1,9 @@
-//! Who is asking: the credentials of a request, resolved to a [`Principal`] by the sources of a policy.
+//! Identity of the caller: the sources of a policy resolve the credentials of a request to a [`Principal`].
 //!
-//! Every source looks for its credential in the headers or in what the proxy has verified. A credential that is there and
-//! invalid ends the request, whatever the others say; of those that are valid the first source decides. What the sources
-//! read of the client is never believed by itself: a key is compared with hashes, a token and a certificate were verified by
-//! Envoy, and headers count only from a trusted peer.
+//! Every source searches for its credential in the headers or in what the proxy has verified. An invalid credential makes the
+//! request fail, whatever the other sources find; only a token of another issuer may be valid for another source. Of several
+//! valid credentials, the first source decides. Nothing is believed because a client sends it: keys are compared with hashes,
+//! Envoy has verified tokens and certificates, and headers count only from a trusted peer.
 
 mod address;
 mod api_key;
@@ -21,19 +21,19 @@ use crate::policy::{IdentitySource, SourceKind};
 use crate::proxy::Properties;
 use crate::wire::utf8;
 
-/// The start of a request, as far as it says who is asking.
+/// Start of a request, as far as identity depends on it.
 #[derive(Clone, Copy)]
 pub struct Credentials<'a> {
     /// All headers, names in lower case.
     pub headers: &'a [(&'a [u8], &'a [u8])],
-    /// What the proxy knows about the connection and the request.
+    /// Envoy's properties of the connection and the request.
     pub properties: &'a dyn Properties,
     /// Nanoseconds since 1970.
     pub now: u64,
 }
 
 impl<'a> Credentials<'a> {
-    /// The values of a header, by its exact name.
+    /// Returns the values of a header, by its exact name.
     fn values(&self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         let headers = self.headers.iter();
         headers
@@ -41,39 +41,39 @@ impl<'a> Credentials<'a> {
             .map(|(_, value)| *value)
     }
 
-    /// A property as text, without control characters.
+    /// Returns a property as text, if it has no control characters.
     fn text(&self, path: &[&str]) -> Option<String> {
         text(self.properties.get(path)?)
     }
 }
 
-/// Why a credential is invalid. The audit event and the metrics say it; the client doesn't learn it.
+/// Reason why a credential is invalid. It is in the audit event and the metrics; the client does not receive it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// Nobody has this key.
+    /// No source has this key.
     Unknown,
-    /// It is valid no longer.
+    /// The credential has expired.
     Expired,
-    /// It is not valid yet.
+    /// The credential is not valid yet.
     NotYetValid,
-    /// It was revoked.
+    /// The credential was revoked.
     Revoked,
-    /// It is there more than once.
+    /// The credential is in the request more than once.
     Duplicate,
-    /// It can't be read.
+    /// The credential can't be parsed.
     Malformed,
-    /// It stands in the URL, which every server on the way logs.
+    /// The credential is in the URL, which every server on the way logs.
     InUrl,
-    /// Somebody else issued it.
+    /// Another issuer issued the token.
     WrongIssuer,
-    /// Envoy could not verify it.
+    /// Envoy could not verify the token.
     Unverified,
-    /// Two credentials belong to two callers.
+    /// The credentials belong to different callers.
     Contradictory,
 }
 
 impl Reason {
-    /// Its word in audit events and metrics.
+    /// Returns the reason's name in audit events and metrics.
     pub fn word(self) -> &'static str {
         match self {
             Reason::Unknown => "unknown",
@@ -90,39 +90,39 @@ impl Reason {
     }
 }
 
-/// An invalid credential.
+/// Invalid credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The source that recognised it; of several, joined by `+`.
+    /// Name of the source that recognised it; several names are joined by `+`.
     pub source: Box<str>,
-    /// Why it is invalid.
+    /// Reason why it is invalid.
     pub reason: Reason,
-    /// Whose credential it is, if that is known.
+    /// Client to whom the credential belongs, if known.
     pub client: Option<Box<str>>,
 }
 
-/// What the credentials of a request say.
+/// Result of resolving the credentials of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identified {
-    /// Who is asking; anonymous if nobody is known or a credential is invalid.
+    /// Caller; anonymous if there is no credential or an invalid one.
     pub principal: Principal,
-    /// The invalid credential.
+    /// Invalid credential.
     pub failure: Option<Failure>,
-    /// Headers that hold a key of the policy, which no upstream may see.
+    /// Names of the headers that contain a key of the policy, which must not reach the upstream.
     pub keys: Vec<String>,
     /// Headers of a source that this peer may not set.
     pub untrusted: Vec<String>,
-    /// The path without the keys in its query, if there are any.
+    /// Path without the keys in its query, if it had any.
     pub path: Option<String>,
 }
 
-/// What one source found.
+/// Result of one source.
 enum Finding {
-    /// Its credential is not there.
+    /// The credential is absent.
     Absent,
     /// A valid credential.
     Found(Principal),
-    /// An invalid one.
+    /// An invalid credential.
     Invalid(Reason, Option<Box<str>>),
 }
 
@@ -175,14 +175,14 @@ pub fn identify(
             }
         });
     }
-    // A token of one issuer is of the wrong one to the sources of all others.
+    // To the sources of other issuers, a valid token has the wrong issuer.
     let mut kinds = sources.iter().zip(&found);
     let has_token =
         kinds.any(|(source, found)| matches!(source.kind, SourceKind::Jwt(_)) && found.is_some());
     if !has_token && identified.failure.is_none() {
         identified.failure = elsewhere;
     }
-    // A header of two sources goes on if one of them trusts the peer.
+    // A header of two sources is forwarded if one of them trusts the peer.
     identified.untrusted.retain(|name| !trusted.contains(name));
     if let Some(leak) = api_key::leaks(sources, keys, credentials.headers, &digests) {
         identified.keys = leak.headers;
@@ -204,8 +204,9 @@ pub fn identify(
     identified
 }
 
-/// Returns the names of the request's trailers that may not go upstream: headers of trusted proxies, which set no trailers,
-/// unless nobody is asked who they are, and keys of the policy. Trailers name nobody here; a server may read them as headers.
+/// Returns the names of the request's trailers that must not be forwarded: headers of trusted proxies, which set no trailers,
+/// and keys of the policy. If identity doesn't apply to the request (`applies`), only the keys. Trailers identify no caller
+/// here, but a server may read them as headers.
 pub fn forbidden_trailers(
     sources: &[IdentitySource],
     keys: &KeyTable,
@@ -230,12 +231,12 @@ pub fn forbidden_trailers(
     forbidden
 }
 
-/// The principal of several sources: the first one's, with the members of those that it combines.
+/// Returns the principal of several sources: that of the first, with the members of the sources that it combines.
 fn agreed(
     sources: &[IdentitySource],
     mut found: Vec<Option<Principal>>,
 ) -> Result<Principal, Failure> {
-    // Two clients contradict each other, combined or not.
+    // Credentials of two clients contradict each other, combined or not.
     let mut clients = found.iter().flatten();
     let named = |principal: &&Principal| principal.client.value().is_some();
     if let Some(first) = clients.find(named)
@@ -280,7 +281,7 @@ fn joined(first: &Option<Box<str>>, other: &Option<Box<str>>) -> Option<Box<str>
     }
 }
 
-/// Adds the members of another principal that the first one lacks. Roles add up.
+/// Adds the members of another principal that the first one lacks. Roles are united.
 fn add(principal: &mut Principal, other: Principal) {
     let fill = |own: &mut Known<Box<str>>, other: Known<Box<str>>| {
         if *own == Known::Missing {
@@ -300,7 +301,7 @@ fn add(principal: &mut Principal, other: Principal) {
             }
         }
         (own @ Known::Missing, roles) => *own = roles,
-        // One of them could be the role that a rule denies.
+        // An unknown role could be one that a rule denies.
         (own, Known::Unknown) => *own = Known::Unknown,
         _ => {}
     }
@@ -310,7 +311,7 @@ fn add(principal: &mut Principal, other: Principal) {
     principal.via = joined(&principal.via, &other.via);
 }
 
-/// Sets a member of a principal. An empty text says nothing.
+/// Sets a member of a principal. An empty value leaves it missing.
 fn set(principal: &mut Principal, member: &str, values: Known<Vec<Box<str>>>) {
     let first = |values: Known<Vec<Box<str>>>| match values {
         Known::Is(values) => {
@@ -318,7 +319,7 @@ fn set(principal: &mut Principal, member: &str, values: Known<Vec<Box<str>>>) {
             match (values.next(), values.next()) {
                 (Some(only), None) => Known::Is(only),
                 (None, _) => Known::Missing,
-                // Which of several is meant is not known.
+                // Which of several values applies is unknown.
                 _ => Known::Unknown,
             }
         }
@@ -346,13 +347,14 @@ fn set(principal: &mut Principal, member: &str, values: Known<Vec<Box<str>>>) {
     }
 }
 
-/// Bytes as text, if they are UTF-8 without control characters. Envoy's encodings of numbers and structures have some.
+/// Returns bytes as text if they are UTF-8 without control characters. Envoy's encodings of numbers and structures contain
+/// control characters.
 fn text(bytes: Vec<u8>) -> Option<String> {
     let text = String::from_utf8(bytes).ok()?;
     (!text.is_empty() && !text.chars().any(char::is_control)).then_some(text)
 }
 
-/// Whether two names of headers are the same to a server that reads `_` as `-`: CGI, WSGI and their kin.
+/// Returns whether two header names are the same to a server that reads `_` as `-`, as CGI and WSGI do.
 pub fn is_alike(name: &[u8], other: &str) -> bool {
     let folded = |byte: u8| if byte == b'_' { b'-' } else { byte };
     name.len() == other.len()
@@ -362,7 +364,7 @@ pub fn is_alike(name: &[u8], other: &str) -> bool {
             .all(|(a, b)| folded(*a) == folded(b))
 }
 
-/// What a client is asked for when a credential is missing: the value of `www-authenticate`.
+/// Returns the value of `www-authenticate`: the challenges for a client without a credential.
 pub fn challenge(sources: &[IdentitySource]) -> String {
     let mut challenges: Vec<String> = Vec::new();
     let mut add = |challenge: String| {
@@ -386,7 +388,7 @@ pub fn challenge(sources: &[IdentitySource]) -> String {
         }
     }
     match challenges.is_empty() {
-        // RFC 9110 §15.5.2: a 401 has at least one challenge.
+        // RFC 9110 §15.5.2: a 401 response has at least one challenge.
         true => "Bearer".to_owned(),
         false => challenges.join(", "),
     }

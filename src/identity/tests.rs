@@ -1,4 +1,4 @@
-//! The sources, from what a request brings to who is asking.
+//! All sources, from a request's headers and properties to the principal.
 
 use super::*;
 use crate::policy::load_json;
@@ -30,7 +30,8 @@ fn sources(principals: Value) -> Vec<IdentitySource> {
         .principals
 }
 
-/// What a request says: the principal's members, or the reason of the failure; and what may not go upstream.
+/// Identifies a request. Returns the principal's members, or the reason of the failure, and the whole
+/// result.
 fn read(
     principals: &Value,
     headers: &[(&str, &str)],
@@ -174,7 +175,7 @@ mod api_keys {
             let (_, identified) = read(&policy(), &headers, &MemoryProperties::default());
             assert_eq!(identified.keys, [name], "{name}: {value}");
         }
-        // What is not ours belongs to the provider.
+        // Other keys belong to the provider.
         let headers = [
             ("authorization", "Bearer sk-provider"),
             ("x-agent-key", STRANGE),
@@ -232,14 +233,14 @@ mod api_keys {
             say(&[("authorization", &bearer), ("x-api-key", OTHER)]),
             "key contradictory"
         );
-        // Of a provider, or of another scheme.
+        // Keys of a provider, or of another scheme.
         assert_eq!(say(&[("authorization", "Bearer sk-1")]), "anonymous");
         assert_eq!(say(&[("authorization", "Basic YTpi")]), "anonymous");
         assert_eq!(
             say(&[("authorization", "Bearer sk-1"), ("x-api-key", KEY)]),
             "key client=acme"
         );
-        // Recognised, and not what it should be.
+        // Keys that are recognised and not valid.
         assert_eq!(say(&[("authorization", KEY)]), "key malformed");
         assert_eq!(say(&[("authorization", "Bearer")]), "key malformed");
         assert_eq!(
@@ -280,7 +281,7 @@ mod api_keys {
             assert_eq!(said, "key malformed", "{name}: {value}");
             assert_eq!(identified.keys, [name], "{name}: {value}");
         }
-        // Each source knows its own keys alone, and what belongs to a provider stays.
+        // Each source knows only its own keys, and a provider's credentials are forwarded.
         for (value, expected, kept) in [
             (format!("Site {STRANGE}"), "site client=site", false),
             (format!("Bearer {STRANGE}"), "site malformed", false),
@@ -436,7 +437,7 @@ mod tokens {
             }}}));
             read(&policy, &[], &properties).0
         };
-        // What is wrong here is the issuer's list of keys.
+        // The fault is in the issuer's list of keys.
         assert_eq!(
             failed("[n] field is missing for a RSA key"),
             "user unverified"
@@ -447,7 +448,7 @@ mod tokens {
     fn without_a_verified_token_nobody_is_known() {
         let policy =
             json!([{"name": "user", "jwt": {"payload": "jwt", "failed": "failure", "id": "sub"}}]);
-        // What a client says of itself is no token.
+        // A payload in a client's header is no token.
         let headers = [
             ("x-jwt-payload", "eyJzdWIiOiJyb290In0"),
             ("authorization", "Bearer eyJ.eyJ."),
@@ -522,7 +523,7 @@ mod peers {
             "anonymous"
         );
         assert_eq!(say(&with_uri("")), "anonymous");
-        // The name alone, of a connection without a verified certificate.
+        // The name alone, from a connection without a verified certificate.
         let unproven =
             MemoryProperties::default().with(&["connection", "uri_san_peer_certificate"], uri);
         assert_eq!(say(&unproven), "anonymous");
@@ -610,14 +611,15 @@ mod addresses {
     fn the_peer_is_the_client_unless_the_policy_says_otherwise() {
         assert_eq!(address(0, "192.0.2.1:5000", &["10.0.0.1"]), "192.0.2.1");
         assert_eq!(address(0, "[2001:db8::1]:5000", &[]), "2001:db8::1");
-        // Envoy has it from a header.
+        // Envoy has this address from a header.
         assert_eq!(address(0, "10.0.0.1:0", &["10.0.0.1"]), "?");
         assert_eq!(address(0, "", &[]), "?");
     }
 
     #[test]
     fn trusted_proxies_write_the_client_from_the_right() {
-        // Without `use_remote_address` Envoy takes the last address for the peer; with it, it adds the peer.
+        // Without `use_remote_address`, Envoy takes the last address for the peer. With it, Envoy appends
+        // the peer.
         for (peer, own) in [("192.0.2.1:0", ""), ("10.0.0.9:5000", ", 10.0.0.9")] {
             let seen = |hops, list: &str| address(hops, peer, &[&format!("{list}{own}")]);
             assert_eq!(seen(1, "192.0.2.1"), "192.0.2.1");

@@ -1,4 +1,4 @@
-//! Headers that a trusted proxy sets. From any other peer they are removed.
+//! Headers that a trusted proxy sets. They are removed from requests of any other peer.
 
 use super::{Credentials, Finding, Reason, certificate, is_alike, peer_address, set, text};
 use crate::event::Known;
@@ -6,10 +6,10 @@ use crate::event::Principal;
 use crate::policy::HeaderSource;
 use crate::wire::utf8;
 
-/// Values of one header from which on its member is unknown.
+/// Number of values of one header at which its member becomes unknown.
 const MAX_VALUES: usize = 256;
 
-/// Looks for the headers of a source, and lists those that may go on and those that may not.
+/// Finds the headers of a source. Lists which of them may be forwarded and which may not.
 pub(super) fn find(
     source: &HeaderSource,
     credentials: &Credentials<'_>,
@@ -24,7 +24,8 @@ pub(super) fn find(
         if !headers().any(|header| is_alike(name, header)) {
             continue;
         }
-        // A trusted proxy sets `x-user`; that it lets a client's `x_user` pass is no reason to believe it.
+        // A trusted proxy sets `x-user`. If it forwards a client's `x_user`, that header is still not
+        // trusted.
         let is_set = is_trusted && headers().any(|header| header.as_bytes() == *name);
         let list = match is_set {
             true => &mut *trusted,
@@ -61,7 +62,7 @@ pub(super) fn find(
             }
         };
         is_found = true;
-        // What stands behind the last value that is read could be the role that a rule denies.
+        // A value after the last one that is read could be the role that a rule denies.
         let values = match values.len() {
             MAX_VALUES => Known::Unknown,
             _ => Known::Is(values),
