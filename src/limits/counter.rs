@@ -1,48 +1,48 @@
-//! A counter in a window of time.
+//! Counter of a limit in a time window.
 //!
-//! Fixed windows begin at whole multiples of their length, counted from a Monday, 00:00 UTC. A sliding window is kept as
-//! [`SLICES`] slices of time and the one that has begun: it holds the limit in every window of its length, and frees a use
-//! at most one slice later than a list of all uses would.
+//! Fixed windows begin at whole multiples of their length, counted from a Monday, 00:00 UTC. A sliding window consists of
+//! [`SLICES`] slices and the current one. It enforces the limit in every window of its length, and frees a use at most one
+//! slice later than a list of all uses would.
 //!
-//! A clock that jumps back never makes a counter forget: a window that lies in the future goes on, and one further away
-//! than its length is moved to the present with its count.
+//! If the clock jumps back, no count is lost: a window in the future continues, and one further away than its length is
+//! moved to the present with its count.
 //!
-//! A limit on distinct tools keeps a hash of each tool in the slice in which it was called last, so that a tool counts once.
+//! A limit on distinct tools stores a hash of each tool in the slice of its last call, so that a tool counts once.
 
 use crate::policy::{Limit, Window};
 
-/// Slices of a sliding window.
+/// Number of complete slices of a sliding window.
 const SLICES: u64 = 16;
 
 /// Milliseconds from 1970-01-01, a Thursday, to the next Monday.
 const FIRST_MONDAY_MS: u64 = 4 * 86_400_000;
 
-/// A counter.
+/// Counter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Counter {
     shape: Shape,
     /// Start of the fixed window in ms, or number of the newest slice.
     start: u64,
-    /// What was counted in the window, or in each slice, the newest first.
+    /// Counts of the window, or of each slice, newest first.
     slices: Vec<Slice>,
-    /// Whether tools are kept apart.
+    /// Whether distinct tools are counted.
     is_distinct: bool,
-    /// Whether a clock that jumped back moved it, which has to be written even if nothing is counted.
+    /// Whether the counter was moved because the clock jumped back. It must then be written even if nothing is counted.
     pub(super) is_moved: bool,
 }
 
-/// What was counted in a span of time.
+/// Count of a time span.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Slice {
     count: u64,
-    /// Hashes of the tools, where they are kept apart.
+    /// Hashes of the tools, if distinct tools are counted.
     tools: Vec<[u8; TOOL_BYTES]>,
 }
 
 /// Bytes of a tool's hash.
 pub(super) const TOOL_BYTES: usize = 8;
 
-/// A window in milliseconds.
+/// Window, lengths in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
     Fixed(u64),
@@ -50,37 +50,37 @@ enum Shape {
     Session,
 }
 
-/// Where a limit stands.
+/// State of a limit with respect to one charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// Whether the charge exceeds the limit.
     pub is_exceeded: bool,
-    /// What is used, in the limit's units.
+    /// Used amount, in the limit's units.
     pub used: u64,
-    /// What may be used, in the limit's units.
+    /// The limit's maximum, in the limit's units.
     pub max: u64,
-    /// Milliseconds until the charge would fit; `None` if waiting doesn't help.
+    /// Milliseconds until the charge fits; `None` if waiting doesn't help.
     pub wait_ms: Option<u64>,
     /// Milliseconds until the window ends; `None` without a window.
     pub reset_ms: Option<u64>,
 }
 
-/// The longest wait in milliseconds that a client is asked for. Official SDKs wait at most this long by themselves;
-/// whoever would have to wait for hours is better told that nothing helps now.
+/// Maximum wait in milliseconds that a client is told. Official SDKs wait at most this long on their own. For a longer wait,
+/// a denial without retry is clearer to the caller.
 const MAX_WAIT_MS: u64 = 60_000;
 
 impl Standing {
-    /// Whether a client is asked to wait and to send the same again.
+    /// Returns whether the client is told to wait and retry.
     pub fn asks_to_wait(&self) -> bool {
         self.wait_ms.is_some_and(|wait| wait <= MAX_WAIT_MS)
     }
 
-    /// HTTP status of the denial: 429 where waiting helps, which clients do by themselves; else 403.
+    /// Returns the HTTP status of the denial: 429 if waiting helps, on which clients retry on their own; else 403.
     pub fn status(&self) -> u16 {
         if self.asks_to_wait() { 429 } else { 403 }
     }
 
-    /// Nothing is countable: more values than are kept apart. The limit counts as exceeded.
+    /// Returns the state of a limit whose charge can't be determined: it counts as exceeded.
     pub(super) fn uncountable(limit: &Limit) -> Standing {
         Standing {
             is_exceeded: true,
@@ -119,7 +119,7 @@ impl Shape {
         }
     }
 
-    /// Where a moment belongs: the start of its window, or the number of its slice.
+    /// Returns the start of the window, or the number of the slice, that contains a moment.
     fn position(self, now: u64) -> u64 {
         match self {
             Shape::Fixed(length) => {
@@ -134,7 +134,8 @@ impl Shape {
 }
 
 impl Slice {
-    /// Reads one off the front: its count, and where tools are kept apart how many are known and their hashes.
+    /// Reads a slice from the front: its count and, if distinct tools are counted, the number of their hashes and the
+    /// hashes.
     fn take(bytes: &mut &[u8], is_distinct: bool) -> Option<Slice> {
         let count = take_number(bytes)?;
         let mut tools = Vec::new();
@@ -168,7 +169,7 @@ impl Slice {
 }
 
 impl Counter {
-    /// Reads a counter at a moment; an absent one is empty. `None` if the bytes are none.
+    /// Reads a counter and moves it to `now`; an absent one is empty. `None` if the bytes are not a counter.
     pub(super) fn read(payload: Option<&[u8]>, limit: &Limit, now: u64) -> Option<Counter> {
         let shape = Shape::of(limit.window);
         let mut counter = Counter {
@@ -197,7 +198,7 @@ impl Counter {
         Some(counter)
     }
 
-    /// Writes it.
+    /// Encodes the counter.
     pub(super) fn write(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(16);
         put_number(self.start, &mut bytes);
@@ -207,13 +208,14 @@ impl Counter {
         bytes
     }
 
-    /// Moves it to the present.
+    /// Moves the counter to the present.
     fn advance(&mut self, now: u64) {
         let position = self.shape.position(now);
         match self.shape {
             Shape::Session => {}
             Shape::Fixed(length) if position > self.start => {
-                // A window that began later than it may have, before the clock jumped back, still ends once.
+                // Before the clock jumped back, the window may have begun at a later time. It ends once its length has
+                // passed.
                 if now >= self.start.saturating_add(length) {
                     self.start = position;
                     self.clear();
@@ -247,25 +249,25 @@ impl Counter {
         }
     }
 
-    /// What is used.
+    /// Returns the used amount, in the limit's units.
     pub(super) fn used(&self) -> u64 {
         let counts = self.slices.iter().map(|slice| slice.count);
         counts.fold(0, u64::saturating_add)
     }
 
-    /// Adds to the present.
+    /// Adds an amount to the window or the newest slice.
     pub(super) fn add(&mut self, amount: u64) {
         if let Some(newest) = self.slices.first_mut() {
             newest.count = newest.count.saturating_add(amount);
         }
     }
 
-    /// Whether a tool is among those that were counted.
+    /// Returns whether a tool was counted.
     pub(super) fn has_tool(&self, tool: &[u8; TOOL_BYTES]) -> bool {
         self.slices.iter().any(|slice| slice.tools.contains(tool))
     }
 
-    /// Moves a counted tool to the present, in which it is called again. Returns whether that has to be written.
+    /// Moves a counted tool to the newest slice, because it is called again. Returns whether the counter must be written.
     pub(super) fn touch_tool(&mut self, tool: &[u8; TOOL_BYTES]) -> bool {
         let mut older = self.slices.iter_mut().skip(1);
         let Some(older) = older.find(|slice| slice.tools.contains(tool)) else {
@@ -276,7 +278,7 @@ impl Counter {
         true
     }
 
-    /// Adds a tool to the present. More than any limit needs are not kept apart: it is exceeded all the same.
+    /// Adds a tool to the newest slice. Beyond the maximum of any limit, tools are not stored: the limit is exceeded anyway.
     pub(super) fn add_tool(&mut self, tool: [u8; TOOL_BYTES]) {
         if self.used() > Limit::MAX_TOOLS {
             return;
@@ -287,19 +289,19 @@ impl Counter {
         }
     }
 
-    /// Takes a tool back that was counted too early.
+    /// Removes a tool that was counted too early.
     pub(super) fn remove_tool(&mut self, tool: &[u8; TOOL_BYTES]) {
         for slice in &mut self.slices {
             slice.forget(tool);
         }
     }
 
-    /// The window or the slice that is counted to now.
+    /// Returns the start of the current window, or the number of the newest slice.
     pub(super) fn position(&self) -> u64 {
         self.start
     }
 
-    /// Takes from the window or the slice that was charged, if it is still counted.
+    /// Subtracts an amount from the window or slice that was charged, if it still counts.
     pub(super) fn subtract(&mut self, amount: u64, position: u64) {
         let age = self.start.checked_sub(position);
         let at = match self.shape {
@@ -311,12 +313,12 @@ impl Counter {
         }
     }
 
-    /// Forgets what was counted.
+    /// Sets the counter to zero.
     pub(super) fn clear(&mut self) {
         self.slices = vec![Slice::default()];
     }
 
-    /// Where a limit stands if an amount is charged.
+    /// Returns the state of a limit for a charge of an amount.
     pub(super) fn standing(&self, limit: &Limit, amount: u64, now: u64) -> Standing {
         let used = self.used();
         let max = limit.max_units();
@@ -330,7 +332,7 @@ impl Counter {
         }
     }
 
-    /// Milliseconds until a use counted now is free again.
+    /// Returns the milliseconds until a use counted now is free again; `None` without a window.
     fn reset(&self, now: u64) -> Option<u64> {
         match self.shape {
             Shape::Session => None,
@@ -339,7 +341,7 @@ impl Counter {
         }
     }
 
-    /// Milliseconds until a slice is no longer counted.
+    /// Returns the milliseconds until a slice no longer counts.
     fn slice_leaves(&self, number: u64, slice: u64, now: u64) -> u64 {
         number
             .saturating_add(SLICES)
@@ -371,7 +373,7 @@ impl Counter {
         }
     }
 
-    /// The second after which the counter says nothing any more.
+    /// Returns the second after which the counter can be dropped.
     pub(super) fn expires(&self, now: u64) -> u32 {
         let Some(reset) = self.reset(now) else {
             return u32::MAX;
@@ -394,7 +396,7 @@ pub(super) fn put_number(mut number: u64, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads such a number off the front.
+/// Reads a number from the front, in the form that [`put_number`] writes.
 pub(super) fn take_number(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0u64;
     for shift in (0u32..64).step_by(7) {

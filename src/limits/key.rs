@@ -1,9 +1,9 @@
 //! Keys of counters: hashes of the values of a limit's `per`.
 //!
-//! A limit restricts, so that values are read broadly: `Acme` and `acme` are one customer, `1` and `"1.0"` are one number,
-//! and a request that may use two models is charged to both. The values of different tenants never share a counter that
-//! is kept per anything. Values are hashed with a salt that only this Envoy has, so that nobody can choose ones that lead
-//! to the same bucket.
+//! Limits are on the deny side, so values are compared loosely: `Acme` and `acme` are one customer, `1` and `"1.0"` are
+//! one number, and a request that may use two models is charged to both. A counter with a `per` never has values of
+//! different tenants. The hashes have a salt that only this Envoy knows, so that no client can choose values that lead to
+//! the same bucket.
 
 use super::counter::TOOL_BYTES;
 use super::table::SlotKey;
@@ -19,30 +19,30 @@ use crate::wire::json::{self, Decimal, write_canonical};
 use crate::wire::sorted_map::SortedSet;
 use sha2::{Digest, Sha256};
 
-/// Values of one `per` that are kept apart in one event.
+/// Maximum values of one `per` in one event.
 const MAX_VALUES: usize = 16;
 
-/// Keys that one event is charged to.
+/// Maximum counters that one event is charged to.
 const MAX_KEYS: usize = 64;
 
-/// The counters that an event is charged to.
+/// Counters that an event is charged to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LimitKeys {
-    /// Their keys; `None` if there are more than are kept apart, so that the limit counts as exceeded.
+    /// Keys of the counters; `None` if there are too many, so that the limit counts as exceeded.
     pub(super) keys: Option<Vec<SlotKey>>,
-    /// Hash of the tool, of a limit on distinct tools.
+    /// Hash of the tool, for a limit on distinct tools.
     pub(super) tool: Option<[u8; TOOL_BYTES]>,
-    /// What named the session, of a limit for each.
+    /// Source of the session, for a limit for each session.
     pub session: Option<Box<str>>,
 }
 
-/// What all keys of a limit have in common: the hash of the salt and of the limit's name, which each key goes on from.
+/// Common part of all keys of a limit: the hash state after the salt and the limit's name.
 pub(super) struct KeyHasher {
     start: Sha256,
     tag: [u8; 4],
 }
 
-/// One value of a `per`.
+/// Value of a `per`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Value {
     Missing,
@@ -50,7 +50,7 @@ enum Value {
     Is(Box<str>),
 }
 
-/// The keys of the counters that an event is charged to.
+/// Returns the keys of the counters that an event is charged to.
 pub(super) fn of(
     hasher: &KeyHasher,
     limit: &Limit,
@@ -106,8 +106,8 @@ pub(super) fn of(
     }
 }
 
-/// The session with its source: the first that the request names, else whoever asks, else where from. What a client
-/// names is its own: two principals never share a session.
+/// Returns the session and its source: the first source that names one in the request, else the caller, else the client's
+/// address. A session that a client names is scoped to the caller, so two principals never share a session.
 fn session_of(limit: &Limit, facts: &Facts) -> (Box<str>, Known<Box<str>>) {
     let principal = &facts.principal;
     let caller = [&principal.id, &principal.client, &principal.agent];
@@ -133,8 +133,8 @@ fn session_of(limit: &Limit, facts: &Facts) -> (Box<str>, Known<Box<str>>) {
     ("principal".into(), Known::Is(caller.into()))
 }
 
-/// The sum of a field's values in the limit's units, rounded up; `None` if one of them is unknown or no number. What is
-/// negative adds nothing, so that nobody pays a limit back.
+/// Returns the sum of a field's values in the limit's units, rounded up; `None` if a value is unknown or not a number.
+/// Negative numbers add nothing, so that no client can reduce what it has used.
 pub(super) fn sum(limit: &Limit, event: &Event, context: &Context<'_>) -> Option<u64> {
     let field = limit.summed()?;
     let (mut sum, mut is_sound) = (0u64, true);
@@ -159,7 +159,7 @@ pub(super) fn sum(limit: &Limit, event: &Event, context: &Context<'_>) -> Option
     (is_sound && !is_unknown).then_some(sum)
 }
 
-/// 16 hexadecimal digits of a hash of texts.
+/// Returns 16 hexadecimal digits of a salted hash of texts.
 pub(super) fn fingerprint(salt: &[u8; 16], texts: &[&str]) -> Box<str> {
     let mut hash = Sha256::new();
     hash.update(salt);
@@ -173,7 +173,7 @@ pub(super) fn fingerprint(salt: &[u8; 16], texts: &[&str]) -> Box<str> {
 }
 
 impl KeyHasher {
-    /// The hasher for what has this name.
+    /// Creates the hasher for a limit or another scope.
     pub(super) fn new(salt: &[u8; 16], scope: &str) -> KeyHasher {
         let mut start = Sha256::new();
         start.update(salt);
@@ -184,12 +184,12 @@ impl KeyHasher {
         KeyHasher { start, tag }
     }
 
-    /// The key of one text.
+    /// Returns the key of one text.
     pub(super) fn key_of(&self, text: &str) -> SlotKey {
         self.end(with(self.start.clone(), &Value::Is(text.into())))
     }
 
-    /// A tool, which another server may have under the same name.
+    /// Returns the hash of a tool and its server. Two servers may have tools of the same name.
     fn tool(&self, event: &Event, facts: &Facts) -> [u8; TOOL_BYTES] {
         let hash = [&facts.server, &event.tool]
             .into_iter()
@@ -208,7 +208,7 @@ impl KeyHasher {
     }
 }
 
-/// The length before a text, so that no two lists of texts have the same bytes.
+/// Returns the length that precedes a text, so that different lists of texts have different bytes.
 fn length(text: &str) -> [u8; 8] {
     u64::try_from(text.len()).unwrap_or(u64::MAX).to_le_bytes()
 }
@@ -234,11 +234,11 @@ fn one(known: &Known<Box<str>>) -> SortedSet<Value> {
     }])
 }
 
-/// Everything that a reader may take for the field.
+/// Returns every value that a parser may read for the field.
 fn values(field: &Field, event: &Event, context: &Context<'_>) -> SortedSet<Value> {
     let mut found = SortedSet::new();
     let is_unknown = visit_all(field, event, context, &mut |scalar| {
-        // One more than may be, so that there being too many is seen.
+        // One more than the maximum, so that the caller notices the excess.
         if found.len() <= MAX_VALUES {
             found.insert(Value::Is(canonical(&scalar)));
         }
@@ -252,7 +252,7 @@ fn values(field: &Field, event: &Event, context: &Context<'_>) -> SortedSet<Valu
     found
 }
 
-/// Shows every value that some reader takes for a field. Returns whether there may be another that nobody knows.
+/// Visits every value that a parser may read for a field. Returns whether there may be unknown values.
 fn visit_all<'a>(
     field: &Field,
     event: &'a Event,
@@ -274,7 +274,7 @@ fn visit_all<'a>(
     is_unknown
 }
 
-/// The arguments of a call in one form, whatever their order and spelling.
+/// Returns the arguments of a call in one form, independent of their order and spelling.
 fn arguments(event: &Event, context: &Context<'_>) -> Value {
     match &event.args {
         Known::Missing => Value::Missing,
@@ -286,7 +286,7 @@ fn arguments(event: &Event, context: &Context<'_>) -> Value {
     }
 }
 
-/// A value in its canonical form. What is ambiguous counts as what it is written as.
+/// Returns a value in its canonical form. An ambiguous value is used as it is written.
 fn canonical_json(value: json::Value<'_>) -> Box<str> {
     let mut out = Vec::new();
     let _ = write_canonical(value, &mut out);
@@ -304,7 +304,7 @@ fn canonical(scalar: &Scalar<'_>) -> Box<str> {
     }
 }
 
-/// A text as it is compared: a number in one spelling, anything else as names are.
+/// Returns a text in the form in which it is compared: numbers in one spelling, other texts folded like names.
 fn canonical_text(text: &str) -> Box<str> {
     let text = text.trim();
     match Decimal::parse(text) {

@@ -31,14 +31,14 @@ use table::{Table, Update};
 #[cfg(not(target_arch = "wasm32"))]
 use {crate::wire::json::Decimal, std::cell::RefCell};
 
-/// The counters of a policy's limits.
+/// Counters of a policy's limits.
 pub struct Limits {
     asks_address: bool,
     sessions: Vec<SessionSource>,
     streams: Interest,
     table: Option<Table>,
     rules: SortedMap<u16, CompiledLimit>,
-    /// What counters begin with, by rule: a test says what is used before.
+    /// Amounts with which counters begin, by rule. Tests set them.
     #[cfg(not(target_arch = "wasm32"))]
     begin_with: RefCell<SortedMap<u16, u64>>,
 }
@@ -49,50 +49,51 @@ impl std::fmt::Debug for Limits {
     }
 }
 
-/// A limit as its counters need it.
+/// Limit with the hasher for its counters' keys.
 struct CompiledLimit {
-    /// Makes the keys of its counters by the policy, the rule, and what is counted. A change of `max` keeps them.
+    /// Hasher of the policy, the rule and the measure. A change of `max` keeps the counters.
     hasher: KeyHasher,
     limit: Limit,
 }
 
-/// What happens to a charge that exceeds the limit.
+/// How a charge that exceeds the limit is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnExcess {
-    /// It is not counted: what is denied doesn't use the limit up.
+    /// The charge is not counted: what is denied doesn't use up the limit.
     Refuse,
-    /// It is counted all the same: it passes, with a tag.
+    /// The whole charge is counted: the event passes, with a tag.
     Count,
-    /// What is left is counted: an estimate that is corrected later. Exceeded is a limit of which nothing is left.
+    /// Only what is left of the limit is counted: the charge is an estimate that is corrected later. The limit is exceeded
+    /// if nothing is left.
     Clamp,
-    /// It is never counted: the limit is only asked.
+    /// Nothing is ever counted: the limit is only queried.
     Ask,
 }
 
-/// What was charged to one counter.
+/// Amount that was charged to one counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct ChargedCounter {
     amount: u64,
-    /// The window or the slice that it was charged to.
+    /// The window or the slice that was charged.
     position: u64,
 }
 
-/// What was charged, to take it back or to correct it.
+/// Record of a charge, with which it can be taken back or corrected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
-    /// Where the limit stands.
+    /// State of the limit.
     pub standing: Standing,
     counters: Vec<ChargedCounter>,
 }
 
 impl Charge {
-    /// The least that was charged to any of the counters.
+    /// Returns the smallest amount that was charged to one of the counters.
     pub fn amount(&self) -> u64 {
         let amounts = self.counters.iter().map(|counter| counter.amount);
         amounts.min().unwrap_or(0)
     }
 
-    /// Adds a later charge of the same counters. In another window than the first it can't be taken back.
+    /// Adds a later charge of the same counters. If it is in a later window than the first, it can't be taken back.
     pub fn extend(&mut self, more: &Charge) {
         for (counter, more) in self.counters.iter_mut().zip(&more.counters) {
             counter.amount = counter.amount.saturating_add(more.amount);
@@ -103,8 +104,8 @@ impl Charge {
 impl Limits {
     /// Prepares the counters of a policy. Creates their table if it does not exist yet.
     ///
-    /// Envoy configures the main thread's VM before those of the workers, one configuration after the other, so that
-    /// only one thread ever creates it. `salt` is random; the first one that is given remains.
+    /// Envoy configures the main thread's VM before those of the workers, one configuration after the other, so that only
+    /// one thread ever creates it. `salt` is random; the first one that is given remains.
     pub fn new(policy: &Policy, shared: &Rc<dyn SharedData>, salt: [u8; 16]) -> Limits {
         let has_limits = policy.rules().iter().any(|rule| rule.limit.is_some());
         let table = has_limits.then(|| Table::open(Rc::clone(shared), salt));
@@ -125,7 +126,7 @@ impl Limits {
                 }
             }
         }
-        // Where nothing else names a session, it is whoever asks from one address.
+        // The session of last resort is the caller at one address.
         let asks_address = !sessions.is_empty()
             || rules
                 .values()
@@ -154,7 +155,7 @@ impl Limits {
         }
     }
 
-    /// Sets what the counters of a rule's limit begin with.
+    /// Sets the amount with which the counters of a rule's limit begin.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn begin_with(&self, policy: &Policy, rule: &str, used: &Decimal) {
         let rules = (0u16..).zip(policy.rules());
@@ -167,7 +168,7 @@ impl Limits {
         }
     }
 
-    /// Reads a counter at a moment.
+    /// Reads a counter and moves it to `now`.
     fn counter(&self, rule: u16, payload: Option<&[u8]>, now: u64) -> Result<Counter, Unavailable> {
         let limit = &self.rules.get(&rule).ok_or(Unavailable)?.limit;
         let counter = Counter::read(payload, limit, now).ok_or(Unavailable)?;
@@ -182,19 +183,19 @@ impl Limits {
         Ok(counter)
     }
 
-    /// Whether a limit is kept for each address, which the host must then look up.
+    /// Returns whether the host must look up the client's address: for a limit for each address or session.
     pub fn asks_address(&self) -> bool {
         self.asks_address
     }
 
-    /// The keys of the counters that an event is charged to; `None` if the rule has no limit.
+    /// Returns the keys of the counters that an event is charged to; `None` if the rule has no limit.
     pub fn keys(&self, rule: u16, event: &Event, context: &Context<'_>) -> Option<LimitKeys> {
         let limit = self.rules.get(&rule)?;
         Some(key::of(&limit.hasher, &limit.limit, event, context))
     }
 
-    /// Charges a limit, or finds that it would be exceeded. With several keys the fullest counter decides, and either
-    /// all are charged or, if that is refused, none.
+    /// Charges a limit. With several keys, the fullest counter decides. Either all counters are charged or, if the charge
+    /// exceeds the limit and `on_excess` is not `Count`, none.
     ///
     /// `amount` is absent if it can't be determined: the limit then counts as exceeded.
     ///
@@ -281,8 +282,8 @@ impl Limits {
         charge.ok_or(Unavailable)
     }
 
-    /// Corrects a charge once what it was for is known; 0 takes it back. What is no longer in the window that was
-    /// charged is not taken from another one. A counter that can't be reached stays charged, the stricter error.
+    /// Corrects a charge once the real amount is known; 0 takes the charge back. If the window that was charged has
+    /// passed, no other window is reduced. A counter that can't be written stays charged, which errs on the deny side.
     pub fn settle(&self, rule: u16, keys: &LimitKeys, charge: &Charge, amount: u64, now: u64) {
         let (Some(table), Some(slots)) = (&self.table, &keys.keys) else {
             return;
@@ -307,7 +308,7 @@ impl Limits {
         }
     }
 
-    /// Sets the counters back to zero: a row has ended.
+    /// Sets the counters to zero, because a series of consecutive events has ended.
     pub fn reset(&self, rule: u16, keys: &LimitKeys, now: u64) {
         let (Some(table), Some(slots)) = (&self.table, &keys.keys) else {
             return;
@@ -325,7 +326,7 @@ impl Limits {
         }
     }
 
-    /// The session that a stored response belongs to, if it is known.
+    /// Returns the session that a stored response belongs to, if it is known.
     pub fn session_of_response(&self, id: &str, now: u64) -> Option<Box<str>> {
         let table = self.table.as_ref()?;
         let mut session = None;
@@ -342,7 +343,7 @@ impl Limits {
         session
     }
 
-    /// Notes the session that a response belongs to, so that the request that goes on from it belongs to it too.
+    /// Stores the session that a response belongs to, so that a request that continues the response belongs to it too.
     pub fn note_response(&self, id: &str, session: &str, now: u64) {
         const KEPT_S: u32 = 30 * 86_400;
         let now = now.div_euclid(1_000_000);
@@ -360,35 +361,35 @@ impl Limits {
         Some(hasher.key_of(id))
     }
 
-    /// A short name of a text, which tells nothing of it.
+    /// Returns a short id of texts that does not reveal them; `None` if the policy has no limits.
     pub fn fingerprint(&self, texts: &[&str]) -> Option<Box<str>> {
         Some(key::fingerprint(self.table.as_ref()?.salt(), texts))
     }
 
-    /// Where sessions are looked for, over all limits; empty if none is kept for each session.
+    /// Returns the sources of sessions of all limits; empty if no limit is kept for each session.
     pub fn session_sources(&self) -> &[SessionSource] {
         &self.sessions
     }
 
-    /// Whether a response that streams can use up a limit which ends it.
+    /// Returns whether a streamed response can use up a limit that ends it.
     pub fn bounds_streams(&self) -> Interest {
         self.streams
     }
 
-    /// Number of counters that were dropped since the last call because their bucket was full.
+    /// Returns the number of counters dropped since the last call because their bucket was full.
     pub fn take_evictions(&self) -> u64 {
         self.table.as_ref().map_or(0, Table::take_evictions)
     }
 }
 
-/// What an event adds to a limit, in the limit's units; `None` if that can't be determined.
+/// Returns the amount that an event adds to a limit, in the limit's units; `None` if it can't be determined.
 pub fn amount(rule: &CompiledRule, event: &Event, context: &Context<'_>) -> Option<u64> {
     let limit = rule.limit.as_deref()?;
     let request = &context.facts.request;
     match limit.measure {
         Measure::Sum(_) => key::sum(limit, event, context),
         Measure::Count(Counted::Bytes) => Some(request.bytes.unwrap_or(0)),
-        // A tool that nobody can name may be another one.
+        // An unknown tool may be one that was not counted yet.
         Measure::Count(Counted::DistinctTools) => event.tool.value().map(|_| 1),
         Measure::Cost
         | Measure::Count(Counted::Tokens | Counted::InputTokens | Counted::OutputTokens) => {
@@ -400,7 +401,8 @@ pub fn amount(rule: &CompiledRule, event: &Event, context: &Context<'_>) -> Opti
     }
 }
 
-/// What so many tokens use of a limit on tokens or costs, in its units; `None` if one of the models has no price.
+/// Returns the amount that these tokens use of a limit on tokens or costs, in its units; `None` if one of the models has
+/// no price.
 pub fn of_tokens(limit: &Limit, models: &Models, input: u64, output: u64) -> Option<u64> {
     Some(match limit.measure {
         Measure::Count(Counted::InputTokens) => input,
@@ -410,7 +412,7 @@ pub fn of_tokens(limit: &Limit, models: &Models, input: u64, output: u64) -> Opt
     })
 }
 
-/// What the tokens of a request cost at most; `None` if one of its models has no price.
+/// Returns the highest price of a request's models; `None` if one of them has no price.
 fn price(limit: &Limit, models: &Models) -> Option<Price> {
     let mut dearest = Price {
         input: 0,
@@ -425,8 +427,8 @@ fn price(limit: &Limit, models: &Models) -> Option<Price> {
     Some(dearest)
 }
 
-/// Where the limit of a rule stands for an event, for whoever says what is used instead of counting it. An unknown time
-/// is the beginning of a window.
+/// Returns the state of a rule's limit for an event, where the used amount is given (`facts.used`) instead of counted. An
+/// unknown time is the beginning of a window.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn standing(rule: &CompiledRule, event: &Event, context: &Context<'_>) -> Option<Standing> {
     let limit = rule.limit.as_deref()?;
@@ -435,7 +437,7 @@ pub fn standing(rule: &CompiledRule, event: &Event, context: &Context<'_>) -> Op
     let used = context.facts.used.get(&rule.id);
     counter.add(used.map_or(0, |used| limit.units(used)));
     Some(match amount(rule, event, context) {
-        // As in Envoy: an estimate passes while anything is left.
+        // As in Envoy, an estimate passes while anything is left.
         Some(_) if limit.charging() == crate::policy::Charging::Reserved => {
             counter.standing(limit, 1, now)
         }

@@ -1,9 +1,9 @@
-//! The table of counters in shared data: a fixed number of buckets, each of which holds the entries whose keys lead to it.
+//! Table of counters in Envoy's shared data: a fixed number of buckets, which contain the entries whose keys hash to them.
 //!
-//! Envoy never frees a key of shared data, and a write to a key that does not exist yet cannot be compared with anything.
-//! All buckets are therefore created once, before requests come, and never another key. A full bucket drops entries:
-//! first those that have expired, then the least recently used one of the same limit, then of any other. A flood of
-//! sessions can thereby only push out sessions, and not the count of a tenant.
+//! Envoy never frees a key of shared data, and a compare-and-swap needs a key that exists. So all buckets are created
+//! once, before requests arrive, and no key is added later. A full bucket drops entries: expired ones first, then the
+//! least recently used one of the same limit, then of any other limit. So a flood of sessions can evict only sessions, not
+//! the count of a tenant.
 //!
 //! ```text
 //! bucket = version (1 byte) · entry*
@@ -20,24 +20,24 @@ pub const BUCKETS: u16 = 4_096;
 /// Maximum bytes of a bucket: about a hundred entries.
 const MAX_BUCKET_BYTES: usize = 4 << 10;
 
-/// The version of the format.
+/// Version of the format.
 const FORMAT: u8 = 1;
 
-/// Attempts to write before a charge fails. Each lost one means that another worker has written; a loop of a few
-/// microseconds loses this often only if something is wrong.
+/// Maximum attempts to write. Each failed attempt means that another worker has written. A loop of a few microseconds
+/// fails this often only if something is wrong.
 const MAX_ATTEMPTS: usize = 1_000;
 
-/// The key under which the table's salt is. It is written last, so that it exists only if all buckets do.
+/// Key of the table's salt. It is written last, so that it exists only if all buckets do.
 const HEADER: &str = "agentguard.limits";
 
 /// Bytes of an entry before its payload.
 const ENTRY_HEADER: usize = 26;
 
-/// The counters could not be read or written.
+/// Error: the counters could not be read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unavailable;
 
-/// The key of a counter: which limit, and a hash of the values of its `per`.
+/// Key of a counter: the limit's tag, and a hash of the values of its `per`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotKey {
     pub(super) tag: [u8; 4],
@@ -51,7 +51,7 @@ impl SlotKey {
     }
 }
 
-/// What to do with an entry.
+/// Change of an entry.
 pub(super) enum Update {
     /// Leave it as it is.
     Keep,
@@ -59,17 +59,17 @@ pub(super) enum Update {
     Write(Vec<u8>, u32),
 }
 
-/// What becomes of an entry, by its payload; it may be asked again.
+/// Function that determines an entry's change from its payload. It may be called again.
 type Change<'c> = dyn FnMut(Option<&[u8]>) -> Result<Update, Unavailable> + 'c;
 
-/// The table of one `vm_id`.
+/// Table of one `vm_id`.
 pub(super) struct Table {
     shared: Rc<dyn SharedData>,
     salt: [u8; 16],
     evictions: Cell<u64>,
 }
 
-/// An entry of a bucket.
+/// Entry of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry<'b> {
     pub(super) key: SlotKey,
@@ -79,7 +79,7 @@ pub(super) struct Entry<'b> {
 }
 
 impl Entry<'_> {
-    /// Its bytes in a bucket.
+    /// Returns the entry's size in a bucket, in bytes.
     fn size(&self) -> usize {
         ENTRY_HEADER.saturating_add(self.payload.len())
     }
@@ -100,7 +100,7 @@ impl Table {
         };
         let salt = known(&*shared).unwrap_or_else(|| {
             for number in 0..BUCKETS {
-                // An empty bucket has no version to compare with: nobody else writes before the header is there.
+                // An empty bucket has no version to compare with. No other worker writes before the header exists.
                 let _ = shared.set(&bucket_name(number), &[FORMAT], 0);
             }
             let mut header = vec![FORMAT];
@@ -123,7 +123,7 @@ impl Table {
         self.evictions.take()
     }
 
-    /// Reads an entry and writes what `change` makes of it, again until no other worker has written in between.
+    /// Reads an entry and writes the result of `change`; repeats that until no other worker has written in between.
     pub(super) fn update(
         &self,
         key: &SlotKey,
@@ -157,7 +157,7 @@ impl Table {
     }
 }
 
-/// Reads the entries of a bucket; `None` if it is not one of this format.
+/// Parses the entries of a bucket; `None` if it is not in this format.
 pub(super) fn read(bytes: &[u8]) -> Option<Vec<Entry<'_>>> {
     let (version, mut rest) = bytes.split_first()?;
     (*version == FORMAT).then_some(())?;
@@ -183,7 +183,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<Vec<Entry<'_>>> {
     Some(entries)
 }
 
-/// Writes a bucket.
+/// Encodes a bucket.
 pub(super) fn write<'e>(entries: impl Iterator<Item = &'e Entry<'e>> + Clone) -> Vec<u8> {
     let size = entries
         .clone()
@@ -191,7 +191,7 @@ pub(super) fn write<'e>(entries: impl Iterator<Item = &'e Entry<'e>> + Clone) ->
     let mut bytes = Vec::with_capacity(size);
     bytes.push(FORMAT);
     for entry in entries {
-        // A counter's payload is bounded far below that.
+        // A counter's payload is always far smaller.
         let length = u16::try_from(entry.payload.len()).unwrap_or(u16::MAX);
         bytes.extend_from_slice(&entry.key.tag);
         bytes.extend_from_slice(&entry.key.hash);
@@ -203,7 +203,7 @@ pub(super) fn write<'e>(entries: impl Iterator<Item = &'e Entry<'e>> + Clone) ->
     bytes
 }
 
-/// The bucket with an entry written, and how many live entries were dropped for that.
+/// Returns the bucket with an entry written, and the number of live entries that were dropped for it.
 fn replaced(entries: &[Entry<'_>], written: Entry<'_>, now_s: u32) -> (Vec<u8>, u64) {
     let mut kept: Vec<&Entry<'_>> = Vec::with_capacity(entries.len());
     kept.extend(entries.iter().filter(|entry| entry.key != written.key));

@@ -1,4 +1,4 @@
-//! Counters under workers that race, clocks that jump, and tables that fill up.
+//! Counters with racing workers, clocks that jump, and full tables.
 
 use super::counter::{Counter, put_number, take_number};
 use super::table::{self, Entry, SlotKey};
@@ -32,13 +32,13 @@ fn named_policy(name: &str, limit: &str) -> Policy {
         .unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
 }
 
-/// The keys of a request by a tenant's principal.
+/// Returns the keys of a request by a tenant's principal.
 fn keys(limits: &Limits, policy: &Policy, tenant: &str, id: &str) -> LimitKeys {
     let event = Event::new(Kind::Request, Direction::Request, NodeId::default());
     event_keys(limits, policy, tenant, id, &event)
 }
 
-/// The keys of an event of a tenant's principal.
+/// Returns the keys of an event by a tenant's principal.
 fn event_keys(
     limits: &Limits,
     policy: &Policy,
@@ -66,7 +66,7 @@ fn event_keys(
     limits.keys(0, event, &context).unwrap()
 }
 
-/// One worker of one Envoy.
+/// A worker of one Envoy.
 struct Worker {
     limits: Limits,
     policy: Policy,
@@ -89,7 +89,7 @@ impl Worker {
             .standing
     }
 
-    /// How many of so many charges pass.
+    /// Returns how many of the attempts pass.
     fn passing(&self, id: &str, attempts: usize, now: u64) -> usize {
         let mut passing = 0;
         for _ in 0..attempts {
@@ -198,7 +198,7 @@ fn what_is_taken_back_is_free_again() {
     assert!(!last.standing.is_exceeded);
     worker.limits.settle(0, &keys, &last, 0, NOW);
     assert_eq!(worker.passing("ann", 10, NOW), 1);
-    // In the next hour there is nothing of it to take back.
+    // In the next hour nothing of the charge can be taken back.
     let later = NOW + 3_600 * SECOND;
     assert_eq!(worker.passing("ann", 5, later), 5);
     worker.limits.settle(0, &keys, &last, 0, later);
@@ -230,7 +230,7 @@ fn a_clock_that_jumps_back_makes_no_counter_forget() {
             assert_eq!(worker.passing("ann", 10, NOW), 10);
             let then = NOW - back * SECOND;
             assert_eq!(worker.passing("ann", 10, then), 0, "{window} {back}");
-            // And the wrong time is not waited for: two windows later all is free again.
+            // The wrong time doesn't prolong the wait: two windows later all is free again.
             assert_eq!(
                 worker.passing("ann", 20, then + 2 * 3_600 * SECOND + 226 * SECOND),
                 10,
@@ -249,7 +249,7 @@ fn without_a_window_a_limit_lasts() {
     assert_eq!(worker.charge("ann", NOW).wait_ms, None);
 }
 
-/// Shared data in which other workers write between any read and the write that follows it.
+/// Shared data in which other workers write between each read and the following write.
 struct Contended {
     inner: MemorySharedData,
     lost: Cell<usize>,
@@ -296,7 +296,7 @@ proptest! {
         shared.intrude.borrow_mut().take();
         shared.lost.set(0);
         prop_assert!(passed + of_other.get() <= 25);
-        // Whatever raced, what is left is exactly the rest.
+        // Whatever the races, exactly the rest of the limit is left.
         let rest = worker.passing("ann", 100, NOW);
         prop_assert_eq!(passed + of_other.get() + rest, 25);
     }
@@ -325,11 +325,11 @@ fn a_worker_that_never_gets_to_write_denies() {
     assert_eq!(charged, Err(Unavailable));
 }
 
-/// Shared data of several threads, as Envoy has it.
+/// Shared data of several threads, as in Envoy.
 #[derive(Clone, Default)]
 struct Threaded(Arc<Mutex<BTreeMap<String, Stored>>>);
 
-/// A value with its version.
+/// Value with its version.
 type Stored = (Vec<u8>, u32);
 
 impl SharedData for Threaded {
@@ -355,7 +355,7 @@ fn eight_threads_let_exactly_the_limit_through() {
     for window in [r#""1h""#, r#"{"sliding": "1h"}"#] {
         let limit = format!(r#"{{"count": "requests", "max": 100, "window": {window}}}"#);
         let data = Threaded::default();
-        // Envoy's main thread configures first.
+        // Envoy configures its main thread first.
         drop(Worker::new(
             &limit,
             &(Rc::new(data.clone()) as Rc<dyn SharedData>),
@@ -399,7 +399,8 @@ fn the_table_is_bounded_and_a_flood_pushes_out_its_own() {
     let of_tenant = keys(&tenants.limits, &tenants.policy, "acme", "ann")
         .keys
         .unwrap();
-    // Keys of the flood that lead to the tenant's bucket: chosen here, which the salt keeps a client from.
+    // Keys of the flood that lead to the tenant's bucket. The test chooses them; the salt prevents a
+    // client from doing so.
     let mut evicted = 0;
     for number in 0u32..400 {
         let mut key = of_tenant[0];
@@ -489,7 +490,7 @@ proptest! {
         prop_assert!(rest.is_empty());
     }
 
-    /// Whatever the times, no window of the limit's length ever has more than the limit.
+    /// Whatever the times, no window of the limit's length ever exceeds the limit.
     #[test]
     fn a_sliding_window_is_never_exceeded(steps in prop::collection::vec(0u64..20_000, 1..200)) {
         let limit = r#"{"count": "requests", "max": 5, "window": {"sliding": "1m"}}"#;
@@ -500,7 +501,7 @@ proptest! {
             now += step * 1_000_000;
             let standing = worker.charge("ann", now);
             if standing.is_exceeded {
-                // What it says to wait is enough, and no more than the window and a slice.
+                // The reported wait suffices, and is at most the window and one slice.
                 let wait = standing.wait_ms.unwrap();
                 prop_assert!(wait <= 60_000 + 3_750);
                 continue;
@@ -544,7 +545,7 @@ fn an_estimate_passes_while_anything_is_left_and_is_corrected() {
     assert!(!second.standing.is_exceeded);
     assert_eq!(second.amount(), 30);
     assert!(charge(1).standing.is_exceeded);
-    // The second used more than there was, the first less than it said.
+    // The second charge used more than was left, the first less than estimated.
     worker.limits.settle(0, &keys, &second, 45, NOW);
     worker.limits.settle(0, &keys, &first, 20, NOW);
     assert_eq!(charge(1_000).amount(), 35);
@@ -561,7 +562,7 @@ fn what_a_response_goes_on_from_keeps_its_session() {
 }
 
 impl Worker {
-    /// Charges the call of a tool.
+    /// Charges a tool call.
     fn call(&self, tool: &str, now: u64) -> (LimitKeys, Charge) {
         let mut event = Event::new(Kind::ToolCall, Direction::Response, NodeId::default());
         event.tool = Known::Is(tool.into());
@@ -570,7 +571,7 @@ impl Worker {
         (keys, charge.unwrap())
     }
 
-    /// Whether the call of a tool passes.
+    /// Returns whether a tool call passes.
     fn calls(&self, tool: &str, now: u64) -> bool {
         !self.call(tool, now).1.standing.is_exceeded
     }
@@ -607,7 +608,7 @@ fn a_tool_that_is_called_again_stays_in_a_sliding_window() {
     assert!(worker.calls("write", NOW + SECOND));
     assert!(worker.calls("list", NOW + SECOND));
     assert!(worker.calls("read", NOW + 10 * SECOND));
-    // `write` and `list` have left, `read` has not.
+    // `write` and `list` have left the window, `read` has not.
     let later = NOW + 19 * SECOND;
     assert!(worker.calls("delete", later));
     assert!(worker.calls("move", later));
@@ -635,7 +636,7 @@ fn as_many_tools_are_kept_apart_as_a_limit_may_allow() {
     }
     assert!(!worker.calls("another", NOW));
     assert!((0..64).all(|number| worker.calls(&format!("tool_{number}"), NOW)));
-    // What only marks goes on counting, up to a bound.
+    // A limit that only tags keeps counting, up to a bound.
     for number in 64..1_000 {
         let mut event = Event::new(Kind::ToolCall, Direction::Response, NodeId::default());
         event.tool = Known::Is(format!("tool_{number}").into());
