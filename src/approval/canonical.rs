@@ -1,4 +1,4 @@
-//! The canonical form of a JSON value, and its digest: RFC 8785 but for numbers, which are written as exact decimals.
+//! Canonical form of a JSON value, and its digest: RFC 8785, except that numbers are written as exact decimals.
 //!
 //! `{"b": 1.0, "a": "\u0078"}` → `{"a":"x","b":1}`
 
@@ -8,15 +8,15 @@ use crate::wire::json::{Ambiguity, JsonBody, Limits, ScanError, write_canonical}
 use crate::wire::json::{JsonPath, quote};
 use sha2::{Digest, Sha256};
 
-/// Deepest nesting of a JSON text that is given to the library.
+/// Maximum nesting of a JSON text that a caller passes.
 const MAX_DEPTH: u16 = 256;
 
-/// Why a value has no canonical form.
+/// Reason why a value has no canonical form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CanonicalError {
-    /// The text is no JSON, or readers of it could disagree: duplicate keys, invalid UTF-8.
+    /// The text is not JSON, or parsers disagree on it: duplicate keys, invalid UTF-8.
     NotJson(String),
-    /// Readers could take a part of it for another.
+    /// Parsers could read a part of the text differently.
     Ambiguous(Ambiguity),
 }
 
@@ -51,7 +51,7 @@ impl From<ScanError> for CanonicalError {
 /// Returns the canonical form of a JSON text.
 ///
 /// # Errors
-/// It has none.
+/// The text has no canonical form.
 pub fn canonical(json: &[u8]) -> Result<Vec<u8>, CanonicalError> {
     let limits = Limits {
         max_depth: MAX_DEPTH,
@@ -67,7 +67,7 @@ pub fn canonical(json: &[u8]) -> Result<Vec<u8>, CanonicalError> {
 /// Returns the digest of a JSON text: SHA-256 of its canonical form, in base64url.
 ///
 /// # Errors
-/// It has no canonical form.
+/// The text has no canonical form.
 pub fn digest(json: &[u8]) -> Result<String, CanonicalError> {
     Ok(digest_of(&canonical(json)?))
 }
@@ -77,11 +77,10 @@ pub fn digest_of(canonical: &[u8]) -> String {
     encoding::base64url(&Sha256::digest(canonical))
 }
 
-/// Returns the digest of the values that paths lead to in arguments, as an approval with `bind` has it:
-/// `{"args.amount":[250]}`.
+/// Returns the digest of the argument values at these paths, as in an approval with `bind`: `{"args.amount":[250]}`.
 ///
 /// # Errors
-/// It has none; or a path is not one into arguments.
+/// The arguments have no canonical form, or a path is not one into arguments.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn digest_of_bound(args: &[u8], paths: &[Box<str>]) -> Result<String, CanonicalError> {
     let limits = Limits {

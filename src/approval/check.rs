@@ -1,4 +1,4 @@
-//! Whether the tokens that came with a call approve it.
+//! Check of a call's approval tokens.
 
 use super::keys::{Signer, VerifiedToken, is_same_name};
 use super::spent::SpentTokens;
@@ -6,45 +6,46 @@ use super::subject::Subject;
 use super::token::Token;
 use crate::event::{Known, Principal};
 
-/// Seconds that the clock of the approver may be ahead.
+/// Seconds that the approver's clock may be ahead.
 const SKEW: u64 = 60;
 
-/// Why a token is invalid, from the least to the most fitting one: of several tokens, the reason of the best is reported.
+/// Reason why a token is invalid, ordered from the least to the best match: of several tokens, the reason of the best match is
+/// reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Invalid {
-    /// It is no token of this version.
+    /// The text is no token of this version.
     Malformed,
-    /// No key of the policy has signed it.
+    /// The signing key is not in the policy.
     UnknownKey,
     /// The signature is wrong.
     BadSignature,
-    /// It is for another policy.
+    /// The token is for another policy.
     OtherPolicy,
-    /// It is for another tool or request.
+    /// The token is for another tool or request.
     OtherCall,
-    /// It is for another tenant.
+    /// The token is for another tenant.
     OtherTenant,
-    /// Someone else has asked for it.
+    /// Another principal requested the approval.
     OtherPrincipal,
-    /// It is for another session.
+    /// The token is for another session.
     OtherSession,
-    /// It is for other arguments.
+    /// The token is for other arguments.
     ChangedArguments,
-    /// It answers other rules.
+    /// The token is for other rules.
     OtherRule,
-    /// The key has a role that may not agree.
+    /// The key has a role that may not approve.
     WrongRole,
-    /// The asker has approved itself.
+    /// The caller has approved its own request.
     SelfApproval,
-    /// It holds longer than the policy allows.
+    /// The token is valid for longer than the policy allows.
     TooLong,
-    /// It does not hold yet.
+    /// The token is not valid yet.
     NotYetValid,
-    /// It no longer holds.
+    /// The token has expired.
     Expired,
-    /// It was used.
+    /// All uses of the token are spent.
     Replayed,
-    /// More tokens are in use than can be remembered.
+    /// More tokens are in use than the table can store.
     TableFull,
 }
 
@@ -70,7 +71,7 @@ impl Invalid {
         Invalid::TableFull,
     ];
 
-    /// The word in denials and audit events.
+    /// Returns the reason's name in denials and audit events.
     pub fn word(self) -> &'static str {
         match self {
             Invalid::Malformed => "malformed",
@@ -93,7 +94,7 @@ impl Invalid {
         }
     }
 
-    /// What is wrong, for whoever presented the token.
+    /// Returns the message for the client that presented the token.
     pub fn message(self) -> &'static str {
         match self {
             Invalid::Malformed => "The approval token can't be read.",
@@ -119,58 +120,58 @@ impl Invalid {
     }
 }
 
-/// What a rule demands.
+/// Approval that a rule requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RuleDemand<'a> {
     /// The rule's id.
     pub rule: &'a str,
-    /// Roles of those who may agree.
+    /// Roles that may approve.
     pub by: &'a [Box<str>],
-    /// How many have to.
+    /// Number of approvers required.
     pub needed: u32,
-    /// For how many seconds a token may hold.
+    /// Maximum validity of a token in seconds.
     pub valid_for: u64,
-    /// For how many uses.
+    /// Maximum uses of a token.
     pub uses: u32,
 }
 
-/// The use of a request's id, to be spent when the call passes.
+/// Use of a request's id, spent when the call passes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
     /// The id of the request.
     pub id: Box<str>,
     /// For how many uses it is.
     pub uses: u32,
-    /// Until when it must be remembered.
+    /// Time until which the id must be stored, in seconds since 1970.
     pub until: u64,
 }
 
-/// What came of a check.
+/// Result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Checked {
-    /// Everyone needed has agreed. The grants must be spent before the call passes.
+    /// All required approvals are present. The grants must be spent before the call passes.
     Approved(Vec<Grant>),
-    /// Someone still has to agree; nothing is wrong with what came.
+    /// An approval is still missing; no token is invalid.
     Missing,
-    /// A token is invalid, and the others are not enough.
+    /// A token is invalid, and the others do not suffice.
     Invalid(Invalid),
 }
 
-/// A check of verified tokens against a call.
+/// Check of verified tokens against a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Check<'a> {
     /// The call.
     pub subject: &'a Subject,
-    /// Who is asking.
+    /// Caller.
     pub asker: &'a Principal,
-    /// The time, in seconds since 1970.
+    /// Time in seconds since 1970.
     pub now: u64,
-    /// Uses that pass together with this call, and are not spent yet.
+    /// Uses by calls that pass together with this one, and that are not spent yet.
     pub reserved: &'a [Grant],
 }
 
 impl Check<'_> {
-    /// Checks the tokens of a call against all that its rules demand.
+    /// Checks the tokens of a call against the demands of all its rules.
     pub fn tokens(
         &self,
         tokens: &[Result<VerifiedToken, Invalid>],
@@ -224,7 +225,7 @@ impl Check<'_> {
         }
     }
 
-    /// Whether a token is for this call.
+    /// Checks that a token is for this call.
     fn fits(&self, token: &Token) -> Result<(), Invalid> {
         let (own, approved) = (self.subject, &token.subject);
         let is = |same: bool, reason: Invalid| match same {
@@ -248,7 +249,7 @@ impl Check<'_> {
         )
     }
 
-    /// Whether a token for this call gives what a rule demands.
+    /// Returns the grant of a token for this call if it satisfies a rule's demand.
     fn answers(
         &self,
         verified: &VerifiedToken,
@@ -256,7 +257,8 @@ impl Check<'_> {
         spent: Option<&SpentTokens<'_>>,
     ) -> Result<Grant, Invalid> {
         let VerifiedToken { token, signer } = verified;
-        // The rule as it was described to the approver: one who agrees because another has to agree as well has not agreed alone.
+        // The rule must be as it was described to the approver: consent on condition that a second person approves is no consent
+        // alone.
         let is_answered = token.rules.iter().any(|rule| {
             *rule.id == *demand.rule && rule.by == demand.by && rule.needed == demand.needed
         });
@@ -294,7 +296,7 @@ impl Check<'_> {
         Ok(grant)
     }
 
-    /// Whether the asker may hold the key: it is the key's principal, or where no principal is named, it has the key's role.
+    /// Returns whether the caller may hold the key: it is the key's principal or, if the key names none, it has the key's role.
     fn is_own(&self, signer: &Signer) -> bool {
         let asker = self.asker;
         match &signer.principal {
@@ -304,7 +306,7 @@ impl Check<'_> {
                 .any(|name| is_same_name(name, holder)),
             None => match &asker.roles {
                 Known::Is(roles) => roles.iter().any(|role| is_same_name(role, &signer.role)),
-                // Of somebody who is known, and has a list of roles that could not be read.
+                // The caller is identified, and its list of roles could not be read.
                 Known::Unknown => !asker.is_anonymous(),
                 Known::Missing => false,
             },

@@ -1,22 +1,22 @@
-//! The texts of requests and tokens: a prefix with the version, and JSON in base64url.
+//! Text form of requests and tokens: a prefix with the version, and JSON in base64url.
 
 use crate::wire::json::{JsonBody, Limits, Value, ValueKind, quote};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// Deepest nesting of a payload: the shown arguments are a text in it.
+/// Maximum nesting of a payload. The shown arguments are a string in it.
 const MAX_DEPTH: u16 = 8;
 
-/// Why a request or a token can't be read.
+/// Reason why a request or a token can't be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EncodingError {
-    /// It doesn't begin with the prefix.
+    /// The text doesn't begin with the prefix.
     Prefix,
-    /// It is longer than any that this version writes.
+    /// The text is longer than any that this version writes.
     TooLong,
-    /// It is no base64url.
+    /// The text is not base64url.
     Base64,
-    /// What it holds is no JSON object with the members of this version.
+    /// The payload is not a JSON object with the members of this version.
     Payload,
 }
 
@@ -33,19 +33,19 @@ impl std::fmt::Display for EncodingError {
 
 impl std::error::Error for EncodingError {}
 
-/// Bytes in base64url without padding.
+/// Encodes bytes as base64url without padding.
 pub(super) fn base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The bytes of base64url. Each text has one spelling: padding and spare bits are errors.
+/// Decodes base64url. Only the canonical spelling is accepted: padding and spare bits are errors.
 pub(super) fn from_base64url(text: &str) -> Result<Vec<u8>, EncodingError> {
     URL_SAFE_NO_PAD
         .decode(text)
         .map_err(|_| EncodingError::Base64)
 }
 
-/// Writes one JSON object, member by member.
+/// Writer of one JSON object, member by member.
 pub(super) struct PayloadWriter {
     out: Vec<u8>,
 }
@@ -68,7 +68,7 @@ impl PayloadWriter {
         quote(value, self.key(key));
     }
 
-    /// A text that may be absent.
+    /// Writes a string member, if there is a value.
     pub(super) fn optional(&mut self, key: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.text(key, value);
@@ -91,7 +91,7 @@ impl PayloadWriter {
     }
 }
 
-/// Appends a JSON array of texts.
+/// Appends a JSON array of strings.
 pub(super) fn write_texts<'t>(out: &mut Vec<u8>, values: impl Iterator<Item = &'t str>) {
     out.push(b'[');
     for (number, value) in values.enumerate() {
@@ -111,7 +111,7 @@ pub(super) fn payload(bytes: &[u8]) -> Result<JsonBody<'_>, EncodingError> {
     JsonBody::scan(bytes, limits, 0).map_err(|_| EncodingError::Payload)
 }
 
-/// Reads the members of one JSON object, each of which must be known.
+/// Reader of the members of one JSON object, each of which must be known.
 pub(super) struct PayloadReader<'a> {
     root: Value<'a>,
     left: usize,
@@ -160,7 +160,7 @@ impl<'a> PayloadReader<'a> {
     }
 }
 
-/// A text, which has one reading.
+/// Returns a string that all parsers decode alike.
 pub(super) fn text(value: Value<'_>) -> Result<Box<str>, EncodingError> {
     match value.text() {
         Some(text) if !value.has_lone_surrogate() => Ok(text.into()),
@@ -168,7 +168,7 @@ pub(super) fn text(value: Value<'_>) -> Result<Box<str>, EncodingError> {
     }
 }
 
-/// An array of texts.
+/// Returns an array of strings.
 pub(super) fn texts(value: Value<'_>) -> Result<Vec<Box<str>>, EncodingError> {
     if value.kind() != ValueKind::Array {
         return Err(EncodingError::Payload);

@@ -1,4 +1,4 @@
-//! The keys that verify tokens, each with the role that it gives.
+//! Keys that verify tokens, each with the role that the policy assigns to it.
 
 use super::encoding::base64url;
 use super::token::{SignedToken, Token};
@@ -10,42 +10,43 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
-/// Bytes of a key's id.
+/// Number of bytes of a key's id.
 const ID_BYTES: usize = 8;
 
-/// Prefix of what a key's id is the hash of.
+/// Prefix of the bytes whose hash is the key's id.
 const ID_LABEL: &[u8] = b"agentguard approver key\0";
 
-/// Shortest shared secret: the length of its HMAC.
+/// Minimum bytes of a shared secret: the length of its HMAC.
 pub const MIN_SECRET: usize = 32;
 
-/// Why a shared secret can't be used, with its environment variable.
+/// Reason why a shared secret can't be used, with its environment variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretError {
-    /// It is not set.
+    /// The variable is not set, or it is empty.
     Missing(Box<str>),
-    /// It is shorter than [`MIN_SECRET`] bytes: whoever has one token could find it by trying.
+    /// The secret is shorter than [`MIN_SECRET`] bytes: the holder of one token could find it by trying.
     Short(Box<str>),
 }
 
-/// Who has signed, as the policy says.
+/// Signer of a token, as the policy declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Signer {
-    /// The id of the key.
+    /// Id of the key.
     pub(super) key: String,
-    /// The role that the key gives.
+    /// Role of the key.
     pub(super) role: Box<str>,
-    /// Who holds the key, if the policy says it.
+    /// Holder of the key, if the policy names one.
     pub(super) principal: Option<Box<str>>,
 }
 
-/// Whether two names may be those of one person or role, as broadly as where a rule denies: letter case is no other name.
+/// Returns whether two names may denote one person or role. The comparison is loose, as on the deny side: it ignores
+/// letter case.
 pub(super) fn is_same_name(one: &str, other: &str) -> bool {
     fold_name(one) == fold_name(other)
 }
 
 impl Signer {
-    /// Whether two tokens are of one who agrees: by one key, or by two keys of one principal.
+    /// Returns whether two tokens are from the same approver: signed with one key, or with two keys of one principal.
     pub(super) fn is_same_person(&self, other: &Signer) -> bool {
         self.key == other.key
             || match (&self.principal, &other.principal) {
@@ -55,18 +56,18 @@ impl Signer {
     }
 }
 
-/// A key of an approver.
+/// Key of an approver.
 #[derive(Clone)]
 struct Key {
     signer: Arc<Signer>,
     kind: Kind,
 }
 
-/// A token whose signature is right. Verifying costs more than all else of a check, so that one is made once, however many
-/// calls it is checked against.
+/// Token whose signature is valid. The signature check costs more than everything else, so a token is verified once,
+/// however many calls it is checked against.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedToken {
-    /// What it says.
+    /// The token.
     pub(super) token: Token,
     pub(super) signer: Arc<Signer>,
 }
@@ -83,7 +84,7 @@ impl std::fmt::Debug for Key {
     }
 }
 
-/// The keys of a policy's `approvers`.
+/// Keys of a policy's `approvers`.
 #[derive(Clone, Debug, Default)]
 pub struct VerifyingKeys {
     keys: Vec<Key>,
@@ -103,7 +104,7 @@ impl VerifyingKeys {
             let (id, kind) = match &approver.key {
                 ApproverKey::Ed25519(bytes) => match VerifyingKey::from_bytes(bytes) {
                     Ok(key) => (id_of_public(bytes), Kind::Ed25519(key)),
-                    // Some 32 bytes are no point on the curve: nobody has the other half.
+                    // Some 32-byte values are no point on the curve, so they have no secret half.
                     Err(_) => continue,
                 },
                 ApproverKey::Hmac(name) => {
@@ -131,15 +132,15 @@ impl VerifyingKeys {
         Ok(VerifyingKeys { keys })
     }
 
-    /// Whether a key gives one of these roles.
+    /// Returns whether a key has one of these roles.
     pub fn has_role(&self, roles: &[Box<str>]) -> bool {
         self.keys.iter().any(|key| roles.contains(&key.signer.role))
     }
 
-    /// Reads the text of a token and verifies it.
+    /// Parses a token and verifies its signature.
     ///
     /// # Errors
-    /// It is no token, or no key of the policy has signed it.
+    /// The text is no token, or no key of the policy has signed it.
     pub fn read(&self, text: &str) -> Result<VerifiedToken, Invalid> {
         self.verify(SignedToken::parse(text)?)
     }
@@ -147,7 +148,7 @@ impl VerifyingKeys {
     /// Verifies the signature of a token.
     ///
     /// # Errors
-    /// No key of the policy has signed it.
+    /// No key of the policy has signed the token.
     pub fn verify(&self, signed: SignedToken) -> Result<VerifiedToken, Invalid> {
         let mut keys = self.keys.iter();
         let key = keys.find(|key| *key.signer.key == *signed.token.key);
@@ -179,7 +180,7 @@ thread_local! {
     pub(crate) static VERIFICATIONS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
-/// The id of a public key.
+/// Returns the id of a public key.
 pub(super) fn id_of_public(key: &[u8; 32]) -> String {
     let hash = Sha256::new_with_prefix(ID_LABEL)
         .chain_update(key)
@@ -187,7 +188,7 @@ pub(super) fn id_of_public(key: &[u8; 32]) -> String {
     base64url(hash.get(..ID_BYTES).unwrap_or_default())
 }
 
-/// The id of a shared secret. It tells nothing of the secret.
+/// Returns the id of a shared secret. It reveals nothing about the secret.
 pub(super) fn id_of_secret(key: &Hmac<Sha256>) -> String {
     let mut mac = key.clone();
     mac.update(ID_LABEL);

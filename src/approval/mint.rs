@@ -11,7 +11,7 @@ use sha2::Sha256;
 /// First line of a key file.
 const HEADER: &str = "agentguard approver key v1";
 
-/// Why a key file can't be used.
+/// Reason why a key file can't be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyFileError(pub &'static str);
 
@@ -23,10 +23,10 @@ impl std::fmt::Display for KeyFileError {
 
 impl std::error::Error for KeyFileError {}
 
-/// The secret half of an approver's key.
+/// Secret half of an approver's key.
 #[derive(Clone)]
 pub struct SigningKey {
-    /// The role that the key was made for. The policy decides which role it gives.
+    /// Role for which the key was made. The policy decides which role the key has.
     pub role: Box<str>,
     kind: Kind,
 }
@@ -44,7 +44,7 @@ impl std::fmt::Debug for SigningKey {
 }
 
 impl SigningKey {
-    /// Makes an Ed25519 key of 32 random bytes.
+    /// Creates an Ed25519 key from 32 random bytes.
     pub fn from_seed(role: &str, seed: [u8; 32]) -> SigningKey {
         SigningKey {
             role: role.into(),
@@ -52,7 +52,7 @@ impl SigningKey {
         }
     }
 
-    /// Makes a key of a shared secret; `None` if it is shorter than [`MIN_SECRET`](super::MIN_SECRET).
+    /// Creates a key from a shared secret; `None` if it is shorter than [`MIN_SECRET`](super::MIN_SECRET).
     pub fn from_secret(role: &str, secret: &[u8]) -> Option<SigningKey> {
         let key = Hmac::new_from_slice(secret).ok();
         Some(SigningKey {
@@ -61,10 +61,10 @@ impl SigningKey {
         })
     }
 
-    /// Reads a key file.
+    /// Parses a key file.
     ///
     /// # Errors
-    /// It is none.
+    /// The text is no key file.
     pub fn from_file(text: &str) -> Result<SigningKey, KeyFileError> {
         let mut lines = text.lines();
         if lines.next().map(str::trim) != Some(HEADER) {
@@ -87,7 +87,7 @@ impl SigningKey {
         }
     }
 
-    /// The text of a key file; `None` for a shared secret, which has its own place.
+    /// Returns the text of a key file; `None` for a shared secret, which is not stored in a file.
     pub fn to_file(&self) -> Option<String> {
         match &self.kind {
             Kind::Ed25519(key) => Some(format!(
@@ -99,7 +99,7 @@ impl SigningKey {
         }
     }
 
-    /// The public half as it is written in a policy; `None` for a shared secret.
+    /// Returns the public half in the form for a policy; `None` for a shared secret.
     pub fn public(&self) -> Option<String> {
         match &self.kind {
             Kind::Ed25519(key) => Some(format!(
@@ -128,7 +128,7 @@ impl SigningKey {
         }
     }
 
-    /// Signs what a token says, with this key's id.
+    /// Signs a token, after setting its key id to this key's.
     pub fn sign_token(&self, mut token: Token) -> String {
         token.key = self.id().into();
         let signed = token.signed_bytes();
@@ -141,7 +141,8 @@ pub fn nonce(random: &[u8]) -> Box<str> {
     base64url(random).into()
 }
 
-/// Mints the token that answers a request, at a time in seconds since 1970. It holds as long as the request asks for.
+/// Returns a signed token for a request. `now` is in seconds since 1970. The token is valid for as long as the
+/// request asks.
 pub fn mint(request: &ApprovalRequest, key: &SigningKey, now: u64, nonce: Box<str>) -> String {
     key.sign_token(Token {
         id: request.id.clone(),

@@ -1,8 +1,8 @@
-//! Approvals: the request for one, the signed token that gives it, and what makes a token valid for a call.
+//! Approvals: the request for one, the signed token that grants it, and the check of a token against a call.
 //!
-//! A denial carries a request string, `agar1.…`: what is to be approved, and by whom. An approver reads it, and signs a token,
-//! `agat1.…`, with a key whose public half is in the policy. The filter works out again what the call is, and believes nothing
-//! that comes back but the signature: a token that says anything else is invalid.
+//! A denial contains a request string, `agar1.…`, with what is to be approved, and by whom. An approver decodes it and signs a
+//! token, `agat1.…`, with a key whose public half is in the policy. The filter computes the call's data again and compares
+//! them with the token; it trusts nothing but the signature. A token for anything else is invalid.
 //!
 //! Other programs use this module as a library:
 //!

@@ -1,4 +1,4 @@
-//! The request for an approval: `agar1.` and the base64url of a JSON object.
+//! Request for an approval: `agar1.` and the base64url of a JSON object.
 //!
 //! ```json
 //! {"id":"3q2-7w","policy":"support-agent","event":"tool_call","what":"issue_refund","args":"x4f…",
@@ -6,8 +6,8 @@
 //!  "show":"{\"args.amount\":[250]}","until":1795000600,"valid_for":600,"uses":1}
 //! ```
 //!
-//! It travels through the agent, which may change it. What it shows is bound by a digest that the filter works out again
-//! (`shown`), so that a changed request is worth nothing: it gives a token for another call.
+//! The request passes through the agent, which may change it. What it shows is bound by a digest (`shown`) that the
+//! filter computes again. A changed request is useless: its token is for another call.
 
 use super::canonical;
 use super::encoding::{
@@ -16,39 +16,39 @@ use super::encoding::{
 use super::subject::Subject;
 use crate::wire::json::{ValueKind, quote};
 
-/// The prefix with the version.
+/// Prefix with the version.
 const PREFIX: &str = "agar1.";
 
 /// Maximum bytes of a request.
 const MAX_BYTES: usize = 16 << 10;
 
-/// A request for an approval.
+/// Request for an approval.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ApprovalRequest {
-    /// The request's id. Each id is spent once.
+    /// Id of the request. Each id has a limited number of uses.
     pub id: Box<str>,
-    /// What is to be approved.
+    /// Call or request to be approved.
     pub subject: Subject,
-    /// The rules that ask for it.
+    /// Rules that require the approval.
     pub rules: Vec<RequestedRule>,
-    /// What the approver is shown: the canonical form of an object of paths and their values.
+    /// Values shown to the approver: the canonical form of an object of paths and their values.
     pub show: Option<Box<str>>,
-    /// When the request ends, in seconds since 1970.
+    /// End of the request, in seconds since 1970.
     pub until: u64,
-    /// For how many seconds the approval may hold.
+    /// Maximum validity of the token in seconds.
     pub valid_for: u64,
-    /// For how many uses.
+    /// Maximum uses of the token.
     pub uses: u32,
 }
 
-/// A rule that asks for an approval.
+/// Rule that requires an approval.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestedRule {
-    /// Its id.
+    /// Id of the rule.
     pub id: Box<str>,
-    /// Roles of those who may agree.
+    /// Roles that may approve.
     pub by: Vec<Box<str>>,
-    /// How many have to.
+    /// Number of approvers required.
     pub needed: u32,
 }
 
@@ -58,7 +58,7 @@ impl ApprovalRequest {
         format!("{PREFIX}{}", base64url(&self.contents()))
     }
 
-    /// Returns the JSON object that the text of the request holds.
+    /// Returns the JSON object that the text of the request contains.
     pub fn contents(&self) -> Vec<u8> {
         let mut out = PayloadWriter::new();
         out.text("id", &self.id);
@@ -71,10 +71,10 @@ impl ApprovalRequest {
         out.end()
     }
 
-    /// Reads a request.
+    /// Parses a request.
     ///
     /// # Errors
-    /// It is malformed, or what it shows is not what its digest covers.
+    /// The text is malformed, or its digest does not match what it shows.
     pub fn parse(text: &str) -> Result<ApprovalRequest, EncodingError> {
         let text = text.trim();
         if text.len() > MAX_BYTES {
@@ -96,7 +96,7 @@ impl ApprovalRequest {
             uses: count(members.number("uses")?)?,
         };
         members.end()?;
-        // What is shown must be what is signed.
+        // What the approver sees must be what the token covers.
         let is_covered = match (&request.show, &request.subject.shown) {
             (None, None) => true,
             (Some(show), Some(digest)) => {
@@ -111,12 +111,12 @@ impl ApprovalRequest {
         }
     }
 
-    /// What the approver is shown: a JSON object of paths and lists of their values.
+    /// Returns the values shown to the approver: a JSON object of paths and lists of their values.
     pub fn shown(&self) -> Option<&str> {
         self.show.as_deref()
     }
 
-    /// Roles that can answer the request.
+    /// Returns the roles that may approve the request.
     pub fn roles(&self) -> impl Iterator<Item = &str> {
         self.rules
             .iter()
@@ -146,7 +146,7 @@ pub(super) fn read_rules(
     rules.collect()
 }
 
-/// Writes them.
+/// Writes the rules of a request or a token.
 pub(super) fn write_rules(out: &mut Vec<u8>, rules: &[RequestedRule]) {
     out.push(b'[');
     for (number, rule) in rules.iter().enumerate() {

@@ -1,12 +1,12 @@
-//! What the approval service is asked, and what it answers.
+//! Query of the approval service and its response.
 //!
 //! ```json
 //! {"agentguard":"approval_request","version":1,"wait":30,"request_id":"1b0f…",
 //!  "requests":[{"request":"agar1.eyJpZCI6…","contents":{"id":"3q2-7w","policy":"support-agent",…}}]}
 //! ```
 //!
-//! `contents` is what the request holds, for services that don't decode it. A notice has no `wait`, and its answer
-//! is not read. An answer contains any number of tokens; without any, the call is not approved:
+//! `contents` is the decoded request, for services that don't decode it themselves. A notice has no `wait`, and its response
+//! is not read. A response contains any number of tokens; without any, the call is not approved:
 //!
 //! ```json
 //! {"agentguard":"approval","tokens":["agat1.eyJpZCI6…"]}
@@ -17,20 +17,20 @@ use super::request::ApprovalRequest;
 use super::token::MAX_BYTES as MAX_TOKEN_BYTES;
 use crate::wire::json::{JsonBody, Limits, ValueKind};
 
-/// Maximum tokens of an answer. Each costs a verification.
+/// Maximum tokens of a response. Each costs a signature check.
 const MAX_TOKENS: usize = 32;
 
-/// Maximum bytes of an answer.
+/// Maximum bytes of a response.
 pub const MAX_ANSWER_BYTES: usize = MAX_TOKENS * (MAX_TOKEN_BYTES + 8) + (1 << 10);
 
-/// Deepest nesting of an answer.
+/// Maximum nesting of a response.
 const MAX_DEPTH: u16 = 16;
 
-/// An answer that is none.
+/// Error: a body is not a response of an approval service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MalformedAnswer;
 
-/// Writes the query of the approval service; without `wait`, the notice.
+/// Returns the query of the approval service; without `wait`, the notice.
 pub fn service_request(
     requests: &[&ApprovalRequest],
     request_id: &str,
@@ -58,11 +58,11 @@ pub fn service_request(
     out.end()
 }
 
-/// Reads the tokens of an answer. Envoy answers in place of a service that it can't reach, and so may anything between: only
-/// what says that it is an answer is one.
+/// Returns the tokens of a response. Envoy sends its own response for a service that it can't reach, and other proxies may
+/// do so too. So only a body that declares itself an approval response is accepted.
 ///
 /// # Errors
-/// It is no answer of an approval service.
+/// The body is not a response of an approval service.
 pub fn service_tokens(answer: &[u8]) -> Result<Vec<String>, MalformedAnswer> {
     let limits = Limits {
         max_depth: MAX_DEPTH,

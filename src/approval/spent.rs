@@ -1,6 +1,7 @@
-//! The ids of requests whose approvals were used, in data that all workers share.
+//! Table of request ids whose approvals were used, in data that all workers share.
 //!
-//! A fixed table: [`BUCKETS`] keys, each with at most [`MAX_ENTRIES`] entries of 28 bytes, since shared data is never freed.
+//! Its size is fixed, since shared data is never freed: [`BUCKETS`] keys, each with at most [`MAX_ENTRIES`] entries of 28
+//! bytes.
 //!
 //! ```text
 //! 16 bytes  start of SHA-256 of the id
@@ -8,7 +9,7 @@
 //!  4 bytes  uses, big-endian
 //! ```
 //!
-//! An entry leaves only when its bucket is full and its token has expired, so that a clock that jumps ahead and back forgets
+//! An entry is removed only if its bucket is full and its token has expired. So a clock that jumps ahead and back loses
 //! nothing while there is room. A full bucket denies.
 
 use super::check::{Grant, Invalid};
@@ -18,19 +19,19 @@ use sha2::{Digest, Sha256};
 /// Number of keys in the shared data.
 const BUCKETS: u8 = 64;
 
-/// Entries of a bucket.
+/// Maximum entries of a bucket.
 const MAX_ENTRIES: usize = 64;
 
-/// Bytes of an entry.
+/// Number of bytes of an entry.
 const ENTRY: usize = 28;
 
-/// Bytes of an id.
+/// Number of bytes of an id.
 const ID: usize = 16;
 
-/// Attempts to write while other workers write the same bucket.
+/// Maximum attempts to write while other workers write the same bucket.
 const MAX_ATTEMPTS: usize = 256;
 
-/// The table of spent ids.
+/// Table of spent ids.
 #[derive(Clone, Copy)]
 pub struct SpentTokens<'a> {
     data: &'a dyn SharedData,
@@ -50,13 +51,13 @@ struct Entry {
 }
 
 impl<'a> SpentTokens<'a> {
-    /// The table at a time in seconds since 1970.
+    /// Opens the table. `now` is in seconds since 1970.
     pub fn new(data: &'a dyn SharedData, now: u64) -> SpentTokens<'a> {
         SpentTokens { data, now }
     }
 
-    /// Creates the table's keys. Called before any worker takes requests: two workers that both found a key absent would
-    /// both write it, and one would lose what the other had spent.
+    /// Creates the table's keys. To be called before any worker takes requests: if two workers found a key absent, both
+    /// would write it, and the uses that one of them had recorded would be lost.
     pub fn prepare(data: &dyn SharedData) {
         for bucket in 0..BUCKETS {
             let name = name(bucket);
@@ -66,7 +67,7 @@ impl<'a> SpentTokens<'a> {
         }
     }
 
-    /// Whether a use is left.
+    /// Checks that a use is left.
     pub(super) fn peek(&self, grant: &Grant) -> Result<(), Invalid> {
         let (id, name) = place(&grant.id);
         let value = self.data.get(&name).map(|versioned| versioned.value);
@@ -78,10 +79,10 @@ impl<'a> SpentTokens<'a> {
         }
     }
 
-    /// Takes one use.
+    /// Records one use.
     ///
     /// # Errors
-    /// None is left, or it can't be remembered.
+    /// No use is left, or the use can't be stored.
     pub fn spend(&self, grant: &Grant) -> Result<(), Invalid> {
         let (id, name) = place(&grant.id);
         for _ in 0..MAX_ATTEMPTS {
@@ -123,7 +124,7 @@ fn name(bucket: u8) -> String {
     format!("agentguard.approvals.1.{bucket}")
 }
 
-/// The hash of an id, and the key of its bucket.
+/// Returns the hash of an id, and the key of its bucket.
 fn place(id: &str) -> ([u8; ID], String) {
     let hash = Sha256::digest(id.as_bytes());
     let mut short = [0; ID];

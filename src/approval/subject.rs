@@ -1,38 +1,38 @@
-//! What an approval is for.
+//! Subject of an approval.
 
 use super::encoding::{EncodingError, PayloadReader, PayloadWriter, texts};
 use crate::event::{Known, Principal};
 
-/// A call or a request, as far as an approval is bound to it. The filter makes it from what it sees; whatever a token says
-/// of it must be the same.
+/// Call or request, with everything an approval is bound to. The filter derives it from the traffic; a token must contain
+/// the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subject {
     /// Name of the policy.
     pub policy: Box<str>,
     /// `tool_call` or `request`.
     pub event: Box<str>,
-    /// The tool; of a request, its method, host and path.
+    /// Name of the tool; for a request, its method, host and path.
     pub what: Box<str>,
-    /// Digest of the arguments, of the body, or of what `bind` names.
+    /// Digest of the arguments, of the body, or of the values that `bind` names.
     pub args: Box<str>,
-    /// The paths whose values are bound; without any, everything is.
+    /// Paths whose values are bound; if empty, everything is.
     pub bind: Vec<Box<str>>,
-    /// Digest of what the approver was shown; absent if nothing was.
+    /// Digest of the values shown to the approver; absent if none were.
     pub shown: Option<Box<str>>,
-    /// The asker's id, if it is known.
+    /// Id of the caller, if known.
     pub id: Option<Box<str>>,
-    /// The asking agent.
+    /// Agent of the caller.
     pub agent: Option<Box<str>>,
-    /// The asking client.
+    /// Client of the caller.
     pub client: Option<Box<str>>,
-    /// The asker's tenant.
+    /// Tenant of the caller.
     pub tenant: Option<Box<str>>,
-    /// The session.
+    /// Session.
     pub session: Option<Box<str>>,
 }
 
 impl Subject {
-    /// Sets who is asking.
+    /// Sets the caller.
     #[must_use]
     pub fn asked_by(mut self, principal: &Principal) -> Subject {
         let known = |member: &Known<Box<str>>| member.value().cloned();

@@ -72,7 +72,7 @@ fn request() -> ApprovalRequest {
     }
 }
 
-/// The request of another rule.
+/// Returns a request with another rule's roles and number of approvers.
 fn asked(by: &[Box<str>], needed: u32) -> ApprovalRequest {
     let mut asked = request();
     asked.rules[0].by = by.to_vec();
@@ -277,7 +277,7 @@ fn nobody_approves_what_they_ask_for() {
         };
         check.tokens(&tokens, &demands, None)
     };
-    // The key says who holds it.
+    // The key names its holder.
     let lena = Principal {
         id: Known::Is("lena".into()),
         ..asker()
@@ -295,7 +295,7 @@ fn nobody_approves_what_they_ask_for() {
         outcome(&in_capitals, &lead()),
         Checked::Invalid(Invalid::SelfApproval)
     );
-    // It doesn't: whoever has the role may hold it.
+    // The key names no holder: anyone with the role may hold it.
     let boss = Principal {
         roles: Known::Is(vec!["manager".into(), "lead".into()]),
         ..asker()
@@ -305,7 +305,7 @@ fn nobody_approves_what_they_ask_for() {
         Checked::Invalid(Invalid::SelfApproval)
     );
     assert!(matches!(outcome(&boss, &lead()), Checked::Approved(_)));
-    // Or may have it: the list of its roles is longer than what is read.
+    // The list of roles is too long to be read, so it may contain the role.
     let of_many_roles = Principal {
         roles: Known::Unknown,
         ..asker()
@@ -332,7 +332,7 @@ fn two_have_to_agree_with_two_keys() {
     let Checked::Approved(grants) = outcome(&[first, second]) else {
         panic!("not approved");
     };
-    // Both answer one request, which is spent once.
+    // Both tokens are for one request, whose id is spent once.
     assert_eq!(grants.len(), 1);
 }
 
@@ -498,13 +498,13 @@ fn a_full_table_denies_until_what_is_in_it_has_expired() {
     let full = (0..100_000).find(|number| early.spend(&grant(*number)) == Err(Invalid::TableFull));
     let full = full.expect("the table is bounded");
     assert_eq!(early.spend(&grant(full)), Err(Invalid::TableFull));
-    // What was spent before stays spent.
+    // Spent ids stay spent.
     assert_eq!(early.spend(&grant(0)), Err(Invalid::Replayed));
     let late = SpentTokens::new(&data, NOW + 600);
     assert_eq!(late.spend(&grant(full)), Ok(()));
 }
 
-/// Shared data that another worker writes to between each read and write.
+/// Shared data to which another worker writes between each read and write.
 struct Contended(MemorySharedData, std::cell::Cell<u32>);
 
 impl SharedData for Contended {
@@ -627,7 +627,7 @@ fn values() -> impl Strategy<Value = Value> {
     })
 }
 
-/// The value in another spelling: other order of keys, escapes, spaces, zeros and exponents.
+/// Writes a value in another spelling: other order of keys, escapes, spaces, zeros and exponents.
 fn respelt(value: &Value, dice: &mut impl FnMut() -> bool, out: &mut String) {
     let text = |text: &str, dice: &mut dyn FnMut() -> bool, out: &mut String| {
         out.push('"');

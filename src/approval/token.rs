@@ -1,12 +1,12 @@
-//! The token that gives an approval: `agat1.`, the base64url of a JSON object, a dot, and that of its signature.
+//! Token that grants an approval: `agat1.`, the base64url of a JSON object, a dot, and the base64url of its signature.
 //!
 //! ```json
 //! {"id":"3q2-7w","policy":"support-agent","event":"tool_call","what":"issue_refund","args":"x4f…","tenant":"acme",
 //!  "rules":[{"id":"approve-large-refund","by":["support-manager"],"needed":1}],"from":1795000000,"until":1795000600,"uses":1,"nonce":"q83v","key":"9sJ2…"}
 //! ```
 //!
-//! Signed are the bytes before the last dot, so that verification needs no second writer of the object. `key` names the key;
-//! the role is that of the key in the policy.
+//! The signature covers the bytes before the last dot, so that the verifier need not encode the object again. `key` is the
+//! key's id; the role of the key is in the policy.
 
 use super::check::Invalid;
 use super::encoding::{EncodingError, PayloadReader, from_base64url, payload};
@@ -17,37 +17,37 @@ use super::request::write_rules;
 use super::request::{RequestedRule, read_rules};
 use super::subject::Subject;
 
-/// The prefix with the version.
+/// Prefix with the version.
 const PREFIX: &str = "agat1.";
 
 /// Maximum bytes of a token.
 pub(super) const MAX_BYTES: usize = 8 << 10;
 
-/// What a token says.
+/// Contents of a token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Token {
-    /// Id of the request that it answers.
+    /// Id of the approval request.
     pub id: Box<str>,
-    /// What is approved.
+    /// Call or request that is approved.
     pub subject: Subject,
-    /// The rules that it answers, as they were described to the approver.
+    /// Rules that the token satisfies, as they were described to the approver.
     pub rules: Vec<RequestedRule>,
-    /// From when it holds, in seconds since 1970.
+    /// Start of its validity, in seconds since 1970.
     pub from: u64,
-    /// Until when it holds.
+    /// End of its validity.
     pub until: u64,
-    /// For how many uses.
+    /// Maximum uses.
     pub uses: u32,
-    /// Makes each token another one.
+    /// Random text that makes each token unique.
     pub nonce: Box<str>,
-    /// The key's id.
+    /// Id of the key.
     pub key: Box<str>,
 }
 
-/// A token with its signature, which is not verified.
+/// Token with its signature, which is not verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedToken {
-    /// What it says.
+    /// The token.
     pub token: Token,
     /// The signed bytes.
     pub(super) signed: Box<[u8]>,
@@ -77,7 +77,7 @@ impl Token {
 }
 
 impl SignedToken {
-    /// Reads a token. Its signature is not verified.
+    /// Parses a token without verifying its signature.
     ///
     /// # Errors
     /// [`Invalid::Malformed`].
