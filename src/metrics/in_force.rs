@@ -1,41 +1,41 @@
-//! Count of the workers that have each policy in force, in data that all workers share: the gauge of a policy is 1 while
-//! there is at least one.
+//! Number of workers that have each policy in force, in data that all workers share. The gauge of a policy is 1 while there
+//! is at least one.
 //!
-//! A virtual machine that traps ends without a word. Each root therefore tells every [`BEAT_S`] seconds that it is there, and
-//! whoever tells so drops those that have not for [`LOST_S`].
+//! A virtual machine that traps ends without a callback. So each root writes a beat every [`BEAT_S`] seconds, and each beat
+//! drops the roots that have not written one for [`LOST_S`].
 //!
-//! The value is one line for each root: its id, the second in which it was there last, and the stat of its policy:
+//! The value is one line for each root: its id, the second of its last beat, and the stat of its policy:
 //! `5f0c… 1800000000 name=.=support;.;…agentguard_policy_info`.
 
 use crate::proxy::SharedData;
 
-/// The key of the shared data.
+/// Key of the shared data.
 const KEY: &str = "agentguard.in_force";
 
-/// Writes that may lose against other workers before one gives up. Who gives up tries again with its next beat.
+/// Maximum attempts to write while other workers write. A root whose attempts fail retries with its next beat.
 const ATTEMPTS: usize = 64;
 
-/// Seconds after which a root tells again that it is there.
+/// Seconds between two beats of a root.
 pub const BEAT_S: u64 = 10;
 
-/// Seconds after which a root that has not done so is gone.
+/// Seconds without a beat after which a root counts as gone.
 pub const LOST_S: u64 = 25;
 
-/// The counts.
+/// Counts of workers by policy.
 pub struct InForce<'s>(&'s dyn SharedData);
 
-/// What a beat has changed.
+/// Changes by a beat.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// The root counts anew.
+    /// Whether the root was not counted before.
     pub entered: bool,
-    /// The root is the first one of its policy.
+    /// Whether the root is the first one of its policy.
     pub is_first: bool,
     /// Stats of roots that are gone, each with whether it was the last one of its policy.
     pub gone: Vec<(String, bool)>,
 }
 
-/// A line of the value.
+/// Line of the value.
 #[derive(Clone, Copy)]
 struct Root<'t> {
     id: &'t str,
@@ -53,7 +53,7 @@ fn roots(text: &str) -> impl Iterator<Item = Root<'_>> {
 }
 
 impl<'s> InForce<'s> {
-    /// Opens the counts. To be called before any worker counts, because there is no atomic way to make the first value.
+    /// Opens the counts. To be called before any worker counts, because the first value can't be written atomically.
     pub fn open(shared: &'s dyn SharedData) -> InForce<'s> {
         if shared.get(KEY).is_none() {
             let _ = shared.set(KEY, b"", 0);
@@ -61,7 +61,7 @@ impl<'s> InForce<'s> {
         InForce(shared)
     }
 
-    /// Counts a root, which is there in this second, and drops those that are gone.
+    /// Counts a root, which is alive in this second, and drops those that are gone.
     pub fn beat(&self, id: &str, stat: &str, now: u64) -> Changes {
         let changed = self.change(|before| {
             let mut changes = Changes {
@@ -92,7 +92,7 @@ impl<'s> InForce<'s> {
         changed.unwrap_or_default()
     }
 
-    /// Counts a root no longer. Returns whether it was counted, and whether it was the last one of its policy.
+    /// Removes a root. Returns whether it was counted, and whether it was the last one of its policy.
     pub fn leave(&self, id: &str) -> (bool, bool) {
         let changed = self.change(|before| {
             let own = roots(before).find(|root| root.id == id);
@@ -103,7 +103,7 @@ impl<'s> InForce<'s> {
         changed.unwrap_or_default()
     }
 
-    /// Changes the value. Returns what came of it; `None` if others wrote all the time.
+    /// Changes the value. Returns the result of `by`; `None` if other workers wrote at every attempt.
     fn change<T>(&self, by: impl Fn(&str) -> (String, T)) -> Option<T> {
         for _ in 0..ATTEMPTS {
             let known = self.0.get(KEY)?;
@@ -148,10 +148,10 @@ mod tests {
         assert!(is_first("1", "a"));
         assert!(!is_first("2", "a"));
         assert!(is_first("3", "b"));
-        // It is there already.
+        // The root is counted already.
         assert_eq!(counts.beat("1", "a", 110), Changes::default());
         assert_eq!(counts.leave("2"), (true, false));
-        // Another worker opens them later.
+        // Another worker opens the counts later.
         let counts = InForce::open(&shared);
         assert_eq!(counts.leave("1"), (true, true));
         assert_eq!(counts.leave("1"), (false, false));
@@ -170,10 +170,10 @@ mod tests {
         assert_eq!(counts.beat("1", "a", 100 + LOST_S), Changes::default());
         let changes = counts.beat("1", "a", 101 + LOST_S);
         assert_eq!(changes.gone, gone(&[("b", true), ("a", false)]));
-        // One that only was slow counts again.
+        // A root that was only slow is counted again.
         let changes = counts.beat("3", "b", 102 + LOST_S);
         assert!(changes.entered && changes.is_first);
-        // The last root of the policy before, whose machine trapped, is told as the last one.
+        // The last root of the previous policy, whose machine trapped, is reported as the last one.
         let changes = counts.beat("5", "c", 200);
         assert_eq!(changes.gone, gone(&[("b", true), ("a", true)]));
         assert_eq!(shared.get(KEY).unwrap().value, b"5 200 c\n");

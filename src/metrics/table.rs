@@ -1,7 +1,7 @@
-//! The table of all metrics: each is declared here and nowhere else. `docs/metrics.md`, the tag extraction of Envoy and
-//! Istio, and the tests come from it.
+//! Table of all metrics: each is declared only here. `docs/metrics.md`, the tag extraction of Envoy and Istio, and the
+//! tests are generated from it.
 
-/// The type of a metric.
+/// Type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MetricType {
     /// Only increases.
@@ -13,7 +13,7 @@ pub enum MetricType {
 }
 
 impl MetricType {
-    /// The word on a Prometheus page.
+    /// Returns the type's name on a Prometheus page.
     pub fn word(self) -> &'static str {
         match self {
             MetricType::Counter => "counter",
@@ -23,33 +23,33 @@ impl MetricType {
     }
 }
 
-/// A label of metrics.
+/// Label of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Label {
-    /// Its name.
+    /// Name.
     pub name: &'static str,
-    /// Maximum bytes of its values; longer ones are cut.
+    /// Maximum bytes of a value; longer ones are cut.
     pub(super) max_bytes: usize,
-    /// What its values are. Empty in the filter, to save space.
+    /// Description of its values. Empty in the filter, to save space.
     pub help: &'static str,
 }
 
-/// A metric: its name and its labels in their order.
+/// Metric: its name and its labels in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metric {
     /// Prometheus name.
     pub name: &'static str,
-    /// The type.
+    /// Type.
     pub kind: MetricType,
     /// Labels.
     pub labels: &'static [Label],
-    /// The unit of its values. Empty in the filter, to save space.
+    /// Unit of its values. Empty in the filter, to save space.
     pub unit: &'static str,
-    /// What it counts. Empty in the filter, to save space.
+    /// Description. Empty in the filter, to save space.
     pub help: &'static str,
 }
 
-/// A text for documentation, which the filter does without.
+/// Returns a text for documentation; in the filter, an empty one.
 const fn documented(text: &'static str) -> &'static str {
     if cfg!(target_arch = "wasm32") {
         ""
