@@ -17,10 +17,10 @@ mod pseudonym;
 use pseudonym::PseudonymSource;
 pub use pseudonym::{Pseudonyms, replaced};
 
-/// The label of a text or pattern of the policy without a label of its own.
+/// Label of a text or pattern of the policy that has no label of its own.
 const DEFAULT_LABEL: &str = "REDACTED";
 
-/// Keys of what is written in the place of values: one for each form, so that none tells anything of another.
+/// Keys of replacements: one for each form, so that a replacement of one form reveals nothing about another.
 #[derive(Clone)]
 pub struct RedactionKeys {
     /// Key of hashes.
@@ -35,10 +35,10 @@ impl std::fmt::Debug for RedactionKeys {
     }
 }
 
-/// The state shared by all redactions of an exchange: the same value has the same replacement everywhere.
+/// State shared by all redactions of an exchange: equal values have equal replacements.
 #[derive(Debug, Default)]
 pub struct RedactionState {
-    /// Numbers of numbered labels.
+    /// Numbers of numbered labels, by label and value.
     by_label: SortedMap<String, SortedMap<Box<str>, usize>>,
     /// Pseudonyms.
     pub pseudonyms: Pseudonyms,
@@ -52,10 +52,10 @@ impl RedactionState {
     }
 }
 
-/// A text that was edited.
+/// Edited text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edited {
-    /// The location of its value.
+    /// Position of its value.
     pub place: NodeId,
     /// Index of the response choice.
     pub choice: u32,
@@ -130,7 +130,8 @@ fn written(
         .collect()
 }
 
-/// Merges overlapping parts in the strongest form; of equal forms the longest part determines the replacement.
+/// Merges overlapping parts. The strongest form wins; of equal forms, the longest part determines the
+/// replacement.
 fn joined(sorted: &[Redaction]) -> Vec<(Range<usize>, &Redaction)> {
     let mut joined: Vec<(Range<usize>, &Redaction)> = Vec::new();
     for redaction in sorted {
@@ -224,7 +225,7 @@ fn masked(found: &str, kept: usize) -> String {
         .collect()
 }
 
-/// Whether a character is a letter or a digit, or represents one, as a Unicode tag character does.
+/// Returns whether a character is a letter or a digit, or represents one, as a Unicode tag character does.
 fn is_alphanumeric(c: char) -> bool {
     c.is_alphanumeric()
         || NormalisedText::of(c.encode_utf8(&mut [0; 4]))
@@ -308,7 +309,7 @@ mod tests {
         assert_eq!(masked("①４é字-ⓐ٤", 0), "****-**");
         assert_eq!(masked("1234567890", 4), "******7890");
         assert_eq!(masked("12-345", 4), "*2-345");
-        // A shorter value would remain completely.
+        // A shorter value would not be masked at all.
         assert_eq!(masked("12-34", 4), "**-**");
         assert_eq!(masked("1", 4), "*");
     }

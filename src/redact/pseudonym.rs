@@ -16,10 +16,10 @@ use std::rc::Rc;
 /// Maximum attempts to find a pseudonym that no other value has.
 const MAX_ATTEMPTS: u8 = 16;
 
-/// The pseudonyms of one exchange.
+/// Pseudonyms of one exchange.
 #[derive(Debug, Default)]
 pub struct Pseudonyms {
-    /// Tenant and session of the pseudonyms; `None`: no pseudonyms are created.
+    /// Tenant and session of the pseudonyms; if `None`, no pseudonyms are created.
     scope: Option<Vec<u8>>,
     list: Vec<Pseudonym>,
     by_value: SortedMap<Box<str>, usize>,
@@ -35,12 +35,12 @@ struct Pseudonym {
     tools: Vec<Rc<[Box<str>]>>,
 }
 
-/// The value that a pseudonym replaces.
+/// Value that a pseudonym replaces.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PseudonymSource<'a> {
-    /// The built-in detector that found the value.
+    /// Built-in detector that found the value.
     pub(super) detector: Option<&'a str>,
-    /// The label for a value without a reserved range.
+    /// Label for a value without a reserved range.
     pub(super) label: &'a str,
     pub(super) value: &'a str,
     /// Tools in whose arguments the pseudonym is restored.
@@ -58,7 +58,7 @@ impl Pseudonyms {
         self.scope = None;
     }
 
-    /// Whether no pseudonym was created.
+    /// Returns whether no pseudonym was created.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -105,8 +105,8 @@ impl Pseudonyms {
             .filter(|_| !self.is_empty())
     }
 
-    /// Finds the pseudonyms in a text, with their original values. In arguments of the tool with these names, only
-    /// pseudonyms that a rule restores there; `None`: the text is no argument.
+    /// Finds the pseudonyms in a text, and returns their ranges with the original values. If `tool` has the names of a
+    /// tool, the text is in its arguments, and only pseudonyms that a rule restores there are returned.
     pub fn found(&self, text: &str, tool: Option<&[&str]>) -> Vec<(Range<usize>, String)> {
         let mut found: Vec<(Range<usize>, String)> = Vec::new();
         let Some(finder) = self.finder() else {
@@ -180,7 +180,7 @@ fn hashed(key: &[u8], scope: &[u8], tried: u8, value: &str) -> u64 {
         .map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
-/// Formats a pseudonym from a hash. When many attempts show that the range is exhausted, the label is used.
+/// Formats a pseudonym from a hash. After [`MAX_ATTEMPTS`] the range counts as exhausted, and the label is used.
 fn written(hash: u64, original: PseudonymSource<'_>, tried: u8) -> String {
     let short = hash >> 32;
     let part = |shift: u32, range: u64| (hash >> shift).checked_rem(range).unwrap_or(0);
