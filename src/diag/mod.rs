@@ -19,7 +19,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// The severity's word in output.
+    /// Returns the severity's name in output.
     pub fn word(self) -> &'static str {
         match self {
             Severity::Error => "error",

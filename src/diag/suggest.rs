@@ -18,7 +18,7 @@ pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     best.map(|(_, candidate)| candidate)
 }
 
-/// Lists all known names in a sentence, if the list is short enough to read.
+/// Returns a list of all known names; `None` if there are too many to read.
 pub fn listed(known: &[&str]) -> Option<String> {
     (!known.is_empty() && known.len() <= 24).then(|| format!("`{}`", known.join("`, `")))
 }
