@@ -1,7 +1,7 @@
 //! AgentGuard is an Envoy filter that enforces a YAML policy on AI traffic: model requests and responses, tool calls,
 //! MCP and A2A. This library is the Proxy-Wasm filter and the `agentguard` command.
 //!
-//! Layers, top to bottom; an arrow may be skipped, never reversed, and siblings do not import one another:
+//! Layers, top to bottom. A layer imports from any layer below it, never from above or beside it:
 //!
 //! ```text
 //! cli, host → filter → flow, author → approval, identity, limits → policy, protocol, audit, metrics, redact → detect, event → wire, diag, proxy
