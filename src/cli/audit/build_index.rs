@@ -1,7 +1,7 @@
-//! `agentguard audit index FILE… --db FILE`: makes an index for queries, or adds what is new to it.
+//! `agentguard audit index FILE… --db FILE`: creates an index for queries, or adds new records to it.
 //!
-//! What is new is one transaction. An index that loses records is written beside the old one and takes its name when it is complete. So
-//! a crash leaves the index as it was.
+//! New records are added in one transaction. An index that loses records is written to a temporary file, which
+//! replaces the old one when it is complete. So a crash leaves the index unchanged.
 
 use super::super::output::{self, LinkedFile};
 use super::super::{ExitStatus, Failed};
@@ -41,7 +41,7 @@ pub(super) struct BuildIndex {
     rebuild: bool,
 }
 
-/// What was read.
+/// Counts of one run.
 #[derive(Debug, Default)]
 struct Progress {
     new: u64,
@@ -106,7 +106,7 @@ impl BuildIndex {
         )
     }
 
-    /// Whether an index can be there. Nothing is written before.
+    /// Checks that the index's path is usable. Writes nothing.
     fn check_place(&self, path: &Path) -> Result<(), Failed> {
         let folder = path.parent().unwrap_or(Path::new(""));
         let problem = match path.metadata() {
@@ -123,7 +123,7 @@ impl BuildIndex {
         Err(self.failed(problem))
     }
 
-    /// A lock against another `audit index` of the same file.
+    /// Returns a lock against another `audit index` of the same file.
     fn lock(&self, path: &Path) -> Result<File, Failed> {
         let file = File::options()
             .create(true)
@@ -144,7 +144,7 @@ impl BuildIndex {
         }
     }
 
-    /// The files of the existing index; `None` if it has to be made anew.
+    /// Returns the files of the existing index; `None` if it must be rebuilt.
     fn known(&self, path: &Path, files: &Files) -> Result<Option<Vec<(IndexedFile, u64)>>, Failed> {
         if !path.exists() {
             return Ok(None);
@@ -160,7 +160,7 @@ impl BuildIndex {
             }
             Err(error) => return Err(self.failed_at(&error)),
         }
-        // Nobody knows what of a pipe was read before.
+        // What was read from a pipe before is unknown.
         let is_pipe = |name: &String| !std::fs::metadata(name).is_ok_and(|file| file.is_file());
         if self.rebuild || files.0.iter().any(is_pipe) {
             return Ok(None);
@@ -191,7 +191,7 @@ impl BuildIndex {
         }
     }
 
-    /// Writes an index beside the old one, and gives it its name.
+    /// Writes an index to a temporary file, which then replaces the old one.
     fn write_anew(
         &self,
         path: &Path,
@@ -223,14 +223,14 @@ impl BuildIndex {
     }
 }
 
-/// The path of a file beside the index.
+/// Returns the path of a file beside the index.
 fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
 }
 
-/// Creates a file that only its owner can read. What an interrupted run left is replaced.
+/// Creates a file that only its owner can read. Replaces the file of an interrupted run.
 fn create_empty(file: &Path) -> std::io::Result<()> {
     if let Err(error) = std::fs::remove_file(file)
         && error.kind() != std::io::ErrorKind::NotFound
@@ -244,7 +244,7 @@ fn create_empty(file: &Path) -> std::io::Result<()> {
     options.open(file).map(|_| ())
 }
 
-/// Adds what is new to an index.
+/// Adds new records to an index.
 fn add(path: &Path, plan: &Plan, progress: &mut Progress) -> Result<u32, IndexError> {
     let mut writer = IndexWriter::append(path)?;
     for file in &plan.unchanged {
@@ -261,7 +261,7 @@ fn read(mut writer: IndexWriter, plan: &Plan, progress: &mut Progress) -> Result
             let name = |place: Place| format!("{}:{}", file.name, place.line);
             let place = fault.place().map(name).unwrap_or_default();
             output::note(&format!("{place}: {}", fault.describe(&name)));
-            // It is looked at again the next time, even if it stays as it is.
+            // The file is read again the next time, even if it does not change.
             file.state = State::default();
             let is_written_now = matches!(fault, Fault::Truncated(_));
             let unread = &mut progress.missing.files;
@@ -274,7 +274,7 @@ fn read(mut writer: IndexWriter, plan: &Plan, progress: &mut Progress) -> Result
     writer.finish()
 }
 
-/// Adds the records of a file behind its mark. Returns why it can't be read to its end.
+/// Adds the records of a file after its mark. Returns the fault if it can't be read to its end.
 fn read_file(
     writer: &mut IndexWriter,
     number: usize,

@@ -1,10 +1,10 @@
-//! Texts of records in tables, pages and spreadsheets. Clients and models choose many of them: none may steer a terminal, be markup,
-//! or be a formula.
+//! Escaping of record texts in tables, pages and spreadsheets. Clients and models choose many of them: no text may control a
+//! terminal, be markup, or be a formula.
 
 use super::super::output::visible;
 use comfy_table::{ContentArrangement, Table, presets};
 
-/// A text for Markdown: no character of it is markup.
+/// Returns a text for Markdown: no character in it is markup.
 pub(super) fn markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in visible(text).chars() {
@@ -23,7 +23,7 @@ pub(super) fn markdown(text: &str) -> String {
     out
 }
 
-/// A text for a spreadsheet: none of those that it would evaluate.
+/// Returns a text for a spreadsheet, which does not evaluate it as a formula.
 pub(super) fn spreadsheet(text: &str) -> String {
     let text = visible(text);
     let starts_formula = text
@@ -35,7 +35,7 @@ pub(super) fn spreadsheet(text: &str) -> String {
     }
 }
 
-/// A table for a terminal, with columns as wide as their longest cell.
+/// Returns a table for a terminal, with columns as wide as their longest cell.
 pub(super) fn text_table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
     table
@@ -54,11 +54,11 @@ pub(super) fn text_table(header: &[&str], rows: &[Vec<String>]) -> String {
     out
 }
 
-/// Rows of a CSV file.
+/// Returns rows of a CSV file.
 pub(super) fn csv_rows(rows: &[Vec<String>]) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
-        // Writing into memory does not fail, and all rows have the length of the first.
+        // Writing to memory does not fail, and all rows have the length of the first.
         if writer
             .write_record(row.iter().map(|cell| spreadsheet(cell)))
             .is_err()

@@ -1,4 +1,4 @@
-//! `agentguard audit checkpoint FILE…`: signs what is in a trail now.
+//! `agentguard audit checkpoint FILE…`: signs the current heads of a trail.
 
 use super::super::{ExitStatus, Failed, output};
 use super::trail::{Files, read_checkpoint_keys, read_heads, read_keys};

@@ -1,18 +1,18 @@
-//! Values of a member that differ in nearly every record, in the order of the records, so that a query reads the values of one
+//! Column of a member's values that differ in nearly every record, in the order of the records. A query reads the values of one
 //! member and no lines.
 //!
-//! Each entry has the distance to the record before, a header (length and shape) and the value: `02 1D "10.0.0."`. Ids of
+//! Each entry has the distance to the previous record, a header (length and shape) and the value: `02 1D "10.0.0."`. Ids of
 //! hexadecimal digits take half of their length.
 
 use memchr::memmem;
 
-/// Dashes of the shapes in which hexadecimal digits come: none, UUID, `traceparent`.
+/// Positions of the dashes in the shapes of hexadecimal digits: none, UUID, `traceparent`.
 const SHAPES: [&[usize]; 3] = [&[], &[8, 13, 18, 23], &[2, 35, 52]];
 
-/// Shortest text that is worth packing.
+/// Minimum bytes of a text that is packed.
 const MIN_PACKED: usize = 8;
 
-/// Entries of consecutive records that are written at once.
+/// Entries of consecutive records that are written together.
 #[derive(Debug, Default)]
 pub(super) struct Column {
     first: u32,
@@ -21,7 +21,7 @@ pub(super) struct Column {
 }
 
 impl Column {
-    /// Adds a value of a record, which is the last one or behind it.
+    /// Adds a value of a record, which is the last one or a later one.
     pub(super) fn push(&mut self, record: u32, value: &str) {
         if self.bytes.is_empty() {
             (self.first, self.last) = (record, record);
@@ -31,14 +31,14 @@ impl Column {
         pack(value, &mut self.bytes);
     }
 
-    /// The first record and the entries, which are taken out. `None` if there are none.
+    /// Removes and returns the entries, with the number of the first record. `None` if there are none.
     pub(super) fn take(&mut self) -> Option<(u32, Vec<u8>)> {
         let bytes = std::mem::take(&mut self.bytes);
         (!bytes.is_empty()).then_some((self.first, bytes))
     }
 }
 
-/// Writes a number, seven bits a byte.
+/// Writes a number, seven bits per byte.
 fn number(out: &mut Vec<u8>, mut value: u64) {
     loop {
         let low = u8::try_from(value & 0x7F).unwrap_or(0);
@@ -72,7 +72,7 @@ fn digit(byte: u8) -> Option<u8> {
     }
 }
 
-/// The bytes that hexadecimal digits with the dashes of a shape stand for.
+/// Returns the bytes of hexadecimal digits, which have the dashes of a shape; `None` for any other text.
 fn packed(value: &[u8], dashes: &[usize]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(value.len().div_euclid(2));
     let mut high = None;
@@ -94,7 +94,7 @@ fn packed(value: &[u8], dashes: &[usize]) -> Option<Vec<u8>> {
     (high.is_none() && is_long && ends_with_digit).then_some(out)
 }
 
-/// Writes the header and the value. Equal values have equal bytes, and no others.
+/// Writes the header and the value. Different values have different bytes.
 pub(super) fn pack(value: &str, out: &mut Vec<u8>) {
     let bytes = value.as_bytes();
     let shaped = (1_u64..).zip(SHAPES).find_map(|(shape, dashes)| {
@@ -114,12 +114,12 @@ pub(super) fn pack(value: &str, out: &mut Vec<u8>) {
 /// Digits by their values.
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-/// The digit of a value below 16.
+/// Returns the digit of a value below 16.
 fn digit_of(value: u8) -> Option<u8> {
     DIGITS.get(usize::from(value)).copied()
 }
 
-/// The text of an entry, written to `out` if it was packed. `None` if it is damaged.
+/// Returns the text of an entry, which is written to `out` if it was packed. `None` if the entry is damaged.
 fn unpack<'t>(shape: u64, bytes: &'t [u8], out: &'t mut Vec<u8>) -> Option<&'t str> {
     let Some(index) = usize::try_from(shape).ok()?.checked_sub(1) else {
         return std::str::from_utf8(bytes).ok();
@@ -128,7 +128,7 @@ fn unpack<'t>(shape: u64, bytes: &'t [u8], out: &'t mut Vec<u8>) -> Option<&'t s
     let mut dash = dashes.next();
     out.clear();
     for byte in bytes {
-        // A dash never parts the digits of a byte.
+        // A dash is never between the two digits of a byte.
         if dash == Some(&out.len()) {
             out.push(b'-');
             dash = dashes.next();
@@ -138,17 +138,17 @@ fn unpack<'t>(shape: u64, bytes: &'t [u8], out: &'t mut Vec<u8>) -> Option<&'t s
     std::str::from_utf8(out).ok()
 }
 
-/// What every entry that fits to a glob has, so that most others need not be unpacked.
+/// Bytes that are in every entry that matches a glob, so that most other entries need not be unpacked.
 #[derive(Default)]
 pub(super) struct Hints {
-    /// What its value begins with: of texts that are not packed, and of each shape. `None`: nothing of this shape begins so.
+    /// Start of a matching value, if it is not packed and for each shape. `None`: no value of this shape matches.
     starts: Option<[Option<Vec<u8>>; SHAPES.len() + 1]>,
-    /// Bytes of which one is in its value. Empty if there are none.
+    /// Byte strings of which each matching value contains one. Empty if there are none.
     needles: Vec<memmem::Finder<'static>>,
 }
 
 impl Hints {
-    /// The hints of a glob; none, if something else is asked for.
+    /// Returns the hints of a glob; without a glob, no hints.
     pub(super) fn of(glob: Option<&str>) -> Hints {
         let Some(glob) = glob else {
             return Hints::default();
@@ -167,12 +167,12 @@ impl Hints {
         }
     }
 
-    /// Where a needle is in the entries, in order.
+    /// Returns the positions of needles in the entries, in order.
     fn places(&self, bytes: &[u8]) -> Vec<usize> {
         let mut places = Vec::new();
         for needle in &self.needles {
             let mut from = 0_usize;
-            // One at a time: a place across two entries hides none in the second.
+            // Overlapping matches count: a match across two entries must not hide one in the second.
             while let Some(at) = bytes.get(from..).and_then(|rest| needle.find(rest)) {
                 from = from.saturating_add(at);
                 places.push(from);
@@ -193,7 +193,7 @@ impl Hints {
     }
 }
 
-/// The bytes with which the packed form of a text begins. Of an odd number of digits the last one is left out.
+/// Returns the bytes with which the packed form of a text begins. An odd last digit is left out.
 fn packed_start(start: &[u8], dashes: &[usize]) -> Option<Vec<u8>> {
     let (mut bytes, mut high) = (Vec::new(), None);
     for (at, byte) in start.iter().enumerate() {
@@ -212,10 +212,11 @@ fn packed_start(start: &[u8], dashes: &[usize]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Digits of which a packed value has at least one whole byte, wherever they begin.
+/// Minimum digits that contain at least one whole byte of a packed value, wherever they begin.
 const MIN_DIGITS: usize = 3;
 
-/// Bytes of which one is in every value that contains a text: the text, and its digits packed from the first or the second one on.
+/// Returns byte strings of which every value that contains a text has one: the text, and its digits packed from the first or the
+/// second on.
 fn needles_of(text: &str) -> Vec<memmem::Finder<'static>> {
     let run = text.split('-').max_by_key(|run| run.len()).unwrap_or(text);
     let is_packable = text
@@ -236,15 +237,15 @@ fn needles_of(text: &str) -> Vec<memmem::Finder<'static>> {
     finders.collect()
 }
 
-/// How entries are chosen.
+/// Selection of entries.
 pub(super) enum Wanted<'w> {
-    /// Those whose packed form is one of these.
+    /// Entries whose packed form is one of these.
     Exactly(Vec<Vec<u8>>),
-    /// Those whose text is meant.
+    /// Entries whose text matches, with the hints of the condition.
     Meant(Hints, &'w dyn Fn(&str) -> bool),
 }
 
-/// Hands over the records of the entries that are wanted. `None` if the entries are damaged.
+/// Passes the records of selected entries to `take`. `None` if the entries are damaged.
 pub(super) fn find(
     first: u32,
     mut bytes: &[u8],

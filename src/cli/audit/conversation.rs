@@ -1,4 +1,4 @@
-//! The content of a record as people read it.
+//! Readable form of a record's content.
 //!
 //! ```text
 //!   request, message of user
@@ -10,16 +10,16 @@
 use super::super::output::visible;
 use serde_json::Value;
 
-/// A message, call or result.
+/// Recorded message, call or result.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct RecordedText {
-    /// Which half, which event, of whom: nothing in it can steer a terminal.
+    /// Half of the exchange, kind of event, author. Safe for a terminal.
     pub(super) title: String,
-    /// The text as it was recorded.
+    /// Text as it was recorded.
     pub(super) text: String,
 }
 
-/// The recorded texts of an exchange, in its order; empty if the record has none of it.
+/// Returns the recorded texts of an exchange, in its order; empty if the record has none.
 pub(super) fn recorded_texts(record: &Value) -> Vec<RecordedText> {
     let mut all = Vec::new();
     let Some(content) = record.get("content") else {
@@ -55,12 +55,13 @@ pub(super) fn recorded_texts(record: &Value) -> Vec<RecordedText> {
     all
 }
 
-/// The recorded texts, for a terminal. Each line of it begins with a bar, so that no text can look like something else.
+/// Returns the recorded texts for a terminal. Each line of a text begins with a bar, so that no text can imitate other
+/// output.
 pub(in crate::cli) fn conversation(record: &Value) -> String {
     as_text(&recorded_texts(record))
 }
 
-/// The recorded texts, for a terminal.
+/// Returns the recorded texts for a terminal.
 pub(super) fn as_text(texts: &[RecordedText]) -> String {
     let mut out = String::new();
     for RecordedText { title, text } in texts {
@@ -72,7 +73,7 @@ pub(super) fn as_text(texts: &[RecordedText]) -> String {
     out
 }
 
-/// A record without its recorded texts. It no longer meets its MAC, nor the next record its digest.
+/// Returns a record without its recorded texts. Its MAC and the digest in the next record no longer match.
 pub(super) fn without_content(line: &str) -> String {
     match serde_json::from_str(line) {
         Ok(Value::Object(mut members)) if members.contains_key("content") => {

@@ -1,4 +1,4 @@
-//! Which records a query is about: a time range, and conditions on members.
+//! Filter of records: a time range, and conditions on members.
 
 use super::super::{Failed, output};
 use super::members::{MODEL, visit};
@@ -55,7 +55,7 @@ pub(super) struct FilterOptions {
     conditions: Vec<String>,
 }
 
-/// How a value is compared.
+/// Comparison of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Test {
     Is,
@@ -67,22 +67,22 @@ pub(super) enum Test {
     IsThere,
 }
 
-/// A condition on a member.
+/// Condition on a member.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Condition {
     pub(super) path: String,
     pub(super) test: Test,
     values: Vec<String>,
-    /// What a number is compared with.
+    /// Number that values are compared with.
     number: Option<f64>,
 }
 
-/// Which records.
+/// Filter of records.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Filter {
-    /// The first time, as records write it.
+    /// First time of the range, in the form of records.
     pub(super) since: Option<String>,
-    /// The first time that is no longer meant.
+    /// End of the range, which is outside of it.
     pub(super) until: Option<String>,
     pub(super) conditions: Vec<Condition>,
 }
@@ -98,12 +98,13 @@ impl Condition {
         }
     }
 
-    /// The condition that a member is there.
+    /// Returns the condition that a member is present.
     pub(super) fn is_there(path: &str) -> Condition {
         Condition::new(path, Test::IsThere, Vec::new())
     }
 
-    /// A text without which no line meets the condition, if there is one: nothing in it is escaped in a record.
+    /// Returns a text that every matching line contains, if there is one. None of its characters is escaped in a
+    /// record.
     fn literal(&self) -> Option<&str> {
         let [glob] = self.values.as_slice() else {
             return None;
@@ -117,7 +118,7 @@ impl Condition {
         longest.filter(|part| !part.is_empty() && self.test == Test::Is)
     }
 
-    /// The condition that a value is what this one excludes.
+    /// Returns the condition that a value is one that this condition excludes.
     pub(super) fn negated(&self) -> Condition {
         Condition {
             test: Test::Is,
@@ -125,12 +126,12 @@ impl Condition {
         }
     }
 
-    /// The parts between the `*` of each value.
+    /// Returns the parts between the `*` of each value.
     pub(super) fn parts(&self) -> impl Iterator<Item = std::str::Split<'_, char>> {
         self.values.iter().map(|glob| glob.split('*'))
     }
 
-    /// The one glob that is meant, or must not be.
+    /// Returns the glob of a condition that has only one.
     pub(super) fn glob(&self) -> Option<&str> {
         match (self.test, self.values.as_slice()) {
             (Test::Is | Test::IsNot, [glob]) => Some(glob),
@@ -138,7 +139,7 @@ impl Condition {
         }
     }
 
-    /// What each value that is meant begins with; nothing, if numbers are compared.
+    /// Returns the start of each glob; nothing, if numbers are compared.
     pub(super) fn starts(&self) -> Vec<&str> {
         match self.test {
             Test::Is | Test::IsNot => self.parts().filter_map(|mut parts| parts.next()).collect(),
@@ -146,7 +147,7 @@ impl Condition {
         }
     }
 
-    /// Whether a value meets the condition; of `!=`, whether it is one that must not be there.
+    /// Returns whether a value meets the condition; for `!=`, whether the value is an excluded one.
     pub(super) fn accepts(&self, value: &str) -> bool {
         let compare = |test: fn(f64, f64) -> bool| {
             number_of(value)
@@ -163,7 +164,7 @@ impl Condition {
         }
     }
 
-    /// Whether a path is the one that is meant, or for `IsThere` below it.
+    /// Returns whether the condition applies to a path: it is the condition's, or for `IsThere` one below it.
     pub(super) fn is_about(&self, path: &str) -> bool {
         let rest = path.strip_prefix(self.path.as_str());
         rest.is_some_and(|rest| {
@@ -171,14 +172,14 @@ impl Condition {
         })
     }
 
-    /// The values, if each has to be met exactly.
+    /// Returns the values, if none of them has a `*`.
     pub(super) fn exact(&self) -> Option<&[String]> {
         let is_exact = !self.values.iter().any(|value| value.contains('*'));
         (matches!(self.test, Test::Is | Test::IsNot) && is_exact).then_some(&self.values)
     }
 }
 
-/// The number that a value is. Most are whole, and short enough for every digit to count.
+/// Parses a number. Most are whole, and have few enough digits for the fast path.
 fn number_of(value: &str) -> Option<f64> {
     let is_short = !value.is_empty() && value.len() <= 9;
     let whole = is_short.then(|| {
@@ -193,7 +194,7 @@ fn number_of(value: &str) -> Option<f64> {
     }
 }
 
-/// Whether a value fits to a text in which `*` stands for anything.
+/// Returns whether a value matches a glob, in which `*` stands for any text.
 fn fits(glob: &str, value: &str) -> bool {
     let mut parts = glob.split('*');
     let Some(mut rest) = parts.next().and_then(|start| value.strip_prefix(start)) else {
@@ -212,7 +213,7 @@ fn fits(glob: &str, value: &str) -> bool {
 }
 
 impl FilterOptions {
-    /// Reads the options, at this time, of a command that reads these files.
+    /// Reads the options of a command that reads these files. Ages are relative to `now`.
     pub(super) fn read(&self, now: jiff::Timestamp, files: &[String]) -> Result<Filter, Failed> {
         if let Some(text) = files.iter().find(|file| is_condition_alone(file)) {
             return Err(output::print_coded(
@@ -278,7 +279,8 @@ impl FilterOptions {
     }
 }
 
-/// Says which words no record of this version has. It is no error: a trail may be of a version that knows more of them.
+/// Notes words that no record of this version has. They are no error: the trail may be from a version that has more
+/// words.
 fn note_unknown_word(option: &str, words: &[String], known: &[&str]) {
     for word in words {
         if word.contains('*') || known.contains(&word.as_str()) {
@@ -301,7 +303,7 @@ fn note_unknown_word(option: &str, words: &[String], known: &[&str]) {
     }
 }
 
-/// Says which paths name no member that this version writes: a typing error looks like an empty answer.
+/// Notes paths that are no members of this version's records: a typing error would look like an empty result.
 pub(super) fn note_unknown(option: &str, paths: &[String]) {
     let mut known = Vec::new();
     add_paths("", MEMBERS, &mut known);
@@ -327,7 +329,7 @@ pub(super) fn note_unknown(option: &str, paths: &[String]) {
     }
 }
 
-/// Adds the paths of members, and whether they have others of any name below.
+/// Adds the paths of members, each with whether members of any name are below it.
 fn add_paths(above: &str, members: &[Member], paths: &mut Vec<(String, bool)>) {
     for member in members {
         let path = match above {
@@ -341,7 +343,7 @@ fn add_paths(above: &str, members: &[Member], paths: &mut Vec<(String, bool)>) {
     }
 }
 
-/// Reads a time, and returns it as records write it.
+/// Parses a time, and returns it in the form of records.
 pub(super) fn read_time(text: &str, now: jiff::Timestamp) -> Option<String> {
     let time = match read_duration(text) {
         Some(span) => now.checked_sub(span).ok()?,
@@ -357,7 +359,7 @@ pub(super) fn read_time(text: &str, now: jiff::Timestamp) -> Option<String> {
     Some(written_time(time))
 }
 
-/// Reads a duration: `90m`, `24h`, `7d`, `2w`.
+/// Parses a duration: `90m`, `24h`, `7d`, `2w`.
 pub(super) fn read_duration(text: &str) -> Option<jiff::SignedDuration> {
     let unit = text.chars().next_back()?;
     let seconds: i64 = match unit {
@@ -374,12 +376,13 @@ pub(super) fn read_duration(text: &str) -> Option<jiff::SignedDuration> {
     ))
 }
 
-/// `2026-11-22T09:00:00.000Z`. Times of this form have the order of their texts.
+/// Formats a time as `2026-11-22T09:00:00.000Z`. Such texts sort in the order of their times.
 pub(super) fn written_time(time: jiff::Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
-/// Whether the name of a file is that of none, and a condition with a sign and a value: `decision=deny`.
+/// Returns whether a file name is a condition with an operator and a value, such as `decision=deny`, and no such file
+/// exists.
 fn is_condition_alone(name: &str) -> bool {
     let is_condition = read_condition(name).is_some_and(|read| read.test != Test::IsThere);
     is_condition && !std::path::Path::new(name).exists()
@@ -394,7 +397,7 @@ pub(super) fn read_condition(text: &str) -> Option<Condition> {
         (">", Test::Above),
         ("<", Test::Below),
     ];
-    // The first sign in the text is the one that is meant: a value may contain others.
+    // The first operator in the text counts: a value may contain others.
     let start = text.find(['!', '=', '<', '>']);
     let (path, rest) = match start {
         Some(start) => text.split_at_checked(start)?,
@@ -422,7 +425,7 @@ pub(super) fn read_condition(text: &str) -> Option<Condition> {
 }
 
 impl Filter {
-    /// The records of one request.
+    /// Returns the filter for the records of one request.
     pub(super) fn of_request(id: &str) -> Filter {
         Filter {
             conditions: vec![Condition::new("request_id", Test::Is, vec![id.to_owned()])],
@@ -430,14 +433,14 @@ impl Filter {
         }
     }
 
-    /// Whether a line can be one that is meant, without reading it as JSON.
+    /// Returns whether a line can match, without parsing it as JSON.
     pub(super) fn can_accept(&self, line: &str) -> bool {
         let mut literals = self.conditions.iter().filter_map(Condition::literal);
         literals.all(|literal| memmem::find(line.as_bytes(), literal.as_bytes()).is_some())
             || line.contains("\\u")
     }
 
-    /// The time of a record that is meant; `None` for another one, or a line that is none.
+    /// Evaluates the filter on a line.
     pub(super) fn accepts(&self, line: &[u8]) -> Reading {
         let mut time = None;
         let mut met = vec![false; self.conditions.len()];
@@ -467,23 +470,23 @@ impl Filter {
         }
     }
 
-    /// Whether a time is within the range.
+    /// Returns whether a time is within the range.
     pub(super) fn is_within(&self, time: &str) -> bool {
         self.since.as_deref().is_none_or(|since| time >= since)
             && self.until.as_deref().is_none_or(|until| time < until)
     }
 }
 
-/// What a line is for a filter.
+/// Result of a filter for a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
-    /// A record that is meant, and its time.
+    /// Matching record, with its time.
     Meant(String),
-    /// A record that meets the conditions, whose time is this text, which is none.
+    /// Record that meets the conditions, whose `ts` is this text, which is not a timestamp.
     Timeless(String),
-    /// Another record.
+    /// Record that does not match.
     Other,
-    /// No record.
+    /// Line that is no record.
     NoRecord,
 }
 

@@ -1,8 +1,9 @@
-//! An index of audit records in SQLite.
+//! Index of audit records in SQLite.
 //!
-//! `records` has the lines. `members` has, for each path and value of the records of a part, which records have it, as a Roaring bitmap:
-//! a query intersects bitmaps and reads the few lines that are left. The values of a path that has very many of them, such as a digest,
-//! are in `columns`. `trigrams` has the records in which a text of `content` can be. `files` says how far each file was read, and `ranges` which records are of it.
+//! `records` has the lines. `members` has, for each path and value of the records of a part, the set of records that have
+//! it, as a Roaring bitmap: a query intersects bitmaps and reads the few lines that remain. The values of a path with
+//! very many of them, such as a digest, are in `columns`. `trigrams` has the records that can contain a text of
+//! `content`. `files` has the position up to which each file was read, and `ranges` the records of each file.
 
 use super::column::{self, Hints, Wanted};
 use super::filter::{Condition, Filter, Reading, Test};
@@ -16,14 +17,14 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Number of the layout. An index of another one has to be made anew.
+/// Version of the layout. An index of another version must be rebuilt.
 pub(super) const VERSION: i64 = 3;
 
-/// Identifies the file among SQLite databases: `AGix`.
+/// Application id of the file among SQLite databases: `AGix`.
 pub(super) const APPLICATION: i64 = 0x4147_6978;
 
-/// Members whose values only the lines have: they are as long as what was said. Bitmaps tell that they are there, and trigrams in which
-/// records a part of them can be.
+/// Members whose values are only in the lines, because they are as long as the texts of an exchange. Bitmaps contain
+/// which records have them, and trigrams which records can contain a part of them.
 pub(super) const LINES_ONLY: &[&str] = &[
     "content.request.text",
     "content.request.args",
@@ -31,33 +32,33 @@ pub(super) const LINES_ONLY: &[&str] = &[
     "content.response.args",
 ];
 
-/// Candidates up to which their times are looked up one by one instead of going through all records by time.
+/// Maximum candidates whose times are looked up one by one. With more, all records are read in the order of their times.
 const MAX_SINGLE_LOOKUPS: u64 = 20_000;
 
-/// How long a process that is just replacing the index is waited for.
+/// Maximum wait for a process that is replacing the index.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why an index can't be used.
+/// Reason why an index can't be used.
 #[derive(Debug)]
 pub(super) enum IndexError {
-    /// SQLite's error.
+    /// Error of SQLite.
     Database(rusqlite::Error),
     /// A file can't be written.
     File(std::io::Error),
-    /// It is the database of another program.
+    /// The file is the database of another program.
     Foreign,
-    /// It is of another version.
+    /// The index has another version.
     OtherVersion,
-    /// Its content is damaged.
+    /// The index is damaged.
     Damaged,
-    /// Other processes read or write it.
+    /// Other processes read or write the index.
     Busy,
-    /// It has too many records for one index.
+    /// There are too many records for one index.
     Full,
 }
 
 impl IndexError {
-    /// The code, if it is not that of a file that can't be read or written.
+    /// Returns the code, unless it is that of a file that can't be read or written.
     pub(super) fn code(&self) -> Option<&'static str> {
         match self {
             IndexError::Foreign | IndexError::OtherVersion | IndexError::Damaged => {
@@ -119,43 +120,43 @@ impl std::fmt::Display for IndexError {
 
 type Result<T> = std::result::Result<T, IndexError>;
 
-/// The path of the hours in which records are.
+/// Path of the hours of records.
 pub(super) const TIME: &str = "ts";
 
-/// `2026-11-22T09`
+/// Returns the hour of a time: `2026-11-22T09`.
 pub(super) fn hour(time: &str) -> &str {
     time.get(..13).unwrap_or(time)
 }
 
-/// A finished index.
+/// Complete index.
 pub(super) struct Index {
     database: Connection,
     parts: Vec<u32>,
 }
 
-/// Records that may be meant.
+/// Records that may match.
 struct Candidates {
-    /// `None`: all.
+    /// Set of records; `None` for all.
     records: Option<RoaringBitmap>,
-    /// What bitmaps don't answer.
+    /// Conditions that bitmaps can't evaluate.
     rest: Filter,
 }
 
-/// What a query found.
+/// Result of a query.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    /// The lines of the newest records, the oldest first.
+    /// Lines of the newest records, oldest first.
     pub(super) lines: Vec<String>,
-    /// Number of all records that are meant; `None` if not all were read.
+    /// Number of all matching records; `None` if not all were read.
     pub(super) total: Option<u64>,
     /// What could not be read.
     pub(super) missing: Missing,
 }
 
 impl Index {
-    /// Whether a file is an SQLite database.
+    /// Returns whether a file is an SQLite database.
     pub(super) fn is_database(file: &str) -> bool {
-        // What is read of a pipe is gone.
+        // Bytes read from a pipe can't be read again.
         if !std::fs::metadata(file).is_ok_and(|file| file.is_file()) {
             return false;
         }
@@ -165,10 +166,10 @@ impl Index {
         read.is_ok() && start == *b"SQLite format 3\0"
     }
 
-    /// Opens an index. What others add to it from now on is not seen.
+    /// Opens an index. Records that others add later are not visible.
     pub(super) fn open(file: &str) -> Result<Index> {
         match Index::open_as(Path::new(file)) {
-            // Nobody can write beside it, so that nobody is writing.
+            // SQLite can't create files beside the index, so no process is writing it.
             Err(IndexError::Database(error))
                 if matches!(
                     error.sqlite_error_code(),
@@ -196,7 +197,7 @@ impl Index {
             _ => return Err(IndexError::Foreign),
         }
         database.pragma_update(None, "mmap_size", 1_i64 << 40)?;
-        // All of a query sees the same state.
+        // All statements of a query see the same state.
         database.execute_batch("BEGIN")?;
         let mut parts = database.prepare("SELECT part FROM parts ORDER BY part")?;
         let known = parts
@@ -209,12 +210,12 @@ impl Index {
         })
     }
 
-    /// Whether it has no record at all.
+    /// Returns whether the index has no record.
     pub(super) fn is_empty(&self) -> Result<bool> {
         Ok(self.all()?.is_empty())
     }
 
-    /// The newest records that are meant, at most `limit`.
+    /// Returns the newest matching records, at most `limit`.
     pub(super) fn newest(&self, filter: &Filter, limit: usize) -> Result<Found> {
         let candidates = self.candidates(filter)?;
         let mut found = Found::default();
@@ -255,7 +256,7 @@ impl Index {
         Ok(found)
     }
 
-    /// Hands over all records that are meant, in the order in which they were indexed.
+    /// Passes all matching records to the callback, in the order in which they were indexed.
     pub(super) fn each(
         &self,
         filter: &Filter,
@@ -310,7 +311,7 @@ impl Index {
         Ok(all)
     }
 
-    /// Records of an hour, the newest first.
+    /// Returns records of an hour, newest first.
     fn newest_of(&self, hour: &str, records: &RoaringBitmap) -> Result<Vec<u32>> {
         if records.len() <= MAX_SINGLE_LOOKUPS {
             return self.by_time(records);
@@ -324,7 +325,7 @@ impl Index {
         Ok(all.filter(is_meant).collect::<rusqlite::Result<_>>()?)
     }
 
-    /// A few records, the newest first.
+    /// Returns a few records, newest first.
     fn by_time(&self, records: &RoaringBitmap) -> Result<Vec<u32>> {
         let mut time_of = self
             .database
@@ -374,14 +375,14 @@ impl Index {
                 Some(known) => known,
                 None => self.all()?,
             };
-            // All of them are among the others, so that this takes them out.
+            // `with_it` is a subset of `others`, so XOR removes it.
             others ^= with_it;
             records = Some(others);
         }
         Ok(Candidates { records, rest })
     }
 
-    /// The records in which a text of `content` can meet a condition.
+    /// Returns the records in which a text of `content` can meet a condition.
     fn of_text(&self, condition: &Condition) -> Result<RoaringBitmap> {
         let with_text = self.of_condition(&Condition::is_there(&condition.path))?;
         if condition.test != Test::Is {
@@ -418,7 +419,7 @@ impl Index {
         Ok(all & with_text)
     }
 
-    /// The records, among some or all, with a text that meets a condition.
+    /// Returns the records, among some or all, with a text that meets a condition.
     fn with_text(
         &self,
         condition: Condition,
@@ -445,7 +446,7 @@ impl Index {
         Ok(found)
     }
 
-    /// The records whose time meets a condition on its text, such as `ts=2026-11-2*`.
+    /// Returns the records whose time meets a condition on its text, such as `ts=2026-11-2*`.
     fn of_written_times(&self, condition: &Condition) -> Result<RoaringBitmap> {
         if condition.test == Test::IsThere {
             return self.all();
@@ -462,7 +463,7 @@ impl Index {
         }
         if condition.test == Test::IsNot {
             let mut others = self.all()?;
-            // As above.
+            // `records` is a subset of `others`, so XOR removes it.
             others ^= records;
             return Ok(others);
         }
@@ -489,7 +490,7 @@ impl Index {
         self.add_columns(condition, &mut records)?;
         if condition.test == Test::IsNot {
             let mut others = self.all()?;
-            // All of them are among the others, so that this takes them out.
+            // `records` is a subset of `others`, so XOR removes it.
             others ^= records;
             return Ok(others);
         }
@@ -550,7 +551,7 @@ impl Index {
         Ok(())
     }
 
-    /// The records of each hour in a range.
+    /// Returns the records of each hour in a range.
     fn hours(&self, since: &str, until: &str) -> Result<BTreeMap<String, RoaringBitmap>> {
         let mut find = self.database.prepare(
             "SELECT value, records FROM members WHERE part = ?1 AND path = ?2 AND value >= ?3 AND value <= ?4",
@@ -565,7 +566,7 @@ impl Index {
         Ok(hours)
     }
 
-    /// The records of a time range: whole hours by their bitmaps, the hours at its ends by their times.
+    /// Returns the records of a time range: whole hours by their bitmaps, the hours at its ends by their times.
     fn of_times(&self, filter: &Filter) -> Result<RoaringBitmap> {
         let mut records = RoaringBitmap::new();
         let since = filter.since.as_deref().unwrap_or_default();
@@ -591,16 +592,17 @@ impl Index {
     }
 }
 
-/// The records of a bucket of trigrams.
+/// Query of the records of a bucket of trigrams.
 const OF_BUCKET: &str = "SELECT records FROM trigrams WHERE part = ?1 AND bucket = ?2";
 
-/// The times of a range, and their records.
+/// Query of the times of a range, and their records.
 const BY_TIME: &str = "SELECT ts, n FROM records WHERE ts >= ?1 AND ts < ?2";
 
-/// Behind every time.
+/// Text that sorts after every time.
 const END: &str = "~";
 
-/// The paths that a condition is about: a path above others, as `findings`, has them between `findings.` and `findings/`.
+/// Returns the ranges of paths that a condition applies to. The paths below `findings` are between `findings.` and
+/// `findings/`.
 fn ranges_of(condition: &Condition) -> Vec<(String, String)> {
     let path = &condition.path;
     let mut ranges = vec![(path.clone(), format!("{path}\0"))];
@@ -621,7 +623,7 @@ fn packed(value: &str) -> Vec<u8> {
     packed
 }
 
-/// A file as one that nobody changes: SQLite then needs no files beside it.
+/// Returns the URI of a file that SQLite treats as immutable: it then needs no files beside it.
 fn immutable(file: &str) -> PathBuf {
     let mut uri = "file:".to_owned();
     for byte in file.bytes() {
@@ -643,7 +645,7 @@ fn bitmap_of(row: &rusqlite::Row<'_>, column: usize) -> Result<RoaringBitmap> {
     RoaringBitmap::deserialize_from(bytes).map_err(|_| IndexError::Damaged)
 }
 
-/// The text in the first column.
+/// Returns the text in the first column.
 fn text_of<'r>(row: &'r rusqlite::Row<'_>) -> Result<&'r str> {
     Ok(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)
 }
@@ -654,7 +656,7 @@ mod tests {
     use super::super::index_writer::{Added, IndexWriter};
     use super::*;
 
-    /// Numbers that look random and are the same in each run (xorshift).
+    /// Pseudo-random numbers that are the same in each run (xorshift).
     struct Random(u64);
 
     impl Random {
@@ -705,7 +707,7 @@ mod tests {
         record.to_string()
     }
 
-    /// An index of these lines, written in several runs.
+    /// Returns an index of these lines, written in several runs.
     fn index(folder: &tempfile::TempDir, lines: &[String]) -> Index {
         let file = folder.path().join("audit.db");
         for (run, lines) in lines.chunks(lines.len() / 5).enumerate() {
@@ -817,7 +819,7 @@ mod tests {
         }
         let all = candidates("content.request.text=*, please");
         assert_eq!(all.records.unwrap().len(), 3_000);
-        // Nothing is read to say that the text is there, or is not.
+        // No line is read to find whether a record has the text.
         for condition in ["content.request.text", "content.request.text!=*order 1*"] {
             assert!(candidates(condition).rest.conditions.is_empty());
         }

@@ -1,4 +1,4 @@
-//! Writes an index of audit records, and what is new into an existing one.
+//! Writer of an index of audit records, which creates an index or adds to one.
 
 use super::column::Column;
 use super::index::{APPLICATION, IndexError, LINES_ONLY, TIME, VERSION, hour};
@@ -12,19 +12,19 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
 
-/// Records whose bitmaps are held in memory before they are written.
+/// Number of records whose bitmaps are in memory before they are written.
 const PART: u32 = 1 << 20;
 
-/// Records whose values of columns are held in memory before they are written.
+/// Number of records whose column values are in memory before they are written.
 const CHUNK: u32 = 1 << 14;
 
-/// Maximum values of a path in a part. The values of a path with more are a column.
+/// Maximum values of a path in a part. A path with more values is a column.
 const MAX_VALUES: usize = 20_000;
 
 /// Maximum paths with bitmaps in a part.
 const MAX_PATHS: usize = 4_096;
 
-/// How long another process that uses the index is waited for.
+/// Maximum wait for another process that uses the index.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Members that differ in nearly every record.
@@ -40,37 +40,38 @@ const COLUMNS: &[&str] = &[
 
 type Result<T> = std::result::Result<T, IndexError>;
 
-/// The values of a path, and the records of the part that have them.
+/// Values of a path, with the records of the part that have them.
 type Values = HashMap<String, RoaringBitmap>;
 
-/// What became of a line.
+/// Result of adding a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Added {
-    /// It is a record of the index now.
+    /// The line is a record, and was added.
     Record,
-    /// It is a record whose time is this text, which is none. The index is in the order of times.
+    /// The `ts` of the record is this text, which is not a timestamp. The record was not added, because the index is sorted
+    /// by time.
     Timeless(String),
-    /// It is no record.
+    /// The line is no record.
     NoRecord,
 }
 
-/// Writes an index.
+/// Writer of an index.
 pub(super) struct IndexWriter {
     database: Connection,
     paths: HashMap<String, Values>,
     columns: HashMap<String, Column>,
     trigrams: Trigrams,
-    /// The number of the part, and its first record.
+    /// Number of the part, and its first record.
     part: u32,
     first: u32,
     next: u32,
 }
 
 impl IndexWriter {
-    /// Begins an index in a file that does not exist yet.
+    /// Creates an index in a file that does not exist yet.
     pub(super) fn create(file: &Path) -> Result<IndexWriter> {
         let database = Connection::open(file)?;
-        // The file gets its name when it is complete: a crash leaves nothing that could be taken for an index.
+        // The file is renamed when it is complete, so a crash leaves nothing that looks like an index.
         database.execute_batch(&format!(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;
              PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};
@@ -92,7 +93,7 @@ impl IndexWriter {
         Ok(IndexWriter::new(database, 0, 0))
     }
 
-    /// Goes on with an existing index. Nothing of it changes before `finish`, and all at once.
+    /// Opens an existing index. All changes take effect at once, in `finish`.
     pub(super) fn append(file: &Path) -> Result<IndexWriter> {
         let database = open(file)?;
         database.execute_batch(
@@ -151,12 +152,12 @@ impl IndexWriter {
         self.database
             .prepare_cached("INSERT INTO records VALUES (?1, ?2, ?3, ?4)")?
             .execute(params![n, time, request, text])?;
-        // Whole hours are a member: most of a time range is answered by them.
+        // The hour is a member too: it serves most of a time range.
         self.note(TIME, hour(&time), n);
         visit(line, &mut |path, value| {
             if LINES_ONLY.contains(&path) {
                 self.trigrams.add(n, value);
-                // That there is a text is a member, and the text is none.
+                // The member's presence is indexed, not its text.
                 self.note(path, "", n);
             } else if path != TIME {
                 self.note(path, value, n);
@@ -195,7 +196,7 @@ impl IndexWriter {
         }
     }
 
-    /// Makes the values of a path a column for the rest of the part.
+    /// Turns the values of a path into a column for the rest of the part.
     fn turn_into_column(&mut self, path: &str) {
         let values = self.paths.remove(path).unwrap_or_default();
         let mut entries: Vec<(u32, &str)> = Vec::new();
@@ -258,7 +259,7 @@ impl IndexWriter {
         Ok(())
     }
 
-    /// Takes back the parts before this one that are not larger, so that many small additions leave few parts.
+    /// Takes back previous parts that are not larger than the current one, so that many small additions leave few parts.
     fn take_back_small_parts(&mut self) -> Result<()> {
         self.write_columns()?;
         while self.next > self.first {
@@ -326,12 +327,12 @@ impl IndexWriter {
         Ok(())
     }
 
-    /// The number that the next record gets.
+    /// Returns the number of the next record.
     pub(super) fn next(&self) -> u32 {
         self.next
     }
 
-    /// Says how far a file was read, and that the records since `first` are of it.
+    /// Stores the position up to which a file was read. The records since `first` are from this file.
     pub(super) fn read_file(&mut self, file: &IndexedFile, first: u32) -> Result<()> {
         let mark = &file.mark;
         self.database
@@ -399,7 +400,7 @@ impl IndexWriter {
             "COMMIT; CREATE INDEX IF NOT EXISTS by_time ON records (ts);
              CREATE INDEX IF NOT EXISTS by_request ON records (request_id);",
         )?;
-        // Readers go on with what they see while something is added.
+        // With WAL, readers keep their view while records are added.
         self.database
             .query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
         self.database.close().map_err(|(_, error)| error)?;
@@ -407,7 +408,7 @@ impl IndexWriter {
     }
 }
 
-/// Opens an index to write to it.
+/// Opens an index for writing.
 fn open(file: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let database = Connection::open_with_flags(file, flags)?;
@@ -415,7 +416,7 @@ fn open(file: &Path) -> Result<Connection> {
     Ok(database)
 }
 
-/// Files of an index, with the number of their records.
+/// Returns the files of an index, with the number of their records.
 pub(super) fn indexed_files(file: &Path) -> Result<Vec<(IndexedFile, u64)>> {
     let mut database = open(file)?;
     let reading = database.transaction_with_behavior(TransactionBehavior::Deferred)?;
@@ -448,7 +449,7 @@ pub(super) fn indexed_files(file: &Path) -> Result<Vec<(IndexedFile, u64)>> {
     Ok(files.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Writes everything into the file itself, so that another one can take its name without leaving a log that is not its own.
+/// Writes everything into the file itself, so that a file that replaces it is not combined with its log.
 pub(super) fn settle(file: &Path) -> Result<()> {
     let database = open(file)?;
     let mode: String = database.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0))?;

@@ -1,7 +1,7 @@
-//! Which files an index has already, and how far: found again when they were renamed or compressed since.
+//! Files that an index contains, and their positions. They are recognised if they were renamed or compressed since.
 //!
-//! A file is known by its inode, or by its content: a digest of all lines that were read. A file that only grew is known by its first
-//! and its last line; changes in between are what `audit verify` finds.
+//! A file is identified by its inode, or by its content: a digest of all lines that were read. A file that only grew is identified by
+//! its first and its last line; `audit verify` finds changes in between.
 
 use super::lines::{Lines, is_compressed};
 use sha2::{Digest, Sha256};
@@ -11,24 +11,24 @@ use std::io::{Read, Seek, SeekFrom};
 /// SHA-256.
 type LineDigest = [u8; 32];
 
-/// How far a file was read.
+/// Position up to which a file was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Mark {
-    /// Bytes of its content, not compressed.
+    /// Number of bytes of its uncompressed content.
     pub(super) offset: u64,
     pub(super) lines: u64,
-    /// Of the first line.
+    /// Digest of the first line.
     pub(super) head: LineDigest,
-    /// Where the last line begins.
+    /// Offset of the last line.
     pub(super) tail: u64,
-    /// Of the last line.
+    /// Digest of the last line.
     pub(super) last: LineDigest,
-    /// Of all lines: each is added to the digest before.
+    /// Digest of all lines: each line is added to the previous digest.
     pub(super) digest: LineDigest,
 }
 
 impl Mark {
-    /// Goes behind a line that ends at an offset. An empty line does not count: a record may get its line end later.
+    /// Moves the mark after a line that ends at an offset. An empty line does not count: a record may get its line end later.
     pub(super) fn pass(&mut self, line: &[u8], behind: u64) {
         if line.is_empty() {
             return;
@@ -51,11 +51,11 @@ fn digest(line: &[u8]) -> LineDigest {
     Sha256::digest(line).into()
 }
 
-/// What the file system says of a file.
+/// Metadata of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) device: u64,
-    /// 0 if files have none.
+    /// Inode; 0 if the system has none.
     pub(super) inode: u64,
     pub(super) size: u64,
     /// Nanoseconds since 1970.
@@ -92,7 +92,7 @@ fn identity(_: &Metadata) -> (u64, u64) {
     (0, 0)
 }
 
-/// A file of an index.
+/// File of an index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct IndexedFile {
     pub(super) id: i64,
@@ -101,20 +101,20 @@ pub(super) struct IndexedFile {
     pub(super) mark: Mark,
 }
 
-/// What has to be done.
+/// Work of a run.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    /// Files to read, behind their marks: what the index has of each, or a new one.
+    /// Files to read after their marks: those of the index, or new ones.
     pub(super) read: Vec<IndexedFile>,
-    /// Files that have nothing new.
+    /// Files without new lines.
     pub(super) unchanged: Vec<IndexedFile>,
-    /// Files that were cut or changed before their marks, with the number of their records. They are read from their beginning.
+    /// Files that were cut or changed before their marks, with the number of their records. They are read from the beginning.
     pub(super) changed: Vec<(IndexedFile, u64)>,
-    /// Files that were not named, or are gone.
+    /// Files that were not named, or that no longer exist.
     pub(super) missing: Vec<(IndexedFile, u64)>,
 }
 
-/// Compares the named files with those that an index has.
+/// Compares the named files with those of an index.
 pub(super) fn plan(names: &[String], mut known: Vec<(IndexedFile, u64)>) -> Plan {
     let mut plan = Plan::default();
     let mut next = known.iter().map(|(file, _)| file.id).max().unwrap_or(0);
@@ -141,7 +141,7 @@ pub(super) fn plan(names: &[String], mut known: Vec<(IndexedFile, u64)>) -> Plan
             None => others.push((name, state)),
         }
     }
-    // What was renamed by copying, or compressed.
+    // Files that were copied under another name, or compressed.
     let mut new = Vec::new();
     for (name, state) in others {
         match with_content_of(name, &known) {
@@ -178,7 +178,7 @@ pub(super) fn plan(names: &[String], mut known: Vec<(IndexedFile, u64)>) -> Plan
     plan
 }
 
-/// Whether a file still begins with what the index has of it.
+/// Returns whether a file still begins with the lines that the index has of it.
 fn begins_with(name: &str, state: &State, file: &IndexedFile) -> bool {
     if *state == file.state {
         return true;
@@ -190,7 +190,7 @@ fn begins_with(name: &str, state: &State, file: &IndexedFile) -> bool {
     }
 }
 
-/// Whether the first and the last line that were read are still there.
+/// Returns whether the first and the last line that were read are still there.
 fn has_ends(name: &str, mark: &Mark) -> Option<bool> {
     if mark.lines == 0 {
         return Some(true);
@@ -211,14 +211,14 @@ fn has_ends(name: &str, mark: &Mark) -> Option<bool> {
     Some(digest(last) == mark.last || length > super::lines::MAX_LINE)
 }
 
-/// The known file of which this one has all lines that were read; the longest, if there are several.
+/// Returns the position of the known file all of whose lines this one begins with; of several, the one with most lines.
 fn with_content_of(name: &str, known: &[(IndexedFile, u64)]) -> Option<usize> {
     let longest = known.iter().map(|(file, _)| file.mark.lines).max()?;
     let mut lines = Lines::open(name, 0).ok()?;
     let mut mark = Mark::default();
     let mut found = None;
     while mark.lines < longest {
-        // What can't be read is no content; what was found before counts.
+        // An error ends the content; a match before it counts.
         let Ok(Some(line)) = lines.next() else {
             break;
         };

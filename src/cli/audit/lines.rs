@@ -1,4 +1,4 @@
-//! Lines of audit logs: plain, gzip or zstd, of any number of members or frames, with a bounded memory.
+//! Reader of the lines of audit logs: plain, gzip or zstd, with any number of members or frames. Its memory is bounded.
 
 use super::output::BYTE_ORDER_MARK;
 use crate::audit::{Fault, Place};
@@ -8,16 +8,16 @@ use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom};
 
-/// Maximum bytes of a line. Records are far shorter; anything longer is no record and is not kept.
+/// Maximum bytes of a line. Records are far shorter; a longer line is no record and is not kept.
 pub(super) const MAX_LINE: u64 = 16 << 20;
 
-/// Maximum bytes of a line that is passed over. A file with more of them between two line ends has no lines (`/dev/zero`).
+/// Maximum bytes of a line that is skipped. A file with more bytes between two line ends has no lines (`/dev/zero`).
 const MAX_PASSED_OVER: u64 = 256 << 20;
 
-/// Bytes that are read at once.
+/// Bytes of one read.
 const BUFFER: usize = 1 << 20;
 
-/// The lines of one file.
+/// Lines of one file.
 pub(super) struct Lines {
     input: Box<dyn BufRead>,
     line: Vec<u8>,
@@ -26,17 +26,17 @@ pub(super) struct Lines {
     file: usize,
 }
 
-/// A line without its end.
+/// Line without its end.
 pub(super) struct Line<'l> {
     pub(super) bytes: &'l [u8],
     pub(super) at: Place,
-    /// Where it ends: bytes of the content, not compressed.
+    /// Offset of its end in the uncompressed content.
     pub(super) behind: u64,
     /// False for a last line without a line feed.
     pub(super) is_complete: bool,
 }
 
-/// How a file is compressed.
+/// Compression of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compression {
     None,
@@ -45,7 +45,7 @@ pub(super) enum Compression {
 }
 
 impl Compression {
-    /// Tells it by a file's first bytes. pzstd writes a skippable frame first.
+    /// Determines the compression from a file's first bytes. pzstd writes a skippable frame first.
     fn of(start: &[u8]) -> Result<Compression, &'static str> {
         match *start {
             [0x1F, 0x8B, ..] => Ok(Compression::Gzip),
@@ -59,7 +59,7 @@ impl Compression {
 }
 
 impl Lines {
-    /// Opens a file, or standard input for `-`. `number` is that of the file in places.
+    /// Opens a file, or standard input for `-`. `number` identifies the file in places.
     pub(super) fn open(name: &str, number: usize) -> io::Result<Lines> {
         let input: Box<dyn Read> = match name {
             super::output::STDIN => Box::new(super::output::stdin()?),
@@ -78,7 +78,8 @@ impl Lines {
         })
     }
 
-    /// Opens a file behind lines that were read before: their number, and the bytes of the content that they take.
+    /// Opens a file after lines that were read before. The position is their number, and their bytes in the uncompressed
+    /// content.
     pub(super) fn open_behind(
         name: &str,
         number: usize,
@@ -100,10 +101,10 @@ impl Lines {
         Ok(opened)
     }
 
-    /// The next line; `None` at the end.
+    /// Returns the next line; `None` at the end.
     ///
     /// # Errors
-    /// The file can't be read any further.
+    /// The rest of the file can't be read.
     pub(super) fn next(&mut self) -> Result<Option<Line<'_>>, Fault> {
         self.number = self.number.saturating_add(1);
         let at = Place {
@@ -129,7 +130,7 @@ impl Lines {
                 return Err(fault(io::Error::other(why)));
             }
             length = length.saturating_add(rest);
-            // Too long for a record, however it ends.
+            // The line is too long for a record, however it ends.
             is_complete = true;
             self.line.clear();
             self.line.extend_from_slice(TOO_LONG);
@@ -148,12 +149,12 @@ impl Lines {
     }
 }
 
-/// The content of what is plain, gzip or zstd.
+/// Returns the content of plain, gzip or zstd data.
 ///
 /// # Errors
-/// It can't be read, or is compressed in another way.
+/// The data can't be read, or have another compression.
 pub(in crate::cli) fn unpacked(mut input: Box<dyn Read>) -> io::Result<Box<dyn BufRead>> {
-    // A pipe may hand over less than is asked for.
+    // A read from a pipe may return fewer bytes than requested.
     let mut start = Vec::new();
     input.by_ref().take(4).read_to_end(&mut start)?;
     let compression = Compression::of(&start).map_err(io::Error::other)?;
@@ -169,7 +170,7 @@ pub(in crate::cli) fn unpacked(mut input: Box<dyn Read>) -> io::Result<Box<dyn B
     })
 }
 
-/// Whether a file is compressed in a way that is read.
+/// Returns whether a file is compressed with gzip or zstd.
 pub(super) fn is_compressed(name: &str) -> bool {
     let mut start = Vec::new();
     let read = File::open(name).and_then(|file| file.take(4).read_to_end(&mut start));
@@ -177,10 +178,10 @@ pub(super) fn is_compressed(name: &str) -> bool {
     read.is_ok() && matches!(compression, Ok(Compression::Gzip | Compression::Zstd))
 }
 
-/// What stands for a line that is too long. It is no record.
+/// Replacement of a line that is too long. It is no record.
 const TOO_LONG: &[u8] = b"too long";
 
-/// The fault of a file that can't be read.
+/// Returns the fault of a file that can't be read.
 pub(super) fn fault_of(error: &io::Error, at: Place) -> Fault {
     match error.kind() {
         ErrorKind::UnexpectedEof => Fault::TruncatedFile(at),
@@ -191,11 +192,11 @@ pub(super) fn fault_of(error: &io::Error, at: Place) -> Fault {
     }
 }
 
-/// Says that something stands where a frame should begin.
+/// Error for other data where a frame should begin.
 const NO_FRAME: &str =
     "what follows is no zstd data: something else was appended, or the file is damaged";
 
-/// The content of all frames of a zstd file, their checksums verified, without skippable frames.
+/// Content of all frames of a zstd file. Checksums are verified, and skippable frames are skipped.
 struct Frames<R> {
     input: R,
     decoder: FrameDecoder,
@@ -211,7 +212,7 @@ impl<R: BufRead> Frames<R> {
         }
     }
 
-    /// Begins the next frame that has content. Returns false at the end of the file.
+    /// Begins the next frame with content. Returns false at the end of the file.
     fn begin(&mut self) -> io::Result<bool> {
         while !self.input.fill_buf()?.is_empty() {
             match self.decoder.init(&mut self.input) {
@@ -266,7 +267,7 @@ impl<R: BufRead> Read for Frames<R> {
     }
 }
 
-/// An error of the decoder. One that the end of the input caused stays recognisable.
+/// Converts an error of the decoder. An unexpected end of the input remains recognisable.
 fn as_io_error(error: FrameDecoderError) -> io::Error {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(inner) = cause {
@@ -284,7 +285,7 @@ mod tests {
     use super::*;
     use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
-    /// Hands over one byte at a time, as a slow pipe does.
+    /// Reader that returns one byte at a time, like a slow pipe.
     struct Trickle(Cursor<Vec<u8>>);
 
     impl Read for Trickle {

@@ -1,14 +1,14 @@
-//! Members of an audit record by their paths, without a tree: `rules.id` names the id of every rule.
+//! Visitor of an audit record's members by their paths, without a tree: `rules.id` is the id of every rule.
 //!
 //! `{"decision":"deny","rules":[{"id":"a"},{"id":"b"}]}` has `decision` = `deny`, `rules.id` = `a` and `rules.id` = `b`.
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
-/// The member with the names of models. A record joins several with a comma.
+/// Member with the names of models. A record joins several with a comma.
 pub(super) const MODEL: &str = "model";
 
-/// Takes a path and a value: the text of a string, a number or a truth value as it is written.
+/// Callback for a path and a value: the text of a string, or a number or boolean as it is written.
 type Visit<'v> = &'v mut dyn FnMut(&str, &str);
 
 /// Visits the scalar members of a record in their order. `None` if the line is no JSON object.
@@ -112,7 +112,7 @@ impl<'de> Visitor<'de> for Walker<'_> {
     }
 }
 
-/// Appends the name of a member to a path.
+/// Deserialiser that appends the name of a member to a path.
 struct Name<'p>(&'p mut String);
 
 impl<'de> DeserializeSeed<'de> for Name<'_> {
@@ -139,7 +139,7 @@ impl Visitor<'_> for Name<'_> {
     }
 }
 
-/// A rule that matched.
+/// Rule that matched.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Rule {
     pub(super) id: String,
@@ -147,7 +147,7 @@ pub(super) struct Rule {
     pub(super) mode: String,
 }
 
-/// A limit that was charged.
+/// Limit that was charged.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Limit {
     pub(super) id: String,
@@ -156,14 +156,14 @@ pub(super) struct Limit {
     pub(super) is_exceeded: bool,
 }
 
-/// What tables and reports need of a record. Members that are not there are empty.
+/// Members of a record for tables and reports. Absent members are empty.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
     pub(super) time: String,
     pub(super) request_id: String,
-    /// The form of the content that it has.
+    /// Form of the recorded content.
     pub(super) content: String,
-    /// Whether a record of the same exchange follows: one about a stream that goes on.
+    /// Whether a later record of the same exchange follows, because its stream continues.
     pub(super) is_interim: bool,
     pub(super) decision: String,
     pub(super) would: String,
@@ -184,7 +184,7 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// Reads a record; `None` for a line that is none.
+    /// Parses a record; `None` for a line that is none.
     pub(super) fn of(line: &[u8]) -> Option<Facts> {
         let mut facts = Facts::default();
         visit(line, &mut |path, value| facts.take(path, value))?;
@@ -254,7 +254,7 @@ impl Facts {
         }
     }
 
-    /// Who asked: the agent, else the principal, else the client application.
+    /// Returns the caller: the agent, else the principal, else the client application.
     pub(super) fn caller(&self) -> String {
         let names = [
             ("agent", &self.agent),
@@ -268,12 +268,12 @@ impl Facts {
         )
     }
 
-    /// Whether it was not simply allowed, or would not have been.
+    /// Returns whether the exchange was denied.
     pub(super) fn is_denied(&self) -> bool {
         self.decision == "deny"
     }
 
-    /// Whether it would have been denied under enforcement.
+    /// Returns whether enforcement would have denied the exchange.
     pub(super) fn would_be_denied(&self) -> bool {
         self.would == "deny"
     }

@@ -67,7 +67,7 @@ impl Audit {
     }
 }
 
-/// The records of a request, in files or an index.
+/// Returns the records of a request from files or an index.
 pub(super) fn records_of_request(files: &[String], id: &str) -> Result<Vec<String>, Failed> {
     let source = source::Source::open(files)?;
     Ok(source

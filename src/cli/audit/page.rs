@@ -1,11 +1,11 @@
-//! A report as one HTML file: tables, and charts as SVG. It loads nothing and has no script, so that no text in it can do anything.
+//! Report as one HTML file: tables, and charts as SVG. It loads nothing and has no script, so no text in it can be executed.
 
 use super::super::output::visible;
 use super::summary::{Cell, Section};
 use super::violations::{SECTION, Violations};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-/// Forbids everything but the styles of the page itself.
+/// Content security policy that forbids everything except the page's own styles.
 const CONTENT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}\
@@ -21,25 +21,25 @@ th,td,h2{border-color:#30363d}}";
 /// Width of a chart.
 const WIDTH: u64 = 720;
 
-/// Bars of a chart.
+/// Maximum bars of a chart.
 const MAX_BARS: usize = 10;
 
 /// Height of a bar with its gap.
 const BAR: u64 = 22;
 
-/// Where bars begin.
+/// Horizontal position at which bars begin.
 const BARS_AT: u64 = 220;
 
-/// Room for the number behind a bar.
+/// Width for the number after a bar.
 const NUMBER: u64 = 80;
 
 /// Height of the chart over time.
 const HEIGHT: u64 = 160;
 
-/// Characters of a name beside a bar.
+/// Maximum characters of a name beside a bar.
 const MAX_LABEL: usize = 30;
 
-/// Writes the page.
+/// Returns the page.
 pub(super) fn html(range: &str, sections: &[Section], violations: &Violations) -> String {
     let page = html! {
         (DOCTYPE)
@@ -73,7 +73,7 @@ pub(super) fn html(range: &str, sections: &[Section], violations: &Violations) -
     format!("{}\n", page.into_string())
 }
 
-/// What was said in the violations, folded.
+/// Returns the contents of the violations, collapsed.
 fn contents(violations: &Violations) -> Markup {
     let mut newest = violations.newest();
     newest.retain(|(_, violation)| !violation.texts.is_empty());
@@ -123,7 +123,7 @@ fn value(row: &[Cell], column: usize) -> u64 {
     }
 }
 
-/// `part` of `whole` of a length.
+/// Returns the length of `part` if `whole` has this length.
 fn scaled(part: u64, whole: u64, length: u64) -> u64 {
     part.saturating_mul(length).checked_div(whole).unwrap_or(0)
 }
@@ -157,7 +157,7 @@ fn bar_chart(section: &Section, column: usize) -> Markup {
     }
 }
 
-/// Exchanges over time, the denied ones in front.
+/// Returns a chart of exchanges over time, with the denied ones in front.
 fn line_chart(section: &Section) -> Markup {
     let most = section
         .rows

@@ -1,7 +1,7 @@
 //! `agentguard audit prune`: deletes old files of a trail, and keeps the rest verifiable.
 //!
-//! What is deleted has to be the beginning of each chain: its last records are written to a file of heads first, at which `audit verify`
-//! starts. A crash between the two leaves more files than needed, never fewer heads.
+//! The deleted records must be the beginning of each chain. Their heads are written to a file first, at which
+//! `audit verify` starts. A crash between the two steps leaves more files than needed, never fewer heads.
 
 use super::super::{ExitStatus, Failed, output};
 use super::checkpoint::read_signing_key;
@@ -51,17 +51,17 @@ pub(super) struct Prune {
     dry_run: bool,
 }
 
-/// What was found of a file.
+/// Result of reading a file.
 struct Seen {
-    /// The time of its newest record.
+    /// Time of its newest record.
     newest: Option<String>,
-    /// A line of it can't be told in age.
+    /// Whether the age of one of its lines is unknown.
     is_unclear: bool,
-    /// Size and time of the last change, to see a file that is still written.
+    /// Size and modification time, to detect a file that is still written.
     state: Option<(u64, SystemTime)>,
 }
 
-/// What a trail starts behind.
+/// Heads after which a trail starts.
 type Heads = BTreeMap<ChainId, Head>;
 
 impl Prune {
@@ -101,7 +101,7 @@ impl Prune {
         };
         let files = Files::new(&self.files)?;
 
-        // The whole trail has to be sound: what is deleted is no longer there to be looked into.
+        // The whole trail must be sound, because deleted files can't be examined later.
         let mut whole = Verifier::new(keys.clone()).behind(start.clone());
         let seen = read_and_date(&files, &mut whole);
         let report = whole.finish();
@@ -121,7 +121,8 @@ impl Prune {
         let mut verifier = Verifier::new(keys.clone()).behind(start);
         old_files.read_into(&mut verifier);
         let deleted = verifier.finish();
-        // What is deleted has to be the beginnings of the chains, without gaps, and what is left sound from there on.
+        // The deleted records must be the beginnings of the chains without gaps, and the kept ones must be sound from
+        // there on.
         let kept_files = subset(&files, &kept);
         let mut verifier = Verifier::new(keys).behind(deleted.heads.clone());
         kept_files.read_into(&mut verifier);
@@ -230,7 +231,7 @@ fn state_of(name: &str) -> Option<(u64, SystemTime)> {
     Some((file.len(), file.modified().ok()?))
 }
 
-/// Reads all files into a verifier, and finds how old they are.
+/// Reads all files into a verifier, and determines their ages.
 fn read_and_date(files: &Files, verifier: &mut Verifier) -> Vec<Seen> {
     let mut all = Vec::new();
     for (number, name) in files.0.iter().enumerate() {

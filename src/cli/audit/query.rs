@@ -66,7 +66,7 @@ enum ExportFormat {
     Jsonl,
 }
 
-/// The columns of `audit query`.
+/// Columns of `audit query`.
 const QUERY_COLUMNS: &[&str] = &[
     "ts",
     "decision",
@@ -80,7 +80,7 @@ const QUERY_COLUMNS: &[&str] = &[
     "request_id",
 ];
 
-/// The columns of `audit export`.
+/// Columns of `audit export`.
 const EXPORT_COLUMNS: &[&str] = &[
     "ts",
     "request_id",
@@ -116,10 +116,11 @@ const EXPORT_COLUMNS: &[&str] = &[
     "chain.seq",
 ];
 
-/// The cells of a record: what has several values has them separated by a space, and what has members has `name=value`.
+/// Returns the cells of a record. Several values of a column are separated by spaces; members below it are written as
+/// `name=value`.
 fn row(line: &str, columns: &[String]) -> Vec<String> {
     let mut cells = vec![String::new(); columns.len()];
-    // A line was read before it came here.
+    // The line was parsed before.
     let _ = visit(line.as_bytes(), &mut |path, value| {
         for (column, cell) in columns.iter().zip(&mut cells) {
             let Some(rest) = path.strip_prefix(column.as_str()) else {
@@ -142,7 +143,7 @@ fn row(line: &str, columns: &[String]) -> Vec<String> {
     cells
 }
 
-/// A table with the content of each record below its row.
+/// Returns a table with the content of each record below its row.
 fn with_content(table: &str, records: &[String]) -> String {
     let mut rows = table.lines();
     let mut out = String::with_capacity(table.len());
@@ -207,10 +208,10 @@ impl Query {
     }
 }
 
-/// Whether a record has what was said.
+/// Returns whether a record has recorded content.
 fn has_content(line: &str) -> bool {
     let mut has_content = false;
-    // A line was read before it came here.
+    // The line was parsed before.
     let _ = visit(line.as_bytes(), &mut |path, _| {
         has_content |= path.starts_with("content.");
     });
@@ -218,7 +219,7 @@ fn has_content(line: &str) -> bool {
 }
 
 impl Export {
-    /// Says what became of the content of records: nothing is left out or handed on unseen.
+    /// Notes whether the content of records was left out or exported.
     fn tell_content(&self, contents: u64, columns: &[String]) {
         let records = super::trail::counted(contents, "record has", "records have");
         let is_named = columns.iter().any(|path| path.starts_with("content"));
@@ -268,7 +269,7 @@ impl Export {
     }
 }
 
-/// Writes exported records.
+/// Writer of exported records.
 enum Writer<W: std::io::Write> {
     Csv(Box<csv::Writer<W>>),
     Jsonl(W),

@@ -1,4 +1,4 @@
-//! `agentguard audit report`: what happened in a time, for people.
+//! `agentguard audit report`: what happened in a time range, for people.
 
 use super::super::source::Source as PolicySource;
 use super::super::{ExitStatus, Failed, output};
@@ -65,7 +65,7 @@ impl WriteReport {
             ControlFlow::Continue(())
         })?;
         let mut sections = summary.sections();
-        // Behind the counts of all violations.
+        // After the counts of all violations.
         let place = sections.iter().position(|section| section.id == "rules");
         if let Some(section) = violations.section() {
             sections.insert(place.unwrap_or(sections.len()), section);
@@ -106,7 +106,7 @@ impl WriteReport {
     }
 }
 
-/// The prices of a policy's limits.
+/// Returns the prices of a policy's limits.
 fn read_prices(policy: &str) -> Result<Vec<Prices>, Failed> {
     let source = PolicySource::open(policy)?;
     let limits = source
@@ -167,7 +167,7 @@ fn as_markdown(range: &str, sections: &[Section], violations: &Violations) -> St
             out.push_str(&format!("\n### \\#{number} {id}\n"));
             for recorded in &violation.texts {
                 out.push_str(&format!("\n{}\n", markdown(&recorded.title)));
-                // A line that ends with a backslash is a line of its own.
+                // The backslash at the end of a line is Markdown's hard line break.
                 let lines = recorded
                     .text
                     .lines()
@@ -182,7 +182,7 @@ fn as_markdown(range: &str, sections: &[Section], violations: &Violations) -> St
     out
 }
 
-/// The violations of a section whose content is shown, with their numbers in its table.
+/// Returns the violations of a section whose content is shown, with their numbers in its table.
 fn contents<'v>(
     section: &Section,
     violations: &'v Violations,
@@ -192,7 +192,7 @@ fn contents<'v>(
     newest.filter(move |(_, violation)| is_here && !violation.texts.is_empty())
 }
 
-/// One row for each number: `section,name,measure,value`.
+/// Returns one row for each number: `section,name,measure,value`.
 fn as_csv(sections: &[Section], violations: &Violations) -> String {
     let row = |cells: [&str; 4]| cells.map(str::to_owned).to_vec();
     let mut rows = vec![row(["section", "name", "measure", "value"])];

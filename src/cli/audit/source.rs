@@ -1,4 +1,4 @@
-//! Records of files or of an index, as queries, exports and reports read them.
+//! Source of records for queries, exports and reports: files or an index.
 
 use super::super::{ExitStatus, Failed, output};
 use super::filter::{Filter, Reading};
@@ -10,14 +10,14 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
 
-/// Where records come from.
+/// Source of records.
 pub(super) enum Source {
     Files(Files),
     Index(String, Index),
 }
 
 impl Source {
-    /// Opens files, or the one index that is named.
+    /// Opens files, or one index.
     pub(super) fn open(names: &[String]) -> Result<Source, Failed> {
         let is_index: Vec<bool> = names.iter().map(|name| Index::is_database(name)).collect();
         match (names, is_index.contains(&true)) {
@@ -32,7 +32,7 @@ impl Source {
         }
     }
 
-    /// The newest records that are meant.
+    /// Returns the newest matching records.
     pub(super) fn newest(&self, filter: &Filter, limit: usize) -> Result<Found, Failed> {
         match self {
             Source::Index(name, index) => {
@@ -45,7 +45,7 @@ impl Source {
                 Ok(found)
             }
             Source::Files(files) => {
-                // The oldest of those that are kept is on top; of the same time, the one that was read first.
+                // The oldest of the kept records is on top; of equal times, the one that was read first.
                 let mut kept = BinaryHeap::new();
                 let mut total = 0_u64;
                 let missing = read(files, filter, &mut |line, time| {
@@ -69,7 +69,7 @@ impl Source {
         }
     }
 
-    /// Hands over all records that are meant. Returns what could not be read.
+    /// Passes all matching records to the callback. Returns what could not be read.
     pub(super) fn each(
         &self,
         filter: &Filter,
@@ -102,7 +102,7 @@ fn failed(name: &str, error: &IndexError) -> Failed {
     )
 }
 
-/// Says that an index has nothing that any query could find.
+/// Notes that an index is empty, so that no query can find anything.
 fn note_empty_index(name: &str, index: &Index) -> Result<(), Failed> {
     if index.is_empty().map_err(|error| failed(name, &error))? {
         note_no_record();
@@ -110,16 +110,16 @@ fn note_empty_index(name: &str, index: &Index) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Says that there is no record, whatever is asked for: the command ends as after any other search, because a log that was
-/// rotated just now has none either.
+/// Notes that there is no record, whatever the filter. The command ends as after any other search, because a log that was
+/// just rotated has no record either.
 pub(super) fn note_no_record() {
     output::note(
         "there is no record in these files; are they the ones that Envoy's access log writes?",
     );
 }
 
-/// Reads the records of files. What can't be read is said, and the rest is read. Returns what could not
-/// be read. Fails for files that have lines and no record, because they are no audit logs.
+/// Reads the records of files. Reports what can't be read, and reads the rest. Returns what could not be read. Fails for
+/// files that have lines and no record, because they are no audit logs.
 fn read(
     files: &Files,
     filter: &Filter,
@@ -172,26 +172,26 @@ fn read(
     Ok(missing)
 }
 
-/// What an answer lacks.
+/// What a result lacks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Missing {
-    /// Files that could not be read to their ends.
+    /// Number of files that could not be read to their ends.
     pub(super) files: u64,
-    /// Records whose `ts` is no time.
+    /// Number of records whose `ts` is not a timestamp.
     pub(super) timeless: u64,
 }
 
 impl Missing {
-    /// Whether the answer lacks nothing.
+    /// Returns whether the result lacks nothing.
     pub(super) fn is_nothing(self) -> bool {
         self == Missing::default()
     }
 }
 
-/// Maximum records without a time that are named.
+/// Maximum records without a timestamp that are reported one by one.
 const MAX_TIMELESS: u64 = 3;
 
-/// Names a record whose `ts` is no time. `told` were named before.
+/// Reports a record whose `ts` is not a timestamp. `told` is the number of earlier reports.
 pub(super) fn tell_timeless(place: &str, time: &str, told: u64) {
     if told < MAX_TIMELESS {
         output::print_foreign(&format!(
@@ -202,7 +202,7 @@ pub(super) fn tell_timeless(place: &str, time: &str, told: u64) {
     }
 }
 
-/// How a command ends that answered from what could be read.
+/// Returns the exit status of a command whose input may have been incomplete.
 pub(super) fn status(missing: Missing) -> ExitStatus {
     if missing.files > 0 {
         output::note(&format!(
@@ -220,18 +220,18 @@ pub(super) fn status(missing: Missing) -> ExitStatus {
     }
 }
 
-/// Whether a line is empty, or Envoy's `-` for an exchange that the filter did not see.
+/// Returns whether a line is empty, or Envoy's `-` for an exchange that the filter did not see.
 pub(super) fn is_no_exchange(line: &[u8]) -> bool {
     matches!(line.trim_ascii(), b"" | b"-")
 }
 
-/// Says that lines were passed over.
+/// Notes that lines were skipped.
 pub(super) fn note_others(count: u64) {
     let lines = super::trail::counted(count, "line is no record", "lines are no records");
     output::note(&format!("{lines}: `agentguard audit verify` names them"));
 }
 
-/// Hands over the lines of files. A file that can't be read to its end is said and counted.
+/// Passes the lines of files to the callback. A file that can't be read to its end is reported and counted.
 fn each_line(
     files: &Files,
     unread: &mut u64,

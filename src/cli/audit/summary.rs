@@ -1,6 +1,6 @@
-//! What happened in a time: the numbers of a report, from records in the order in which they were written.
+//! Numbers of a report over a time range, from records in the order in which they were written.
 //!
-//! Clients choose names of agents, tools and models, so that each table is bounded: what does not fit is counted as `(others)`.
+//! Clients choose names of agents, tools and models, so each table is bounded: further names are counted as `(others)`.
 
 use super::members::Facts;
 use crate::policy::Prices;
@@ -10,46 +10,46 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 /// Maximum names of one table.
 const MAX_NAMES: usize = 10_000;
 
-/// Rows of a table that are shown.
+/// Maximum rows of a table that are shown.
 const MAX_ROWS: usize = 20;
 
-/// The name of everything that did not fit.
+/// Name for everything beyond the maximum.
 const OTHERS: &str = "(others)";
 
-/// Seconds within which an allowed exchange follows a denial as a second try.
+/// Seconds after a denial within which an allowed exchange counts as a retry.
 const RETRY_SECONDS: i64 = 300;
 
-/// Denials of a rule below which nothing is suspected.
+/// Minimum denials of a rule for it to be suspected of false positives.
 const FEW_DENIALS: u64 = 3;
 
-/// A table of a report.
+/// Table of a report.
 #[derive(Clone, Debug)]
 pub(super) struct Section {
-    /// For programs.
+    /// Id for programs.
     pub(super) id: &'static str,
     pub(super) title: &'static str,
-    /// What the numbers mean.
+    /// Meaning of the numbers.
     pub(super) note: &'static str,
     pub(super) columns: Vec<&'static str>,
     pub(super) rows: Vec<Vec<Cell>>,
-    /// The column that a chart shows.
+    /// Column that a chart shows.
     pub(super) chart: Option<usize>,
 }
 
-/// A cell of a table.
+/// Cell of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Cell {
     Text(String),
     Count(u64),
-    /// Parts of a hundred.
+    /// Percentage.
     Percent(u64),
-    /// Millionths of a US dollar; `None`: no price is known.
+    /// Millionths of a US dollar; `None` if no price is known.
     Dollars(Option<u64>),
     Decimal(f64),
 }
 
 impl Cell {
-    /// The cell as text.
+    /// Returns the cell as text.
     pub(super) fn text(&self) -> String {
         match self {
             Cell::Text(text) => text.clone(),
@@ -82,7 +82,7 @@ impl<T: Default> Table<T> {
         self.0.entry(name.to_owned()).or_default()
     }
 
-    /// The rows with the most of something, the most first; those without any are left out.
+    /// Returns the rows with the highest values, highest first; rows with 0 are left out.
     fn most(&self, of: impl Fn(&T) -> u64) -> Vec<(&String, &T)> {
         let mut rows: Vec<_> = self.0.iter().filter(|(_, row)| of(row) > 0).collect();
         rows.sort_by_key(|(name, row)| (Reverse(of(row)), (*name).clone()));
@@ -102,7 +102,7 @@ struct Caller {
 }
 
 impl Caller {
-    /// What makes a caller worth a look.
+    /// Returns the number of events that make a caller suspicious.
     fn risk(&self) -> u64 {
         self.denied
             .saturating_add(self.would)
@@ -131,7 +131,7 @@ struct ToolCounts {
 struct LimitCounts {
     charged: u64,
     exceeded: u64,
-    /// The largest part of the limit that was used, in parts of a hundred.
+    /// Highest used percentage of the limit.
     peak: f64,
 }
 
@@ -143,14 +143,14 @@ struct Spend {
     micros: Option<u64>,
 }
 
-/// The last denial of a caller.
+/// Last denial of a caller.
 #[derive(Debug)]
 struct Denial {
     second: i64,
     rules: Vec<String>,
 }
 
-/// Counts records.
+/// Counts of records.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
     prices: Vec<Prices>,
@@ -188,12 +188,12 @@ impl Summary {
         }
     }
 
-    /// The first and the last time.
+    /// Returns the first and the last time.
     pub(super) fn range(&self) -> Option<(&str, &str)> {
         self.first.as_deref().zip(self.last.as_deref())
     }
 
-    /// Counts a record. Each exchange has one that is not followed by another.
+    /// Counts a record. Each exchange has one record that is not interim.
     pub(super) fn add(&mut self, facts: &Facts) {
         if facts.is_interim {
             return;
@@ -330,7 +330,7 @@ impl Summary {
         }
     }
 
-    /// The tables of the report.
+    /// Returns the tables of the report.
     pub(super) fn sections(&self) -> Vec<Section> {
         let sections = [
             self.decision_section(),
@@ -399,7 +399,7 @@ impl Summary {
 
     fn time_section(&self) -> Section {
         let hours = self.hours.iter();
-        // A long range by days.
+        // A long range is counted by days.
         let width = if self.hours.len() > 72 { 10 } else { 13 };
         let mut spans: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
         for (hour, (all, denied)) in hours {
@@ -533,7 +533,7 @@ impl Summary {
         }
     }
 
-    /// Rules whose denials look wrong: callers get through with a second try, or very many callers are denied.
+    /// Returns rules whose denials look wrong: callers succeed with a retry, or very many callers are denied.
     fn false_positive_section(&self) -> Section {
         let callers = u64::try_from(self.callers.0.len()).unwrap_or(u64::MAX);
         let mut rows: Vec<(u64, Vec<Cell>)> = Vec::new();

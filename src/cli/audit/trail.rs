@@ -1,4 +1,4 @@
-//! The files of a trail, its keys and heads, as all commands about trails take them.
+//! Files, keys and heads of a trail, as arguments of the commands about trails.
 
 use super::super::{Failed, output};
 use super::index::Index;
@@ -16,14 +16,14 @@ use std::ops::ControlFlow;
 /// Maximum faults that are printed as text.
 const MAX_PRINTED: usize = 100;
 
-/// Takes a line, or the fault that ends its file. Says whether it wants more.
+/// Callback for a line, or for the fault that ends its file. Returns whether to continue.
 pub(super) type TakeLine<'t> = &'t mut dyn FnMut(Result<&Line<'_>, Fault>) -> ControlFlow<()>;
 
-/// Files that can be read, each once.
+/// Readable files, each once.
 pub(super) struct Files(pub(super) Vec<String>);
 
 impl Files {
-    /// Looks at all files first, so that a wrong name is known before an hour of reading.
+    /// Checks all files first, so that a wrong name is reported before an hour of reading.
     pub(super) fn new(names: &[String]) -> Result<Files, Failed> {
         let (mut seen, mut files) = (BTreeSet::new(), Vec::new());
         let mut is_wrong = false;
@@ -31,7 +31,7 @@ impl Files {
             if name != output::STDIN {
                 let problem = match std::fs::metadata(name) {
                     Ok(file) if file.is_dir() => Some("it is a folder; name its files".to_owned()),
-                    // A pipe is opened once, when it is read.
+                    // A pipe can be opened only once, to read it.
                     Ok(file) if !file.is_file() => None,
                     Ok(_) => std::fs::File::open(name)
                         .err()
@@ -66,7 +66,7 @@ impl Files {
         }
     }
 
-    /// Hands over the lines of all files, and a fault for each file that can't be read to its end.
+    /// Passes the lines of all files to the callback, and a fault for each file that can't be read to its end.
     pub(super) fn each_line(&self, take: TakeLine<'_>) -> ControlFlow<()> {
         for (number, name) in self.0.iter().enumerate() {
             let mut lines = match Lines::open(name, number) {
@@ -94,7 +94,8 @@ impl Files {
         ControlFlow::Continue(())
     }
 
-    /// Hands all lines to a verifier. A file that can't be read to its end is a fault, and the others are read.
+    /// Passes all lines to a verifier. A file that can't be read to its end is a fault, and the others are
+    /// read.
     pub(super) fn read_into(&self, verifier: &mut Verifier) {
         let _ = self.each_line(&mut |line| {
             match line {
@@ -105,7 +106,7 @@ impl Files {
         });
     }
 
-    /// `audit.jsonl.1:42`
+    /// Formats a place: `audit.jsonl.1:42`.
     pub(super) fn name(&self, place: Place) -> String {
         let file = self.0.get(place.file).map_or("", |name| name);
         format!("{file}:{}", place.line)
@@ -193,7 +194,7 @@ fn read_key(source: &str) -> Result<ChainKey, Failed> {
     })
 }
 
-/// Heads as `--write-heads` writes them.
+/// Returns heads in the form of `--write-heads`.
 pub(super) fn heads_as_json(heads: &BTreeMap<ChainId, Head>) -> Value {
     let heads = heads
         .iter()
@@ -260,7 +261,7 @@ pub(super) fn read_checkpoint_keys(sources: &[String]) -> Result<Vec<CheckpointV
     keys.collect()
 }
 
-/// `1 record`, `2 records`.
+/// Formats a count: `1 record`, `2 records`.
 pub(super) fn counted(count: u64, one: &str, several: &str) -> String {
     match count {
         1 => format!("1 {one}"),

@@ -1,7 +1,8 @@
-//! Trigrams, three consecutive bytes, of what was said: a text that contains `order 12` has all of `ord`, `rde`, `der`, … `12`, so that
-//! only records with every one of them can contain it.
+//! Trigrams (three consecutive bytes) of recorded texts. A text that contains `order 12` has all of
+//! `ord`, `rde`, `der`, … ` 12`, so only records with every one of them can contain it.
 //!
-//! Trigrams share [`BUCKETS`] buckets. What a bucket names is a candidate: its line decides.
+//! Trigrams share [`BUCKETS`] buckets. The records of a bucket are candidates, whose lines must be
+//! checked.
 
 use roaring::RoaringBitmap;
 use std::collections::BTreeSet;
@@ -9,13 +10,13 @@ use std::collections::BTreeSet;
 /// Number of buckets. Texts of letters and digits have about as many trigrams.
 const BUCKETS: usize = 1 << 16;
 
-/// Entries up to which the buckets of a part are held in memory: each takes two bytes.
+/// Maximum entries of a part's buckets in memory. Each takes two bytes.
 pub(super) const MAX_ENTRIES: u64 = 1 << 26;
 
-/// Trigrams of a searched text that are looked up. More would hardly leave fewer candidates.
+/// Maximum trigrams of a searched text that are looked up. More would hardly reduce the candidates.
 const MAX_WANTED: usize = 48;
 
-/// The bucket of a trigram: the upper bits of a product (Fibonacci hashing).
+/// Returns the bucket of a trigram: the upper bits of a product (Fibonacci hashing).
 fn bucket(trigram: [u8; 3]) -> u16 {
     let [a, b, c] = trigram;
     let product = u32::from_le_bytes([a, b, c, 0]).wrapping_mul(0x9E37_79B1);
@@ -29,7 +30,7 @@ fn buckets_of(text: &str) -> impl Iterator<Item = u16> {
     })
 }
 
-/// The buckets in which every text with these parts is. Empty if no part has three bytes.
+/// Returns the buckets that every text with these parts is in. Empty if no part has three bytes.
 pub(super) fn wanted<'t>(parts: impl Iterator<Item = &'t str>) -> BTreeSet<u16> {
     let mut wanted = BTreeSet::new();
     for bucket in parts.flat_map(buckets_of) {
@@ -41,7 +42,7 @@ pub(super) fn wanted<'t>(parts: impl Iterator<Item = &'t str>) -> BTreeSet<u16> 
     wanted
 }
 
-/// The records of each bucket, of a part of an index.
+/// Records of each bucket, for one part of an index.
 #[derive(Debug, Default)]
 pub(super) struct Trigrams {
     /// Empty before the first text: most trails have none.
@@ -75,12 +76,12 @@ impl Trigrams {
         self.buckets.get_mut(usize::from(bucket))
     }
 
-    /// Number of the entries of all buckets.
+    /// Returns the number of entries in all buckets.
     pub(super) fn entries(&self) -> u64 {
         self.entries
     }
 
-    /// The buckets that have records, which are taken out.
+    /// Removes and returns the buckets that have records.
     pub(super) fn take(&mut self) -> impl Iterator<Item = (u16, RoaringBitmap)> + use<> {
         let buckets = std::mem::take(self).buckets;
         let numbered = (0_u16..=u16::MAX).zip(buckets);

@@ -1,4 +1,4 @@
-//! `agentguard audit verify FILE…`: checks the chain of audit records.
+//! `agentguard audit verify FILE…`: verifies the chains of audit records.
 
 use super::super::{ExitStatus, Failed, output};
 use super::source::note_no_record;

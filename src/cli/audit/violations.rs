@@ -1,4 +1,4 @@
-//! The newest violations of a report, from which an auditor gets to the records and, where the policy records it, to what was said.
+//! Newest violations of a report, with which an auditor finds the records and, if the policy records it, the content.
 
 use super::conversation::{RecordedText, recorded_texts};
 use super::members::Facts;
@@ -6,13 +6,13 @@ use super::summary::{Cell, Section};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Violations that are shown.
+/// Maximum violations that are shown.
 const MAX_SHOWN: usize = 20;
 
-/// The id of their section.
+/// Id of their section.
 pub(super) const SECTION: &str = "latest";
 
-/// An exchange that was denied, had to be approved, or would have been denied.
+/// Exchange that was denied, required an approval, or would have been denied.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Violation {
     pub(super) time: String,
@@ -21,15 +21,15 @@ pub(super) struct Violation {
     code: String,
     rules: String,
     caller: String,
-    /// `redacted` or `full`; empty where nothing was recorded.
+    /// `redacted` or `full`; empty if no content was recorded.
     form: String,
-    /// Empty unless it is asked for.
+    /// Recorded texts; empty unless content is requested.
     pub(super) texts: Vec<RecordedText>,
-    /// The member as it is, for programs.
+    /// The member `content`, for programs.
     pub(super) content: Option<Value>,
 }
 
-/// The newest of all violations.
+/// Newest of all violations.
 #[derive(Debug, Default)]
 pub(super) struct Violations {
     with_content: bool,
@@ -45,7 +45,7 @@ impl Violations {
         }
     }
 
-    /// Takes a record, if it is one of a violation. A stream's last record is the one that counts.
+    /// Adds a record, if it is a violation. Of a stream, only the last record counts.
     pub(super) fn add(&mut self, facts: &Facts, line: &str) {
         let is_one =
             facts.is_denied() || facts.would_be_denied() || facts.decision == "require_approval";
@@ -87,12 +87,12 @@ impl Violations {
         }
     }
 
-    /// The newest first, each with its number in the table.
+    /// Returns the violations, newest first, each with its number in the table.
     pub(super) fn newest(&self) -> Vec<(usize, &Violation)> {
         (1..).zip(self.newest.values().rev()).collect()
     }
 
-    /// The table; `None` without a violation.
+    /// Returns the table; `None` without a violation.
     pub(super) fn section(&self) -> Option<Section> {
         let rows = self.newest().into_iter().map(|(number, violation)| {
             let mut row = vec![Cell::Count(u64::try_from(number).unwrap_or(u64::MAX))];
