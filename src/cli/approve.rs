@@ -1,7 +1,7 @@
-//! `agentguard approve REQUEST --key FILE`: shows what is to be approved, asks, and prints the token.
+//! `agentguard approve REQUEST --key FILE`: shows a request for an approval, asks for confirmation, and prints the token.
 //!
-//! Everything that a request says was written by an agent that wants it approved: it is printed so that no character of it
-//! moves the cursor or turns the direction of the text.
+//! The agent that wants the approval may have written anything into the request. It is printed so that no character moves the
+//! cursor or changes the direction of the text.
 
 use super::{ExitStatus, Failed, output};
 use crate::approval::{self, ApprovalRequest, MIN_SECRET, SigningKey};
@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::json;
 use std::io::{BufRead, IsTerminal};
 
-/// Bytes of a token's nonce.
+/// Number of random bytes of a token's nonce.
 const NONCE_BYTES: usize = 12;
 
 /// Arguments of `approve`.
@@ -150,7 +150,7 @@ fn check_args(request: &ApprovalRequest, args: &str) -> Result<(), Failed> {
     }
 }
 
-/// What an approver reads, a line each.
+/// Returns the lines that describe a request to the approver.
 fn shown(request: &ApprovalRequest, now: u64) -> Vec<String> {
     let subject = &request.subject;
     let mut lines = Vec::new();
@@ -215,8 +215,8 @@ fn shown(request: &ApprovalRequest, now: u64) -> Vec<String> {
     lines
 }
 
-/// What a request shows, each path with its values as they are in the canonical form: another number, or nothing at all of what
-/// a library can't hold, would be approved unseen.
+/// Returns the paths that a request shows, each with its values in the canonical form. A library's number type could change a
+/// number or fail to represent it, and the approver would approve a value without seeing it.
 fn shown_values(show: &str) -> Vec<(String, Vec<String>)> {
     let written = |value: Value<'_>| output::visible(&String::from_utf8_lossy(value.raw()));
     let limits = Limits {

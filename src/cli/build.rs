@@ -98,7 +98,7 @@ pub(super) struct Build {
     mesh: MeshOptions,
 }
 
-/// Targets that are manifests of Kubernetes.
+/// Targets whose output is Kubernetes manifests.
 const IN_CLUSTERS: &[Target] = &[
     Target::K8s,
     Target::Istio,
@@ -106,7 +106,7 @@ const IN_CLUSTERS: &[Target] = &[
     Target::EnvoyGateway,
 ];
 
-/// Options that change only what is built for some targets. `--host native` and what needs another option are refused elsewhere.
+/// Options that affect only some targets. `--host native`, and options that require another one, are rejected elsewhere.
 const ONLY_FOR: &[(&str, &[Target])] = &[
     ("image", IN_CLUSTERS),
     ("name", IN_CLUSTERS),
@@ -126,33 +126,33 @@ const ONLY_FOR: &[(&str, &[Target])] = &[
     ("audit_log", &[Target::Envoy, Target::K8s]),
 ];
 
-/// Options that with `--for envoy` change only a complete configuration.
+/// Options that with `--for envoy` affect only a complete configuration.
 const ONLY_BOOTSTRAP: [&str; 4] = ["upstream", "trusted_ca", "admin", "audit_log"];
 
-/// A policy as the filter reads it.
+/// Policy in the form that the filter reads.
 struct Built<'p> {
-    /// The policy's name.
+    /// Name of the policy.
     name: &'p str,
-    /// Its version.
+    /// Version of the policy.
     version: &'p str,
-    /// Its JSON.
+    /// JSON text.
     document: &'p str,
-    /// The same as a tree.
+    /// The JSON as a tree.
     policy: Value,
-    /// Whether it holds headers.
+    /// Whether headers are held.
     holds: bool,
-    /// The environment variables that it reads.
+    /// Environment variables that the policy reads.
     keys: Vec<&'p str>,
 }
 
 impl Built<'_> {
-    /// The policy's name for a comment, which a line break in it would end.
+    /// Returns the policy's name for a comment, without line breaks, which would end the comment.
     fn shown_name(&self) -> String {
         output::visible(self.name)
     }
 }
 
-/// Warns of agents whose names nothing proves: they are stopped for as long as they say who they are.
+/// Warns if the list stops agents whose names are supplied by the client: an agent evades it by another name.
 fn warn_of_claimed_agents(list: &KillDocument, policy: &Document) {
     let mut kills = list.list.kills.iter();
     let Some((_, source)) = policy.claimed_agents().next() else {
@@ -167,7 +167,7 @@ fn warn_of_claimed_agents(list: &KillDocument, policy: &Document) {
     }
 }
 
-/// The name of the policy's filter, and of the kill list's.
+/// Name of the policy's filter, and of the kill list's.
 const FILTER: &str = "agentguard";
 const KILL_FILTER: &str = "agentguard-kill";
 
@@ -197,7 +197,7 @@ pub(super) enum Host {
 }
 
 impl Host {
-    /// The type of the filter's configuration.
+    /// Returns the type of the filter's configuration.
     fn filter_type(self) -> &'static str {
         match self {
             Host::Wasm => "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
@@ -207,7 +207,7 @@ impl Host {
 }
 
 impl Build {
-    /// Refuses options that would change nothing: who gives `--client-ca` believes that certificates are asked for.
+    /// Rejects options that would have no effect: a user who gives `--client-ca` expects that certificates are required.
     pub(super) fn refuse_other_options(&self, given: Option<&ArgMatches>) -> Result<(), Failed> {
         let Some(given) = given else { return Ok(()) };
         let is_given = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
@@ -267,7 +267,7 @@ impl Build {
         )
     }
 
-    /// Refuses a URL in place of the module's path: Envoy would look for a file of that name.
+    /// Rejects a URL as the module's path: Envoy would look for a file of that name.
     fn refuse_url(&self) -> Result<(), Failed> {
         match self.wasm.contains("://") {
             false => Ok(()),
@@ -278,7 +278,7 @@ impl Build {
         }
     }
 
-    /// Returns what is built of a policy, its name and its version.
+    /// Returns the output for a policy, its name and its version.
     pub(super) fn build_policy(&self, read: Source) -> Result<(String, String, String), Failed> {
         let mut source = read.compiled();
         source.policy()?;
@@ -341,7 +341,7 @@ impl Build {
         Ok((written, name, policy.version.to_string()))
     }
 
-    /// Checks the size of manifests. Their last line end is written with the file.
+    /// Checks the size of manifests. The last line end is added with the file.
     fn manifests(&self, manifests: String) -> Result<String, Failed> {
         mesh::check_size(&manifests, self.output.as_deref().unwrap_or("FILE"))?;
         Ok(manifests.trim_end().to_owned())
@@ -355,7 +355,7 @@ impl Build {
         }
     }
 
-    /// Writes the configuration of the kill filter.
+    /// Builds the configuration of the kill filter.
     fn build_kill_list(&self, source: &Source, json: bool) -> Result<ExitStatus, Failed> {
         if self.bootstrap {
             return Err(output::print_misused(
@@ -400,7 +400,7 @@ impl Build {
         self.write(&built, json, &summary, &told)
     }
 
-    /// Prints what was built, or writes it to the file of `--output` and prints a summary.
+    /// Prints the output, or writes it to the file of `--output` and prints a summary.
     fn write(
         &self,
         built: &str,
@@ -470,7 +470,7 @@ impl Build {
                 "listeners": [{
                     "name": "agents",
                     "address": listen,
-                    // The largest body that can be held for inspection.
+                    // Maximum body that can be held for inspection.
                     "per_connection_buffer_limit_bytes": BUFFER_LIMIT,
                     "filter_chains": [{"filters": [connection_manager(kill_list, &agentguard, &self.audit_log, &upstream)]}],
                 }],
@@ -479,7 +479,7 @@ impl Build {
         });
         if let Some(health) = &self.health {
             let address = address("--health", health)?;
-            // It holds a request's headers until the exchange in its body has come, which is evaluated.
+            // The administration filter holds a request's headers until it has evaluated the exchange in the body.
             let filter = self.filter(health::FILTER, r#"{"admin":true}"#, true, keys);
             let more = [
                 ("listeners", health::listener(&address, &filter)),
@@ -499,7 +499,7 @@ impl Build {
     }
 }
 
-/// Refuses a document that the filter would reject when it is configured.
+/// Rejects a document that the filter would reject at its configuration.
 fn refuse_what_the_filter_refuses(document: &str) -> Result<(), Failed> {
     let loaded = load_json(document.as_bytes());
     let mut errors = loaded.errors();
@@ -511,7 +511,7 @@ fn refuse_what_the_filter_refuses(document: &str) -> Result<(), Failed> {
     }
 }
 
-/// Refuses a document with a key or a token in it: Envoy's configuration dump shows the plugin's configuration.
+/// Rejects a document that contains a key or a token: Envoy's configuration dump shows the plugin's configuration.
 fn refuse_secrets(root: &Node) -> Result<(), Failed> {
     let mut selection = Selection::none();
     if selection.add("secrets", Confidence::High).is_err() {
@@ -536,7 +536,7 @@ fn refuse_secrets(root: &Node) -> Result<(), Failed> {
     }
 }
 
-/// Visits the texts of a document with their paths.
+/// Visits the strings of a document with their paths.
 fn each_text(node: &Node, path: String, visit: &mut dyn FnMut(&str, &str)) {
     match &node.data {
         NodeValue::String(text) => visit(&path, text),
@@ -555,8 +555,7 @@ fn each_text(node: &Node, path: String, visit: &mut dyn FnMut(&str, &str)) {
     }
 }
 
-/// Ten mebibytes. More than the default of `inspect.max_body`, so that the filter denies a large body before Envoy
-/// does.
+/// 10 MiB. It exceeds the default of `inspect.max_body`, so that the filter denies a large body before Envoy does.
 const BUFFER_LIMIT: u64 = 10 << 20;
 
 fn pretty(value: &Value) -> String {
@@ -655,7 +654,7 @@ fn wasm_filter(name: &str, document: &str, code: &Value, holds: bool, keys: &[&s
     let mut config = json!({
         "name": name,
         "root_id": name,
-        // A failed VM denies everything until it is reloaded; FAIL_OPEN would let everything pass unread.
+        // A failed VM denies everything until it is reloaded. With FAIL_OPEN, everything would pass uninspected.
         "failure_policy": "FAIL_RELOAD",
         "configuration": {
             "@type": "type.googleapis.com/google.protobuf.StringValue",
@@ -672,7 +671,7 @@ fn wasm_filter(name: &str, document: &str, code: &Value, holds: bool, keys: &[&s
     })
 }
 
-/// Returns a DiscoveryResponse for a watched file. To replace it, write a file beside it and rename.
+/// Returns a DiscoveryResponse for a watched file. To replace the file, write another one and rename it.
 fn discovery(name: &str, filter: &Value, version: &str) -> Value {
     json!({
         "version_info": version,
@@ -729,7 +728,7 @@ fn connection_manager(
                 "request_direction_config": {"common_config": {"enabled": {
                     "default_value": true, "runtime_key": format!("decompress_{name}_requests"),
                 }}},
-                // A response decompressor before a filter that holds responses never ends the body.
+                // If a filter after a response decompressor holds responses, the body never ends.
                 "response_direction_config": {"common_config": {"enabled": {
                     "default_value": false, "runtime_key": format!("decompress_{name}_responses"),
                 }}},
@@ -765,7 +764,7 @@ fn connection_manager(
             "normalize_path": true,
             "merge_slashes": true,
             "path_with_escaped_slashes_action": "REJECT_REQUEST",
-            // Clients find their audit event by it.
+            // Clients find their audit event by this id.
             "always_set_request_id_in_response": true,
             "common_http_protocol_options": {"headers_with_underscores_action": "REJECT_REQUEST"},
             "access_log": [{
@@ -783,7 +782,7 @@ fn connection_manager(
                 "domains": ["*"],
                 "routes": [{
                     "match": {"prefix": "/"},
-                    // A route's timeout covers the whole response, and responses of models take long.
+                    // A route's timeout covers the whole response, and models respond slowly.
                     "route": {"cluster": "upstream", "timeout": "0s", "idle_timeout": "300s",
                               "host_rewrite_literal": upstream.in_request()},
                 }],
@@ -793,10 +792,10 @@ fn connection_manager(
     })
 }
 
-/// The upstream's address.
+/// Address of the upstream.
 struct Upstream {
     host: String,
-    /// The address, if the host is one and not a name.
+    /// The address, if the host is an IP address and not a name.
     address: Option<IpAddr>,
     port: u16,
     tls: bool,
@@ -810,7 +809,7 @@ impl Upstream {
             "http" => false,
             _ => return None,
         };
-        // A path would have to be prepended to the path of each request.
+        // Envoy would have to prepend a path to the path of each request.
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
@@ -831,7 +830,7 @@ impl Upstream {
         })
     }
 
-    /// The host as it stands in a request: with its port, unless it is that of the scheme.
+    /// Returns the host in the form of a request: with its port, unless it is the scheme's default.
     fn in_request(&self) -> String {
         let host = match self.address {
             Some(IpAddr::V6(address)) => format!("[{address}]"),
@@ -855,7 +854,7 @@ impl Upstream {
             }}]}]},
         });
         if let (true, Some(members)) = (self.tls, cluster.as_object_mut()) {
-            // A certificate has an address as another kind of name, and TLS announces no address to the server.
+            // In a certificate, an address is a name of another type, and TLS sends no SNI for an address.
             let (kind, announced) = match self.address {
                 Some(_) => ("IP_ADDRESS", ""),
                 None => ("DNS", &*self.host),
@@ -869,8 +868,7 @@ impl Upstream {
                         "sni": announced,
                         "common_tls_context": {
                             "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
-                            // Without a trusted CA the peer is not verified. Envoy alone does not know
-                            // `system_root_certs`.
+                            // Without a trusted CA, the peer is not verified. Plain Envoy does not support `system_root_certs`.
                             "validation_context": {"trusted_ca": {"filename": trusted_ca},
                                 "match_typed_subject_alt_names": [
                                     {"san_type": kind, "matcher": {"exact": self.host}}
@@ -888,7 +886,8 @@ fn socket_address(address: SocketAddr) -> Value {
     json!({"socket_address": {"address": address.ip().to_string(), "port_value": address.port()}})
 }
 
-/// Refuses options that give one address to two listeners: Envoy would not start. On port 0 each gets another.
+/// Rejects options that give one address to two listeners, with which Envoy would not start. Port 0 is a different port for
+/// each.
 fn refuse_one_address<'o>(options: impl Iterator<Item = (&'o str, &'o str)>) -> Result<(), Failed> {
     let mut taken: Vec<(&str, SocketAddr)> = Vec::new();
     for (option, text) in options {
@@ -906,7 +905,7 @@ fn refuse_one_address<'o>(options: impl Iterator<Item = (&'o str, &'o str)>) -> 
     Ok(())
 }
 
-/// Whether a text is a name that DNS resolves and that a certificate can have.
+/// Returns whether a text is a name that DNS resolves and that a certificate can have.
 fn is_host_name(text: &str) -> bool {
     let is_label = |label: &str| {
         let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
@@ -915,7 +914,7 @@ fn is_host_name(text: &str) -> bool {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    // Digits alone would be a mistyped address.
+    // A name of digits alone is a mistyped address.
     let last = text.rsplit('.').next().unwrap_or(text);
     text.len() <= 253
         && text.split('.').all(is_label)

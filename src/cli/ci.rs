@@ -23,7 +23,7 @@ pub(super) fn as_github(source: &Source, diagnostic: &Diagnostic) -> String {
     )
 }
 
-/// Returns a text in which nothing ends a workflow command or its properties.
+/// Returns a text that can't end a workflow command or its properties.
 fn escaped(text: &str, in_property: bool) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -92,7 +92,8 @@ fn text(diagnostic: &Diagnostic) -> String {
     }
 }
 
-/// Returns a file name as a relative URI reference: every byte but letters, digits and `-._~/` is encoded.
+/// Returns a file name as a relative URI reference: every byte except letters, digits and `-._~/` is
+/// encoded.
 fn uri(name: &str) -> String {
     let name = name.replace('\\', "/");
     let mut out = String::with_capacity(name.len());

@@ -10,10 +10,10 @@ use crate::policy::Node;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-/// Maximum values of a list that are shown as text.
+/// Maximum values of a list in the text output.
 const MAX_SHOWN_VALUES: usize = 20;
 
-/// Digits of a key's hash that are shown as text.
+/// Number of digits of a key's hash in the text output.
 const SHOWN_DIGITS: usize = 12;
 
 /// Arguments of `diff`.
@@ -45,7 +45,7 @@ impl Diff {
         if let (Some(file), Some(old), Some(new)) = (&self.traffic, &old.root, &new.root) {
             differing = self.replay(file, old, new, json)?;
         }
-        // A difference that was not disproved may exist, so that the exit code is 1.
+        // A difference that was not disproved may exist, so the exit code is 1.
         Ok(if difference.all.same == Proof::Yes && differing == 0 {
             ExitStatus::Clean
         } else {
@@ -256,7 +256,7 @@ fn as_text(difference: &Difference) -> String {
     out
 }
 
-/// Formats the API keys that change, and says what the answers below are about.
+/// Formats the API keys that change, and introduces the answers below.
 fn keys_text(keys: &[KeyChange]) -> String {
     if keys.is_empty() {
         return String::new();

@@ -10,10 +10,11 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::time::Duration;
 
-/// Maximum bytes of a configuration: a dump of a large mesh has some megabytes, and policies are in it.
+/// Maximum bytes of a configuration. A dump of a large mesh has several megabytes, and contains policies.
 const MAX_BYTES: usize = 256 << 20;
 
-/// How long an admin interface may take to be there, and to answer: whatever listens at the address, the command ends.
+/// Maximum time for connecting to an admin interface, and for its response. The command ends, whatever listens at the
+/// address.
 const MAX_CONNECTING: Duration = Duration::from_secs(5);
 const MAX_ANSWERING: Duration = Duration::from_secs(30);
 
@@ -102,7 +103,7 @@ impl Doctor {
         })
     }
 
-    /// The configuration, and what messages call it.
+    /// Returns the configuration and its name for messages.
     fn document(&self) -> Result<(String, Value), Failed> {
         if let Some(url) = &self.admin {
             let document = parsed(&fetch(url)?).map_err(|what| not_envoys(url, &what))?;
@@ -149,9 +150,9 @@ impl Doctor {
     }
 }
 
-/// Says that a document is no configuration.
+/// Reports that a document is no configuration.
 fn not_envoys(name: &str, what: &str) -> Failed {
-    // It may quote the document, which can be anything.
+    // The error may quote the document, which can contain anything.
     let lines: Vec<String> = what.lines().map(output::visible).collect();
     output::print_coded(codes::AG9013, &format!("{name}: {}", lines.join("\n")))
 }
@@ -169,7 +170,7 @@ fn merge(whole: &mut Value, more: Value) {
     }
 }
 
-/// JSON, or YAML with everything that Envoy reads: anchors, too.
+/// Parses JSON, or YAML with everything that Envoy reads, including anchors.
 fn parsed(bytes: &[u8]) -> Result<Value, String> {
     serde_json::from_slice(bytes).or_else(|_| {
         let text = String::from_utf8_lossy(bytes);
@@ -177,7 +178,7 @@ fn parsed(bytes: &[u8]) -> Result<Value, String> {
     })
 }
 
-/// What is wrong with a document, in one line: the parser's report has a picture, and advice for whoever calls it.
+/// Returns the error of a document in one line. The parser's report has a picture, and advice for callers of its API.
 fn yaml_fault(report: &str) -> String {
     let first = report.lines().next().unwrap_or_default();
     let first = first.strip_prefix("error: ").unwrap_or(first);
@@ -189,7 +190,8 @@ fn yaml_fault(report: &str) -> String {
     )
 }
 
-/// Looks at the first bytes of a module's file. One whose folder is not there either belongs to another machine.
+/// Determines the type of a module's file from its first bytes. If its folder does not exist either, the file is on
+/// another machine.
 fn module_file(path: &str) -> ModuleFile {
     let path = Path::new(path);
     let mut start = [0; 4];
@@ -234,7 +236,7 @@ fn fetch(url: &str) -> Result<Vec<u8>, Failed> {
     read.map_err(|error| failed(unanswered(&error)))
 }
 
-/// Why an admin interface gave no answer.
+/// Returns the reason why an admin interface did not respond.
 fn unanswered(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Timeout(_) => {

@@ -53,7 +53,7 @@ pub(super) struct EventOptions {
 }
 
 impl EventOptions {
-    /// Whether an option describes an event.
+    /// Returns whether an option describes an event.
     pub(super) fn names_event(&self) -> bool {
         let options = [
             &self.event,

@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// A recorded exchange.
+/// Recorded exchange.
 #[derive(Debug, Deserialize)]
 #[serde(expecting = "an object with a `request`")]
 pub(super) struct Recorded {
@@ -28,16 +28,16 @@ pub(super) struct Recorded {
     pub(super) request: RecordedRequest,
     #[serde(default)]
     pub(super) response: Option<RecordedResponse>,
-    /// The connection's peer: an address, a SPIFFE id, or `{"address", "uri_san", "dns_san", "subject"}`.
+    /// Peer of the connection: an address, a SPIFFE id, or `{"address", "uri_san", "dns_san", "subject"}`.
     #[serde(default)]
     pub(super) peer: Option<Value>,
     /// Envoy's properties, by their path: `{"metadata": {"filter_metadata": {…}}}`.
     #[serde(default)]
     pub(super) properties: Option<Value>,
-    /// The principal, told instead of by credentials.
+    /// Principal, given instead of credentials.
     #[serde(default)]
     pub(super) principal: Option<Value>,
-    /// Roles that have approved what the exchange asks an approval for, told instead of by tokens.
+    /// Roles that have approved the exchange, given instead of tokens.
     #[serde(default)]
     pub(super) approved_by: Vec<Box<str>>,
     /// Start of the exchange, RFC 3339.
@@ -74,7 +74,7 @@ pub(super) struct RecordedResponse {
     pub(super) body_encoding: Option<String>,
 }
 
-/// The default method: nearly every request to a model is a POST.
+/// Returns the default method: nearly every request to a model is a POST.
 fn post() -> String {
     "POST".to_owned()
 }
@@ -84,7 +84,7 @@ impl Recorded {
     pub(super) fn parse(line: &[u8]) -> Result<Recorded, String> {
         let recorded: Recorded =
             serde_json::from_slice(line).map_err(|error| output::json_fault(&error))?;
-        // What is left out of an exchange, or taken for something else, would be decided as if it had not been there.
+        // A value that is ignored or read as another one could change the decision.
         let response = recorded.response.as_ref();
         let responded = response.into_iter().flat_map(|response| &response.headers);
         for (name, value) in recorded.request.headers.iter().chain(responded) {
@@ -100,7 +100,7 @@ impl Recorded {
         }
     }
 
-    /// Returns who sends it.
+    /// Returns the caller of the exchange.
     pub(super) fn caller(&self) -> Result<Caller, String> {
         let mut properties = match &self.peer {
             Some(peer) => MemoryProperties::of_peer(peer)?,
@@ -128,7 +128,7 @@ impl Recorded {
         })
     }
 
-    /// Returns the message of the client.
+    /// Returns the client's message.
     pub(super) fn request(&self) -> Result<HttpMessage, String> {
         let request = &self.request;
         let body = bytes_of(&request.body, &request.body_encoding)?;
@@ -146,7 +146,7 @@ impl Recorded {
         Ok(half(&headers, &body))
     }
 
-    /// Returns the message of the upstream.
+    /// Returns the upstream's message.
     pub(super) fn response(&self) -> Result<HttpMessage, String> {
         let Some(response) = &self.response else {
             return Ok(half(&[(":status".to_owned(), "200".to_owned())], b""));
@@ -163,7 +163,7 @@ impl Recorded {
     }
 }
 
-/// Returns the media type of a JSON body, if no header has one.
+/// Returns the media type of a JSON body, if no header contains one.
 fn media_of(
     body: &Option<Box<RawValue>>,
     headers: &BTreeMap<String, Value>,
@@ -215,7 +215,7 @@ impl From<&HalfExchange> for HttpMessage {
     }
 }
 
-/// Whether a recorded body is JSON itself, and no text that holds it.
+/// Returns whether a recorded body is JSON itself, not a string that contains it.
 fn is_inline(body: &RawValue) -> bool {
     body.get().starts_with(['{', '['])
 }
@@ -228,7 +228,7 @@ pub(super) fn bytes_of(
     let Some(body) = body else {
         return Ok(Vec::new());
     };
-    // JSON written inline, as in tests, byte for byte: written again, it would lose a repeated key or a digit.
+    // Inline JSON, as in tests, is used byte for byte: serialising it again would lose a repeated key or a digit.
     if is_inline(body) && encoding.is_none() {
         return Ok(body.get().as_bytes().to_vec());
     }
@@ -246,7 +246,7 @@ pub(super) fn bytes_of(
     }
 }
 
-/// Converts recorded headers: each is a text or a list of texts.
+/// Converts recorded headers. Each value is a string or a list of strings.
 pub(super) fn header_list(headers: &BTreeMap<String, Value>) -> Vec<(String, String)> {
     let mut list = Vec::new();
     for (name, value) in headers {
@@ -264,7 +264,7 @@ fn values_of(header: &Value) -> impl Iterator<Item = &Value> {
     }
 }
 
-/// The text of a header's value. Recorders write lengths as numbers.
+/// Returns a header's value as text. Recorders write lengths as numbers.
 fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -273,16 +273,16 @@ fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-/// A policy in force without a proxy.
+/// Policy in force without a proxy.
 pub(super) struct OfflineProxy {
     guard: Rc<Guard>,
 }
 
-/// The result of a replayed exchange.
+/// Result of a replayed exchange.
 pub(super) struct ReplayResult {
-    /// The decision of the audit event.
+    /// Decision in the audit event.
     pub(super) verdict: CheckResult,
-    /// The messages that each side received.
+    /// Messages that each side received.
     pub(super) seen: SimulatedResult,
 }
 
@@ -299,7 +299,7 @@ impl OfflineProxy {
             .chain(document.approver_variables());
         let keys: Vec<Box<str>> = keys.map(Box::from).collect();
         let surroundings = HostEnvironment {
-            // The key of the chain's MAC has no effect on decisions. All other variables would come from a proxy.
+            // The key of the chain's MAC has no effect on decisions. A proxy would provide all other variables.
             variable: &|name| match key.as_deref() {
                 Some(key) if key == name => Some("agentguard".to_owned()),
                 _ if keys.iter().any(|key| **key == *name) => Some(key_in(name)),
@@ -321,7 +321,7 @@ impl OfflineProxy {
         }
     }
 
-    /// Sets what the counters of a rule's limit begin with.
+    /// Sets the amount with which the counters of a rule's limit begin.
     pub(super) fn begin_with(&self, rule: &str, used: &Decimal) {
         self.guard.begin_with(rule, used);
     }
@@ -356,7 +356,8 @@ impl OfflineProxy {
     }
 }
 
-/// Returns an API key of the environment. One that is not set here has a stand-in, which no request brings.
+/// Returns an API key from the environment. For a variable that is not set, returns a placeholder that no request
+/// contains.
 #[expect(
     clippy::disallowed_methods,
     reason = "the command line is where the environment comes in, as in the proxy"

@@ -168,7 +168,7 @@ impl Explain {
     }
 }
 
-/// An event with its evaluation.
+/// Event with its evaluation.
 struct EventExplained {
     kind: &'static str,
     /// Location in its exchange.

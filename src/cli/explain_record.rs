@@ -1,4 +1,5 @@
-//! `agentguard explain POLICY --request-id ID --audit FILE`: from an audit event to the rules that matched, and their text.
+//! `agentguard explain POLICY --request-id ID --audit FILE`: shows the rules that matched in an audit event, with their
+//! text.
 
 use super::source::Source;
 use super::{ExitStatus, Failed, audit, output};
@@ -7,7 +8,7 @@ use crate::policy::{Node, NodeValue};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// How deep documents that extend one another are followed.
+/// Maximum depth of documents that extend one another.
 const MAX_DEPTH: usize = 8;
 
 /// Members of an event that are shown first.
@@ -27,7 +28,7 @@ const SHOWN: &[&str] = &[
     "undecided",
 ];
 
-/// Where a rule is written.
+/// Position of a rule in its document.
 struct RuleText {
     file: String,
     line: usize,
@@ -125,7 +126,7 @@ fn as_text(policy: &str, record: &Value, is_same: bool) -> String {
         };
         let event = part("/event");
         let article = if event.starts_with('u') { "an" } else { "a" };
-        // The empty pointer is the whole body.
+        // The empty pointer refers to the whole body.
         let at = match &*part("/at") {
             "" => String::new(),
             at => format!(" at {at}"),
@@ -160,7 +161,7 @@ fn as_text(policy: &str, record: &Value, is_same: bool) -> String {
     out
 }
 
-/// The text of a rule in a policy or a document that it extends.
+/// Returns the text of a rule in a policy or a document that it extends.
 fn written(policy: &str, id: &str, depth: usize) -> Option<RuleText> {
     let source = Source::read(policy).ok().filter(|_| depth < MAX_DEPTH)?;
     let root = source.root.as_ref()?;
@@ -183,7 +184,7 @@ fn written(policy: &str, id: &str, depth: usize) -> Option<RuleText> {
     })
 }
 
-/// The mapping that has this id.
+/// Returns the mapping with this id.
 fn find_rule<'n>(node: &'n Node, id: &str) -> Option<&'n Node> {
     if node.get("id").and_then(Node::text) == Some(id) {
         return Some(node);
@@ -197,7 +198,7 @@ fn find_rule<'n>(node: &'n Node, id: &str) -> Option<&'n Node> {
     }
 }
 
-/// The files that a document or one of its parts extends.
+/// Returns the files that a document or one of its parts extends.
 fn extended(root: &Node) -> Vec<&str> {
     let mut names = Vec::new();
     for member in root.members() {
@@ -214,7 +215,7 @@ fn extended(root: &Node) -> Vec<&str> {
     names
 }
 
-/// A text whose lines begin at a column, without the spaces before them.
+/// Returns a text whose lines begin at a column, without the spaces before that column.
 fn outdented(text: &str, column: usize) -> String {
     let spaces = column.saturating_sub(1);
     let lines = text.trim_end().lines().enumerate().map(|(number, line)| {

@@ -67,7 +67,7 @@ impl Fmt {
     }
 }
 
-/// Says what is wrong. Text goes beside the output, which is a policy.
+/// Prints diagnostics. As text they go to standard error, because standard output is a policy.
 fn report(source: &Source, diagnostics: &[Diagnostic], json: bool) {
     for diagnostic in diagnostics {
         match json {

@@ -9,20 +9,20 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// The policy that ships for a first look.
+/// Policy for a first look.
 const POLICY: &str = include_str!("../../policies/getting-started.yaml");
 
-/// Its tests.
+/// Tests of that policy.
 const TESTS: &str = include_str!("../../policies/getting-started.test.yaml");
 
-/// Images for `--for docker`, by what stands for them in `init/compose.yaml`.
+/// Images for `--for docker`, by their placeholders in `init/compose.yaml`.
 const IMAGES: [(&str, &str); 3] = [
     ("ENVOY_IMAGE", "envoyproxy/envoy:distroless-v1.40.0"),
     ("PROMETHEUS_IMAGE", "prom/prometheus:v3.7.3"),
     ("GRAFANA_IMAGE", "grafana/grafana:12.3.0"),
 ];
 
-/// Files that watch the proxy, for `--for docker`.
+/// Files that monitor the proxy, for `--for docker`.
 const MONITORING: [(&str, &str); 7] = [
     (
         "monitoring/prometheus.yml",
@@ -93,10 +93,10 @@ enum Target {
     EnvoyGateway,
 }
 
-/// The shared object in the folder. Envoy looks for a name without a folder elsewhere.
+/// Shared object in the folder. Envoy searches other places for a name without a folder.
 const NATIVE: &str = "./libagentguard.so";
 
-/// A file to create.
+/// File to create.
 struct NewFile {
     name: &'static str,
     contents: Vec<u8>,
@@ -131,7 +131,7 @@ impl Init {
             let folder = path.parent().unwrap_or(&self.folder);
             let made = fs::create_dir_all(folder).map_err(|error| failed(folder, &error));
             let made = made.and_then(|()| {
-                // A file that appeared since is not overwritten either.
+                // A file that was created in the meantime is not overwritten either.
                 let mut out = fs::OpenOptions::new()
                     .write(true)
                     .create_new(true)
@@ -141,7 +141,7 @@ impl Init {
                 out.write_all(&file.contents)
                     .map_err(|error| failed(path, &error))
             });
-            // Half of the files would stand in the way of the next attempt.
+            // Remaining files would block the next attempt.
             made.inspect_err(|_| {
                 for path in &written {
                     let _ = fs::remove_file(path);
@@ -174,7 +174,7 @@ impl Init {
         }
     }
 
-    /// Refuses a module that is not for the host, or a host that the proxy does not have.
+    /// Rejects a module that is not for the host, or a host that the proxy does not support.
     fn check_host(&self) -> Result<(), Failed> {
         let has_native = matches!(self.target, Target::Envoy | Target::EnvoyGateway);
         match (self.host, &self.wasm, &self.module) {
@@ -191,7 +191,7 @@ impl Init {
         }
     }
 
-    /// Returns the module that the folder gets, if one is given.
+    /// Returns the module to copy to the folder, if one is given.
     fn copied(&self) -> Result<Option<NewFile>, Failed> {
         let (file, name, start, kind): (_, _, &[u8], _) = match (&self.wasm, &self.module) {
             (Some(file), _) => (file, "agentguard.wasm", b"\0asm", "WebAssembly module"),
@@ -208,7 +208,7 @@ impl Init {
         Ok(Some(NewFile { name, contents }))
     }
 
-    /// Returns everything that the folder gets.
+    /// Returns all files of the folder.
     fn files(&self) -> Result<Vec<NewFile>, Failed> {
         self.check_host()?;
         let text = |name, text: String| NewFile {
@@ -262,7 +262,7 @@ impl Init {
         build(&options)
     }
 
-    /// Returns the option of `build` for a host that is not the usual one.
+    /// Returns the option of `build` for a host other than the default.
     fn host_of_mesh(&self) -> &'static [&'static str] {
         match self.host {
             Host::Wasm => &[],
@@ -339,7 +339,7 @@ impl Init {
     }
 }
 
-/// Returns a file as it is outside of the repository: editors get its schema by URL.
+/// Returns a file in its form outside the repository: editors get its schema by URL.
 fn outside(text: &str) -> String {
     text.replacen(
         "$schema=../schema/",
@@ -348,7 +348,7 @@ fn outside(text: &str) -> String {
     )
 }
 
-/// Returns what `agentguard build` prints for the policy of the folder.
+/// Returns the output of `agentguard build` for the policy of the folder.
 fn build(options: &[&str]) -> Result<String, Failed> {
     let arguments = ["agentguard", "build", "policy.yaml", "--for"];
     let parsed = Arguments::try_parse_from(arguments.iter().chain(options))

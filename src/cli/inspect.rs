@@ -54,7 +54,7 @@ impl Inspect {
     }
 }
 
-/// The results of one exchange so far.
+/// Results of one exchange so far.
 #[derive(Default)]
 struct InspectedExchange {
     events: Vec<Value>,
@@ -123,7 +123,7 @@ impl InspectedExchange {
         (transcript.response, transcript.metered)
     }
 
-    /// Adds events; `at` is their location, if it is outside a body.
+    /// Adds events. `at` is their location, if it is not in a body.
     fn add(
         &mut self,
         reading: &Reading,
@@ -152,7 +152,7 @@ impl InspectedExchange {
             }
             self.events.push(Value::Object(shown));
         }
-        // Attachments of the client. Attachments of a response have their own events.
+        // Only attachments of the client are counted here. Attachments of a response have their own events.
         if direction == Direction::Response {
             return;
         }
@@ -427,7 +427,7 @@ fn shown(
     if event.kind == Kind::ToolCall {
         match &event.args {
             Known::Is(place) => {
-                // An empty string and `null` represent no arguments.
+                // An empty string and `null` are no arguments.
                 let args = json
                     .value(*place)
                     .filter(|value| !value.is_null() && value.text().is_none())
@@ -455,7 +455,7 @@ fn text_of(event: &Event, reading: &Reading, json: &JsonBody<'_>) -> String {
     joined(event.texts.clone(), &|_| true, reading, json)
 }
 
-/// Returns unparsed arguments as they are, without content in another encoding.
+/// Returns unparsed arguments verbatim, without content in another encoding.
 fn args_text(event: &Event, reading: &Reading, json: &JsonBody<'_>) -> String {
     let first = reading.texts.get(index(event.texts.start));
     let stands_there = |text: &Text| first.is_some_and(|first| first.place.doc == text.place.doc);

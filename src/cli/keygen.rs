@@ -1,5 +1,5 @@
-//! `agentguard keygen`: makes keys. The key of a client is printed once; the policy gets its hash. `signing_key` makes
-//! those of approvers and of checkpoints.
+//! `agentguard keygen`: creates keys. A client's key is printed once; the policy contains its hash. `signing_key` creates the keys
+//! of approvers and checkpoints.
 
 use super::{ExitStatus, Failed, output, signing_key};
 use crate::policy::digest;
@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use serde_json::json;
 
-/// How a client's key begins: scanners for secrets know it by that, and `starts_with: agk_` tells it from others.
+/// Prefix of a client's key: secret scanners recognise it, and `starts_with: agk_` distinguishes it from other keys.
 const PREFIX: &str = "agk_";
 
 /// Random bytes of a key: 256 bits.
@@ -99,7 +99,7 @@ impl Keygen {
         Ok(ExitStatus::Clean)
     }
 
-    /// The key's entry in a policy.
+    /// Returns the key's entry in a policy.
     fn entry(&self, hash: &str) -> String {
         let mut members = vec![format!("sha256: {hash}")];
         let named = [
@@ -126,7 +126,7 @@ impl Keygen {
     }
 }
 
-/// A text in YAML. A JSON string is one, and never a number or a truth value.
+/// Returns a text in YAML. A JSON string is valid YAML, and never a number or a boolean.
 fn quoted(text: &str) -> String {
     json!(text).to_string()
 }
@@ -138,7 +138,7 @@ fn new_key() -> Result<String, Failed> {
     Ok(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random)))
 }
 
-/// Reads a key as the filter will see it: without the line end of its file.
+/// Reads a key in the form that the filter sees: without the line end of its file.
 fn existing_key(file: &str) -> Result<String, Failed> {
     let text = String::from_utf8(output::read(file)?)
         .map_err(|_| output::print_foreign(&format!("{file}: a key is ASCII")))?;

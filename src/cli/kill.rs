@@ -46,7 +46,7 @@ pub(super) struct KillCommand {
 impl KillCommand {
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         let change = self.change()?;
-        // Two people in a hurry must not undo each other's change.
+        // Two users at the same time must not undo each other's change.
         let _lock = lock(&self.file)?;
         let text = self.text(change.is_some())?;
         let document = KillDocument::read(&text).map_err(|errors| {
@@ -67,7 +67,7 @@ impl KillCommand {
         Ok(ExitStatus::Clean)
     }
 
-    /// Returns what to change; `None` if only the list is asked for.
+    /// Returns the change; `None` if the list is only shown.
     fn change(&self) -> Result<Option<KillChange>, Failed> {
         let mut targets: Vec<(KillTarget, Vec<Box<str>>)> = [
             (KillTarget::Agents, &self.agent),
@@ -128,7 +128,8 @@ impl KillCommand {
     }
 }
 
-/// Takes the lock of the folder of the file behind all links, until it is dropped. The file itself is replaced by renaming.
+/// Takes the lock of the folder that contains the file behind all links, until it is dropped. A lock of the file would be
+/// useless, because the file is replaced by renaming.
 fn lock(file: &str) -> Result<std::fs::File, Failed> {
     let failed = |why: &str| output::print_unwritten(file, why);
     let linked = output::LinkedFile::of(file).map_err(|why| failed(&why))?;
@@ -137,7 +138,7 @@ fn lock(file: &str) -> Result<std::fs::File, Failed> {
         .map_err(|error| failed(&output::unwritable(&error)))
 }
 
-/// Prints what is in force.
+/// Prints the kills in force.
 fn print(file: &str, list: &KillList, json: bool) {
     if json {
         let kills: Vec<_> = list
@@ -177,7 +178,7 @@ fn print(file: &str, list: &KillList, json: bool) {
     }
 }
 
-/// `agent support-bot, sales-*: It pays out refunds by itself (until 2026-12-01T00:00:00Z)`
+/// Returns a line: `agent support-bot, sales-*: It pays out refunds by itself (until 2026-12-01T00:00:00Z)`
 fn line(kill: &Kill) -> String {
     let names = match kill.names.as_slice() {
         [] => String::new(),

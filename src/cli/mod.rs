@@ -37,7 +37,7 @@ use source::Source;
 use std::io::Write;
 use std::process::ExitCode;
 
-/// The result of a subcommand.
+/// Result of a subcommand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ExitStatus {
     /// No findings.
@@ -46,7 +46,7 @@ enum ExitStatus {
     Found,
 }
 
-/// A failure of the subcommand, whose message has been printed.
+/// Failure of the subcommand, whose message has been printed.
 #[derive(Clone, Copy, Debug)]
 struct Failed;
 
@@ -112,7 +112,7 @@ enum Command {
 }
 
 impl Command {
-    /// Whether the exit status says what was found. Such a command reads a bounded input before it prints.
+    /// Returns whether the exit status is the result of the command. Such a command reads a bounded input before it prints.
     fn has_verdict(&self) -> bool {
         matches!(
             self,
@@ -129,15 +129,15 @@ impl Command {
     }
 }
 
-/// Prints a usage error of the library that parses arguments; help and versions are none. Wrong use has one form and one code,
-/// whoever finds it.
+/// Prints a usage error of the argument parser; help and versions are no errors. Usage errors have one form and one code,
+/// whichever code finds them.
 fn print_usage_error(error: &clap::Error) -> Option<Failed> {
     let text = error.render().to_string();
     let message = text.strip_prefix("error: ")?.trim_end();
     Some(output::print_misused(message))
 }
 
-/// Ends the program with a usage error, or with the help or the version that was asked for.
+/// Ends the program with a usage error, or with the requested help or version.
 fn end_unparsed(error: &clap::Error) -> ! {
     if print_usage_error(error).is_some() {
         std::process::exit(error.exit_code());

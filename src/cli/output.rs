@@ -6,32 +6,33 @@ use std::io::{ErrorKind, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The file name of standard input.
+/// File name of standard input.
 pub(super) const STDIN: &str = "-";
 
-/// Prints a line for a person. If the reader has closed the pipe (`| head`), the program ends silently, or goes on to its verdict.
+/// Prints a line for a person. If the reader has closed the pipe (`| head`), the program ends silently, or continues to its
+/// verdict.
 pub(super) fn line(text: &str) {
     print(&format!("{text}\n"));
 }
 
-/// Prints text for a person, without a line end. It may quote what is in a policy, a recorded exchange or the name of a file,
-/// which can be anything: nothing in it steers the terminal or hides a character.
+/// Prints text for a person, without a line end. The text may quote a policy, a recorded exchange or a file name, which can contain
+/// anything: no character controls the terminal or is invisible.
 pub(super) fn print(text: &str) {
     verbatim(&visible_lines(text));
 }
 
-/// Prints a line that a program reads, or that was made visible before: JSON, a part of a file, a rendered diagnostic.
+/// Prints a line for a program, or one whose characters are visible already: JSON, a part of a file, a rendered diagnostic.
 pub(super) fn verbatim_line(text: &str) {
     verbatim(&format!("{text}\n"));
 }
 
-/// Prints JSON, with a line end. A program reads the same values, whatever is escaped: what a policy, a recorded exchange or a name
-/// of a file brought into them steers no terminal that it is shown on.
+/// Prints JSON, with a line end. Characters from a policy, a recorded exchange or a file name that could control a terminal are
+/// escaped. A program reads the same values.
 pub(super) fn json_line(json: &str) {
     verbatim_line(&visible_json(json));
 }
 
-/// Prints a line of an audit trail. Its MAC is over the bytes as they were written, so that only a terminal gets others.
+/// Prints a line of an audit trail. Its MAC covers the original bytes, so only a terminal gets an escaped line.
 pub(super) fn recorded_line(line: &str) {
     match std::io::stdout().is_terminal() {
         true => json_line(line),
@@ -39,8 +40,8 @@ pub(super) fn recorded_line(line: &str) {
     }
 }
 
-/// Prints what a program reads, byte for byte. What can't be written ends the program: who redirects to a file would take the
-/// part that fitted on the disk for all of it.
+/// Prints output for a program, byte for byte. If it can't be written, the program ends with an error: a file that contains only a
+/// part of the output must not pass for all of it.
 pub(super) fn verbatim(text: &str) {
     match write_out(text) {
         Err(error)
@@ -50,16 +51,16 @@ pub(super) fn verbatim(text: &str) {
     }
 }
 
-/// Whether the exit status says what was found.
+/// Whether the exit status is the result of the command.
 static HAS_VERDICT: AtomicBool = AtomicBool::new(false);
 
-/// Has the program go on if nobody reads its output any more: its exit status would otherwise say that all is well before it
-/// has looked (`agentguard audit verify … | head -1` under `pipefail`).
+/// Makes the program continue after its reader has closed the pipe. Otherwise the exit status would be success before the command
+/// is done (`agentguard audit verify … | head -1` under `pipefail`).
 pub(super) fn keep_verdict() {
     HAS_VERDICT.store(true, Ordering::Relaxed);
 }
 
-/// Prints a line that nothing else has. What was made for it is undone before the program ends.
+/// Prints a line that exists nowhere else. If it can't be printed, calls `undo` and ends the program.
 pub(super) fn line_or_else(text: &str, undo: impl FnOnce()) {
     let Err(error) = write_out(&format!("{text}\n")) else {
         return;
@@ -74,7 +75,7 @@ fn write_out(text: &str) -> std::io::Result<()> {
     out.write_all(text.as_bytes()).and_then(|()| out.flush())
 }
 
-/// Ends the program because standard output can't be written: silently if its reader has closed the pipe.
+/// Ends the program because standard output can't be written: silently if the reader has closed the pipe.
 pub(super) fn end_unwritten(error: &std::io::Error) -> ! {
     if error.kind() == ErrorKind::BrokenPipe {
         std::process::exit(0);
@@ -92,12 +93,13 @@ pub(super) fn print_output_unwritten(error: &std::io::Error) -> Failed {
     print_unwritten("standard output", &why)
 }
 
-/// Prints a line for the person beside the output.
+/// Prints a line for a person on standard error.
 pub(super) fn note(text: &str) {
     verbatim_note(&visible_lines(text));
 }
 
-/// Prints a line beside the output that was made visible before. Nobody may read it any more (`2>&1 | head`): the work goes on.
+/// Prints a line on standard error whose characters are visible already. If nothing reads it any more (`2>&1 | head`), the work
+/// continues.
 pub(super) fn verbatim_note(text: &str) {
     let _ = std::io::stderr()
         .lock()
@@ -115,22 +117,22 @@ pub(super) fn print_coded(code: &str, message: &str) -> Failed {
     print_error(&format!("{code}: {message}"))
 }
 
-/// Prints that an option, or what is given to it, has no meaning so.
+/// Prints a usage error: an option, or its value, is not valid here.
 pub(super) fn print_misused(message: &str) -> Failed {
     print_coded(codes::AG9012, message)
 }
 
-/// Prints that a file is not what its place asks for.
+/// Prints that a file is not of the expected kind.
 pub(super) fn print_foreign(message: &str) -> Failed {
     print_coded(codes::AG9013, message)
 }
 
-/// Prints that nothing was done, and why.
+/// Prints that nothing was done, and the reason.
 pub(super) fn print_undone(message: &str) -> Failed {
     print_coded(codes::AG9014, message)
 }
 
-/// What is wrong with a JSON document, and where in it. Of a document in one line the caller names the line of the file.
+/// Returns the error in a JSON document, and its position. For a document in one line of a file, the caller adds the line's number.
 pub(super) fn json_fault(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let what = text
@@ -143,7 +145,7 @@ pub(super) fn json_fault(error: &serde_json::Error) -> String {
     }
 }
 
-/// Parses the moment of an option.
+/// Parses the timestamp of an option.
 pub(super) fn moment(option: &str, text: &str) -> Result<jiff::Timestamp, Failed> {
     text.parse().map_err(|_| {
         print_misused(&format!(
@@ -153,7 +155,7 @@ pub(super) fn moment(option: &str, text: &str) -> Result<jiff::Timestamp, Failed
     })
 }
 
-/// Parses the moment of an option by which something ends.
+/// Checks that the timestamp of an option is in the future.
 pub(super) fn future_moment(option: &str, text: &str) -> Result<(), Failed> {
     match moment(option, text)? <= jiff::Timestamp::now() {
         true => Err(print_misused(&format!(
@@ -175,7 +177,7 @@ pub(super) fn print_unwritten(name: &str, why: &str) -> Failed {
     print_coded(codes::AG9011, &format!("{name} can't be written: {why}"))
 }
 
-/// What is said of a file without a name, as `"$FILE"` gives one in a shell.
+/// Returns the name and the error for messages. An empty name comes from an unset variable, as in `"$FILE"` of a shell.
 fn nameless<'n>(name: &'n str, why: &'n str) -> (&'n str, &'n str) {
     match name {
         "" => (
@@ -186,7 +188,7 @@ fn nameless<'n>(name: &'n str, why: &'n str) -> (&'n str, &'n str) {
     }
 }
 
-/// Maximum bytes of a file that is read completely. Endless files (`/dev/zero`) are rejected.
+/// Maximum bytes of a file that is read as a whole. Endless files (`/dev/zero`) are rejected.
 const MAX_FILE_BYTES: usize = 1 << 30;
 
 /// Reads a file, or standard input for `-`.
@@ -194,7 +196,7 @@ pub(super) fn read(name: &str) -> Result<Vec<u8>, Failed> {
     read_at_most(name, MAX_FILE_BYTES).map_err(|what| print_unread(name, &what))
 }
 
-/// Why a file can't be read, and what to do.
+/// Returns the reason why a file can't be read, with a suggested fix.
 pub(super) fn unreadable(error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => "there is no such file; is the path right?".to_owned(),
@@ -214,7 +216,7 @@ pub(super) fn unreadable(error: &std::io::Error) -> String {
     }
 }
 
-/// Why a file can't be written or deleted, and what to do.
+/// Returns the reason why a file can't be written or deleted, with a suggested fix.
 pub(super) fn unwritable(error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => "its folder does not exist; make it first".to_owned(),
@@ -245,13 +247,13 @@ pub(super) fn read_at_most(name: &str, most: usize) -> Result<Vec<u8>, String> {
     )
 }
 
-/// Whether standard input has been taken. A second reader would find it empty, and call that a policy or a trail.
+/// Whether standard input has been taken. A second reader would find it empty and report a wrong error.
 static IS_STDIN_TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// Takes standard input, which can be read only once.
 ///
 /// # Errors
-/// It has been read for another argument.
+/// Standard input was taken for another argument.
 pub(super) fn stdin() -> std::io::Result<std::io::StdinLock<'static>> {
     match IS_STDIN_TAKEN.swap(true, Ordering::Relaxed) {
         false => Ok(std::io::stdin().lock()),
@@ -281,15 +283,15 @@ fn take_at_most(input: &mut dyn Read, most: usize) -> Result<Vec<u8>, String> {
     }
 }
 
-/// Replaces a file atomically: the contents are written to a file beside it, which is then renamed. A reader gets the old
-/// contents or the new ones, never a part of them. An existing file keeps its permissions and, where that is allowed, its
-/// owner; a symbolic link stays, and its target is replaced; a device or a pipe is written to directly.
+/// Replaces a file atomically: the contents are written to a temporary file in the same folder, which is then renamed. A reader
+/// gets the old contents or the new ones, never a part of them. An existing file keeps its permissions and, if that is permitted,
+/// its owner. A symbolic link is kept, and its target replaced. A device or a pipe is written to directly.
 pub(super) fn replace_file(name: &str, contents: &[u8]) -> Result<(), Failed> {
     replace(name, contents, false)
 }
 
-/// Replaces a file that an Envoy may watch. Envoy reads a file again when something is renamed in the folder that it was
-/// told of: if that has only a symbolic link, the link is renewed by renaming too.
+/// Replaces a file that an Envoy may watch. Envoy reads a file again when something is renamed in the watched folder. If that
+/// folder contains only a symbolic link, the link is renewed by renaming too.
 pub(super) fn replace_watched_file(name: &str, contents: &[u8]) -> Result<(), Failed> {
     replace(name, contents, true)
 }
@@ -326,9 +328,9 @@ fn replace(name: &str, contents: &[u8], is_watched: bool) -> Result<(), Failed> 
             .set_permissions(existing.permissions())
             .map_err(failed)?;
     }
-    // The contents are on the disk before the new name is visible: a crash leaves the old file or the new one.
+    // The contents are on the disk before the new name is visible, so after a crash the file is the old or the new one.
     beside.as_file().sync_all().map_err(failed)?;
-    // What can fail is done before anything is changed.
+    // Everything that can fail is done before anything is changed.
     let renewed = links.iter().filter(|_| is_watched);
     let renewals: Vec<Renewal> = renewed
         .map(|link| Renewal::prepare(link))
@@ -343,14 +345,14 @@ fn replace(name: &str, contents: &[u8], is_watched: bool) -> Result<(), Failed> 
         .map_err(failed)
 }
 
-/// Begins the file that takes the place of another. Until it has the permissions of the one that it replaces, which may be
-/// secret, nobody else reads it.
+/// Creates the file that replaces another one. No other user can read it until it has the permissions of the one that it replaces,
+/// which may be secret.
 fn begin_beside(target: &Path, is_replaced: bool) -> std::io::Result<tempfile::NamedTempFile> {
     let mode = if is_replaced { 0o600 } else { 0o644 };
     temporary(mode).tempfile_in(folder_of(target))
 }
 
-/// A file that is written beside another, to be renamed. It has these permissions, as far as the umask allows.
+/// Returns a builder of temporary files with these permissions, as far as the umask allows.
 #[cfg_attr(not(unix), expect(unused_variables, reason = "permissions of Unix"))]
 fn temporary(mode: u32) -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
@@ -360,8 +362,8 @@ fn temporary(mode: u32) -> tempfile::Builder<'static, 'static> {
     builder
 }
 
-/// Gives a new file the owner and the group of the one that it replaces: an Envoy that runs as another user than the operator
-/// still reads it. Only root may give a file away, and a member of the group to the group.
+/// Gives a new file the owner and the group of the one that it replaces, so that an Envoy that runs as another user than the
+/// operator can still read it. Only root may change the owner, and a member of the group may set the group.
 #[cfg(unix)]
 fn keep_owner(new: &std::fs::File, existing: &std::fs::Metadata) {
     use std::os::unix::fs::{MetadataExt, fchown};
@@ -373,7 +375,7 @@ fn keep_owner(new: &std::fs::File, existing: &std::fs::Metadata) {
 #[cfg(not(unix))]
 fn keep_owner(_: &std::fs::File, _: &std::fs::Metadata) {}
 
-/// The folder that a file is in.
+/// Returns the folder of a file.
 pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -383,15 +385,15 @@ pub(super) fn folder_of(path: &Path) -> &Path {
 /// Maximum symbolic links from a name to its file, as in Linux.
 const MAX_LINKS: usize = 40;
 
-/// A file, and the symbolic links that lead to it.
+/// File with the symbolic links that lead to it.
 pub(super) struct LinkedFile {
     links: Vec<PathBuf>,
-    /// What is behind the links: a file, or the place of one.
+    /// Path behind the links: of a file, or where one would be created.
     pub(super) target: PathBuf,
 }
 
 impl LinkedFile {
-    /// Follows links. Fails with the reason if they lead nowhere.
+    /// Follows links. Fails with the reason if the links form a circle.
     pub(super) fn of(name: &str) -> Result<LinkedFile, String> {
         let mut links = Vec::new();
         let mut target = PathBuf::from(name);
@@ -406,7 +408,7 @@ impl LinkedFile {
     }
 }
 
-/// A symbolic link that is to replace itself.
+/// Symbolic link that is renewed.
 struct Renewal {
     beside: tempfile::NamedTempFile<()>,
     link: PathBuf,
@@ -438,11 +440,11 @@ impl Renewal {
     }
 }
 
-/// The byte order mark that editors on Windows write.
+/// Byte order mark that editors on Windows write.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// Reads a file of lines: plain, gzip or zstd, without a byte order mark. Says if there is no line: it is read as any other,
-/// and whoever named the wrong file would take the silence for a good answer.
+/// Reads a file of lines: plain, gzip or zstd, without a byte order mark. Notes if there is no line: an empty file is valid input,
+/// but no output could pass for success if the wrong file was named.
 pub(super) fn read_lines(name: &str) -> Result<Vec<u8>, Failed> {
     let content = opened(name).and_then(audit::unpacked);
     let mut bytes = content
@@ -461,7 +463,7 @@ pub(super) fn read_lines(name: &str) -> Result<Vec<u8>, Failed> {
     Ok(bytes)
 }
 
-/// What to do with a file that has JSON in another form than one object on each line; empty if it has none.
+/// Returns a hint for a file whose JSON is not one object per line; empty for any other file.
 pub(super) fn advice_on_lines(content: &[u8]) -> &'static str {
     let Ok(whole) = serde_json::from_slice::<serde_json::Value>(content) else {
         return "";
@@ -477,18 +479,17 @@ pub(super) fn advice_on_lines(content: &[u8]) -> &'static str {
     }
 }
 
-/// Text of a client or a model in one line, without characters that could make it look like something else or steer a terminal.
+/// Returns a text of a client or a model in one line, without characters that could hide something or control a terminal.
 pub(super) fn visible(text: &str) -> String {
     visible_but(text, "")
 }
 
-/// Text for a person, which may have several lines.
+/// Returns a text for a person, which may have several lines.
 fn visible_lines(text: &str) -> String {
     visible_but(text, "\n\t")
 }
 
-/// What a library rendered for a terminal, with its colours. What it was given is visible already, but for what stands in the
-/// lines that it quotes.
+/// Returns text that a library rendered for a terminal, with its colours. Its input is visible already, except for quoted lines.
 pub(super) fn visible_rendered(text: &str) -> String {
     visible_but(text, "\n\t\u{1b}")
 }
@@ -506,7 +507,7 @@ fn visible_but(text: &str, kept: &str) -> String {
     out
 }
 
-/// The same JSON without characters that can't be seen or steer a terminal. They can be nowhere but in its strings, except for
+/// Returns JSON in which characters that are invisible or control a terminal are escaped. They occur only in strings, except for
 /// white space.
 pub(super) fn visible_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
@@ -524,7 +525,7 @@ pub(super) fn visible_json(json: &str) -> String {
     out
 }
 
-/// Whether a character can't be seen, or steers a terminal.
+/// Returns whether a character is invisible or controls a terminal.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -549,7 +550,7 @@ fn is_hidden(c: char) -> bool {
         )
 }
 
-/// Whether a character only says that the symbol before it is coloured, as in the warning sign that people write into reasons.
+/// Returns whether a character only selects the coloured form of the symbol before it, as in a warning sign.
 fn is_part_of_emoji(c: char, before: char) -> bool {
     c == '\u{FE0F}' && matches!(u32::from(before), 0x2190..=0x2BFF | 0x1F000..=0x1FAFF)
 }

@@ -7,7 +7,8 @@ use annotate_snippets::{AnnotationKind, Group, Level, Patch, Renderer, Snippet};
 use serde_json::json;
 use std::io::IsTerminal;
 
-/// One object: `{code, severity, file, line, column, byte_start, byte_end, path, message, help, fix?}`.
+/// Returns one object:
+/// `{code, severity, file, line, column, byte_start, byte_end, path, message, help, fix?}`.
 pub(super) fn as_json(source: &Source, diagnostic: &Diagnostic) -> String {
     let (line, column) = source.position(diagnostic.span.start);
     let span = source.whole_characters(&diagnostic.span);
@@ -91,7 +92,7 @@ pub(super) fn as_text(source: &Source, diagnostic: &Diagnostic) -> String {
         }
         (None, _) => groups.push(group),
     }
-    // The library replaces what steers a terminal in the lines that it quotes, but leaves what can't be seen.
+    // The library replaces control characters in the lines that it quotes, but not invisible ones.
     visible_rendered(&renderer().render(&groups))
 }
 

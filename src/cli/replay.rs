@@ -36,7 +36,7 @@ pub(super) struct Replay {
     summary: bool,
 }
 
-/// Number of lines with an outcome, with the first few.
+/// Number of lines with an outcome, and the first few of them.
 #[derive(Default)]
 struct OutcomeCount {
     count: usize,
@@ -46,11 +46,11 @@ struct OutcomeCount {
 /// Maximum examples of an outcome.
 const MAX_EXAMPLES: usize = 3;
 
-/// The outcomes of all lines.
+/// Outcomes of all lines.
 #[derive(Default)]
 struct Summary {
     count: usize,
-    /// Lines with a recorded decision.
+    /// Number of lines with a recorded decision.
     compared: usize,
     differing: usize,
     open: usize,
@@ -162,19 +162,18 @@ fn written_id(id: &Value) -> String {
     }
 }
 
-/// The result of one line.
+/// Result of one line.
 struct ReplayedLine {
     id: Value,
     verdict: CheckResult,
-    /// The recorded decision, or that of the other policy.
+    /// Decision that was recorded, or that of the other policy.
     was: Option<String>,
 }
 
 impl ReplayedLine {
     fn differs(&self) -> bool {
         self.was.as_ref().is_some_and(|was| {
-            // An unknown decision is no difference; neither is one on a line that was not evaluated when it was
-            // recorded.
+            // An unknown decision is no difference, nor is a line that was not evaluated when it was recorded.
             self.verdict.action != UNKNOWN && was != UNKNOWN && *was != self.verdict.action
         })
     }
@@ -192,7 +191,7 @@ impl Replay {
         let bytes = output::read_lines(&self.file)?;
         let mut summary = Summary::default();
         for (number, line) in (1_usize..).zip(bytes.split(|byte| *byte == b'\n')) {
-            // A trapped VM writes no audit event.
+            // A trapped VM writes no audit event, and Envoy logs `-`.
             if matches!(line.trim_ascii(), b"" | b"-") {
                 continue;
             }
@@ -251,7 +250,7 @@ impl Replay {
         Ok(ReplayedLine {
             was: match against {
                 Some(other) => Some(other.exchange(&recorded)?.action),
-                // A recording may have its decision, like the output of `replay --json`.
+                // A recording may contain its decision, as the output of `replay --json` does.
                 None => text("action"),
             },
             verdict: evaluate.exchange(&recorded)?,
@@ -292,7 +291,7 @@ fn print(line: &ReplayedLine, json: bool) {
     output::line(told.trim_end());
 }
 
-/// A policy that evaluates recorded exchanges.
+/// Policy that evaluates recorded exchanges.
 struct ReplayPolicy {
     source: Source,
     proxyless: OfflineProxy,

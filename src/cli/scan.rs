@@ -46,7 +46,7 @@ impl From<ConfidenceArg> for Confidence {
     }
 }
 
-/// A line of the input. Other members are ignored.
+/// Line of the input. Other members are ignored.
 #[derive(Debug, Deserialize)]
 #[serde(expecting = "an object with a `text`")]
 struct InputLine {

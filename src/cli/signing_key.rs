@@ -1,5 +1,5 @@
-//! `agentguard keygen --approver ROLE`, `--checkpoint`: makes Ed25519 keys, or reads them from their files. The secret half goes to
-//! a file, the public half is printed.
+//! `agentguard keygen --approver ROLE`, `--checkpoint`: creates Ed25519 keys, or reads them from their files. The secret half is
+//! written to a file, the public half is printed.
 
 use super::audit::read_signing_key;
 use super::{ExitStatus, Failed, output};
@@ -8,7 +8,7 @@ use crate::audit::CheckpointKey;
 use serde_json::json;
 use std::io::{ErrorKind, Write};
 
-/// Makes the key of an approver, or reads it from the file `existing`. Prints its line for `approvers`.
+/// Creates the key of an approver, or reads it from the file `existing`. Prints its line for `approvers`.
 pub(super) fn approver(
     role: &str,
     file: Option<&str>,
@@ -51,7 +51,7 @@ pub(super) fn approver(
     secret.keep_and_tell(&told, (!json).then_some(&*beside))
 }
 
-/// Makes the key that signs checkpoints, or reads it from the file `existing`. Prints its public half.
+/// Creates the key that signs checkpoints, or reads it from the file `existing`. Prints its public half.
 pub(super) fn checkpoint(
     file: Option<&str>,
     existing: Option<&str>,
@@ -77,14 +77,15 @@ pub(super) fn checkpoint(
     secret.keep_and_tell(&told, (!json).then_some(&*beside))
 }
 
-/// The secret half of a key: its file, and what is written to it unless it is there already.
+/// Secret half of a key: the name of its file, and the text of a new one.
 struct Secret<'k> {
     name: &'k str,
     text: Option<&'k str>,
 }
 
 impl Secret<'_> {
-    /// Writes the file and prints the public half. A new key whose public half can't be printed is not kept: nothing knows it.
+    /// Writes the file and prints the public half. If that can't be printed, the file of a new key is deleted, because the public
+    /// half would be unknown.
     fn keep_and_tell(&self, told: &str, beside: Option<&str>) -> Result<ExitStatus, Failed> {
         if let Some(text) = self.text {
             write_secret(self.name, text.as_bytes())?;
@@ -108,7 +109,7 @@ fn seed() -> Result<[u8; 32], Failed> {
     Ok(seed)
 }
 
-/// Writes a new file that only its owner reads. An existing one is never replaced: it may be the only copy of a key.
+/// Writes a new file that only its owner can read. An existing file is never replaced: it may be the only copy of a key.
 fn write_secret(name: &str, contents: &[u8]) -> Result<(), Failed> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -124,7 +125,7 @@ fn write_secret(name: &str, contents: &[u8]) -> Result<(), Failed> {
         .open(name)
         .and_then(|mut file| {
             let written = file.write_all(contents).and_then(|()| file.sync_all());
-            // Half a key would be taken for the only copy of one.
+            // A truncated file could pass for the only copy of a key.
             written.inspect_err(|_| drop(std::fs::remove_file(name)))
         })
         .map_err(|error| {

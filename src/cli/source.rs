@@ -13,24 +13,24 @@ use crate::policy::{
 use std::ops::Range;
 use std::path::Path;
 
-/// Maximum warnings about callers and approvals that nothing provides, beside a decision.
+/// Maximum warnings beside a decision about callers and approvals that the policy requires and nothing provides.
 const MAX_WARNINGS: usize = 5;
 
-/// A document and its compiled form.
+/// Document and its compiled form.
 pub(super) struct Source {
-    /// The file name as given. `-` is standard input.
+    /// File name as given. `-` is standard input.
     pub(super) name: String,
     /// The text.
     pub(super) text: String,
-    /// Bytes of the file before the text: the byte order mark.
+    /// Number of bytes in the file before the text: the byte order mark.
     before: usize,
     /// Offset of each line. Thousands of findings may need their position.
     lines: Vec<usize>,
-    /// The document's tree; absent if it could not be parsed.
+    /// Tree of the document; absent if it could not be parsed.
     pub(super) root: Option<Node>,
-    /// The tree of a document with invalid scalars only, to find further errors.
+    /// Tree of a document with invalid scalars only, to find further errors.
     partial: Option<Node>,
-    /// The compiled document.
+    /// Compiled document.
     pub(super) loaded: Loaded,
 }
 
@@ -47,7 +47,7 @@ impl Source {
         Ok(Source::of_bytes(name, &bytes))
     }
 
-    /// Reads a text that is in no file.
+    /// Parses a text that is not in a file.
     pub(super) fn of(name: &str, text: &str) -> Source {
         Source::of_bytes(name, text.as_bytes())
     }
@@ -196,7 +196,7 @@ impl Source {
         byte.saturating_add(self.before)
     }
 
-    /// Returns a span of the text with all of the characters that it begins and ends in: a syntax error is at a byte.
+    /// Returns a span of the text extended to whole characters: a syntax error is at a byte.
     pub(super) fn whole_characters(&self, span: &Range<usize>) -> Range<usize> {
         let start = self.text.floor_char_boundary(span.start);
         start..self.text.ceil_char_boundary(span.end).max(start)
@@ -213,7 +213,8 @@ impl Source {
     }
 }
 
-/// Whether a document depends on other files. A document with content inside `spec` and outside is rejected as it is.
+/// Returns whether a document depends on other files. A document with the same key inside and outside of `spec` is
+/// rejected as it is.
 fn names_files(root: &Node) -> bool {
     let spec = root.get("spec").map(Node::members).unwrap_or_default();
     if spec.iter().any(|member| root.get(&member.key).is_some()) {
@@ -234,7 +235,7 @@ fn names_files(root: &Node) -> bool {
     })
 }
 
-/// Whether a source of `principals` has keys in files.
+/// Returns whether a source of `principals` has keys in files.
 fn names_key_files(source: &Node) -> bool {
     let keys = source
         .get("api_key")
@@ -297,8 +298,8 @@ pub(super) enum ProxyKind {
 }
 
 impl Source {
-    /// Turns warnings about functions that Envoy does not provide into errors. With `fail_closed`, only for those that
-    /// Envoy rejects: the others are denied, as intended.
+    /// Turns warnings about functions that Envoy does not provide into errors. With `fail_closed`, only those that
+    /// Envoy would reject: what the other functions apply to is denied, as intended.
     pub(super) fn require_provided(&mut self, fail_closed: bool) {
         let Some(policy) = &self.loaded.policy else {
             return;
@@ -318,7 +319,7 @@ impl Source {
             .sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span.start));
     }
 
-    /// Warns about callers and approvals that an evaluated policy asks for and nothing in it provides.
+    /// Warns about callers and approvals that an evaluated policy requires and nothing in it provides.
     pub(super) fn warn_of_unprovided(&self) {
         let unprovided = self.loaded.diagnostics.iter();
         let unprovided: Vec<&Diagnostic> = unprovided

@@ -44,7 +44,7 @@ enum Format {
     Junit,
 }
 
-/// The result of a case.
+/// Result of a case.
 struct CaseResult {
     file: String,
     line: usize,
@@ -54,17 +54,17 @@ struct CaseResult {
     got: CheckResult,
 }
 
-/// A policy with the rules that matched in some case.
+/// Policy with the rules that matched in at least one case.
 struct PolicyCoverage {
     source: Source,
     reached: BTreeSet<String>,
 }
 
 struct Suite {
-    /// How results and errors are printed: `None` as JSON.
+    /// Format of results and errors; `None` for JSON.
     format: Option<Format>,
     ran: Vec<CaseResult>,
-    /// By canonical path: a policy with two test files is listed once.
+    /// Policies by canonical path: a policy with two test files is listed once.
     policies: BTreeMap<PathBuf, PolicyCoverage>,
 }
 
@@ -117,7 +117,7 @@ impl Test {
         })
     }
 
-    /// Returns the files to run, each once, and whether they were named. A policy brings the tests beside it.
+    /// Returns the files to run, each once, with whether they were named. A named policy includes the tests beside it.
     fn files(&self) -> Result<Vec<(PathBuf, bool)>, Failed> {
         let mut files = Vec::new();
         for (path, is_named) in documents(&self.paths)? {
@@ -131,7 +131,7 @@ impl Test {
     }
 }
 
-/// Returns the named files and those in the named folders. Folders may contain other files.
+/// Returns the named files and those in the named folders, which may contain other files.
 pub(super) fn documents(paths: &[String]) -> Result<Vec<(PathBuf, bool)>, Failed> {
     let mut files = Vec::new();
     for path in paths {
@@ -151,7 +151,7 @@ pub(super) fn documents(paths: &[String]) -> Result<Vec<(PathBuf, bool)>, Failed
     Ok(files)
 }
 
-/// `NAME.test.yaml` for `NAME.yaml`.
+/// Returns `NAME.test.yaml` for `NAME.yaml`, if it exists.
 fn beside(policy: &Path) -> Option<PathBuf> {
     let stem = policy.file_stem()?.to_str()?;
     if stem.ends_with(".test") {
@@ -161,16 +161,17 @@ fn beside(policy: &Path) -> Option<PathBuf> {
     path.exists().then_some(path)
 }
 
-/// Names in one folder and those below that are looked at. Who names a folder of a million files meant another one.
+/// Maximum names in a folder and its subfolders. A folder with more was named by accident.
 const MAX_ENTRIES: usize = 100_000;
 
-/// A walk through a folder and those below it. It ends: it follows no link to a folder, which may lead back, stays on the file
-/// system that it began on, and has a bound. Folders whose name begins with a dot are somebody else's (`.git`), or hold what is
-/// there under another name (`..data` of a ConfigMap). Only files are read: opening a pipe would wait for its writer.
+/// Walk through a folder and its subfolders. It is bounded: it follows no link to a folder, which could lead back, stays on the
+/// file system of the root, and has a maximum of names. Folders whose name begins with a dot are skipped: they belong to other
+/// programs (`.git`), or have the same files under another name (`..data` of a ConfigMap). Only regular files are read: opening
+/// a pipe would wait for its writer.
 struct Walk<'w> {
-    /// The folder that was named.
+    /// Folder that was named.
     root: &'w Path,
-    /// The file system that it is on.
+    /// Id of its file system.
     file_system: u64,
     entries: usize,
     files: Vec<PathBuf>,
@@ -206,7 +207,7 @@ impl<'w> Walk<'w> {
         }
         entries.sort();
         for entry in entries {
-            // What is gone meanwhile, or a link that leads nowhere, is no file.
+            // A file that was deleted in the meantime, or a broken link, is skipped.
             let Ok(status) = entry.symlink_metadata() else {
                 continue;
             };
@@ -236,7 +237,7 @@ fn is_document_name(path: &Path) -> bool {
     })
 }
 
-/// The number of the file system that something is on.
+/// Returns the id of the file system of a file.
 #[cfg(unix)]
 fn file_system(status: &std::fs::Metadata) -> u64 {
     std::os::unix::fs::MetadataExt::dev(status)
@@ -247,7 +248,7 @@ fn file_system(_: &std::fs::Metadata) -> u64 {
     0
 }
 
-/// Whether a document declares itself a policy, valid or not.
+/// Returns whether a document declares itself a policy, valid or not.
 pub(super) fn is_policy_document(root: &Node) -> bool {
     let kind = root.get("kind").and_then(Node::text);
     matches!(kind, Some("AgentPolicy" | "AgentPolicySet")) || desugar(root).is_some()
@@ -265,7 +266,7 @@ impl Suite {
             .count()
     }
 
-    /// Reports the errors of a test file. They are no part of a TAP or JUnit document.
+    /// Reports the errors of a test file. They are not part of a TAP or JUnit document.
     fn wrong(&self, source: &Source, errors: &[Diagnostic]) -> Failed {
         let mut errors = errors.to_vec();
         add_advice(&source.text, &mut errors);
@@ -371,7 +372,7 @@ impl Suite {
             } else {
                 "not ok"
             };
-            // `#` starts a directive.
+            // In TAP, `#` starts a directive.
             let name = ran.name.replace('#', "\\#").replace('\n', " ");
             output::line(&format!("{ok} {number} - {}: {name}", ran.file));
             if !ran.differs.is_empty() {
@@ -443,7 +444,7 @@ impl Suite {
         }
     }
 
-    /// Prints the rules that match in no case: as a comment in formats for other programs.
+    /// Prints the rules that match in no case. In formats for other programs it is a comment.
     fn print_coverage(&self, json: bool, format: Format) {
         for tested in self.policies.values() {
             let Some(policy) = &tested.source.loaded.policy else {
@@ -471,7 +472,7 @@ impl Suite {
             output::line(&match format {
                 Format::Text => text,
                 Format::Tap => format!("# {text}"),
-                // Two hyphens end a comment.
+                // In XML, two hyphens end a comment.
                 Format::Junit => format!("<!-- {} -->", text.replace("--", "- -")),
             });
         }

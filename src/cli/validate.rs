@@ -12,10 +12,10 @@ use std::collections::BTreeMap;
 /// Maximum diagnostics of one file that are rendered.
 const MAX_RENDERED: usize = 50;
 
-/// Maximum diagnostics with the same message that are rendered. Of others the lines are listed.
+/// Maximum diagnostics with the same message that are rendered. Of further ones only the lines are listed.
 const MAX_ALIKE: usize = 3;
 
-/// Maximum lines that are listed of one message.
+/// Maximum lines that are listed for one message.
 const MAX_LISTED: usize = 10;
 
 /// Arguments of `validate` and `lint`.
@@ -129,13 +129,13 @@ impl Validate {
     }
 }
 
-/// What one file's diagnostics look like to a person: a mistake that is made in every rule does not bury the others.
+/// Report of one file's diagnostics for a person. An error that is repeated in every rule does not hide the others.
 #[derive(Default)]
 struct TextReport<'d> {
     rendered: usize,
-    /// How often each message was rendered.
+    /// Number of rendered diagnostics by message.
     alike: BTreeMap<(&'d str, &'d str), usize>,
-    /// The lines of messages that were rendered often enough, in the order of their first.
+    /// Lines of messages that were rendered often enough, in the order of the first line.
     further: Vec<(&'d Diagnostic, Vec<usize>)>,
     left_out: usize,
 }
@@ -165,7 +165,7 @@ impl<'d> TextReport<'d> {
         }
     }
 
-    /// Says what was not rendered.
+    /// Adds what was not rendered.
     fn finish(self, source: &Source, diagnostics: &[Diagnostic]) {
         for (diagnostic, lines) in &self.further {
             let listed: Vec<String> = lines
@@ -222,7 +222,7 @@ fn all(source: &Source, linted: bool) -> Vec<Diagnostic> {
         }
     }
     add_advice(&source.text, &mut found);
-    // What was wrong with the document itself had its advice when that was loaded.
+    // Diagnostics of the document itself got their advice when it was loaded.
     let mut diagnostics = source.loaded.diagnostics.clone();
     diagnostics.append(&mut found);
     diagnostics.sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span.start));

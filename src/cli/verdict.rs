@@ -1,4 +1,4 @@
-//! The decision of a policy on a case or an exchange, in the common format of `check`, `test` and `replay`.
+//! Decision of a policy on a case or an exchange, in the common format of `check`, `test` and `replay`.
 
 use super::output;
 use crate::author::{CASE_LIMITS, SampleExchange};
@@ -16,12 +16,12 @@ use crate::wire::json::{Edits, JsonBody, decode};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// A decision with its reasons.
+/// Decision with its reasons.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct CheckResult {
-    /// `allow`, `redact`, `require_approval`, `deny`: the action under the mode in force.
+    /// Action under the mode in force: `allow`, `redact`, `require_approval`, `deny`.
     pub(super) action: String,
-    /// The action if all observed rules were enforced, if it differs.
+    /// Action if all observed rules were enforced, if it differs.
     pub(super) would: Option<String>,
     /// Status for the client.
     pub(super) status: u16,
@@ -35,25 +35,25 @@ pub(super) struct CheckResult {
     pub(super) reason: Option<String>,
     /// The deciding rule's remedy.
     pub(super) remedy: Option<String>,
-    /// What the approval service is asked or told before the denial.
+    /// Use of the approval service before the denial.
     pub(super) service: Option<ServiceUse>,
     /// Number of findings by detector.
     pub(super) findings: BTreeMap<String, u64>,
-    /// The text after redaction.
+    /// Text after redaction.
     pub(super) text: Option<String>,
 }
 
-/// What happens to a call that needs an approval, beside its denial.
+/// Use of the approval service for a call that needs an approval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ServiceUse {
-    /// How many seconds it waits for the approval service.
+    /// Seconds that the call waits for the approval service.
     wait: Option<u64>,
-    /// Whether the service is told of it.
+    /// Whether the service is notified.
     notify: bool,
 }
 
 impl ServiceUse {
-    /// As the filter does it: each rule that asks has to let the call wait, and the shortest time counts.
+    /// Computes the use as the filter does: every matching rule must permit the wait, and the shortest wait applies.
     fn of(policy: &Policy, rules: &[ReportedRule], code: Option<&str>) -> Option<ServiceUse> {
         if code != Some(codes::AG3003) {
             return None;
@@ -107,7 +107,7 @@ fn words(decided: Option<&CompiledRule>, code: Option<&str>) -> (Option<String>,
     )
 }
 
-/// A matching rule.
+/// Matching rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ReportedRule {
     pub(super) id: String,
@@ -161,7 +161,7 @@ impl CheckResult {
                 let standing = limits::standing(rule, event, context).filter(|_| !asks)?;
                 standing.is_exceeded.then_some((limited, rule, standing))
             });
-            // As in Envoy: what is denied for another reason is not counted.
+            // As in Envoy, an event that is denied for another reason is not counted.
             let exceeded: Vec<_> = match evaluation.ruling.decision {
                 Decision::Allow => exceeded.collect(),
                 _ => Vec::new(),
@@ -317,7 +317,7 @@ impl CheckResult {
         }
     }
 
-    /// Whether the decision denies the request.
+    /// Returns whether the decision denies the request.
     pub(super) fn denies(&self) -> bool {
         matches!(self.action.as_str(), "deny" | "require_approval")
     }
@@ -393,7 +393,7 @@ impl CheckResult {
             ("text", &self.text),
         ] {
             if let Some(text) = text {
-                // A line of it is not taken for a line of the verdict.
+                // Indented, so that a line of it can't pass for a line of the verdict.
                 out.push_str(&format!("  {label}: {}\n", text.replace('\n', "\n    ")));
             }
         }
@@ -404,7 +404,7 @@ impl CheckResult {
     }
 }
 
-/// Adds the limits that are exceeded to the rules that ask an approval for an event, as the filter does.
+/// Adds exceeded limits with the action `require_approval` to an event's rules, as the filter does.
 fn ask_beyond_limits(
     policy: &Policy,
     event: &Event,
@@ -426,13 +426,14 @@ fn ask_beyond_limits(
     policy.apply_given_approvals(evaluation, &context.facts.approved_by);
 }
 
-/// Whether pseudonyms are created: in requests, because their responses restore them. In other texts they are labels.
+/// Returns whether pseudonyms are created: only in requests, because the response restores them. Other texts get
+/// labels.
 fn may_be_turned_back(case: &SampleExchange) -> bool {
     let mut events = case.reading.events.iter();
     events.all(|event| event.direction == Direction::Request)
 }
 
-/// Nobody keeps what is written with these.
+/// Keys of replacements. No output that is made with them is stored.
 const KEYS: redact::RedactionKeys = redact::RedactionKeys {
     hashes: [1; 32],
     pseudonyms: [2; 32],
@@ -450,7 +451,7 @@ fn redacted_text(
     if with_pseudonyms {
         state.pseudonyms.open(Vec::new());
     }
-    // The command line has no key of its own: its hashes differ from those of a proxy.
+    // The command line has no key of its own, so its hashes differ from those of a proxy.
     redact::apply(redactions, json, &KEYS, &mut state, &mut edits);
     let edited = edit::apply(body.bytes(), &json.flatten(edits));
     let json = JsonBody::scan(&edited, CASE_LIMITS, 0).ok()?;

@@ -12,30 +12,30 @@ use serde_json::{Value, json};
 
 const API: &str = "gateway.envoyproxy.io/v1alpha1";
 
-/// The folder with the policy that a proxy watches. Kubernetes replaces its files together, by one link.
+/// Folder of the policy that a proxy watches. Kubernetes replaces its files atomically, by a symbolic link.
 const POLICY_FOLDER: &str = "/agentguard/policy";
 
-/// The folder with the module, for a proxy that watches its policy.
+/// Folder of the module, for a proxy that watches its policy.
 const MODULE_FOLDER: &str = "/agentguard/module";
 
-/// Where the filter goes: before the router, after everything that knows who asks.
+/// Position of the filter: before the router, and after all filters that identify the caller.
 const ROUTER: &str = "$..http_filters[?(@.name == 'envoy.filters.http.router')]";
 
-/// What is written, and for what.
+/// Manifests to write, with their options.
 struct Target<'b> {
     build: &'b Build,
     built: &'b Built<'b>,
     options: &'b MeshOptions,
     gateway: &'b str,
-    /// Whether the proxy watches its policy, in place of getting it from the controller.
+    /// Whether the proxy watches its policy, instead of getting it from the controller.
     is_watched: bool,
-    /// The image that the proxy mounts as a folder.
+    /// Image that the proxy mounts as a folder.
     mounted: Option<String>,
-    /// That folder.
+    /// Path of that folder.
     folder: String,
 }
 
-/// Writes the manifests.
+/// Returns the manifests.
 pub(super) fn manifests(build: &Build, built: &Built<'_>) -> Result<String, Failed> {
     let options = &build.mesh;
     options.check_names()?;
@@ -49,7 +49,7 @@ pub(super) fn manifests(build: &Build, built: &Built<'_>) -> Result<String, Fail
         }
     };
     let is_native = build.host == Host::Native;
-    // A native module may be in the proxy's own image.
+    // The proxy's own image may contain a native module.
     let image = match (&options.image, is_native) {
         (None, true) => None,
         _ => Some(options.image("envoy-gateway")?),
@@ -154,7 +154,7 @@ impl Target<'_> {
         }
     }
 
-    /// The policy as a file that the proxy watches, and the filter that does so.
+    /// Returns the policy as a file that the proxy watches, and the filter that watches it.
     fn watching(&self) -> Vec<Manifest> {
         let (built, options) = (self.built, self.options);
         let filter = match self.build.host {
@@ -202,12 +202,12 @@ impl Target<'_> {
         ]
     }
 
-    /// The name of the policy's ConfigMap, beside those of other Gateways.
+    /// Returns the name of the policy's ConfigMap, which differs from those of other Gateways.
     fn config_map(&self) -> String {
         format!("{}-{}", self.options.namespace, self.options.name)
     }
 
-    /// What is around the filter.
+    /// Returns the resources around the filter.
     fn around(&self) -> Result<Vec<Manifest>, Failed> {
         let options = self.options;
         let target = json!([self.reference()]);
@@ -261,7 +261,7 @@ impl Target<'_> {
 
     fn proxy(&self) -> Result<Value, Failed> {
         let is_native = self.build.host == Host::Native;
-        // Appended to the expressions that Envoy Gateway brings.
+        // Appended to Envoy Gateway's own expressions.
         let mut bootstrap = json!({"stats_config": {"stats_tags": stats_tags()}});
         if is_native {
             set(&mut bootstrap, "layered_runtime", Some(native::runtime()));
@@ -280,7 +280,7 @@ impl Target<'_> {
                 true => "envoy.filters.http.dynamic_modules",
                 false => "envoy.filters.http.wasm",
             };
-            // Who may ask at all is decided before what is asked.
+            // Authorization is decided before the content is inspected.
             let order = json!([{"name": "envoy.filters.http.rbac", "before": filter}]);
             set(&mut proxy, "filterOrder", Some(order));
         }
@@ -293,7 +293,7 @@ impl Target<'_> {
         Ok(proxy)
     }
 
-    /// What the proxy's pod mounts: the image with the module, and the policy.
+    /// Returns the mounts of the proxy's pod: the image with the module, and the policy.
     fn deployment(&self) -> Option<Value> {
         let (mut volumes, mut mounts) = (Vec::new(), Vec::new());
         let mut mount = |name: &str, source: (&str, Value), folder: &str| {
@@ -325,7 +325,8 @@ impl Target<'_> {
     }
 }
 
-/// Returns what a policy calls the claims of a verified token. Envoy Gateway hands them on under the provider's name.
+/// Returns the policy's name for the claims of a verified token. Envoy Gateway publishes the claims under the
+/// provider's name.
 fn payload(policy: &Value) -> &str {
     let places = ["/principals", "/spec/principals"];
     let mut sources = places

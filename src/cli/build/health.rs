@@ -1,18 +1,18 @@
-//! A listener for probes and scrapes: Envoy's admin interface itself is for nobody else.
+//! Listener for probes and scrapes. Envoy's own admin interface must not be reachable for them.
 
 use serde_json::{Value, json};
 
-/// The name of the administration filter.
+/// Name of the administration filter.
 pub(super) const FILTER: &str = "agentguard-admin";
 
-/// The cluster that reaches Envoy's admin interface.
+/// Cluster of Envoy's admin interface.
 const CLUSTER: &str = "envoy-admin";
 
 /// Returns the listener with the administration filter. It is ready while a policy is in force and the upstream has a healthy
 /// endpoint.
 ///
-/// The filter answers about the policies of its VM or process, which is that of the policy's filter. The one that Envoy creates first
-/// brings a VM its environment variables, and that may be this one.
+/// The filter reports on the policies of its VM or process, which it shares with the policy's filter. A VM gets its environment
+/// variables from the filter that Envoy creates first, which may be this one.
 pub(super) fn listener(address: &Value, filter: &Value) -> Value {
     json!({
         "name": "health",

@@ -1,4 +1,5 @@
-//! `build --for helm`: the values of the chart in `deploy/helm/agentguard`, which has the manifests of `--for istio`.
+//! `build --for helm`: values for the chart in `deploy/helm/agentguard`, which contains the manifests of
+//! `--for istio`.
 
 use super::istio::{attached, kind};
 use super::manifest::{comment, yaml};
@@ -7,7 +8,7 @@ use super::{Built, FILTER};
 use crate::cli::Failed;
 use serde_json::{Value, json};
 
-/// Writes the values.
+/// Returns the values.
 pub(super) fn values(built: &Built<'_>, options: &MeshOptions) -> Result<String, Failed> {
     options.check_names()?;
     if options.name != DEFAULT_NAME || options.namespace != DEFAULT_NAMESPACE {
@@ -15,7 +16,7 @@ pub(super) fn values(built: &Built<'_>, options: &MeshOptions) -> Result<String,
             "--name and --namespace are those of the release: `helm install NAME --namespace NAMESPACE`",
         );
     }
-    // As checked for `--for istio`; the chart reads the same texts.
+    // The same checks as for `--for istio`; the chart reads the same texts.
     options.image("helm")?;
     attached(options)?;
     let kind = kind(built, options)?;

@@ -1,16 +1,16 @@
-//! `--image`: where a proxy gets the module or the container from.
+//! `--image`: source of the module or the container.
 
-/// Where a proxy gets the module from.
+/// Source from which a proxy gets the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Image {
-    /// An image in a registry: `registry.example.com/agentguard:0.1.0`, with its manifest's SHA-256.
+    /// Image in a registry: `registry.example.com/agentguard:0.1.0`, with its manifest's SHA-256.
     Registry(String, Option<String>),
-    /// A URL of the module: `https://…`, `file://…`.
+    /// URL of the module: `https://…`, `file://…`.
     Url(String),
 }
 
 impl Image {
-    /// Reads `[oci://]NAME[:TAG][@sha256:DIGEST]`, or a URL.
+    /// Parses `[oci://]NAME[:TAG][@sha256:DIGEST]`, or a URL.
     pub(super) fn parse(text: &str) -> Result<Image, String> {
         let name = match text.split_once("://") {
             Some(("oci", name)) => name,
@@ -31,7 +31,7 @@ impl Image {
                 _ => return Err("a digest is `@sha256:` and 64 hexadecimal digits".to_owned()),
             },
         };
-        // Without a registry, Docker Hub's library would be asked: never what is meant.
+        // Without a registry, Docker Hub's library would be used, which is never intended.
         let has_registry = name
             .split_once('/')
             .is_some_and(|(registry, path)| !registry.is_empty() && !path.is_empty());
@@ -42,7 +42,7 @@ impl Image {
     }
 }
 
-/// Whether a text is a SHA-256 in hexadecimal digits.
+/// Returns whether a text is a SHA-256 in hexadecimal digits.
 pub(super) fn is_sha256(text: &str) -> bool {
     text.len() == 64
         && text

@@ -1,4 +1,4 @@
-//! `build --for istio`: what a mesh needs, in one file.
+//! `build --for istio`: all resources for a mesh, in one file.
 
 use super::image::Image;
 use super::manifest::{Manifest, write, yaml};
@@ -8,10 +8,10 @@ use crate::cli::Failed;
 use crate::metrics::label_names;
 use serde_json::{Map, Value, json};
 
-/// The name of the provider of audit events in the mesh's configuration.
+/// Name of the provider of audit events in the mesh's configuration.
 const AUDIT_PROVIDER: &str = "agentguard-audit";
 
-/// Writes the manifests.
+/// Returns the manifests.
 pub(super) fn manifests(built: &Built<'_>, options: &MeshOptions) -> Result<String, Failed> {
     options.check_names()?;
     let image = options.image("istio")?;
@@ -27,7 +27,7 @@ pub(super) fn manifests(built: &Built<'_>, options: &MeshOptions) -> Result<Stri
     write(&head, &[filter, buffers, telemetry]).or_else(|what| refuse(&what))
 }
 
-/// Returns the kind of resource, which must be able to say what the policy needs.
+/// Returns the kind of resource, which must support what the policy needs.
 pub(super) fn kind(built: &Built<'_>, options: &MeshOptions) -> Result<Kind, Failed> {
     match (options.kind, built.holds) {
         (None, true) => Ok(Kind::EnvoyFilter),
@@ -63,7 +63,7 @@ pub(super) fn attached(options: &MeshOptions) -> Result<Map<String, Value>, Fail
     Ok(attached)
 }
 
-/// Returns the comment before everything: what to do, and what belongs in the mesh's configuration.
+/// Returns the comment at the beginning: instructions, and the part for the mesh's configuration.
 fn head(built: &Built<'_>, options: &MeshOptions) -> Result<String, Failed> {
     let labels: Vec<_> = label_names().into_iter().collect();
     let mesh = json!({
@@ -176,7 +176,7 @@ fn patch_context(context: Context) -> &'static str {
     }
 }
 
-/// Returns what EnvoyFilter names the proxies with: `workloadSelector` or `targetRefs`.
+/// Returns the proxies in the form of an EnvoyFilter: `workloadSelector` or `targetRefs`.
 fn patched(attached: &Map<String, Value>) -> Map<String, Value> {
     attached
         .iter()
@@ -190,7 +190,7 @@ fn patched(attached: &Map<String, Value>) -> Map<String, Value> {
         .collect()
 }
 
-/// Returns the filter as a patch of Envoy's configuration, the only form that can hold headers.
+/// Returns the filter as a patch of Envoy's configuration, the only resource with which headers can be held.
 fn envoy_filter(
     built: &Built<'_>,
     options: &MeshOptions,
@@ -199,7 +199,7 @@ fn envoy_filter(
 ) -> Result<Manifest, Failed> {
     options.refuse_pull_secret()?;
     let url = url(image, options);
-    // Istio's agent downloads the module. It takes `nil` for no digest, because Envoy requires a text.
+    // Istio's agent downloads the module. It takes `nil` for no digest, because Envoy requires a value.
     let sha256 = url.get("sha256").cloned().unwrap_or(json!("nil"));
     let code = json!({"remote": {
         "http_uri": {"uri": url.get("url"), "cluster": "_", "timeout": "30s"},
@@ -247,8 +247,8 @@ fn envoy_filter(
     })
 }
 
-/// Returns the bytes that the proxy may hold. Istio's default of 1 MiB would deny larger bodies with 413, before a policy
-/// is asked.
+/// Returns the resource that sets the bytes a proxy may hold. With Istio's default of 1 MiB, larger bodies would be
+/// denied with 413 before a policy is evaluated.
 fn buffers(options: &MeshOptions, attached: &Map<String, Value>) -> Manifest {
     let limit =
         json!({"operation": "MERGE", "value": {"per_connection_buffer_limit_bytes": BUFFER_LIMIT}});
@@ -269,7 +269,7 @@ fn buffers(options: &MeshOptions, attached: &Map<String, Value>) -> Manifest {
     }
 }
 
-/// Returns the log of audit events.
+/// Returns the resource that logs audit events.
 fn telemetry(options: &MeshOptions, attached: &Map<String, Value>) -> Manifest {
     let mut spec = attached.clone();
     spec.insert(

@@ -7,13 +7,14 @@ use super::{Build, Built, FILTER, discovery, pretty};
 use crate::cli::Failed;
 use serde_json::{Value, json};
 
-/// The folder of the configuration in the container. Kubernetes replaces its files together, by one link.
+/// Folder of the configuration in the container. Kubernetes replaces its files atomically, by a symbolic
+/// link.
 const FOLDER: &str = "/etc/agentguard/policy";
 
-/// The port on which Envoy listens.
+/// Port on which Envoy listens.
 const PORT: u16 = 10000;
 
-/// Writes the manifests.
+/// Returns the manifests.
 pub(super) fn manifests(
     build: &Build,
     built: &Built<'_>,
@@ -58,7 +59,7 @@ pub(super) fn manifests(
         "args": ["-c", format!("{FOLDER}/envoy.json")],
         "env": env,
         "ports": [{"name": "http", "containerPort": PORT}],
-        // The port opens after the policy is in force.
+        // The port opens once the policy is in force.
         "readinessProbe": {"tcpSocket": {"port": "http"}, "periodSeconds": 5},
         "livenessProbe": {"tcpSocket": {"port": "http"}, "initialDelaySeconds": 30, "periodSeconds": 10},
         "resources": {"requests": {"cpu": "500m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},

@@ -4,11 +4,11 @@ use crate::author::write_yaml;
 use crate::policy::parse_json;
 use serde_json::Value;
 
-/// A document of the file.
+/// Document of the file.
 pub(in crate::cli) struct Manifest {
-    /// The comment before it, without `#`.
+    /// Comment before the document, without `#`.
     pub(in crate::cli) about: String,
-    /// Its content.
+    /// Content.
     pub(in crate::cli) document: Value,
 }
 
@@ -23,7 +23,7 @@ pub(in crate::cli) fn write(head: &str, manifests: &[Manifest]) -> Result<String
     Ok(out)
 }
 
-/// Returns a document as YAML that readers of YAML 1.1 and of 1.2 understand alike.
+/// Returns a document as YAML that parsers of YAML 1.1 and 1.2 read alike.
 pub(in crate::cli) fn yaml(document: &Value) -> Result<String, String> {
     let root = parse_json(document.to_string().as_bytes()).map_err(|error| error.to_string())?;
     Ok(write_yaml(&root))

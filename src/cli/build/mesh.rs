@@ -1,4 +1,4 @@
-//! Options for Kubernetes, Istio and Envoy Gateway, and what their manifests share.
+//! Options for Kubernetes, Istio and Envoy Gateway, and the common parts of their manifests.
 
 use super::image::{Image, is_sha256};
 use crate::cli::{Failed, output};
@@ -9,22 +9,22 @@ use serde_json::{Value, json};
 
 const HEADING: &str = "Kubernetes, Istio and Envoy Gateway";
 
-/// The log line of an audit event.
+/// Log line of an audit event.
 pub(super) const AUDIT_FORMAT: &str = "%FILTER_STATE(wasm.agentguard:PLAIN)%\n";
 
-/// A request that the filter has seen, in CEL.
+/// CEL expression for requests that the filter has seen.
 pub(super) const IS_AUDITED: &str = "'wasm.agentguard' in filter_state";
 
-/// The name of the resources, unless `--name` says something else.
+/// Default of `--name`, the name of the resources.
 pub(super) const DEFAULT_NAME: &str = "agentguard";
 
-/// Their namespace, unless `--namespace` says something else.
+/// Default of `--namespace`.
 pub(super) const DEFAULT_NAMESPACE: &str = "default";
 
-/// The listener of a Gateway, unless `--listener` says something else.
+/// Default of `--listener`, the listener of a Gateway.
 const DEFAULT_LISTENER: &str = "http";
 
-/// Where Envoy Gateway runs proxies, unless it is told otherwise.
+/// Namespace in which Envoy Gateway runs proxies by default.
 const DEFAULT_PROXY_NAMESPACE: &str = "envoy-gateway-system";
 
 /// Options of `build` and `init` for manifests.
@@ -110,7 +110,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Its name, as Kubernetes and `--kind` know it.
+    /// Returns the kind's name in Kubernetes and for `--kind`.
     pub(super) fn word(self) -> &'static str {
         match self {
             Kind::WasmPlugin => "WasmPlugin",
@@ -155,7 +155,7 @@ impl MeshOptions {
         Ok(image)
     }
 
-    /// Refuses a secret that Istio would not read.
+    /// Rejects a pull secret, which Istio would not read.
     pub(super) fn refuse_pull_secret(&self) -> Result<(), Failed> {
         match self.pull_secret {
             None => Ok(()),
@@ -171,7 +171,7 @@ impl MeshOptions {
         json!({"name": name, "namespace": self.namespace})
     }
 
-    /// Refuses names that Kubernetes refuses.
+    /// Rejects names that Kubernetes rejects.
     pub(super) fn check_names(&self) -> Result<(), Failed> {
         let labels = [
             ("--name", &*self.name),
@@ -185,7 +185,7 @@ impl MeshOptions {
                 ));
             }
         }
-        // Names of the user's own resources, which may have dots.
+        // Names of the user's own resources, which may contain dots.
         let named = [
             ("--gateway", self.gateway.as_deref()),
             ("--pull-secret", self.pull_secret.as_deref()),
@@ -205,7 +205,7 @@ impl MeshOptions {
         Ok(())
     }
 
-    /// Refuses a name that Kubernetes refuses for a Service, which is one in the names of hosts.
+    /// Rejects a name that Kubernetes rejects for a Service: it is part of host names.
     pub(super) fn check_service_name(&self) -> Result<(), Failed> {
         match self.name.starts_with(|c: char| c.is_ascii_digit()) {
             false => Ok(()),
@@ -216,7 +216,7 @@ impl MeshOptions {
         }
     }
 
-    /// Returns the options as they are written on a command line.
+    /// Returns the options in the form of a command line.
     pub(in crate::cli) fn as_arguments(&self) -> Vec<&str> {
         let mut arguments = vec!["--name", &*self.name, "--namespace", &*self.namespace];
         let given = [
@@ -286,12 +286,12 @@ impl MeshOptions {
     }
 }
 
-/// Whether a text is the name of a resource that may have dots.
+/// Returns whether a text is a resource name, which may contain dots.
 fn is_subdomain(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_name_part)
 }
 
-/// Whether a text is the key of a label: `app`, `app.kubernetes.io/name`.
+/// Returns whether a text is the key of a label: `app`, `app.kubernetes.io/name`.
 fn is_label_key(key: &str) -> bool {
     let (prefix, name) = match key.split_once('/') {
         Some((prefix, name)) => (Some(prefix), name),
@@ -300,7 +300,7 @@ fn is_label_key(key: &str) -> bool {
     prefix.is_none_or(is_subdomain) && !name.is_empty() && is_label_value(name)
 }
 
-/// Whether a text is the value of a label.
+/// Returns whether a text is the value of a label.
 fn is_label_value(value: &str) -> bool {
     let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     let is_outer = |c: char| c.is_ascii_alphanumeric();
@@ -320,7 +320,8 @@ fn is_name_part(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_inner) && !name.starts_with('-') && !name.ends_with('-')
 }
 
-/// Refuses a number that a double changes: Istio passes the policy as a Struct, and Kubernetes reads decimals as doubles.
+/// Rejects a number that a double changes: Istio passes the policy as a Struct, and Kubernetes parses decimals as
+/// doubles.
 pub(super) fn refuse_inexact_numbers(root: &Node, path: &str) -> Result<(), Failed> {
     match &root.data {
         NodeValue::Number(text) if !is_exact(text) => refuse(&format!(
@@ -340,7 +341,8 @@ pub(super) fn refuse_inexact_numbers(root: &Node, path: &str) -> Result<(), Fail
     }
 }
 
-/// Whether a number survives as a double: always with 15 digits, otherwise if the double is written the same way.
+/// Returns whether a double represents a number exactly: always up to 15 digits, otherwise if the double is formatted the
+/// same way.
 fn is_exact(text: &str) -> bool {
     let Some(double) = text.parse::<f64>().ok().filter(|double| double.is_finite()) else {
         return false;
@@ -352,13 +354,13 @@ fn is_exact(text: &str) -> bool {
     !is_zero_by_rounding && (digits.len() <= 15 || double.to_string() == text)
 }
 
-/// Bytes beyond which `kubectl apply` refuses a resource, because it keeps a copy in an annotation.
+/// Maximum bytes of a resource for `kubectl apply`, which keeps a copy in an annotation.
 const ANNOTATION_BYTES: usize = 262_144;
 
-/// Bytes beyond which etcd refuses a resource.
+/// Maximum bytes of a resource in etcd.
 const ETCD_BYTES: usize = 1_500_000;
 
-/// Refuses manifests that no cluster stores. Says where `kubectl apply` needs `--server-side`.
+/// Rejects manifests that no cluster stores. Notes when `kubectl apply` needs `--server-side`.
 pub(super) fn check_size(built: &str, file: &str) -> Result<(), Failed> {
     if built.len() > ETCD_BYTES {
         return refuse(&format!(

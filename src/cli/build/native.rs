@@ -1,17 +1,17 @@
-//! The configuration of the native host: the filter as a dynamic module of Envoy.
+//! Configuration of the native host: the filter as a dynamic module of Envoy.
 
 use crate::cli::{Failed, output};
 use crate::policy::{EnvironmentSource, Policy};
 use serde_json::{Value, json};
 
-/// Where the shared object is, unless `--module` says something else.
+/// Default of `--module`, the path of the shared object.
 pub(super) const DEFAULT_MODULE: &str = "/usr/lib/agentguard/libagentguard.so";
 
-/// The type of the filter's configuration.
+/// Type of the filter's configuration.
 pub(super) const FILTER_TYPE: &str =
     "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter";
 
-/// Refuses a policy that needs what the native module does not provide.
+/// Rejects a policy that needs what the native module does not provide.
 pub(super) fn refuse_unprovided(policy: &Policy) -> Result<(), Failed> {
     match policy.document.environment {
         EnvironmentSource::Node { .. } => Err(output::print_misused(
@@ -24,8 +24,8 @@ pub(super) fn refuse_unprovided(policy: &Policy) -> Result<(), Failed> {
 
 /// Returns the configuration of the filter.
 ///
-/// The module is always a file. Envoy can fetch one from a server as well, and lets all traffic pass the filter unread while
-/// it can't.
+/// The module is always a file. Envoy can also fetch it from a server, but lets all traffic pass uninspected until it has
+/// the module.
 pub(super) fn filter(name: &str, document: &str, module: &str) -> Value {
     json!({
         "@type": FILTER_TYPE,
@@ -41,7 +41,7 @@ pub(super) fn filter(name: &str, document: &str, module: &str) -> Value {
     })
 }
 
-/// Returns the setting under which metrics have the same names as those of the Wasm filter.
+/// Returns the setting with which metrics have the same names as those of the Wasm filter.
 pub(super) fn runtime() -> Value {
     json!({"layers": [{
         "name": "agentguard",
