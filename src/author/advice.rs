@@ -1,11 +1,11 @@
-//! What to do about a document that is no policy at all, and about errors whose cause is the notation: comments that hide a
-//! value, JSON with comments, constructs of other pattern languages.
+//! Advice for documents that are not policies, and for errors caused by the notation: comments that hide a value, JSON with
+//! comments, constructs of other pattern languages.
 
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::policy::Node;
 use std::ops::Range;
 
-/// Returns the only error of a document that is known to be something else than a policy: what it is, and what to do with it.
+/// Returns the only error for a document that is recognisably not a policy: what it is, and what to do with it.
 pub fn foreign_document(root: &Node) -> Option<Diagnostic> {
     let (at, message, help) = envoys(root)
         .or_else(|| kubernetes(root))
@@ -22,10 +22,10 @@ pub fn foreign_document(root: &Node) -> Option<Diagnostic> {
     })
 }
 
-/// Where it shows, what the document is, and what to do with it.
+/// Position of the evidence, the document's kind, and advice.
 type Recognised = (Range<usize>, String, String);
 
-/// A bootstrap, a configuration dump, or what `agentguard build` wrote for Envoy's discovery.
+/// Recognises a bootstrap, a configuration dump, or the output of `agentguard build` for Envoy's discovery.
 fn envoys(root: &Node) -> Option<Recognised> {
     let key = |name: &str| {
         let members = root.members().iter();
@@ -54,7 +54,7 @@ fn envoys(root: &Node) -> Option<Recognised> {
     ))
 }
 
-/// A resource of Kubernetes, Istio or Envoy Gateway, perhaps with a policy in it.
+/// Recognises a resource of Kubernetes, Istio or Envoy Gateway, which may contain a policy.
 fn kubernetes(root: &Node) -> Option<Recognised> {
     const OURS: [&str; 4] = ["AgentPolicy", "AgentPolicySet", "AgentKill", "PolicyTest"];
     let version = root.get("apiVersion")?.text()?;
@@ -79,7 +79,7 @@ fn kubernetes(root: &Node) -> Option<Recognised> {
     Some((kind.span.clone(), message, help))
 }
 
-/// Where a policy is in a resource: `spec.pluginConfig`.
+/// Returns the path of a policy in a resource: `spec.pluginConfig`.
 fn policy_inside(node: &Node, path: &str) -> Option<String> {
     node.members().iter().find_map(|member| {
         let path = match path {
@@ -94,7 +94,7 @@ fn policy_inside(node: &Node, path: &str) -> Option<String> {
     })
 }
 
-/// A recorded exchange or an audit event.
+/// Recognises a recorded exchange or an audit event.
 fn recorded(root: &Node) -> Option<Recognised> {
     let has = |keys: &[&str]| keys.iter().all(|key| root.get(key).is_some());
     let message = if has(&["request", "response"]) {
@@ -109,7 +109,8 @@ fn recorded(root: &Node) -> Option<Recognised> {
     Some((at, message.to_owned(), help.to_owned()))
 }
 
-/// What to do about a file with several documents: which of them is a policy, and how several policies stand in one.
+/// Returns advice for a file with several documents: which of them is a policy, and how one document can contain several
+/// policies.
 pub(super) fn about_documents(first: Option<&Node>, behind: &str) -> String {
     let is_said = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
     if !behind.lines().any(is_said) {
@@ -138,8 +139,8 @@ pub(super) fn about_documents(first: Option<&Node>, behind: &str) -> String {
     }
 }
 
-/// Adds what to do to errors that have no suggestion: by the cause, where the text shows it, else by the kind of error. It is
-/// here and not where the errors are found, because the filter has only their lines in a log.
+/// Adds advice to errors that have no suggestion: by the cause, if the text shows it, else by the kind of error. It is added
+/// here and not where the errors are found, because the filter only logs them in one line.
 pub fn add_advice(text: &str, diagnostics: &mut [Diagnostic]) {
     for diagnostic in diagnostics {
         if diagnostic.code == codes::AG1003 && has_foreign_comments(text) {
@@ -167,7 +168,7 @@ pub fn add_advice(text: &str, diagnostics: &mut [Diagnostic]) {
     }
 }
 
-/// What to do about an error of which nothing more is known than its kind.
+/// Returns advice for an error of which only the kind is known.
 fn by_kind(diagnostic: &Diagnostic) -> Option<&'static str> {
     let message = &*diagnostic.message;
     Some(match diagnostic.code {
@@ -260,7 +261,7 @@ fn by_kind(diagnostic: &Diagnostic) -> Option<&'static str> {
     })
 }
 
-/// How a value of the expected type is written.
+/// Returns how to write a value of the expected type.
 fn about_type(message: &str) -> &'static str {
     let written = [
         (
@@ -297,7 +298,7 @@ fn about_type(message: &str) -> &'static str {
     )
 }
 
-/// About a key with nothing behind its colon. In YAML, a number sign behind a blank begins a comment.
+/// Returns advice for a key without a value. In YAML, a number sign after a space begins a comment.
 fn about_nothing(text: &str, at: usize) -> String {
     let line = text.get(at..).unwrap_or_default();
     let line = line.lines().next().unwrap_or_default();
@@ -313,7 +314,7 @@ fn about_nothing(text: &str, at: usize) -> String {
     }
 }
 
-/// About JSON that only looks like it, and YAML that is JSON.
+/// Returns advice for invalid JSON, and for YAML that is JSON.
 fn about_notation(text: &str, diagnostic: &Diagnostic) -> Option<String> {
     let is_json = diagnostic.message.starts_with("malformed JSON");
     let is_followed = diagnostic
@@ -349,12 +350,12 @@ fn about_notation(text: &str, diagnostic: &Diagnostic) -> Option<String> {
     Some(help.to_owned())
 }
 
-/// Whether a text has comments of JavaScript, which YAML takes for a part of the key behind them.
+/// Returns whether a text has comments of JavaScript, which YAML reads as part of the following key.
 fn has_foreign_comments(text: &str) -> bool {
     text.lines().any(|line| line.trim_start().starts_with("//"))
 }
 
-/// About groups of other pattern languages. Look-around has its suggestion already.
+/// Returns advice for groups of other pattern languages. Look-around has its own suggestion.
 fn about_pattern(pattern: &str) -> String {
     const KNOWN: [(&str, &str); 4] = [
         (
@@ -389,7 +390,7 @@ mod tests {
     use crate::author::parse_yaml;
     use crate::policy::parse_json;
 
-    /// What is said of a document that is something else, and what to do.
+    /// Returns the message and the advice for a foreign document.
     fn foreign(text: &str) -> Option<String> {
         let error = foreign_document(&parse_yaml(text).unwrap())?;
         Some(format!("{}; {}", error.message, error.help.unwrap()))

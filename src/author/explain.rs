@@ -1,5 +1,5 @@
-//! Why a rule holds or doesn't: its conditions as a tree, each evaluated exactly as the filter evaluates it, with the values that
-//! were seen.
+//! Explanation why a rule matches or not: its conditions as a tree, each evaluated exactly as in the filter, with the values that
+//! it evaluated.
 
 use crate::detect::{Confidence, DETECTORS, Finding, Input, Scanner, Scratch, Selection};
 use crate::event::Event;
@@ -23,45 +23,45 @@ use crate::policy::rule::Rule;
 use crate::policy::scalar::Scalar;
 use std::collections::VecDeque;
 
-/// Longest value that is shown, in characters.
+/// Maximum characters of a value that is shown.
 const LONGEST_VALUE: usize = 80;
 
-/// Most values of one field that are shown.
+/// Maximum values of one field that are shown.
 const MOST_VALUES: usize = 5;
 
-/// A rule and one event.
+/// Evaluation of a rule on one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explained {
-    /// The rule's id.
+    /// Id of the rule.
     pub rule: Box<str>,
-    /// What it does.
+    /// Action of the rule.
     pub action: &'static str,
     /// Whether it is enforced or only recorded.
     pub enforced: bool,
-    /// Whether it holds.
+    /// Whether the rule matches.
     pub held: bool,
-    /// Why it is not about this event, whatever its conditions say.
+    /// Reason why the rule does not apply to this event, whatever its conditions.
     pub inapplicable: Option<&'static str>,
     /// `match`, `when` and `unless`.
     pub parts: Vec<Branch>,
 }
 
-/// A condition, or several that belong together.
+/// Condition, or a group of conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Branch {
-    /// What is asked: `match`, `all`, `args.amount greater_than 100`.
+    /// Text of the condition: `match`, `all`, `args.amount greater_than 100`.
     pub asks: String,
-    /// Whether it holds.
+    /// Whether the condition is true.
     pub held: bool,
-    /// The values that it was asked of, secrets masked.
+    /// Evaluated values, secrets masked.
     pub seen: Vec<String>,
-    /// What is worth knowing about how it was read.
+    /// Note on how the condition was evaluated.
     pub note: Option<&'static str>,
-    /// What it is made of.
+    /// Parts of the condition.
     pub parts: Vec<Branch>,
 }
 
-/// Explains rules.
+/// Explainer of rules.
 pub struct Explainer {
     masked: Scanner,
 }
@@ -69,7 +69,7 @@ pub struct Explainer {
 impl Default for Explainer {
     fn default() -> Explainer {
         let mut selection = Selection::all(Confidence::High);
-        // The group is built in; should it ever be gone, what is certain is masked all the same.
+        // `secrets` is a built-in group. If it were missing, secrets that are certain would still be masked.
         let _ = selection.add("secrets", Confidence::Low);
         Explainer {
             masked: Scanner::new(&selection),
@@ -78,7 +78,7 @@ impl Default for Explainer {
 }
 
 impl Explainer {
-    /// Explains every rule about events of this kind, by id. `past` is what the conversation before it is evaluated against.
+    /// Explains every rule for this kind of event, by id. `past` is the context of the earlier conversation.
     pub fn explain(
         &self,
         event: &Event,
@@ -156,7 +156,7 @@ impl Explainer {
     }
 }
 
-/// A limit, with what is used of it.
+/// Returns a limit, with the amount that is used.
 fn limit_branch(
     rule: &CompiledRule,
     limit: &Limit,
@@ -192,7 +192,7 @@ impl Branch {
     }
 }
 
-/// The documents that decide and the one that is tried out, each with its rules as they were compiled.
+/// Returns the documents that decide and the shadow document, each with its compiled rules.
 pub(super) fn parts(policy: &Policy) -> impl Iterator<Item = (&Document, &[CompiledRule])> {
     let documents = policy.document.deciding().iter();
     let tried_out = policy.document.shadow.as_deref();
@@ -205,7 +205,7 @@ pub(super) fn parts(policy: &Policy) -> impl Iterator<Item = (&Document, &[Compi
         })
 }
 
-/// The rule as it was written.
+/// Returns the rule as it was written.
 pub(super) fn written<'p>(policy: &'p Policy, rule: &CompiledRule) -> Option<&'p Rule> {
     parts(policy).find_map(|(document, rules)| {
         rules.iter().find(|known| std::ptr::eq(*known, rule))?;
@@ -216,7 +216,7 @@ pub(super) fn written<'p>(policy: &'p Policy, rule: &CompiledRule) -> Option<&'p
     })
 }
 
-/// What a rule of a document was compiled to. Rules are compiled in the order of their ids.
+/// Returns the compiled rule of a document's rule. Rules are compiled in the order of their ids.
 pub(super) fn compiled_to<'c>(
     document: &Document,
     written: &Rule,
@@ -229,7 +229,7 @@ pub(super) fn compiled_to<'c>(
     })
 }
 
-/// Whether a rule of a document was compiled to this one; in a set, the document's name stands before its id.
+/// Returns whether a rule of a document was compiled to this one. In a set, the document's name precedes its id.
 fn is_compiled(document: &Document, written: &Rule, compiled: &CompiledRule) -> bool {
     let own = compiled
         .id
@@ -238,11 +238,11 @@ fn is_compiled(document: &Document, written: &Rule, compiled: &CompiledRule) -> 
     compiled.id == written.id || own == Some(&*written.id)
 }
 
-/// Tells the conditions of one rule.
+/// Builder of the branches of one rule.
 struct ConditionExplainer<'t, 'e, 'a> {
     evaluate: ConditionEvaluator<'e, 'a>,
     masked: &'t Scanner,
-    /// What stands earlier.
+    /// Context of the earlier conversation.
     past: Option<&'e Context<'a>>,
 }
 
@@ -267,7 +267,7 @@ impl<'e> ConditionExplainer<'_, 'e, '_> {
                 Branch::of("not", !inner.held, vec![inner])
             },
         };
-        // The compiler keeps the shape of a condition, so that its leaves are in the same order.
+        // The compiler keeps the shape of a condition, so its leaves are in the same order.
         let mut leaves = VecDeque::new();
         written.each_leaf(side, &mut |leaf, _| leaves.push_back(leaf));
         condition.fold(side, &JOINS, &mut |leaf, side| {
@@ -300,7 +300,7 @@ impl<'e> ConditionExplainer<'_, 'e, '_> {
         })
     }
 
-    /// The items of a list, each with what is asked of it.
+    /// Returns the items of a list, each with its conditions.
     fn items(
         &self,
         list: &Field,
@@ -339,8 +339,8 @@ impl<'e> ConditionExplainer<'_, 'e, '_> {
         most_relevant(branches)
     }
 
-    /// The events that stand earlier and are of the kind that is asked for, each with what is asked of it; where only
-    /// their texts are compared with something (`written` is absent), the texts.
+    /// Returns the earlier events of the required kind, each with its conditions. If only their texts are compared (`written` is
+    /// absent), returns the texts.
     fn earlier(&self, question: usize, written: Option<&Earlier>, side: Polarity) -> Vec<Branch> {
         let questions = &self.evaluate.context.policy.questions;
         let (Some(past), Some(asked)) = (self.past, questions.get(question)) else {
@@ -391,7 +391,7 @@ impl<'e> ConditionExplainer<'_, 'e, '_> {
         most_relevant(branches)
     }
 
-    /// The tests of one field; `asks` tells each.
+    /// Returns the tests of one field. `asks` has the text of each.
     fn test(&self, test: &'e CompiledTest, asks: &[String], side: Polarity) -> Branch {
         let mut parts: Vec<Branch> = test
             .checks
@@ -512,7 +512,7 @@ impl<'e> ConditionExplainer<'_, 'e, '_> {
     }
 }
 
-/// A text with the secrets in it replaced by what they are.
+/// Returns a text in which secrets are replaced by their types.
 fn masked(scanner: &Scanner, text: &str) -> String {
     let mut findings: Vec<Finding> = Vec::new();
     scanner.scan(&Input::whole(text), &mut Scratch::default(), &mut findings);
@@ -534,14 +534,14 @@ fn masked(scanner: &Scanner, text: &str) -> String {
     out
 }
 
-/// A time since 1970 as RFC 3339 writes it; `None` if it is no date.
+/// Formats nanoseconds since 1970 as RFC 3339; `None` if they are out of range.
 pub(super) fn moment(nanoseconds: u64) -> Option<String> {
     jiff::Timestamp::from_nanosecond(i128::from(nanoseconds))
         .ok()
         .map(|time| time.to_string())
 }
 
-/// The branches that tell most, in their order: those that hold, and others as long as there are few.
+/// Returns the most relevant branches, in their order: those that are true, and others while there are few.
 fn most_relevant(branches: Vec<Branch>) -> Vec<Branch> {
     let all = branches.len();
     let holding = branches.iter().filter(|branch| branch.held).count();
@@ -561,13 +561,13 @@ fn most_relevant(branches: Vec<Branch>) -> Vec<Branch> {
     kept
 }
 
-/// A key of `match` as a person would say it: `tool: a or b`.
+/// Returns a key of `match` as text: `tool: a or b`.
 fn match_text(item: &MatchItem) -> String {
     let values: Vec<&str> = item.values.iter().map(|value| &**value).collect();
     format!("{}: {}", item.mention.name, values.join(" or "))
 }
 
-/// A check as a person would say it: `args.amount greater_than 100`.
+/// Returns a check as text: `args.amount greater_than 100`.
 pub(super) fn check_text(test: &Test, check: &Check) -> String {
     let quantifier = match check.quantifier {
         Some(Quantifier::Any) => "any_",
@@ -607,7 +607,7 @@ fn operand_text(operand: &Operand) -> String {
     }
 }
 
-/// What is asked of the conversation: `earlier tool_result (tool: web_fetch), at least 2`.
+/// Returns a condition on the conversation as text: `earlier tool_result (tool: web_fetch), at least 2`.
 fn earlier_text(earlier: &Earlier) -> String {
     let matches: Vec<String> = earlier.matches.iter().map(match_text).collect();
     let mut text = format!("earlier {}", earlier.kind.word());

@@ -1,5 +1,5 @@
-//! `extends`: one document out of several, and lists out of files. Resolved by `agentguard build`, since the filter has no
-//! files. Whatever two documents say differently, the stricter of both holds.
+//! `extends`: merges several documents into one, and reads lists from files. `agentguard build` resolves it, since the filter has
+//! no files. Where two documents conflict, the stricter one applies.
 
 use super::yaml::parse_yaml;
 use crate::diag::{Diagnostic, Severity, codes};
@@ -14,24 +14,25 @@ use crate::policy::node::{Member, Node, NodeValue};
 use crate::wire::hex;
 use std::ops::Range;
 
-/// How many documents one may rest on.
+/// Maximum documents that one may extend, directly or indirectly.
 const MAX_DOCUMENTS: usize = 64;
 
-/// A file that was read.
+/// File that was read.
 pub struct ReadPolicyFile {
-    /// What it is called, wherever it was named from.
+    /// Name of the file, independent of the document that names it.
     pub name: String,
-    /// What stands in it.
+    /// Contents.
     pub text: String,
 }
 
-/// Reads a file: the name of the file that names it, and the path that stands there.
+/// Function that reads a file. Its arguments are the name of the file that names it, and the path there.
 pub type ReadFile<'r> = &'r mut dyn FnMut(&str, &str) -> Result<ReadPolicyFile, String>;
 
-/// Makes one document of a document, what it `extends`, and the files of its lists. What needs neither comes back as it is.
+/// Merges a document with everything that it `extends`, and with the files of its lists. A document without either is returned
+/// unchanged.
 ///
 /// # Errors
-/// Everything that is wrong with it; places are those of `root`.
+/// All errors, with positions in `root`.
 pub fn resolve(name: &str, root: &Node, read: ReadFile<'_>) -> Result<Node, Vec<Diagnostic>> {
     let mut resolver = Resolver {
         read,
@@ -49,10 +50,10 @@ pub fn resolve(name: &str, root: &Node, read: ReadFile<'_>) -> Result<Node, Vec<
 
 struct Resolver<'r> {
     read: ReadFile<'r>,
-    /// The documents that are being resolved, each named by the one before.
+    /// Names of the documents that are being resolved, each named by the one before.
     open: Vec<String>,
     count: usize,
-    /// Where in the outermost document this comes from.
+    /// Position in the outermost document that led here.
     span: Range<usize>,
     wrong: Vec<Diagnostic>,
 }
@@ -110,7 +111,7 @@ impl Resolver<'_> {
         merged
     }
 
-    /// Reads a file that is named at a place of a document; `None`, and an error, if it can't be read.
+    /// Reads a file that a document names; `None`, and an error, if it can't be read.
     fn file(&mut self, from: &str, path: &str, at: &str) -> Option<ReadPolicyFile> {
         (self.read)(from, path)
             .map_err(|error| {
@@ -167,7 +168,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// What a key has in the merged document: `own` and `given` are what it has in the document and in its base.
+    /// Returns a key's value in the merged document: `own` is its value in the document, `given` in the base.
     fn merged(
         &mut self,
         key: &Key,
@@ -200,11 +201,11 @@ impl Resolver<'_> {
             (Merge::Scope, own, given) => scope(own, given, sides),
             (Merge::Mode, own, given) => mode(own, given, sides),
             (Merge::Defaults, own, given) => defaults(own, given, sides),
-            // What only one of them has.
+            // Only one of the documents has the key.
             (_, own, None) => own,
             (_, None, given) => given,
             (Merge::Stricter(word), Some(own), Some(given)) => {
-                // A word that does not exist is kept: it is reported when the merged document is read.
+                // A word that does not exist is kept: the error is reported when the merged document is read.
                 let strictness = |node: &Node| match (&key.value, node.text()) {
                     (ValueType::Words(words), Some(text)) if words.contains(&text) => {
                         u8::from(text == word)
@@ -230,14 +231,14 @@ impl Resolver<'_> {
             }
             (Merge::ByName, Some(own), Some(given)) => Some(self.named(key, own, given, path)),
             (Merge::Rules, Some(own), Some(given)) => Some(self.rules(own, given, path)),
-            // The first entry that fits holds: a base's names can't be taken away from it.
+            // The first matching entry applies, so a document can't override the names of its base.
             (Merge::BaseFirst, Some(own), Some(given)) => {
                 Some(list([items(&given), items(&own)].concat()))
             }
         }
     }
 
-    /// Lists and detectors: by name, each defined once.
+    /// Merges lists or detectors: by name, each defined once.
     fn named(&mut self, key: &Key, mut own: Node, given: Node, path: &str) -> Node {
         for member in given.members() {
             match own.get(&member.key) {
@@ -276,7 +277,7 @@ impl Resolver<'_> {
         list(merged)
     }
 
-    /// `keys: [{ file: PATH, client: acme }]`: the file's key becomes its hash.
+    /// Resolves `keys: [{ file: PATH, client: acme }]`: the file's key is replaced by its hash.
     fn key_files(&mut self, from: &str, sources: &mut Node, is_top: bool) {
         for source in items_mut(sources) {
             let api_key = members_mut(source).find(|member| &*member.key == "api_key");
@@ -311,7 +312,8 @@ impl Resolver<'_> {
         }
     }
 
-    /// `lists: { NAME: { file: PATH } }`: a YAML or JSON list, or lines; empty ones and those that begin with `#` don't count.
+    /// Resolves `lists: { NAME: { file: PATH } }`: a YAML or JSON list, or lines. Empty lines and those that begin with `#` are
+    /// ignored.
     fn lists(&mut self, from: &str, lists: &mut Node, is_top: bool) {
         for list in members_mut(lists) {
             let Some(file) = list.value.get("file") else {
@@ -354,17 +356,18 @@ impl Resolver<'_> {
     }
 }
 
-/// What holds in one of two documents that are merged.
+/// Settings of one of two documents that are merged.
 struct Side {
-    /// It has defaults, so that it could be used alone: what it does not have means what it usually means. Another one is a part.
+    /// Whether the document has defaults, so that it is complete and its absent keys have their default meaning. Any other
+    /// document is a part.
     is_whole: bool,
-    /// The mode of what has none of its own, and whether it overrides all others.
+    /// Mode of rules and defaults that have none of their own, and whether it overrides all others.
     mode: Mode,
     observes_all: bool,
 }
 
 impl Side {
-    /// Reads it off a document, whose rules keep the mode that they have there.
+    /// Reads the settings of a document, and writes into its rules the mode that they have there.
     fn of(document: &mut Node) -> Side {
         let decoder = &mut Decoder::default();
         let written = document.get("mode");
@@ -385,7 +388,7 @@ impl Side {
         }
     }
 
-    /// Its defaults, each with its mode; `None` if they are invalid.
+    /// Returns the defaults, each with its mode; `None` if they are invalid.
     fn defaults(&self, written: &Node) -> Option<Defaults> {
         let decoder = &mut Decoder::default();
         let defaults = defaults::read(decoder, &PolicyPath::root(), written)?;
@@ -394,14 +397,14 @@ impl Side {
     }
 }
 
-/// The stricter mode. Rules have theirs by now, so that `{ all: observe }` does not reach those of a base.
+/// Returns the stricter mode. Rules have their own mode by now, so that `{ all: observe }` does not affect those of a base.
 fn mode(own: Option<Node>, given: Option<Node>, sides: &[Side; 2]) -> Option<Node> {
     let is_valid = |node: &Node| {
         let decoder = &mut Decoder::default();
         read_mode(decoder, &PolicyPath::root(), Some(node), Mode::Enforce);
         decoder.diagnostics.is_empty()
     };
-    // What is wrong is reported when the merged document is read.
+    // An invalid mode is reported when the merged document is read.
     if let Some(wrong) = [own, given]
         .into_iter()
         .flatten()
@@ -419,7 +422,7 @@ fn mode(own: Option<Node>, given: Option<Node>, sides: &[Side; 2]) -> Option<Nod
     Some(text(mode.word()))
 }
 
-/// The stricter of each default.
+/// Returns the stricter of each default.
 fn defaults(own: Option<Node>, given: Option<Node>, sides: &[Side; 2]) -> Option<Node> {
     let Some(given) = given else { return own };
     let [top, base] = sides;
@@ -435,15 +438,15 @@ fn defaults(own: Option<Node>, given: Option<Node>, sides: &[Side; 2]) -> Option
     Some(merged.to_node())
 }
 
-/// `applies_to`: whatever one of both applies to. A whole document that doesn't have it applies to everything.
+/// Merges `applies_to` to the union of both. A complete document without it applies to everything.
 fn scope(own: Option<Node>, given: Option<Node>, sides: &[Side; 2]) -> Option<Node> {
     let [top, base] = sides;
     match (own, given) {
         (own, None) if !base.is_whole => own,
         (None, given) if !top.is_whole => given,
         (Some(a), Some(b)) => {
-            // One list that is absent fits everything, so that hosts of one and paths of the other don't make what both apply
-            // to: only one kind can be united.
+            // An absent list matches everything, so combining hosts of one with paths of the other would not be the union. Only
+            // one kind can be united.
             match (a.members(), b.members()) {
                 ([one], [other]) if one.key == other.key => {
                     let united = [one.value.items(), other.value.items()].concat();
@@ -456,7 +459,7 @@ fn scope(own: Option<Node>, given: Option<Node>, sides: &[Side; 2]) -> Option<No
     }
 }
 
-/// Whether two documents are for different principals.
+/// Returns whether two documents have different audiences.
 fn is_for_another(own: Option<&Node>, given: Option<&Node>, sides: &[Side; 2]) -> bool {
     let [top, base] = sides;
     match (own, given) {
@@ -474,7 +477,8 @@ fn parse(file: &ReadPolicyFile) -> Result<Node, Vec<Diagnostic>> {
     }
 }
 
-/// A document without `spec` around its keys. One in which a key would stand twice stays as it is, and is refused as such.
+/// Returns a document without `spec` around its keys. A document in which a key would be duplicated is returned unchanged, and
+/// rejected later.
 fn opened(root: &Node) -> Node {
     let inner = root.get("spec").map(Node::members).unwrap_or_default();
     let is_twice = |member: &Member| &*member.key == "spec" || root.get(&member.key).is_some();
@@ -490,7 +494,7 @@ fn opened(root: &Node) -> Node {
     opened
 }
 
-/// Whether two values are the same, wherever they stand.
+/// Returns whether two values are the same, without regard to their positions.
 fn same(a: &Node, b: &Node) -> bool {
     let written = |node: &Node| {
         let mut out = Vec::new();
@@ -596,7 +600,7 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    /// What one document says under a key after it was merged with its base.
+    /// Returns what a document has under a key after it was merged with its base.
     fn merged(top: &str, base: &str, key: &str) -> String {
         let top = format!("extends: base.yaml\n{top}");
         written(resolved(&top, &[("base.yaml", base)]).unwrap().get(key))

@@ -1,5 +1,5 @@
-//! A policy in its usual form: two spaces a level, one spelling of every operator, short mappings and lists in one line.
-//! Comments, blank lines and the order of keys stay.
+//! Formatter of policies: two spaces per level, one spelling of every operator, short mappings and lists in one line. Comments,
+//! blank lines and the order of keys are kept.
 
 use super::yaml::{is_unseen, parse_yaml};
 use crate::policy::node::{Member, Node, NodeValue};
@@ -8,24 +8,24 @@ use crate::wire::json::quote;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// Longest line that a mapping or a list is written in.
+/// Maximum characters of a line with a whole mapping or list.
 const WIDTH: usize = 120;
 
-/// Why a document can't be formatted without losing something.
+/// Reason why a document can't be formatted without loss.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormatError(pub String);
 
 /// Formats a document that was parsed from YAML.
 ///
 /// # Errors
-/// The result would not read as the same document.
+/// The result would not parse as the same document.
 pub fn format_yaml(text: &str, root: &Node) -> Result<String, FormatError> {
     let mut root = root.clone();
     unite_spellings(&mut root);
     let mut writer = Writer::new(text, &root);
     writer.document(&root);
     let out = writer.out;
-    // What is written must say what was read; a comment that got lost is seen by its count.
+    // The output must parse as the same document. A lost comment shows in the number of comments.
     let again = parse_yaml(&out).map_err(|errors| {
         let what = errors.first().map(ToString::to_string);
         FormatError(what.unwrap_or_default())
@@ -45,7 +45,7 @@ pub fn format_yaml(text: &str, root: &Node) -> Result<String, FormatError> {
     Ok(out)
 }
 
-/// Writes a document that has no YAML text of its own: read from JSON, or converted.
+/// Writes a document that has no YAML text of its own: parsed from JSON, or converted.
 pub fn write_yaml(root: &Node) -> String {
     let mut root = root.clone();
     forget_places(&mut root);
@@ -55,14 +55,14 @@ pub fn write_yaml(root: &Node) -> String {
     writer.out
 }
 
-/// Writes a document that was converted from another one, with the comments of that one's text: each before the rule that
-/// it stood in or before, and those before all rules at the top.
+/// Writes a document that was converted from another one, with the comments of the other one's text: each before the rule that it
+/// was in or before, and those before all rules at the top.
 pub fn write_converted(text: &str, written: &Node, root: &Node) -> String {
     let rules: &[Node] = root.get("rules").map_or(&[], Node::items);
     let mut top = Vec::new();
     let mut before: BTreeMap<usize, Vec<String>> = BTreeMap::new();
     let mut last = Vec::new();
-    // An entry ends with its last scalar; the parser's span goes on to what follows.
+    // An entry ends with its last scalar; the parser's span extends to the next token.
     let policy = written.get("policy").unwrap_or(written);
     let entries = LISTS_OF_RULES.iter().filter_map(|key| policy.get(key));
     let ends: BTreeMap<usize, usize> = entries
@@ -82,7 +82,7 @@ pub fn write_converted(text: &str, written: &Node, root: &Node) -> String {
         .collect();
     let first = spans.iter().map(|span| span.start).min();
     for comment in comments(text, written) {
-        // Several rules may come from one entry: the first of them bears its comments.
+        // If several rules come from one entry, the first of them gets its comments.
         let line = text.get(..comment.at).and_then(|before| before.rfind('\n'));
         let line = line.unwrap_or_default()..=comment.at;
         let owner = spans.iter().position(|span| {
@@ -122,17 +122,17 @@ pub fn write_converted(text: &str, written: &Node, root: &Node) -> String {
     out
 }
 
-/// Keys of a document written elsewhere whose entries become rules.
+/// Keys of a foreign document whose entries become rules.
 const LISTS_OF_RULES: [&str; 4] = ["rules", "allow", "deny", "rate_limits"];
 
-/// Whether a place stands behind the key of a list of rules.
+/// Returns whether a position is after the key of a list of rules.
 fn is_behind_rules(at: usize, written: &Node) -> bool {
     let policy = written.get("policy").unwrap_or(written);
     let mut lists = policy.members().iter();
     lists.any(|member| LISTS_OF_RULES.contains(&&*member.key) && member.key_span.end <= at)
 }
 
-/// The same document as indented JSON.
+/// Returns the document as indented JSON.
 pub fn write_json(root: &Node) -> String {
     let mut out = String::new();
     json(root, 0, &mut out);
@@ -171,7 +171,7 @@ fn json(node: &Node, depth: usize, out: &mut String) {
     }
 }
 
-/// JSON in one line, with the spaces that people put.
+/// Returns JSON in one line, with spaces.
 fn compact(node: &Node) -> String {
     match &node.data {
         NodeValue::List(items) => {
@@ -194,7 +194,7 @@ fn compact(node: &Node) -> String {
     }
 }
 
-/// The same values, wherever they stand.
+/// Returns whether two trees have the same values, without regard to their positions.
 fn same(a: &Node, b: &Node) -> bool {
     match (&a.data, &b.data) {
         (NodeValue::List(a), NodeValue::List(b)) => {
@@ -224,7 +224,7 @@ fn forget_places(node: &mut Node) {
     }
 }
 
-/// Gives every operator of the rules its one spelling: `gt` is `greater_than`.
+/// Replaces each operator in the rules by its canonical spelling: `gt` becomes `greater_than`.
 fn unite_spellings(root: &mut Node) {
     let NodeValue::Map(members) = &mut root.data else {
         return;
@@ -267,11 +267,11 @@ fn unite_verbs(node: &mut Node) {
                     && verb.word() != &*member.key
                 {
                     member.key = verb.word().into();
-                    // Written anew instead of as it stands in the text.
+                    // Written anew instead of copied from the text.
                     member.key_span = 0..0;
                 }
                 match (&*member.key, &mut member.value.data) {
-                    // Its keys are names of the item's members, whatever they are called.
+                    // The keys are names of the item's members, not operators.
                     ("any_item", NodeValue::Map(named)) => {
                         named
                             .iter_mut()
@@ -285,15 +285,15 @@ fn unite_verbs(node: &mut Node) {
     }
 }
 
-/// A comment, without the line end.
+/// Comment, without the line end.
 struct Comment {
     at: usize,
     text: String,
-    /// Nothing else stands in its line.
+    /// Whether nothing else is in its line.
     alone: bool,
 }
 
-/// The comments of a document: what begins with `#` at the start of a line or behind a space, outside of scalars.
+/// Returns the comments of a document: text from a `#` at the start of a line or after a space, outside of scalars.
 fn comments(text: &str, root: &Node) -> Vec<Comment> {
     let mut scalars = Vec::new();
     each_scalar(root, &mut |span| scalars.push(span.clone()));
@@ -345,30 +345,30 @@ fn each_scalar(node: &Node, visit: &mut dyn FnMut(&Range<usize>)) {
     }
 }
 
-/// A key or an item that stands in lines of its own.
+/// Key or item that begins a line.
 #[derive(Clone, Copy)]
 struct Anchor {
-    /// Its first byte. An item that is a mapping begins with its first key, which has an anchor of its own.
+    /// Position of its first byte. An item that is a mapping begins with its first key, which has an anchor of its own.
     at: usize,
-    /// The column of the key, or of the item's dash.
+    /// Column of the key, or of the item's dash.
     column: usize,
     is_item: bool,
-    /// The number of the key or item that it is in.
+    /// Number of the key or item that contains it.
     parent: Option<usize>,
 }
 
 struct Writer<'t> {
     text: &'t str,
     out: String,
-    /// Comments before the key or item that begins here, by its first byte.
+    /// Comments before a key or item, by the position of its first byte.
     leading: BTreeMap<usize, Vec<String>>,
-    /// The comment at the end of the line of the key or item that begins here.
+    /// Comment at the end of the line of a key or item.
     trailing: BTreeMap<usize, String>,
-    /// Comments behind the whole of the key or item that begins here: those at the end of a block that are as far to the right.
+    /// Comments after a whole key or item: those at the end of a block that are indented as far.
     behind: BTreeMap<(usize, bool), Vec<String>>,
-    /// Keys and items that a blank line stands before.
+    /// Keys and items after a blank line.
     spaced: BTreeMap<usize, ()>,
-    /// Comments behind everything.
+    /// Comments at the end of the document.
     last: Vec<String>,
 }
 
@@ -389,7 +389,7 @@ impl<'t> Writer<'t> {
         writer
     }
 
-    /// Gives each comment and blank line its place in the tree.
+    /// Assigns each comment and blank line a place in the tree.
     fn attach(&mut self, root: &Node) {
         let mut anchors = Vec::new();
         self.anchors(root, None, &mut anchors);
@@ -398,7 +398,7 @@ impl<'t> Writer<'t> {
                 .get(..at)
                 .map_or(0, |before| before.matches('\n').count())
         };
-        // Comments between the same two keys keep their order: none is further to the right than the one before it.
+        // Comments between the same two keys keep their order: none is indented further than the one before it.
         let mut gap = (0, usize::MAX);
         for comment in comments(self.text, root) {
             let next = anchors.partition_point(|anchor| anchor.at < comment.at);
@@ -446,7 +446,7 @@ impl<'t> Writer<'t> {
         }
     }
 
-    /// Where keys and items begin that stand in lines of their own.
+    /// Collects the positions of keys and items that begin a line.
     fn anchors(&self, node: &Node, parent: Option<usize>, anchors: &mut Vec<Anchor>) {
         let inline = self.is_flow(node) && !self.spans_lines(node);
         match &node.data {
@@ -480,14 +480,14 @@ impl<'t> Writer<'t> {
         }
     }
 
-    /// Characters before a place in its line.
+    /// Returns the number of characters before a position in its line.
     fn column(&self, at: usize) -> usize {
         let before = self.text.get(..at).unwrap_or_default();
         let line = before.rsplit('\n').next().unwrap_or_default();
         line.chars().count()
     }
 
-    /// The dash of an item that begins here; none between brackets.
+    /// Returns the dash of an item that begins here; none between brackets.
     fn dash(&self, at: usize) -> Option<usize> {
         let before = self.text.get(..at)?.trim_end_matches(' ');
         before
@@ -522,7 +522,7 @@ impl<'t> Writer<'t> {
         }
     }
 
-    /// What stands before a key or an item.
+    /// Writes the blank line and comments before a key or an item.
     fn before(&mut self, at: usize, indent: usize) {
         if self.text.is_empty() {
             return;
@@ -537,7 +537,7 @@ impl<'t> Writer<'t> {
         }
     }
 
-    /// What stands behind the whole of a key or an item.
+    /// Writes the comments after a whole key or item.
     fn after(&mut self, at: usize, is_item: bool, indent: usize) {
         for comment in self.behind.remove(&(at, is_item)).unwrap_or_default() {
             self.out
@@ -566,7 +566,7 @@ impl<'t> Writer<'t> {
         }
     }
 
-    /// The value behind a key, with the end of its line.
+    /// Writes the value of a key, and the end of its line.
     fn value(&mut self, node: &Node, indent: usize, at: usize) {
         let column = self
             .out
@@ -624,12 +624,12 @@ impl<'t> Writer<'t> {
         }
     }
 
-    /// The node in one line, if it is short and was so, or stands nowhere yet.
+    /// Returns the node in one line, if it is short and was in one line or has no text.
     fn fits(&self, node: &Node, column: usize) -> Option<String> {
         match &node.data {
             NodeValue::Map(members) if !members.is_empty() => {
                 let was_flow = self.text.is_empty() || node.span.is_empty() || self.is_flow(node);
-                // Rules and other long things are easier to read in lines.
+                // Rules and other long values are more readable in several lines.
                 if !was_flow || self.holds_comments(node) || (self.text.is_empty() && is_deep(node))
                 {
                     return None;
@@ -660,7 +660,7 @@ impl<'t> Writer<'t> {
     }
 
     fn holds_comments(&self, node: &Node) -> bool {
-        // What stands at its own beginning belongs to the line that it is written in.
+        // A comment at the node's own beginning belongs to the line that it is written in.
         let holds = |at: &usize| node.span.contains(at) && *at > node.span.start;
         self.leading.keys().any(holds) || self.trailing.keys().any(holds)
     }
@@ -699,10 +699,10 @@ impl<'t> Writer<'t> {
         }
     }
 
-    /// A scalar as it stands in the text; written anew where it has no text or several lines of it.
+    /// Returns a scalar as in the text; written anew if it has no text or several lines.
     fn scalar(&self, node: &Node, in_flow: bool) -> String {
         let source = self.source(node).trim_end();
-        // The parser's span of a block scalar is its lines. A single one, written behind its key, may read as something else.
+        // The parser's span of a block scalar is its lines. A single line, written after its key, might be parsed differently.
         let before = self.text.get(..node.span.start).unwrap_or_default();
         let line = before.rsplit('\n').next().unwrap_or_default();
         let is_block = source.starts_with(['|', '>'])
@@ -720,8 +720,8 @@ impl<'t> Writer<'t> {
     }
 }
 
-/// The key or item behind which a comment stands that is between two of them: the innermost one that ended there and is no further
-/// to the right. None if the comment is as far to the left as the next one, which it is about then.
+/// Returns the key or item after which a comment between two of them belongs: the innermost one that has ended there and is not
+/// indented further. `None` if the comment is indented no further than the next one, to which it belongs then.
 fn ended_at(anchors: &[Anchor], last: usize, next: usize, column: usize) -> Option<Anchor> {
     let next = anchors.get(next);
     if column <= next.map_or(0, |next| next.column) {
@@ -736,7 +736,7 @@ fn ended_at(anchors: &[Anchor], last: usize, next: usize, column: usize) -> Opti
         .copied()
 }
 
-/// The first byte of a node, whatever it begins with.
+/// Returns the position of a node's first byte.
 fn first_byte(node: &Node) -> usize {
     match &node.data {
         NodeValue::Map(members) => members
@@ -747,7 +747,7 @@ fn first_byte(node: &Node) -> usize {
     }
 }
 
-/// Whether a mapping holds more than plain values and short lists.
+/// Returns whether a mapping contains more than plain values and short lists.
 fn is_deep(node: &Node) -> bool {
     let depth = depth(node);
     depth > 2
@@ -762,7 +762,7 @@ fn depth(node: &Node) -> usize {
     inner.unwrap_or_default().saturating_add(1)
 }
 
-/// A text without quotes where YAML reads it as that text; else in quotes.
+/// Returns a text without quotes if YAML parses it as that text, else in quotes.
 fn plain(text: &str, in_flow: bool) -> String {
     let document = if in_flow {
         format!("[{text}]")
@@ -793,7 +793,7 @@ fn plain(text: &str, in_flow: bool) -> String {
     }
 }
 
-/// A text in quotes, which JSON and YAML read alike.
+/// Returns a text in quotes, which JSON and YAML parse alike.
 fn quoted(text: &str) -> String {
     let mut json = Vec::new();
     quote(text, &mut json);
@@ -802,21 +802,22 @@ fn quoted(text: &str) -> String {
     for c in json.chars() {
         match is_yaml(c) {
             true => out.push(c),
-            // All of them are below U+10000.
+            // All of these characters are below U+10000.
             false => out.push_str(&format!("\\u{:04x}", u32::from(c))),
         }
     }
     out
 }
 
-/// Whether every reader of YAML takes a character as it is. Control characters are no YAML, and what YAML 1.1, which Kubernetes and Helm
-/// read, has for line breaks would end a comment, or become a blank.
+/// Returns whether every YAML parser accepts a character unescaped. Control characters are invalid in YAML. Line breaks of YAML
+/// 1.1, which Kubernetes and Helm parse, would end a comment or become a space.
 fn is_yaml(c: char) -> bool {
     matches!(c, '\t' | ' '..='~' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..)
         && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
 }
 
-/// A long text over several lines: folded if it is one line, literal if it is several. Its first line is `>-` or the like.
+/// Returns a long text over several lines: folded if it is one line, literal if it is several. The first line is the indicator,
+/// such as `>-`.
 fn block_scalar(text: &str, indent: usize) -> String {
     let pad = " ".repeat(indent);
     let foldable = !text.contains('\n')
@@ -938,7 +939,7 @@ rules:
     #[test]
     fn what_is_written_in_a_form_of_its_own_keeps_its_meaning() {
         for (text, written) in [
-            // A block of one line, which behind the key would be a mapping, a comment, an anchor or a tab.
+            // A block of one line, which after the key would be a mapping, a comment, an anchor or a tab.
             ("a: >-\n  Ask: now\n", "a: \"Ask: now\"\n"),
             ("a: |-\n  see #1 # 2\n", "a: \"see #1 # 2\"\n"),
             ("a: |-\n  &x *y\n", "a: \"&x *y\"\n"),
@@ -953,7 +954,7 @@ rules:
                 "a: [\n  # b\n  { c: 1 }, # d\n  { e: 2 } # f\n]\n",
                 "a:\n  # b\n  - { c: 1 } # d\n  - { e: 2 } # f\n",
             ),
-            // Members of an item that are called as an operator is for short.
+            // Members of an item that have the names of short operators.
             (
                 "rules:\n  - when: { args.a: { any_item: { gt: { gt: 1 } } } }\n",
                 "rules:\n  - when: { args.a: { any_item: { gt: { greater_than: 1 } } } }\n",
@@ -1024,7 +1025,7 @@ rules:
 
     #[test]
     fn a_comment_at_the_end_of_a_block_stays_in_it() {
-        // In each, how it is written; what is so already stays.
+        // Each text with its formatted form. Formatted texts do not change.
         for (text, written) in [
             (
                 "rules:\n  - id: a\n    action: deny\n    # - id: in the rule\n  # - id: behind it\n  - id: b\n  # - id: c\nlists:\n  d: [e]\n  # f: [g]\n# top\n",
@@ -1035,17 +1036,17 @@ rules:
                 "rules:\n- id: a\n  action: deny\n  # in a\n- id: b\n  # in b\n# top\nlists: {}\n",
                 "rules:\n  - id: a\n    action: deny\n    # in a\n  - id: b\n    # in b\n# top\nlists: {}\n",
             ),
-            // Before the first of a block it is about that one, wherever it stands.
+            // A comment before the first item of a block belongs to that item, whatever its column.
             (
                 "rules:\n      # first\n  - id: a\n",
                 "rules:\n  # first\n  - id: a\n",
             ),
-            // None passes the one before it.
+            // No comment is indented further than the one before it.
             (
                 "a:\n  b:\n    c: 1\n  # one\n    # two\n# three\n  # four\nd: 1\n",
                 "a:\n  b:\n    c: 1\n  # one\n  # two\n# three\n# four\nd: 1\n",
             ),
-            // Further to the right than everything.
+            // Indented further than everything.
             ("a:\n  b: 1\n        # far\n", "a:\n  b: 1\n  # far\n"),
             (
                 "a: [\n  b, # one\n  c\n  # two\n]\nd: 1\n",

@@ -1,4 +1,4 @@
-//! Changes of a kill list as a document: entries added and lifted, everything else left as it was written.
+//! Changes of a kill list as a document: entries are added and lifted, and everything else is kept as written.
 
 use crate::diag::{Diagnostic, codes};
 use crate::policy::{
@@ -6,18 +6,18 @@ use crate::policy::{
 };
 use serde_json::{Value, json};
 
-/// What is to be stopped, or no longer.
+/// Change of a kill list.
 #[derive(Clone, Debug, Default)]
 pub struct KillChange {
-    /// The names for each kind of thing; none for everything.
+    /// Names for each kind of target; none for everything.
     pub targets: Vec<(KillTarget, Vec<Box<str>>)>,
-    /// Why: stops them. `None` lifts them.
+    /// Reason of new kills. `None` lifts the kills.
     pub reason: Option<Box<str>>,
-    /// Until when, RFC 3339.
+    /// End of the kills, RFC 3339.
     pub until: Option<Box<str>>,
 }
 
-/// A kill list in a file.
+/// Kill list in a file.
 #[derive(Debug)]
 pub struct KillDocument {
     format: Format,
@@ -32,11 +32,11 @@ pub struct KillDocument {
 enum Format {
     Yaml,
     Json,
-    /// Envoy's resource, which has the JSON document as a text.
+    /// Envoy's resource, which contains the JSON document as a string.
     Discovery,
 }
 
-/// The errors of a kill list. Of another document only what it is: none of its keys is wrong.
+/// Returns the errors of a kill list. For another document, returns only what it is: its keys are not wrong.
 fn relevant(root: &Node, mut errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
     if let Some(foreign) = super::foreign_document(root) {
         return vec![foreign];
@@ -51,24 +51,25 @@ fn relevant(root: &Node, mut errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
     errors
 }
 
-/// Where a resource of `agentguard build` has its document: in Wasm's configuration, and in a native module's.
+/// Paths of the document in a resource of `agentguard build`: in Wasm's configuration, and in a native
+/// module's.
 const IN_RESOURCE: [&str; 2] = [
     "/resources/0/typed_config/config/configuration/value",
     "/resources/0/typed_config/filter_config/value",
 ];
 
 impl KillDocument {
-    /// A document that stops nothing yet.
+    /// Returns a document with no kills.
     pub fn empty() -> String {
         format!("apiVersion: {API_VERSION}\nkind: {KILL_KIND}\ngeneration: 0\nkill: []\n")
     }
 
-    /// Reads a kill list in YAML or JSON, or the resource that `agentguard build` wrote from one.
+    /// Parses a kill list in YAML or JSON, or the resource that `agentguard build` wrote from one.
     ///
     /// # Errors
-    /// Everything that is wrong with it, with places in the document.
+    /// All errors, with their positions in the document.
     pub fn read(text: &str) -> Result<KillDocument, Vec<Diagnostic>> {
-        // JSON has no byte order mark, and Envoy reads none: what an editor put there is left out.
+        // Neither JSON nor Envoy accepts a byte order mark: one that an editor wrote is removed.
         let text = match text.strip_prefix('\u{feff}') {
             Some(json) if json.trim_start().starts_with('{') => json,
             _ => text,
@@ -107,7 +108,7 @@ impl KillDocument {
     /// Returns the file's new text, and the list in it. `file` is its present text.
     ///
     /// # Errors
-    /// What is to be lifted is not stopped, or the result is no kill list.
+    /// A kill to be lifted does not exist, or the result is not a kill list.
     pub fn changed(&self, file: &str, change: &KillChange) -> Result<(String, KillList), String> {
         let kills = changed(&self.list.kills, change)?;
         let generation = self.list.generation.saturating_add(1);
@@ -151,7 +152,7 @@ impl KillDocument {
             .map_err(|error| error.to_string())
     }
 
-    /// One entry a line, below each other: `- { agents: ["a"], reason: "b" }`.
+    /// Returns one entry per line, below each other: `- { agents: ["a"], reason: "b" }`.
     fn as_yaml(&self, kills: &[Kill]) -> String {
         if kills.is_empty() {
             return "[]".to_owned();
@@ -164,7 +165,7 @@ impl KillDocument {
             .is_some_and(|list| list.starts_with('-'));
         let (first, indent) = match is_block && line.trim().is_empty() {
             true => (String::new(), line.to_owned()),
-            // It stood on the line of its key.
+            // The list was in the line of its key.
             false => ("\n  ".to_owned(), "  ".to_owned()),
         };
         let lines: Vec<String> = kills.iter().map(yaml_entry).collect();
@@ -210,12 +211,12 @@ fn as_json(kills: &[Kill]) -> Value {
     kills.iter().map(entry).collect()
 }
 
-/// The entries after a change. A name that is stopped already gets the new reason and end.
+/// Returns the entries after a change. A name that is in the list already gets the new reason and end.
 fn changed(kills: &[Kill], change: &KillChange) -> Result<Vec<Kill>, String> {
     let mut kills = kills.to_vec();
     for (target, names) in &change.targets {
         for name in names {
-            // Each entry that has it: one that kept it would go on stopping what was lifted.
+            // Every entry that has the name: a remaining one would keep what was lifted in force.
             let mut known = false;
             for kill in kills.iter_mut().filter(|kill| kill.target == *target) {
                 let before = kill.names.len();
@@ -246,7 +247,7 @@ fn changed(kills: &[Kill], change: &KillChange) -> Result<Vec<Kill>, String> {
     Ok(kills)
 }
 
-/// The word for one of them: `agent`.
+/// Returns the singular of a kind of target: `agent`.
 pub fn singular(target: KillTarget) -> &'static str {
     match target {
         KillTarget::All => "everything",
@@ -254,7 +255,7 @@ pub fn singular(target: KillTarget) -> &'static str {
     }
 }
 
-/// The JSON Schema of kill lists.
+/// Returns the JSON Schema of kill lists.
 pub fn kill_schema() -> Value {
     let names = json!({"type": ["array", "string"], "items": {"type": "string", "minLength": 1}, "minItems": 1,
                        "minLength": 1, "description": "Names or globs."});
@@ -307,7 +308,7 @@ pub fn kill_schema() -> Value {
     })
 }
 
-/// Whether a document is a kill list.
+/// Returns whether a document is a kill list.
 pub fn is_kill_list(root: &Node) -> bool {
     matches!(&root.get("kind").map(|kind| &kind.data), Some(NodeValue::String(kind)) if **kind == *KILL_KIND)
 }

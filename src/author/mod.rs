@@ -1,6 +1,6 @@
-//! The tools of who writes a policy: what reads it as YAML, writes it, checks it, explains it, compares it and tests it.
+//! Tools for authors of policies: they parse and write YAML, and check, explain, compare and test policies.
 //!
-//! None of this is part of the filter, which has the policy as JSON and evaluates it.
+//! None of this is part of the filter, which reads the policy as JSON and evaluates it.
 
 mod advice;
 mod analysis;

@@ -1,10 +1,10 @@
-//! The one spelling of a field, whichever way a policy wrote it.
+//! Canonical spelling of a field, however a policy wrote it.
 
 use crate::policy::field::{Field, RequestField, UsageField};
 use crate::wire::json::{JsonPath, PathStep};
 
 impl Field {
-    /// Its name: `principal.roles` for `role`, `args["a.b"][0]`, `args.cc|to`.
+    /// Returns the field's name: `principal.roles` for `role`, `args["a.b"][0]`, `args.cc|to`.
     pub(super) fn name(&self) -> String {
         let word = match self {
             Field::In => "in",

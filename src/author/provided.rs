@@ -1,7 +1,7 @@
-//! What a policy asks for and gets nowhere: who is asking without a source in `principals` that says so, and the approvals
-//! and limits that this version does not provide in Envoy. Commands evaluate such rules with what they are told; in Envoy
-//! nothing tells it. Whatever is missing there counts for the strict side, so that nothing passes that should not; but nobody
-//! gets what the policy promises either.
+//! Warnings about values that a policy requires and nothing provides: members of the caller without a source in `principals`,
+//! and approvals and limits that this version does not provide in Envoy. Commands evaluate such rules with given values; in
+//! Envoy these values are missing. A missing value is resolved toward denial, so nothing passes that should not, but the
+//! policy does not do what it promises either.
 
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::policy::IdentitySource;
@@ -17,7 +17,7 @@ use crate::policy::{Document, EnvironmentSource};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-/// The documents that decide, each with what it was read from and that one's path: `policies[2].`.
+/// Returns the documents that decide, each with its tree and the path of that tree: `policies[2].`.
 pub(super) fn written_documents<'p>(
     policy: &'p Policy,
     root: &'p Node,
@@ -29,7 +29,7 @@ pub(super) fn written_documents<'p>(
         Some(NodeValue::List(documents)) => documents.as_slice(),
         _ => &[],
     };
-    // Documents are in the order of their names, and stand in the file in any.
+    // Compiled documents are sorted by name; in the file they are in any order.
     let written = |document: &Document| {
         set.iter().enumerate().find(|(_, node)| {
             let name = node
@@ -47,13 +47,13 @@ pub(super) fn written_documents<'p>(
         .collect()
 }
 
-/// The value of a key at the top, or inside `spec`.
+/// Returns the value of a key at the top, or inside `spec`.
 pub(super) fn top<'n>(root: &'n Node, key: &str) -> Option<&'n Node> {
     root.get(key)
         .or_else(|| root.get("spec").and_then(|spec| spec.get(key)))
 }
 
-/// The rules of a document as they were read, with the path of their list.
+/// Returns the rules of a document's tree, with the path of their list.
 pub(super) fn written_rules<'n>(root: &'n Node, path: &str) -> (&'n [Node], String) {
     let (start, rules) = match root.get("rules") {
         Some(rules) => ("rules", Some(rules)),
@@ -66,14 +66,14 @@ pub(super) fn written_rules<'n>(root: &'n Node, path: &str) -> (&'n [Node], Stri
     (nodes, format!("{path}{start}"))
 }
 
-/// Where who is asking can come from.
+/// Sources of the caller's identity.
 const SOURCES: &str = "API keys, JWT claims, mTLS or headers of a trusted proxy (docs/identity.md)";
 
-/// What to do where strictness is not what was meant.
+/// Advice if the strict behaviour is intended.
 const STRICT: &str = "build with `--fail-closed` if that is meant";
 
-/// Callers and approvers that a policy asks for and has no source of, each as a warning: the rule or key, what happens, and
-/// what to do. Limits are told when the policy is compiled.
+/// Returns a warning for each caller and approver that a policy requires and has no source of: the rule or key, the effect,
+/// and advice. The compiler warns about limits.
 pub fn unprovided(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let mut warn = |span: Range<usize>, path: String, message: String, help: String| {
@@ -199,7 +199,7 @@ pub fn unprovided(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
     found
 }
 
-/// The member of a principal that a field is.
+/// Returns the member of a principal that a field denotes.
 fn member(mention: &FieldRef) -> Option<&str> {
     match &mention.field {
         Field::Client => Some("client"),
@@ -216,7 +216,7 @@ fn quoted(names: &[&str]) -> String {
     quoted.join(" or ")
 }
 
-/// What a rule asks about whoever asks, and what comes of it while that is unknown.
+/// Returns the conditions of a rule on the caller, and their effect while the caller is unknown.
 fn asks_identity(
     rule: &Rule,
     given: &BTreeSet<&str>,

@@ -1,5 +1,5 @@
-//! What a policy says of an audit line: of the request, of who asked, and of the tools that were called. Their arguments and
-//! all texts are not in it, so that a response often has to be that it can't be rebuilt.
+//! Evaluation of a policy on an audit event: on the request, the caller, and the tools that were called. Arguments and texts
+//! are not in the event, so the outcome is often unknown.
 
 use super::sample_event::{SampleEvent, SampleExchange, class};
 use crate::event::{Direction, Facts, Kind, Known, Models, Principal};
@@ -12,18 +12,18 @@ use crate::policy::words::Action;
 use crate::policy::{EvaluationPhase, default_principal};
 use crate::wire::sorted_map::SortedSet;
 
-/// What can be rebuilt.
+/// Outcome that can be derived from a record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FromRecord {
-    /// What happens; `None`: it can't be rebuilt from a record.
+    /// Action; `None` if it can't be derived from the record.
     pub action: Option<&'static str>,
     /// Stable code of a denial.
     pub code: Option<&'static str>,
-    /// Rules that hold for certain.
+    /// Rules that certainly match.
     pub rules: Vec<Box<str>>,
 }
 
-/// Evaluates an audit line.
+/// Evaluates an audit event.
 pub fn evaluate_record(policy: &Policy, record: &Node) -> FromRecord {
     let text = |key: &str| record.get(key).and_then(Node::text);
     let known = |key: &str| text(key).map(Box::from).map_or(Known::Unknown, Known::Is);
@@ -64,7 +64,7 @@ pub fn evaluate_record(policy: &Policy, record: &Node) -> FromRecord {
             rebuilt.code = evaluated.code;
         }
     }
-    // Texts and results are not there at all: a rule that could hold for one of them leaves the response open.
+    // Texts and results are not in the record: a rule that could match one of them leaves the outcome unknown.
     for kind in [
         Kind::Message,
         Kind::ToolResult,
@@ -98,7 +98,7 @@ pub fn evaluate_record(policy: &Policy, record: &Node) -> FromRecord {
     rebuilt
 }
 
-/// The events that a record names; first what could not be read, whose code decides without the rules about it.
+/// Returns the events that a record names. Uninspectable events come first; their code decides without the rules on them.
 fn events(record: &Node, kinds: &SortedSet<&str>) -> Vec<SampleEvent> {
     let mut events = unread_events(record);
     if kinds.contains(Kind::Request.word()) || kinds.is_empty() {
@@ -160,11 +160,11 @@ struct RecordedDecision {
     decision: Decision,
     code: Option<&'static str>,
     rules: Vec<Box<str>>,
-    /// A rule that holds or doesn't only because something is not in the record.
+    /// Whether a rule depends on something that is not in the record.
     open: bool,
 }
 
-/// `is_unread`: a code refuses the request already.
+/// `is_unread`: a code denies the request already.
 fn evaluate(
     policy: &Policy,
     event: &SampleEvent,
@@ -178,13 +178,13 @@ fn evaluate(
         let evaluation = policy.evaluate(laid_out, context, EvaluationPhase::Whole);
         let is_open = |rule: &Rule| {
             rule.kinds.contains(event.kind) && {
-                // What other lines have used is not in this one.
+                // What other exchanges have used of a limit is not in this record.
                 let mut unknown = rule.limit.is_some();
                 rule.each_field(&mut |mention, _| unknown |= !is_recorded(&mention.field));
                 unknown
             }
         };
-        // A rule is left open if its `match`, which mostly asks what a record tells, holds.
+        // A rule leaves the outcome open if its `match`, most of whose fields are in the record, is true.
         let open = policy.index.all(event.kind).iter().any(|number| {
             policy.rule(*number).is_some_and(|rule| {
                 rule.enforced
@@ -221,7 +221,7 @@ fn evaluate(
     })
 }
 
-/// Whether a record tells this field.
+/// Returns whether a record contains this field.
 fn is_recorded(field: &Field) -> bool {
     matches!(
         field,

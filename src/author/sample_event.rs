@@ -1,10 +1,10 @@
-//! Events that people describe instead of recording them: on the command line, in a policy's tests and examples. The same
-//! description is how `diff` shows a witness.
+//! Events that are described by hand instead of recorded: on the command line, and in a policy's tests and examples. `diff`
+//! writes a witness in the same form.
 //!
-//! A case is a mapping. What is evaluated is one of `call` (`"issue_refund {amount: 100}"`, or `{ tool, args, … }`), `text`
-//! (a message), `model` (a request), or a kind of event with its members (`tool_result: { tool: fetch, text: … }`).
-//! Beside it stand facts of the exchange: `env`, `principal`, `time`, `host`, … A fact that is not given is unknown;
-//! `unknown` says so of any value, `null` says that there is none.
+//! A case is a mapping. The event is one of `call` (`"issue_refund {amount: 100}"`, or `{ tool, args, … }`), `text` (a
+//! message), `model` (a request), or a kind of event with its members (`tool_result: { tool: fetch, text: … }`). Beside it
+//! are facts of the exchange: `env`, `principal`, `time`, `host`, … A fact that is absent is unknown. Any value may be
+//! `unknown`, or `null` if it is missing.
 
 use super::explain::moment;
 use super::yaml::parse_yaml;
@@ -24,10 +24,10 @@ use crate::wire::span::offset;
 use std::cell::RefCell;
 use std::ops::Range;
 
-/// Deepest nesting of a described event.
+/// Maximum nesting of a described event.
 pub const CASE_LIMITS: Limits = Limits { max_depth: 64 };
 
-/// Facts of the exchange that a case may give.
+/// Facts of the exchange in a case.
 pub const FACT_KEYS: &[&str] = &[
     "env",
     "principal",
@@ -45,7 +45,7 @@ pub const FACT_KEYS: &[&str] = &[
     "limits",
 ];
 
-/// What a case may be about.
+/// Keys of a case that describe its event.
 pub const EVENT_KEYS: &[&str] = &[
     "call",
     "text",
@@ -87,7 +87,7 @@ const REQUEST_MEMBERS: &[&str] = &[
     "tools",
 ];
 
-/// Classes of what was read but is opaque.
+/// Classes of opaque content.
 const CLASSES: &[&str] = &[
     "attachment",
     "provider_state",
@@ -97,49 +97,49 @@ const CLASSES: &[&str] = &[
     "arguments",
 ];
 
-/// An event as it was described.
+/// Described event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SampleEvent {
-    /// What it is.
+    /// Kind.
     pub kind: Kind,
-    /// Which half of the exchange it is in; absent: where its kind is evaluated first.
+    /// Half of the exchange; if absent, the half in which its kind is evaluated first.
     pub direction: Option<Direction>,
-    /// The tool.
+    /// Tool.
     pub tool: Known<Box<str>>,
     /// Arguments of a call.
     pub args: Known<Node>,
-    /// A structured result.
+    /// Structured result.
     pub result: Known<Node>,
     /// Settings of a request.
     pub params: Known<Node>,
     /// Its texts.
     pub texts: Vec<Box<str>>,
-    /// Who wrote the text.
+    /// Author of the text.
     pub from: Known<Author>,
-    /// Which part it is.
+    /// Part of the message.
     pub part: Part,
-    /// Which turn it belongs to.
+    /// Turn of the message.
     pub turn: Turn,
     /// Whether a result is a success.
     pub ok: Known<bool>,
     /// Whether the provider runs the tool.
     pub provider_run: bool,
-    /// Whether the request offers no such tool; missing: what it offers tells.
+    /// Whether the request offers no such tool; if missing, the offered tools decide.
     pub unoffered: Known<bool>,
-    /// Why it could not be read.
+    /// Code of an uninspectable event.
     pub code: Option<&'static str>,
-    /// What is opaque about it.
+    /// Class of its opaque content.
     pub class: Option<&'static str>,
     /// Tokens of the response.
     pub usage: Usage,
-    /// Why the response ended.
+    /// Finish reason of the response.
     pub finish: Option<Box<str>>,
-    /// What stands before it in the conversation; absent: not known.
+    /// Earlier events of the conversation; `None` if unknown.
     pub earlier: Option<Vec<SampleEvent>>,
 }
 
 impl SampleEvent {
-    /// An event of a kind of which nothing else is said.
+    /// Returns an event of a kind with no further members.
     pub fn new(kind: Kind) -> SampleEvent {
         SampleEvent {
             kind,
@@ -163,9 +163,9 @@ impl SampleEvent {
         }
     }
 
-    /// Calls are evaluated where they can be stopped: in a response.
+    /// Returns the half of the exchange. Calls are evaluated where they can be stopped: in a response.
     fn direction(&self) -> Direction {
-        // What is known of a tool that the provider runs is mostly its offer, in a request.
+        // A tool that the provider runs is mostly known by its definition, in a request.
         let is_offer = self.provider_run && self.args == Known::Unknown;
         self.direction.unwrap_or(match self.kind {
             Kind::ToolCall if is_offer => Direction::Request,
@@ -175,23 +175,24 @@ impl SampleEvent {
     }
 }
 
-/// Events and the exchange that they are part of, ready to be evaluated.
+/// Events and their exchange, ready to be evaluated.
 #[derive(Clone, Debug)]
 pub struct SampleExchange {
-    /// A body that holds the events' values.
+    /// Body that contains the events' values.
     pub body: Vec<u8>,
-    /// The events in it.
+    /// Events in the body.
     pub reading: Reading,
-    /// The exchange.
+    /// Facts of the exchange.
     pub facts: Facts,
-    /// What stands earlier in the conversation.
+    /// Earlier conversation.
     pub past: Option<Box<SampleExchange>>,
 }
 
-/// Checks that what a case says is used belongs to limits of the policy: a misspelt name would leave the limit unused.
+/// Checks that the used amounts in a case belong to limits of the policy: with a misspelt name, the limit would count as
+/// unused.
 ///
 /// # Errors
-/// A rule that the policy doesn't have, or that has no limit: what is wrong, and what may be meant.
+/// A rule does not exist, or has no limit. The message suggests a name.
 pub fn has_limits(policy: &Policy, facts: &Facts) -> Result<(), String> {
     let rules = policy.rules().iter();
     let known: Vec<&str> = rules
@@ -212,10 +213,10 @@ pub fn has_limits(policy: &Policy, facts: &Facts) -> Result<(), String> {
 }
 
 impl SampleExchange {
-    /// Lays out described events for a policy, which says itself some of what the case doesn't.
+    /// Lays out described events for a policy, which provides some of the missing facts.
     ///
     /// # Errors
-    /// Their values can't be scanned, or a limit that they name isn't one of the policy: what is wrong.
+    /// The values can't be scanned, or a limit is not in the policy.
     pub fn new(
         events: &[SampleEvent],
         mut facts: Facts,
@@ -233,7 +234,7 @@ impl SampleExchange {
         let mut earlier_case = None;
         if let Some(mut earlier) = earlier {
             for event in &mut earlier {
-                // What stands earlier came with the request.
+                // Earlier events were in the request.
                 event.direction = Some(Direction::Request);
             }
             let past = SampleExchange::laid_out(&earlier, facts.clone())?;
@@ -269,7 +270,7 @@ impl SampleExchange {
         Ok(case)
     }
 
-    /// Runs `look` with what a policy evaluates the events against.
+    /// Calls `look` with the context in which a policy evaluates the events.
     pub fn seen_by<R>(&self, policy: &Policy, look: impl FnOnce(&Context<'_>) -> R) -> Option<R> {
         let levels = policy.document.inspect.nested_json;
         let json = JsonBody::scan(&self.body, CASE_LIMITS, levels).ok()?;
@@ -284,8 +285,7 @@ impl SampleExchange {
     }
 }
 
-/// What the policy itself says of the exchange, where the case says nothing: its environment, and what it is where the
-/// proxy doesn't say.
+/// Completes the facts from the policy: its environment, which applies if neither the case nor the proxy provides one.
 pub(super) fn settle(facts: &mut Facts, policy: &Policy) {
     let name = match &policy.document.environment {
         EnvironmentSource::Absent => None,
@@ -394,7 +394,7 @@ fn register(value: Value<'_>, is_data: bool, reading: &mut Reading) -> Range<u32
     start..offset(reading.texts.len())
 }
 
-/// Reads what a case gives: the facts, and the event that it is about. Other keys are the caller's own.
+/// Reads a case: its facts and its event. Other keys are left to the caller.
 pub(super) fn read(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
@@ -452,10 +452,10 @@ pub(super) fn read(
     (decoder.diagnostics.len() == errors_before).then_some((event, facts))
 }
 
-/// Reads `NAME {arguments}`.
+/// Parses `NAME {arguments}`.
 ///
 /// # Errors
-/// The arguments are no mapping, or the name is a quoted text: a message is written as `{text: …}`.
+/// The arguments are not a mapping, or the name is a quoted text: a message is written as `{text: …}`.
 pub fn read_call(text: &str) -> Result<SampleEvent, String> {
     let text = text.trim();
     let split = text
@@ -623,7 +623,7 @@ fn read_request(
     Some(())
 }
 
-/// Reads the facts that stand in a mapping.
+/// Reads facts from a mapping.
 pub(super) fn read_facts(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
@@ -685,7 +685,7 @@ fn read_fact(
                 facts.used.insert(member.key.clone(), used);
             }
         }
-        // Read with the event that it stands before.
+        // Read with its event.
         "earlier" => {}
         _ => {
             let text = decoder.text(at, value)?;
@@ -719,15 +719,15 @@ fn models(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Mod
     Some(Models::from_words(names.iter().map(|name| &**name)))
 }
 
-/// The class of this name, if there is one.
+/// Returns the class with this name, if there is one.
 pub(super) fn class(name: &str) -> Option<&'static str> {
     CLASSES.iter().copied().find(|class| *class == name)
 }
 
-/// Reads a case that stands alone.
+/// Reads a case on its own.
 ///
 /// # Errors
-/// What is wrong with it.
+/// All errors of the case.
 pub fn describe(node: &Node) -> Result<(SampleEvent, Facts), Vec<Diagnostic>> {
     let mut decoder = Decoder::default();
     let at = PolicyPath::root();
@@ -741,7 +741,7 @@ pub fn describe(node: &Node) -> Result<(SampleEvent, Facts), Vec<Diagnostic>> {
     }
 }
 
-/// An event and its exchange as a case, the way a test file writes it.
+/// Returns an event and its exchange as a case, in the form of a test file.
 pub fn written(event: &SampleEvent, facts: &Facts) -> Node {
     let mut members = Vec::new();
     let mut inner = Vec::new();

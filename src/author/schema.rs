@@ -1,7 +1,7 @@
-//! The policy as a JSON Schema (draft 2020-12), for editors: it completes keys and marks what is misspelt. What it lets pass
-//! can still be wrong: `validate` knows what names and operands mean.
+//! JSON Schema of policies (draft 2020-12), for editors: it completes keys and marks misspelt ones. A document that it
+//! accepts can still be wrong, because only `validate` checks the meaning of names and operands.
 //!
-//! It is made of the declared keys.
+//! It is generated from the declared keys.
 
 use super::testing;
 use crate::detect::select;
@@ -14,7 +14,7 @@ use crate::policy::grammar::{
 use crate::policy::operators::Verb;
 use serde_json::{Map, Value, json};
 
-/// Shorter spellings of verbs.
+/// Short spellings of operators.
 const SHORT_VERBS: [&str; 12] = [
     "gt",
     "gte",
@@ -41,7 +41,7 @@ fn about(mut value: Value, text: &str) -> Value {
     value
 }
 
-/// The schema of a policy.
+/// Returns the schema of a policy.
 pub fn schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -61,7 +61,7 @@ pub fn schema() -> Value {
     })
 }
 
-/// A mapping with these keys and no others.
+/// Returns the schema of a mapping with these keys and no others.
 fn mapping(keys: &[Key]) -> Value {
     let required = keys.iter().filter(|key| key.is_required);
     json!({
@@ -86,7 +86,7 @@ fn properties(keys: &[Key]) -> Map<String, Value> {
     described.collect()
 }
 
-/// Markdown without its links, which editors would not find.
+/// Returns Markdown without its links, which editors would not resolve.
 fn unlinked(text: &str) -> String {
     let mut plain = String::new();
     let mut rest = text;
@@ -101,7 +101,7 @@ fn unlinked(text: &str) -> String {
     plain + rest
 }
 
-/// What a key takes.
+/// Returns the schema of a key's value.
 fn taken(value: &ValueType) -> Value {
     let several = |item: Value| json!({"type": "array", "items": item, "minItems": 1});
     match value {
@@ -159,13 +159,13 @@ fn taken(value: &ValueType) -> Value {
     }
 }
 
-/// A pattern of the names that are detectors or groups already, and of all of them.
+/// Returns a pattern of the names of all detectors and groups, and `*`.
 fn known_detectors() -> String {
     let names = crate::detect::select::names().join("|");
     format!("^({}|\\*)$", names.replace('.', "\\."))
 }
 
-/// The value of `when` and `unless`.
+/// Returns the schema of `when` and `unless`.
 fn condition() -> Value {
     let mut properties = Map::new();
     let several = json!({"type": "array", "items": {"$ref": "#/$defs/condition"}, "minItems": 1});
@@ -206,7 +206,7 @@ fn condition() -> Value {
     })
 }
 
-/// What is asked of a field.
+/// Returns the schema of a field's test.
 fn test() -> Value {
     let mut operators = Map::new();
     let operand = json!({"anyOf": [
@@ -275,7 +275,7 @@ fn commands() -> Value {
 }
 
 fn detects() -> Value {
-    // Those that are built in, for completion; a policy may bring its own.
+    // Built-in names, for completion; a policy may define its own.
     let name = json!({"anyOf": [{"enum": select::names()}, {"type": "string"}]});
     let list = json!({"type": "array", "items": name, "minItems": 1});
     json!({"anyOf": [
@@ -294,7 +294,7 @@ fn detects() -> Value {
     ]})
 }
 
-/// The schema of a file of tests.
+/// Returns the schema of a file of tests.
 pub fn test_schema() -> Value {
     let keys = |keys: &[&str]| -> Map<String, Value> {
         keys.iter()
@@ -367,7 +367,7 @@ mod tests {
     use crate::policy::{Mode, document, version, zones};
     use std::collections::{BTreeMap, BTreeSet};
 
-    /// A document that has every mapping and every closed list at least once.
+    /// Document that contains every mapping and every closed list at least once.
     const EVERYTHING: &str = r#"
 apiVersion: agentguard.dev/v1
 kind: AgentPolicy
@@ -437,7 +437,7 @@ rules:
     #[test]
     fn its_words_are_those_that_are_read() {
         let mut declared = BTreeMap::new();
-        // What a document is, is checked before it is read.
+        // The first two keys, which identify the kind of document, are checked before it is read.
         for key in &DOCUMENT[2..] {
             words("", key.name, &key.value, &mut declared);
         }
@@ -451,7 +451,7 @@ rules:
         assert_eq!(seen, declared);
     }
 
-    /// The words of a key and of those below it, by its path.
+    /// Collects the words of a key and of those below it, by its path.
     fn words(
         path: &str,
         name: &str,

@@ -25,49 +25,49 @@ use std::ops::Range;
 
 /// Keys of a test file.
 pub(super) const TOP: &[&str] = &["apiVersion", "kind", "metadata", "policy", "given", "tests"];
-/// Keys of a case beside its event and its facts.
+/// Keys of a case other than its event and its facts.
 pub(super) const CASE: &[&str] = &["name", "exchange", "expect"];
-/// Keys of what is expected.
+/// Keys of an expectation.
 pub(super) const EXPECT: &[&str] = &[
     "action", "would", "code", "status", "rules", "text", "reason", "upstream", "client",
 ];
 /// Keys of a whole exchange.
 pub(super) const EXCHANGE: &[&str] = &["request", "response", "peer", "properties"];
-/// Keys of its request.
+/// Keys of a whole exchange's request.
 pub(super) const EXCHANGE_REQUEST: &[&str] = &["method", "host", "path", "headers", "body"];
-/// Keys of its response.
+/// Keys of a whole exchange's response.
 pub(super) const EXCHANGE_RESPONSE: &[&str] = &["status", "headers", "body"];
-/// What a policy can decide of a case.
+/// Actions that a policy can decide on.
 pub(super) const ACTIONS: &[&str] = &["allow", "deny", "redact", "require_approval"];
 
-/// The kind that a test file says it is.
+/// Value of `kind` in a test file.
 pub const KIND: &str = "PolicyTest";
 
-/// A file of tests.
+/// File of tests.
 #[derive(Clone, Debug)]
 pub struct TestFile {
-    /// The policy's file, relative to the test file.
+    /// File of the policy, relative to the test file.
     pub policy: Box<str>,
-    /// The cases.
+    /// Cases.
     pub cases: Vec<TestCase>,
 }
 
-/// One case.
+/// Test case.
 #[derive(Clone, Debug)]
 pub struct TestCase {
-    /// Its name; of an example, the rule's id and its number.
+    /// Name of the case; for an example, the rule's id and its number.
     pub name: String,
-    /// Where it stands in the file.
+    /// Position in the file.
     pub span: Range<usize>,
-    /// The same in the document's structure.
+    /// Position in the document's structure.
     pub path: String,
-    /// What is evaluated.
+    /// Input.
     pub subject: CaseInput,
-    /// What is expected.
+    /// Expected outcome.
     pub expect: Expectation,
 }
 
-/// What a case is about.
+/// Input of a case.
 #[derive(Clone, Debug)]
 pub enum CaseInput {
     /// One event.
@@ -76,20 +76,20 @@ pub enum CaseInput {
     Exchange(WholeExchange),
 }
 
-/// An exchange, driven through everything that the filter does.
+/// Exchange that is processed by everything that the filter does.
 #[derive(Clone, Debug)]
 pub struct WholeExchange {
-    /// What the client sends.
+    /// Message of the client.
     pub request: HalfExchange,
-    /// What the upstream answers.
+    /// Message of the upstream.
     pub response: Option<HalfExchange>,
-    /// What the proxy knows of the connection: its peer, certificates, verified tokens.
+    /// Properties of the connection: its peer, certificates, verified tokens.
     pub properties: MemoryProperties,
-    /// The environment's name, the time, and the principal if it is told directly.
+    /// Name of the environment, the time, and the principal if it is given directly.
     pub facts: Box<Facts>,
 }
 
-/// One half of it.
+/// Message of one side of the exchange.
 #[derive(Clone, Debug, Default)]
 pub struct HalfExchange {
     /// Headers, pseudo-headers included.
@@ -98,22 +98,22 @@ pub struct HalfExchange {
     pub body: Vec<u8>,
 }
 
-/// What is expected. What is absent is not compared.
+/// Expected outcome. Absent members are not compared.
 #[derive(Clone, Debug, Default)]
 pub struct Expectation {
-    /// What happens.
+    /// Action.
     pub action: Option<Box<str>>,
-    /// What would happen if everything were enforced.
+    /// Action if everything were enforced.
     pub would: Option<Box<str>>,
     /// Stable code.
     pub code: Option<Box<str>>,
-    /// Status that the client sees.
+    /// Status that the client receives.
     pub status: Option<u64>,
-    /// Exactly the rules that hold.
+    /// Ids of exactly the rules that match.
     pub rules: Option<Vec<Box<str>>>,
-    /// The text after redaction; of a whole exchange, a text in what one of the sides saw.
+    /// Text after redaction; for a whole exchange, a text in what one of the sides received.
     pub text: Option<Box<str>>,
-    /// Why it was refused.
+    /// Reason of the denial.
     pub reason: Option<Box<str>>,
     /// Texts that reached the upstream.
     pub upstream: Vec<Box<str>>,
@@ -121,15 +121,15 @@ pub struct Expectation {
     pub client: Vec<Box<str>>,
 }
 
-/// Whether a document is a file of tests.
+/// Returns whether a document is a file of tests.
 pub fn is_test_file(root: &Node) -> bool {
     root.get("kind").and_then(Node::text) == Some(KIND)
 }
 
-/// Reads a file of tests.
+/// Parses a file of tests.
 ///
 /// # Errors
-/// Everything that is wrong with it.
+/// All errors of the file.
 pub fn read_tests(root: &Node) -> Result<TestFile, Vec<Diagnostic>> {
     let mut decoder = Decoder::default();
     let file = read_file(&mut decoder, root);
@@ -139,10 +139,10 @@ pub fn read_tests(root: &Node) -> Result<TestFile, Vec<Diagnostic>> {
     }
 }
 
-/// Reads the examples of a policy's rules.
+/// Parses the examples of a policy's rules.
 ///
 /// # Errors
-/// Everything that is wrong with them.
+/// All errors of the examples.
 pub fn read_examples(root: &Node) -> Result<Vec<TestCase>, Vec<Diagnostic>> {
     let mut decoder = Decoder::default();
     let mut cases = Vec::new();
@@ -419,7 +419,7 @@ fn read_half(
                 }
             }
             _ => match &value.data {
-                // As it is, so that a test can send what is no JSON.
+                // Sent as it is, so that a test can send invalid JSON.
                 NodeValue::String(text) => half.body = text.as_bytes().to_vec(),
                 NodeValue::Null => {}
                 _ => value.write_json(&mut half.body),

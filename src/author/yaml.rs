@@ -1,7 +1,7 @@
-//! YAML as the tree of a document. Native only: the filter is given JSON.
+//! Parser of YAML into the tree of a document. The filter reads only JSON, so this is not part of it.
 //!
-//! A subset that reads the same to every reader: no anchors, aliases, tags, merge keys or second documents, and no plain
-//! scalar that YAML 1.1 and 1.2 read differently (`no`, `1_000`, `0x10`).
+//! It accepts a subset that every parser reads alike: no anchors, aliases, tags, merge keys or second documents, and no
+//! plain scalar that YAML 1.1 and 1.2 read differently (`no`, `1_000`, `0x10`).
 
 use super::advice::about_documents;
 use crate::diag::{Diagnostic, Severity, codes};
@@ -14,10 +14,10 @@ use std::ops::Range;
 
 const MAX_DEPTH: usize = 64;
 
-/// Reads YAML text as a document's tree.
+/// Parses YAML text to a document's tree.
 ///
 /// # Errors
-/// Everything that is wrong with it, in the order of the text.
+/// All errors, in the order of the text.
 pub fn parse_yaml(text: &str) -> Result<Node, Vec<Diagnostic>> {
     match parse_yaml_in_part(text) {
         (Some(root), diagnostics) if diagnostics.is_empty() => Ok(root),
@@ -25,14 +25,14 @@ pub fn parse_yaml(text: &str) -> Result<Node, Vec<Diagnostic>> {
     }
 }
 
-/// The same with the tree also where something is wrong, as long as it is clear what belongs to what: so that one bare `yes`
-/// does not hide what else is wrong with a policy.
+/// Parses YAML text, and returns the tree even if there are errors, as long as the structure is clear. So a bare `yes` does
+/// not hide the other errors of a policy.
 pub fn parse_yaml_in_part(text: &str) -> (Option<Node>, Vec<Diagnostic>) {
     if text.len() > MAX_DOCUMENT {
         let message = format!("{} bytes, at most {MAX_DOCUMENT} are allowed", text.len());
         return (None, vec![diagnostic(codes::AG1019, 0..0, message, None)]);
     }
-    // JSON is YAML, but for escapes of letters beyond 16 bits, of which it needs two.
+    // JSON is valid YAML, except that characters beyond 16 bits are escaped as two surrogates.
     if text.trim_start().starts_with('{')
         && let Ok(root) = parse_json(text.as_bytes())
     {
@@ -79,7 +79,7 @@ fn diagnostic(
     }
 }
 
-/// The parser counts characters; everything else here counts bytes.
+/// Conversion of the parser's character offsets to byte offsets, which everything else uses.
 struct Offsets {
     /// Byte offset of each character; empty for ASCII text.
     bytes: Vec<usize>,
@@ -112,7 +112,7 @@ impl Offsets {
     }
 }
 
-/// A container that is being read.
+/// Container that is being read.
 struct OpenNode {
     start: usize,
     kind: OpenKind,
@@ -122,12 +122,12 @@ fn too_deep() -> String {
     format!("nested deeper than {MAX_DEPTH} levels")
 }
 
-/// What to do about something that the parser says in its own words. What stands around the place often says it better: the
-/// parser sees a bracket where a person wrote a pattern without quotes.
+/// Returns advice for an error in the parser's own words. The text around the position often shows the cause better: the
+/// parser reports a bracket in a pattern that was written without quotes.
 fn way_out(info: &str, text: &str, at: usize) -> Option<&'static str> {
     let behind = text.get(at..).unwrap_or_default();
     let before = text.get(..at).unwrap_or_default();
-    // What is missing at the end is missing in the last line that says something.
+    // What is missing at the end is missing in the last line with content.
     let before = if behind.trim().is_empty() {
         before.trim_end()
     } else {
@@ -227,13 +227,13 @@ fn way_out(info: &str, text: &str, at: usize) -> Option<&'static str> {
         .map(|(_, help)| *help)
 }
 
-/// What to do about a file with nothing in it.
+/// Advice for an empty file.
 const EMPTY: &str = "begin with `apiVersion: agentguard.dev/v1` and its `kind`; `agentguard init` writes a first policy";
 
-/// What to do about a template that was not filled in.
+/// Advice for a template that was not filled in.
 const TEMPLATE: &str = "fill in the template first; put braces that belong to a text in quotes";
 
-/// Whether a line is `key:value`, which is one word and no member.
+/// Returns whether a line is `key:value`, which is one word and not a member.
 fn lacks_blank(line: &str) -> bool {
     let line = line.trim_start().trim_start_matches("- ");
     let (key, value) = line.split_once(':').unwrap_or_default();
@@ -241,14 +241,14 @@ fn lacks_blank(line: &str) -> bool {
     !key.is_empty() && key.chars().all(is_word) && value.starts_with(is_word)
 }
 
-/// Whether a character looks like a blank and is none to YAML, or can't be seen at all.
+/// Returns whether a character looks like a space and is none in YAML, or is invisible.
 pub(super) fn is_unseen(c: char) -> bool {
     let is_format =
         matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}');
     is_format || (c.is_whitespace() && !c.is_ascii())
 }
 
-/// Whether a text stands in the quotation marks of a word processor, which are letters to YAML.
+/// Returns whether a text is in typographic quotation marks, which are letters in YAML.
 fn is_in_letters_for_quotes(value: &str) -> bool {
     value.starts_with(['“', '”', '„', '‘', '’']) && value.ends_with(['“', '”', '‘', '’'])
 }
@@ -258,7 +258,7 @@ enum OpenKind {
     Map {
         members: Vec<Member>,
         known: HashSet<Box<str>>,
-        /// The key whose value comes next.
+        /// Key of the next value.
         key: Option<(Box<str>, Range<usize>)>,
     },
 }
@@ -269,7 +269,7 @@ struct Loader<'t> {
     diagnostics: Vec<Diagnostic>,
     open: Vec<OpenNode>,
     root: Option<Node>,
-    /// Diagnostics about single words: what stands around them is clear.
+    /// Number of diagnostics about single words, around which the structure is clear.
     words: usize,
 }
 
@@ -327,7 +327,7 @@ impl Loader<'_> {
                 }
                 Event::Scalar(value, style, anchor, tag) => {
                     self.refuse_extras(&range, anchor, tag.is_some());
-                    // The parser's span of a value that is not written is what stands in its place: `{ a, b: 1 }`.
+                    // The parser's span of an absent value is the span of the next token: `{ a, b: 1 }`.
                     let range = match (&*value, style) {
                         ("", ScalarStyle::Plain) => range.start..range.start,
                         _ => self.trimmed(range, style),
@@ -386,11 +386,12 @@ impl Loader<'_> {
         }
     }
 
-    /// The parser's end of a plain or block scalar may lie behind white space that is no part of it.
+    /// Returns the span of a scalar without trailing white space, which the parser's span of a plain or block scalar may
+    /// include.
     fn trimmed(&self, range: Range<usize>, style: ScalarStyle) -> Range<usize> {
         let written = self.text.get(range.clone()).unwrap_or_default();
         let length = match style {
-            // The parser's span goes on over a comment behind the quotes.
+            // The parser's span of a quoted scalar may include a comment after it.
             ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => quoted_length(written),
             _ => written.trim_end().len(),
         };
@@ -424,7 +425,7 @@ impl Loader<'_> {
             OpenKind::List(items) => NodeValue::List(items),
             OpenKind::Map { members, .. } => NodeValue::Map(members),
         };
-        // A block container is said to end where the next thing begins.
+        // The parser's span of a block container ends at the next token.
         let written = self.text.get(open.start..end).unwrap_or_default();
         let length = written.trim_end().len();
         self.push(Node {
@@ -509,7 +510,8 @@ impl Loader<'_> {
         }
     }
 
-    /// YAML 1.2's core schema, in JSON's grammar; what other readers would take for something else is an error.
+    /// Reads a plain scalar by YAML 1.2's core schema, in JSON's grammar. A scalar that other parsers read differently is an
+    /// error.
     fn plain(&mut self, value: &str, range: &Range<usize>) -> NodeValue {
         match value {
             "" | "~" | "null" | "Null" | "NULL" => return NodeValue::Null,
@@ -568,15 +570,15 @@ impl Loader<'_> {
     }
 }
 
-/// Keys that other readers, which make JSON of a manifest, turn into `true` and `false`.
+/// Returns whether parsers that convert a manifest to JSON read a key as `true` or `false`.
 fn is_no_text_elsewhere(key: &str) -> bool {
     ["yes", "no", "on", "off"]
         .iter()
         .any(|word| key.eq_ignore_ascii_case(word))
 }
 
-/// Plain scalars that are texts by YAML 1.2's core schema and booleans or numbers by 1.1, or the other way round.
-/// Times (`09:00`) and dates are texts here; nobody takes them for something that a policy could hold.
+/// Returns whether a plain scalar is a string in YAML 1.2's core schema and a boolean or number in 1.1, or the other way
+/// round. Times (`09:00`) and dates are strings here, because a policy has no value that they could be mistaken for.
 fn is_read_differently(value: &str) -> bool {
     let lower = value.to_ascii_lowercase();
     if matches!(&*lower, "yes" | "no" | "on" | "off" | ".nan") {
@@ -614,7 +616,7 @@ fn is_digits(radix: u32) -> impl Fn(&str) -> bool {
     move |text| !text.is_empty() && text.chars().all(|c| c.is_digit(radix) || c == '_')
 }
 
-/// How long a text is with its quotes: `"a \" b"`, `'it''s'`.
+/// Returns the length of a text with its quotes: `"a \" b"`, `'it''s'`.
 fn quoted_length(written: &str) -> usize {
     let mut chars = written.char_indices();
     let Some((_, quote)) = chars.next() else {
@@ -625,7 +627,7 @@ fn quoted_length(written: &str) -> usize {
         if c == quote && (quote == '"' || !rest.starts_with(quote)) {
             return at.saturating_add(1);
         }
-        // What is escaped ends nothing.
+        // An escaped quote does not end the text.
         if c == quote || (quote == '"' && c == '\\') {
             chars.next();
         }
@@ -643,7 +645,7 @@ mod tests {
         format!("{} {}", diagnostics[0].code, diagnostics[0].message)
     }
 
-    /// A tree without its places.
+    /// Returns a tree without its positions.
     fn shape(node: &Node) -> String {
         match &node.data {
             NodeValue::Null => "null".to_owned(),

@@ -1,5 +1,5 @@
-//! Proofs, tried on random policies and random events: whatever is called proved, never true or without effect agrees with
-//! what the policies decide. Limits may be exceeded or not, approvals be given or not: each such world is tried.
+//! Tests of proofs with random policies and random events: every result of "proved", "never matches" or "without effect" must
+//! agree with the policies' decisions. Limits may be exceeded or not, and approvals given or not: each such world is tested.
 
 use super::relation::{FullOutcome, Proofs, rank};
 use crate::author::sample_event::{SampleEvent, SampleExchange, describe};
@@ -8,7 +8,7 @@ use crate::policy::{Decision, EvaluationPhase, Policy, load_with_zones};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Numbers that look random, the same for the same seed.
+/// Pseudo-random numbers that are the same for the same seed.
 struct Dice(u64);
 
 impl Dice {
@@ -29,7 +29,7 @@ impl Dice {
     }
 }
 
-/// One bit for each text in each world.
+/// Returns one bit for each text in each world.
 fn coin(world: u64, text: &str) -> bool {
     let mut dice = Dice(text.bytes().fold(world, |hash, byte| {
         hash.wrapping_mul(0x0100_0000_01B3) ^ u64::from(byte)
@@ -49,7 +49,7 @@ const KINDS: &[&str] = &[
     "uninspectable",
 ];
 
-/// Conditions that every kind of event knows.
+/// Conditions that apply to every kind of event.
 const EVERYWHERE: &[&str] = &[
     "principal.roles: lead",
     "principal.roles: { not_in: [lead, dev] }",
@@ -244,7 +244,7 @@ fn condition(dice: &mut Dice, kind: &str, depth: usize) -> String {
     format!("{{ {} }}", dice.pick(&leaves(kind)))
 }
 
-/// A rule, in parts that can be changed one by one.
+/// Rule, in parts that can be changed one by one.
 #[derive(Clone, Debug, PartialEq)]
 struct RandomRule {
     kind: &'static str,
@@ -302,7 +302,7 @@ impl RandomRule {
         rule
     }
 
-    /// Makes one part anew.
+    /// Replaces one part by a random one.
     fn change(&mut self, dice: &mut Dice, part: usize) {
         let kind = self.kind;
         match part {
@@ -395,7 +395,7 @@ impl RandomRule {
         }
     }
 
-    /// What it says but for its id and its limit.
+    /// Returns the rule's text without its id and its limit.
     fn body(&self) -> String {
         let part = |key: &str, value: &Option<String>| {
             value
@@ -438,7 +438,7 @@ impl RandomRule {
     }
 }
 
-/// A document, in parts that can be changed one by one.
+/// Document, in parts that can be changed one by one.
 #[derive(Clone, Debug, PartialEq)]
 struct RandomDocument {
     mode: &'static str,
@@ -526,7 +526,7 @@ impl RandomDocument {
         }
     }
 
-    /// The document in one world: rules whose limit is not exceeded there are gone, and no limit is left.
+    /// Returns the document in one world: without the rules whose limit is not exceeded there, and without limits on the others.
     fn inner(&self, number: usize, exceeded: Option<&Exceeded>) -> String {
         let document = number;
         let rules: Vec<String> = self
@@ -557,14 +557,14 @@ impl RandomDocument {
 /// Rules whose limit is exceeded in a world: the number of the document, and of the rule in it.
 type Exceeded = BTreeSet<(usize, usize)>;
 
-/// The document and the rule of an id: `r2`, or `d1/r2` in a set.
+/// Returns the numbers of the document and the rule of an id: `r2`, or `d1/r2` in a set.
 fn numbers(id: &str) -> (usize, usize) {
     let (document, rule) = id.split_once('/').unwrap_or(("d0", id));
     let number = |name: &str| name.get(1..).and_then(|digits| digits.parse().ok());
     (number(document).unwrap(), number(rule).unwrap())
 }
 
-/// What happened before, in every world: the events that limits count.
+/// Earlier events that limits count. They are the same in every world.
 struct History(Vec<(SampleEvent, crate::event::Facts)>);
 
 impl History {
@@ -574,8 +574,8 @@ impl History {
         History(events.collect())
     }
 
-    /// What each limit of a policy counts of it, as the policy itself evaluates each event. Rules that say the same in other
-    /// words count the same.
+    /// Returns the events that each limit of a policy counts, as the policy itself evaluates each event. Rules that have the
+    /// same meaning in other words count the same events.
     fn counted_by(&self, policy: &Policy) -> BTreeMap<(usize, usize), Vec<usize>> {
         let mut counted: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         let limited = policy.rules().iter().filter(|rule| rule.limit.is_some());
@@ -642,7 +642,7 @@ impl Policies {
                     .iter()
                     .enumerate()
                     .map(|(number, one)| {
-                        // Only a document among others is for somebody.
+                        // Only a document of a set has an audience.
                         format!(
                             "{{ metadata: {{ name: d{number} }}, {}{} }}",
                             one.whom,
@@ -658,15 +658,15 @@ impl Policies {
         }
     }
 
-    /// The policy; `None` where the dice wrote what the language does not allow.
+    /// Returns the policy; `None` if the random text is not a valid policy.
     fn load(&self, exceeded: Option<&Exceeded>) -> Option<Policy> {
         let root = parse_yaml(&self.text(exceeded))
             .unwrap_or_else(|errors| panic!("{errors:?}\n{}", self.text(exceeded)));
         load_with_zones(&root).policy
     }
 
-    /// The policy in one world, where the limits in force are those that are exceeded: two that count the same up to the same
-    /// number are exceeded together, and no others need be.
+    /// Returns the policy in one world, in which some limits are exceeded. Two limits that count the same events up to the same
+    /// number are exceeded together, and all others independently.
     fn in_world(&self, world: u64, counted: &BTreeMap<(usize, usize), Vec<usize>>) -> Policy {
         let is_exceeded = |&(document, rule): &(usize, usize)| {
             let limit = self.0[document].rules[rule].limit();
@@ -851,7 +851,7 @@ fn described(text: &str) -> (SampleEvent, crate::event::Facts) {
     describe(&node).unwrap_or_else(|errors| panic!("{text}: {errors:?}"))
 }
 
-/// What a policy does with an event, where approvals are given to some rules.
+/// Returns a policy's outcome for an event if approvals are given to some rules.
 fn outcome(
     policy: &Policy,
     described: &(SampleEvent, crate::event::Facts),
@@ -864,7 +864,7 @@ fn outcome(
         let Some((world, written)) = granted else {
             return Some(outcome);
         };
-        // With a token, a rule that asks opens the gate in place of asking.
+        // With a token, an approval rule opens the decision point instead of asking.
         let event = case.reading.events.first()?;
         let evaluation = policy.evaluate(event, context, EvaluationPhase::Whole);
         let asks = |only_enforced: bool| -> Vec<bool> {
@@ -896,12 +896,12 @@ fn outcome(
     })?
 }
 
-/// Rank of an action that keeps something from passing; 0 of the others.
+/// Returns the rank of an action that stops something; 0 for other actions.
 fn strictness(action: &str) -> usize {
     if rank(action) >= 2 { rank(action) } else { 0 }
 }
 
-/// Whether one outcome denies as strictly as another.
+/// Returns whether one outcome denies at least as strictly as another.
 fn is_as_strict(one: &FullOutcome, other: &FullOutcome) -> bool {
     strictness(one.reported.action) >= strictness(other.reported.action)
         && strictness(one.reported.would) >= strictness(other.reported.would)
@@ -917,7 +917,7 @@ fn is_alike(one: &FullOutcome, other: &FullOutcome) -> bool {
 const EVENTS: usize = 30;
 const WORLDS: u64 = 2;
 
-/// What is proved of a policy and the same with something changed.
+/// Checks the proofs about a policy and a changed copy.
 fn proofs_agree(seed: u64) -> Result<(), TestCaseError> {
     let dice = &mut Dice(seed);
     let old = Policies::any(dice);
@@ -979,7 +979,7 @@ fn proofs_agree(seed: u64) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// The names in backquotes of a message.
+/// Returns the names in backquotes in a message.
 fn quoted(message: &str) -> Vec<usize> {
     let names = message.split('`').skip(1).step_by(2);
     names
@@ -987,12 +987,12 @@ fn quoted(message: &str) -> Vec<usize> {
         .collect()
 }
 
-/// What lint says never holds, is repeated or decides nothing.
+/// Checks rules that lint reports as never matching, repeated or without effect.
 fn lint_agrees(seed: u64) -> Result<(), TestCaseError> {
     let dice = &mut Dice(seed);
     let mut document = RandomDocument::any(dice, 4);
     document.mode = "";
-    // Two rules that are nearly the same are what lint speaks of.
+    // Lint reports rules that are nearly the same.
     if dice.one_in(2) {
         let mut more = document.rules[0].clone();
         for _ in 0..dice.roll(3) {
@@ -1018,7 +1018,7 @@ fn lint_agrees(seed: u64) -> Result<(), TestCaseError> {
         };
         let mut without = whole.clone();
         let rule = without.0[0].rules.remove(number);
-        // Ids are numbers: those behind it move up.
+        // Ids are numbers, so the ids of later rules change.
         let Some(fewer) = without.load(None) else {
             continue;
         };
@@ -1030,7 +1030,7 @@ fn lint_agrees(seed: u64) -> Result<(), TestCaseError> {
             for _ in 0..EVENTS {
                 let text = event(dice);
                 let described = described(&text);
-                // The filter knows no other environment than the policy's own.
+                // The filter knows no environment other than the policy's own.
                 if text.contains("env: ") && finding.message.contains("never holds here") {
                     continue;
                 }
@@ -1049,7 +1049,8 @@ fn lint_agrees(seed: u64) -> Result<(), TestCaseError> {
                         is.reported
                     )
                 };
-                // An allow opens what only keeps a conversation going to calls that it might allow, whether it ever does or not.
+                // An allow also lets messages that only continue a conversation pass, if they belong to calls that it might
+                // allow, whether or not it ever allows one.
                 let opens = finding.code == "AG1101"
                     && rule.action == "allow"
                     && !text.starts_with(&format!("{{ {}:", rule.kind));
@@ -1085,13 +1086,13 @@ fn lint_agrees(seed: u64) -> Result<(), TestCaseError> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(300), max_shrink_iters: 0, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// A policy and the same with something changed, of every construct of the language.
+    /// Compares a policy with a changed copy, over every construct of the language.
     #[test]
     fn what_is_proved_of_a_change_agrees_with_every_event(seed in any::<u64>()) {
         proofs_agree(seed)?;
     }
 
-    /// Rules that are said never to hold, to repeat another or to decide nothing.
+    /// Checks rules that are reported as never matching, as repetitions, or as deciding nothing.
     #[test]
     fn what_lint_calls_without_effect_has_none(seed in any::<u64>()) {
         lint_agrees(seed)?;
@@ -1100,7 +1101,7 @@ proptest! {
 
 #[test]
 fn what_random_policies_once_showed_of_proofs_holds() {
-    // A limit of the same calls, written with its condition twice.
+    // A limit on the same calls, with its condition written twice.
     proofs_agree(3_178_338_924_572_054_780).unwrap();
 }
 
@@ -1153,7 +1154,7 @@ fn loaded(text: &str) -> (Policy, crate::policy::Node) {
     (policy.unwrap_or_else(|| panic!("{text}")), root)
 }
 
-/// What is proved of two policies: the same, keeps what is refused, adds nothing.
+/// Returns what is proved about two policies: they are the same, the new one keeps all denials, it adds none.
 fn proved(old: &str, new: &str) -> [bool; 3] {
     let proofs = Proofs::of(&loaded(old).0, &loaded(new).0);
     [proofs.same, proofs.keeps, proofs.adds_nothing]
@@ -1186,14 +1187,14 @@ fn a_limit_covers_nothing_but_the_same_limit() {
         proved(&policy(&[&five]), &policy(&[&limit(6, "t", "")])),
         [false; 3]
     );
-    // What it counts is part of it: the limit of more tools is another one.
+    // The counted events are part of a limit: a limit on more tools is a different one.
     assert_eq!(
         proved(&policy(&[&five]), &policy(&[&limit(5, "[t, u]", "")])),
         [false; 3]
     );
     let again = five.replace("l5", "other");
     assert_eq!(proved(&policy(&[&five]), &policy(&[&again])), [true; 3]);
-    // However its condition is written.
+    // However the condition is written.
     let twice = limit(5, "t", ", when: { any: [{ tool: t }] }");
     assert_eq!(proved(&policy(&[&five]), &policy(&[&twice])), [true; 3]);
 }
@@ -1220,7 +1221,7 @@ fn an_approval_by_somebody_else_is_another_one() {
         proved(&by("by: [b, a], uses: 1"), &by("by: [a, b]")),
         [true; 3]
     );
-    // A denial is stricter than any.
+    // A denial is stricter than any approval.
     let deny = ask("").replace("require_approval", "deny");
     assert_eq!(proved(&by("by: [lead]"), &deny), [false, true, false]);
 }
@@ -1251,7 +1252,7 @@ fn hiding_an_offer_is_less_than_denying_it() {
         proved(&policy("deny", ""), &policy("hide", "")),
         [false, false, true]
     );
-    // Which offers are hidden depends on denials of their calls as they are written.
+    // Which tool definitions are hidden depends on the denials of their calls as they are written.
     let deny = "{ id: a, match: { tool: t }, action: deny }";
     let wider = "{ id: a, when: { any: [{ tool: t }, { args.x: 1 }] }, action: deny }";
     assert!(!proved(&policy("hide", deny), &policy("hide", wider))[1]);
@@ -1333,7 +1334,7 @@ fn who_is_asking_and_who_approves_are_settings() {
     );
 }
 
-/// The codes of what lint calls without effect.
+/// Returns the codes of rules that lint reports as without effect.
 fn lint_codes(text: &str) -> Vec<&'static str> {
     let (policy, root) = loaded(text);
     let findings = lint(&policy, &root).into_iter().map(|finding| finding.code);
@@ -1365,7 +1366,7 @@ fn only_what_is_read_narrowly_can_never_hold() {
     );
     let allowed = lint_messages(&rule("allow", "deny"));
     assert!(allowed[0].contains("can never hold"), "{allowed:?}");
-    // Another letter case is the same environment to what restricts.
+    // On the deny side, another letter case is the same environment.
     let folded = "environment: prod, defaults: { action: allow }, rules: [{ id: a, match: { tool: t, environment: \"PR*\" }, action: deny }]";
     assert_eq!(lint_messages(folded), [] as [&str; 0]);
 }

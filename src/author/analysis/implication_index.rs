@@ -1,25 +1,24 @@
-//! Rules, found by what they ask for: whether one holds wherever another does is proved only of those that may.
+//! Index of rules by their tests, so that an implication is proved only for rules that may be implied.
 //!
-//! A rule whose condition is proved from another's has each of its tests proved from one of the other's (see
-//! [`formula_implies`](super::implies::formula_implies)). So one of its tests is enough to know by which others it can be
-//! found.
+//! If a rule's condition is implied by another's, each of its tests is implied by one of the other's tests (see
+//! [`formula_implies`](super::implies::formula_implies)). So it is enough to index each rule under one of its tests.
 
 use super::implies::{beginning, rule_implies};
 use super::meaning::{Formula, RuleMeaning, TestLiteral, TestOperand};
 use crate::policy::operators::Verb;
 use std::collections::BTreeMap;
 
-/// Rules among which those are found that hold wherever another does.
+/// Index that finds the rules which match whenever another rule does.
 pub(in crate::author) struct ImplicationIndex<'m> {
     rules: Vec<&'m RuleMeaning>,
-    /// Rules by a test of theirs: the field, and what has to stand in a test of the same field.
+    /// Rules by one of their tests: the field, and a key that a test of the same field must have.
     by_test: BTreeMap<(&'m str, String), Vec<usize>>,
-    /// Rules without a test that they could be found by.
+    /// Rules without a test for the index.
     others: Vec<usize>,
 }
 
 impl<'m> ImplicationIndex<'m> {
-    /// Puts rules in order.
+    /// Builds the index.
     pub(in crate::author) fn of(
         rules: impl Iterator<Item = &'m RuleMeaning>,
     ) -> ImplicationIndex<'m> {
@@ -33,7 +32,7 @@ impl<'m> ImplicationIndex<'m> {
                 Formula::Literal(literal) => Some((literal.field.as_str(), needed(literal))),
                 _ => None,
             });
-            // The test that fewest others have.
+            // The most selective test.
             match tests.min_by_key(|(_, (cost, _))| *cost) {
                 Some((field, (_, keys))) => {
                     for key in keys {
@@ -46,7 +45,7 @@ impl<'m> ImplicationIndex<'m> {
         among
     }
 
-    /// The first rule that holds wherever `one` does and that `fits`; told by its place.
+    /// Returns the position of the first rule that matches whenever `one` does, and for which `fits` returns true.
     pub(in crate::author) fn implied_by(
         &self,
         one: &RuleMeaning,
@@ -74,8 +73,8 @@ impl<'m> ImplicationIndex<'m> {
     }
 }
 
-/// What has to stand in a test from which this one is proved, one of these words; and how many other rules will be found
-/// by them, in a manner of speaking.
+/// Returns the keys of which a test that implies this one has at least one, and an estimate of the number of rules that
+/// such a key finds.
 fn needed(test: &TestLiteral) -> (usize, Vec<String>) {
     let any = |word: &str| (usize::MAX, vec![word.to_owned()]);
     if test.negated {
@@ -108,10 +107,10 @@ fn needed(test: &TestLiteral) -> (usize, Vec<String>) {
     }
 }
 
-/// What stands in the tests of a formula, of the same words; nothing where its tests don't tell all that it is.
+/// Collects the keys of a formula's tests. Sets `keys` to `None` if the tests do not determine the formula.
 fn offered<'f>(formula: &'f Formula, keys: &mut Option<Vec<(&'f str, String)>>) {
     let test = match formula {
-        // No alternative: it never holds, and every other rule holds wherever it does.
+        // Without alternatives the rule never matches, so it implies every other rule.
         Formula::Any(parts) if parts.is_empty() => {
             *keys = None;
             return;
@@ -190,7 +189,7 @@ fn offered<'f>(formula: &'f Formula, keys: &mut Option<Vec<(&'f str, String)>>) 
     }
 }
 
-/// All that a text begins with, as what globs begin with.
+/// Passes the keys of all prefixes of a text, as they are the literal starts of globs.
 fn beginnings(text: &str, offer: &mut dyn FnMut(String)) {
     offer("glob ".to_owned());
     for (at, letter) in text.char_indices() {

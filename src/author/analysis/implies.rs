@@ -1,4 +1,5 @@
-//! Proofs that one rule holds whenever another does. `false` means that no proof was found, not that there is none.
+//! Proofs that one rule matches whenever another does. `false` means that no proof was found, not that there is
+//! none.
 
 use super::meaning::{Formula, Range, RuleMeaning, TestLiteral, TestOperand};
 use crate::detect::{Confidence, fold_name, select};
@@ -9,9 +10,9 @@ use crate::policy::operators::{Polarity, Verb};
 use crate::policy::words::Action;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Whether `b` holds for every event for which `a` holds.
+/// Returns whether `b` matches every event that `a` matches.
 pub(in crate::author) fn rule_implies(a: &RuleMeaning, b: &RuleMeaning) -> bool {
-    // What could not be read is let pass only by a rule that names its code: another kind of reading.
+    // Only a rule that names its code lets an uninspectable event pass: allow rules are read differently there.
     let unread = Kind::Uninspectable;
     let by_code = (a.action == Action::Allow || b.action == Action::Allow)
         && a.kinds.contains(unread)
@@ -20,9 +21,9 @@ pub(in crate::author) fn rule_implies(a: &RuleMeaning, b: &RuleMeaning) -> bool 
         return false;
     }
     let asks = |rule: &RuleMeaning| rule.action == Action::RequireApproval;
-    // Nobody can approve what has run: an approval does not reach as far back as a denial.
+    // What has run can't be approved: an approval does not apply to as early events as a denial.
     let reaches = asks(a) || !asks(b);
-    // An approval by somebody else, for longer or more often is another one.
+    // An approval by other roles, for a longer time or for more uses is a different one.
     let agrees = !asks(a) || !asks(b) || a.approval == b.approval;
     reaches
         && agrees
@@ -31,7 +32,7 @@ pub(in crate::author) fn rule_implies(a: &RuleMeaning, b: &RuleMeaning) -> bool 
         && formula_implies(&a.formula, &b.formula)
 }
 
-/// The same of what they ask.
+/// Returns whether `b` is true for every event for which `a` is.
 pub(in crate::author) fn formula_implies(a: &Formula, b: &Formula) -> bool {
     match (a, b) {
         (_, Formula::All(parts)) => parts.iter().all(|part| formula_implies(a, part)),
@@ -46,25 +47,25 @@ pub(in crate::author) fn formula_implies(a: &Formula, b: &Formula) -> bool {
 fn literal_implies(a: &TestLiteral, b: &TestLiteral) -> bool {
     match (a.negated, b.negated) {
         (false, false) => holds_with(a, b),
-        // Where the second holds, the first does; so where the first fails, the second fails.
+        // If `b` implies `a`, the negation of `a` implies the negation of `b`.
         (true, true) => holds_with(b, a),
         _ => false,
     }
 }
 
-/// Whether `b` is true wherever `a` is, `negated` aside.
+/// Returns whether `b` is true wherever `a` is, without regard to `negated`.
 fn holds_with(a: &TestLiteral, b: &TestLiteral) -> bool {
     if a.field != b.field || a.quantifier != b.quantifier {
         return false;
     }
-    // What fits as it is read narrowly fits broadly as well.
+    // A value that matches when it is read narrowly matches when it is read broadly as well.
     let no_narrower =
         a.side == b.side || (a.side, b.side) == (Polarity::Loosening, Polarity::Restricting);
     let missing = !fits_missing(a) || fits_missing(b);
     no_narrower && missing && (a.ask == b.ask || asks_less(&a.ask, &b.ask))
 }
 
-/// Whether a value that is not there fits.
+/// Returns whether a missing value matches.
 fn fits_missing(literal: &TestLiteral) -> bool {
     let is_negative = match &literal.ask {
         TestOperand::NotIn(_) => true,
@@ -72,7 +73,7 @@ fn fits_missing(literal: &TestLiteral) -> bool {
             verb.is_negative()
         }
         TestOperand::Keyed { verb, .. } => verb.is_negative(),
-        // Never missing: it is there or not, and that is what is asked.
+        // The value is never missing: the test is about presence itself.
         TestOperand::Exists(_) | TestOperand::Earlier { .. } | TestOperand::Limit(_) => {
             return false;
         }
@@ -81,11 +82,11 @@ fn fits_missing(literal: &TestLiteral) -> bool {
     missing_fits(literal.outer, literal.side, literal.if_missing, is_negative)
 }
 
-/// Whether every value that fits the first question fits the second, read alike.
+/// Returns whether every value that matches the first operand matches the second, read alike.
 fn asks_less(a: &TestOperand, b: &TestOperand) -> bool {
     match (a, b) {
         (TestOperand::In(a), TestOperand::In(b)) => a.is_subset(b),
-        // Of nothing at all no type is told, which is no response.
+        // An empty list has no type of values.
         (TestOperand::NotIn(a), TestOperand::NotIn(b)) => {
             b.is_subset(a) && all_texts(a) && all_texts(b) && (!b.is_empty() || a.is_empty())
         }
@@ -118,12 +119,12 @@ fn all_texts(values: &BTreeSet<String>) -> bool {
     values.iter().all(|value| value.starts_with("s:"))
 }
 
-/// What a glob begins with, letter by letter: most globs are told apart by it, without being read.
+/// Returns the literal start of a glob. Most globs differ in it, so that they need not be parsed.
 pub(super) fn beginning(glob: &str) -> &str {
     glob.split(['*', '?', '[']).next().unwrap_or_default()
 }
 
-/// Whether all names that fit one glob fit the other, as written and in disguise.
+/// Returns whether all names that match one glob match the other, as written and normalised.
 fn covers(wide: &str, narrow: &str) -> bool {
     if !beginning(narrow).starts_with(beginning(wide)) {
         return false;
@@ -135,7 +136,7 @@ fn covers(wide: &str, narrow: &str) -> bool {
     wide.covers(&narrow) && folded(&wide).covers(&folded(&narrow))
 }
 
-/// Whether a name fits a glob as written and in disguise.
+/// Returns whether a name matches a glob as written and normalised.
 fn fits_every_way(glob: &str, text: &str) -> bool {
     if !text.starts_with(beginning(glob)) {
         return false;
@@ -166,7 +167,7 @@ fn within(a: &Range, b: &Range) -> bool {
     low && high
 }
 
-/// Whether everything that some detectors find, others find as well.
+/// Returns whether some detectors find everything that others find.
 fn finds_less(a: &BTreeSet<String>, b: &BTreeSet<String>) -> bool {
     if a.is_subset(b) {
         return true;
@@ -179,7 +180,7 @@ fn finds_less(a: &BTreeSet<String>, b: &BTreeSet<String>) -> bool {
     }
 }
 
-/// The built-in detectors behind names; `None` if one is the policy's own.
+/// Returns the built-in detectors of names; `None` if one is the policy's own.
 fn detectors(names: &BTreeSet<String>) -> Option<BTreeMap<u16, Confidence>> {
     let mut detectors: BTreeMap<u16, Confidence> = BTreeMap::new();
     for name in names {
@@ -205,7 +206,7 @@ mod tests {
     use crate::author::parse_yaml;
     use crate::policy::load_with_zones;
 
-    /// The rules of a policy that differ only as written.
+    /// Returns the rules of a policy that differ only in these rules' text.
     fn rules(rules: &str) -> Vec<RuleMeaning> {
         let text = format!(
             "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: {{ name: t }}\nrequire: none\ndefaults: {{ action: allow }}\nlists: {{ l: [a, b] }}\nrules:\n{rules}"
@@ -219,7 +220,7 @@ mod tests {
         Meaning::of(&Meaning::parts_of(&policy)).rules
     }
 
-    /// Whether one rule is proved from the other: alike if they are compared and if it is looked for.
+    /// Returns whether one rule is proved from the other. The index must agree with the direct comparison.
     fn implies(a: &RuleMeaning, b: &RuleMeaning) -> bool {
         let found = ImplicationIndex::of([b].into_iter()).implied_by(a, &|_| true);
         assert_eq!(found.is_some(), rule_implies(a, b), "{a:?} ⟹ {b:?}");
@@ -343,7 +344,8 @@ mod tests {
             ("{ args.x: a }", "{ args.y: a }"),
             ("{ args.x: { equals: 1 } }", "{ args.x: { equals: \"1\" } }"),
             ("{ args.x: { any_equals: a } }", "{ args.x: { equals: a } }"),
-            // `not_in` of one type can't be read of another, which counts on one side only.
+            // A value of another type can't be read for `not_in` with values of one type, which matters on one side
+            // only.
             (
                 "{ args.x: { not_in: [1, a] } }",
                 "{ args.x: { not_in: [1] } }",

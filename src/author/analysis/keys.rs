@@ -1,4 +1,4 @@
-//! API keys that two policies know differently. A request that has none of them has the same caller in both.
+//! API keys that two policies resolve differently. A request without such a key has the same caller in both.
 
 use crate::author::explain::moment;
 use crate::event::Principal;
@@ -6,21 +6,21 @@ use crate::policy::{ApiKey, ApiKeySource, IdentitySource, KeyHash, KeySecret, So
 use crate::wire::hex;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// An API key whose caller two policies name differently.
+/// API key whose caller differs between two policies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyChange {
-    /// The source that has it.
+    /// Name of its source.
     pub source: String,
-    /// Its hash, in hexadecimal digits.
+    /// Hash of the key, in hexadecimal digits.
     pub sha256: String,
-    /// Whose key it is in the old policy, or that it was revoked; `None`: unknown.
+    /// Caller in the old policy, or that the key was revoked; `None` if it is unknown.
     pub old: Option<String>,
-    /// The same in the new policy.
+    /// Caller in the new policy, likewise.
     pub new: Option<String>,
 }
 
-/// The keys that two policies know differently, if their sources differ in nothing else. Keys in environment variables have
-/// to be the same: a policy whose variable is not set is not loaded at all.
+/// Returns the keys that two policies resolve differently, if their sources differ in nothing else. Keys in environment
+/// variables must be the same: a policy whose variable is not set is not loaded at all.
 pub(super) fn key_changes(
     old: &[IdentitySource],
     new: &[IdentitySource],
@@ -47,7 +47,7 @@ pub(super) fn key_changes(
             .copied()
             .filter(|hash| before.get(hash) != after.get(hash))
             .collect();
-        // A variable may hold a key that has an entry, too: which of them is found first counts.
+        // A variable may contain a key that has an entry, too: then the order of the two matters.
         let has_variables = [one, other]
             .iter()
             .any(|source| source.keys.iter().any(|key| hash_of(key).is_none()));
@@ -64,7 +64,8 @@ pub(super) fn key_changes(
     Some(changes)
 }
 
-/// The only one of two policies whose sources can name such a caller. Only API keys list whom they name.
+/// Returns which of two policies is the only one whose sources can identify such a caller. Only sources of API keys list
+/// their callers.
 pub(super) fn known_only_to(
     old: &[IdentitySource],
     new: &[IdentitySource],
@@ -79,7 +80,7 @@ pub(super) fn known_only_to(
     }
 }
 
-/// Whether sources may name a caller with these values.
+/// Returns whether sources may identify a caller with these values.
 fn may_name(sources: &[IdentitySource], caller: &BTreeSet<(&str, &str)>) -> bool {
     sources.iter().any(|source| match &source.kind {
         SourceKind::ApiKey(keys) if source.combine.is_empty() => {
@@ -92,14 +93,14 @@ fn may_name(sources: &[IdentitySource], caller: &BTreeSet<(&str, &str)>) -> bool
     })
 }
 
-/// The known values of a caller, each with the name of its member.
+/// Returns the known values of a caller, each with the name of its member.
 fn values(principal: &Principal) -> BTreeSet<(&str, &str)> {
     known_members(principal)
         .flat_map(|(word, values)| values.iter().map(move |value| (word, &**value)))
         .collect()
 }
 
-/// Whether two sources take the same values for keys.
+/// Returns whether two sources read the same values as keys.
 fn reads_alike(one: &ApiKeySource, other: &ApiKeySource) -> bool {
     let ApiKeySource {
         headers,
@@ -110,7 +111,7 @@ fn reads_alike(one: &ApiKeySource, other: &ApiKeySource) -> bool {
     *headers == other.headers && *starts_with == other.starts_with
 }
 
-/// The hash of a key that the policy has; `None` for one in a variable.
+/// Returns the hash of a key in the policy; `None` for one in a variable.
 fn hash_of(key: &ApiKey) -> Option<&KeyHash> {
     match &key.secret {
         KeySecret::Hash(hash) => Some(hash),
@@ -118,7 +119,7 @@ fn hash_of(key: &ApiKey) -> Option<&KeyHash> {
     }
 }
 
-/// The entries of a source without those that change.
+/// Returns the entries of a source without those that change.
 fn kept<'s>(
     source: &'s ApiKeySource,
     changed: &'s BTreeSet<&KeyHash>,
@@ -127,7 +128,7 @@ fn kept<'s>(
     source.keys.iter().filter(is_kept)
 }
 
-/// What a source knows of a key.
+/// State of a key in a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct KeyState<'s> {
     entry: Option<&'s ApiKey>,
@@ -148,7 +149,7 @@ fn states(source: &ApiKeySource) -> BTreeMap<&KeyHash, KeyState<'_>> {
 }
 
 impl KeyState<'_> {
-    /// `client acme, roles agent analyst, until 2027-01-01T00:00:00Z`
+    /// Returns the state as text: `client acme, roles agent analyst, until 2027-01-01T00:00:00Z`
     fn written(&self) -> String {
         let mut parts = Vec::new();
         if self.is_revoked {
@@ -167,12 +168,12 @@ impl KeyState<'_> {
     }
 }
 
-/// The members of a caller, each as a text.
+/// Returns the members of a caller, each as a text.
 fn members(principal: &Principal) -> impl Iterator<Item = String> {
     known_members(principal).map(|(word, values)| format!("{word} {}", values.join(" ")))
 }
 
-/// The known members of a caller, each with its values.
+/// Returns the known members of a caller, each with its values.
 fn known_members(principal: &Principal) -> impl Iterator<Item = (&str, &[Box<str>])> {
     let Principal {
         id,
@@ -208,7 +209,7 @@ mod tests {
     use crate::proxy::Properties;
     use proptest::prelude::*;
 
-    /// The sources of a policy.
+    /// Returns the sources of a policy.
     fn sources(principals: &str) -> Vec<IdentitySource> {
         let text = format!(
             "{{ apiVersion: agentguard.dev/v1, kind: AgentPolicy, metadata: {{ name: p }}, defaults: {{ action: allow }}, principals: {principals} }}"
@@ -307,7 +308,7 @@ mod tests {
 
     const KEYS: usize = 4;
 
-    /// Two sources that share a header, with some keys each.
+    /// Generates two sources that share a header, with some keys each.
     fn any_sources() -> impl Strategy<Value = String> {
         let keys = || {
             prop::collection::vec((0..KEYS, 0..3_usize), 0..4).prop_map(|drawn| {
@@ -334,7 +335,7 @@ mod tests {
             })
     }
 
-    /// A request: headers, and keys in them by their numbers.
+    /// Generates a request: headers, and keys in them by their numbers.
     fn any_request() -> impl Strategy<Value = Vec<(String, String, usize)>> {
         let header = prop_oneof![
             Just("x-key"),
@@ -352,8 +353,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a request has, and wherever: without a key that changes, its caller is the same, and so is what is taken
-        /// out of it.
+        /// A request without a key that changes has the same caller under both policies, and the same parts are removed from
+        /// it, whatever it contains elsewhere.
         #[test]
         fn a_request_without_a_changed_key_has_the_same_caller(
             old in any_sources(),
@@ -377,7 +378,7 @@ mod tests {
                 properties: &NoProperties,
                 now: 1_800_000_000_000_000_000,
             };
-            // The variable holds one of the keys that may have an entry, too.
+            // The variable contains one of the keys that may have an entry, too.
             let variable = |_: &str| Some(format!("{}-and-more", key(0)));
             let identified = [&old, &new].map(|sources| {
                 let keys = KeyTable::new(sources, &variable).unwrap();

@@ -1,4 +1,5 @@
-//! A rule's normal form: lists looked up, spellings united, `not` moved down to the single tests, order and repetition gone.
+//! Normal form of a rule: lists are resolved, spellings unified, `not` is moved to the single tests, order and repetition
+//! are removed.
 
 use super::sample::ask_of_texts;
 use crate::author::explain::{compiled_to, parts};
@@ -19,27 +20,27 @@ use crate::policy::{Approval, CompiledRule, Limit, Policy, SessionSource};
 use crate::wire::json::Decimal;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The rules of a policy.
+/// Rules of a policy, in normal form.
 #[derive(Debug)]
 pub(in crate::author) struct Meaning {
     pub(in crate::author) rules: Vec<RuleMeaning>,
 }
 
-/// A document among those that decide.
+/// Document of a policy that decides.
 pub(in crate::author) struct GuardedDocument<'p> {
     pub(in crate::author) chapter: &'p CompiledDocument,
-    /// When it takes part; no condition if that is always so.
+    /// Condition under which the document applies; empty if it always does.
     pub(in crate::author) guard: Formula,
-    /// Its rules, as if it always did.
+    /// Rules of the document, without the guard.
     pub(in crate::author) meaning: Meaning,
 }
 
 impl GuardedDocument<'_> {
-    /// Its rules: that the document takes part is one more condition of each.
+    /// Returns the document's rules with the guard as another condition of each.
     pub(in crate::author) fn guarded(&self) -> Vec<RuleMeaning> {
         let mut rules = self.meaning.rules.clone();
         for rule in &mut rules {
-            // What a limit counts are the events of its document.
+            // A limit counts the events of its document only.
             let guard = &self.guard;
             rule.formula.each_mut(&mut |literal| {
                 if let TestOperand::Limit(limit) = &mut literal.ask {
@@ -53,7 +54,7 @@ impl GuardedDocument<'_> {
     }
 }
 
-/// One rule.
+/// Normal form of one rule.
 #[derive(Clone, Debug)]
 pub(in crate::author) struct RuleMeaning {
     pub(in crate::author) id: Box<str>,
@@ -62,15 +63,16 @@ pub(in crate::author) struct RuleMeaning {
     pub(in crate::author) kinds: Kinds,
     pub(in crate::author) asks_turn: bool,
     pub(in crate::author) formula: Formula,
-    /// What it does beside deciding: the form of a redaction, tags, what becomes of a denied part.
+    /// Effects besides the decision: the form of a redaction, tags, the treatment of a denied part.
     pub(in crate::author) effect: String,
-    /// Who has to agree, for how long and how often; empty unless it requires an approval.
+    /// Roles that must approve, validity and uses; empty unless the rule requires an approval.
     pub(in crate::author) approval: String,
-    /// Its conditions as they are written, order and repetition aside: what decides which plumbing and which offers pass.
+    /// Conditions as they are written, without order and repetition. They decide which protocol messages and which tool
+    /// definitions pass.
     pub(in crate::author) shape: String,
 }
 
-/// When a rule holds.
+/// Condition of a rule.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::author) enum Formula {
     All(Vec<Formula>),
@@ -78,13 +80,13 @@ pub(in crate::author) enum Formula {
     Literal(TestLiteral),
 }
 
-/// A test of one field, or its denial.
+/// Test of one field, or its negation.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::author) struct TestLiteral {
     pub(in crate::author) negated: bool,
-    /// The side on which the test is read.
+    /// Side on which the test is read.
     pub(in crate::author) side: Polarity,
-    /// The side of the condition that it is part of.
+    /// Side of the condition that contains the test.
     pub(in crate::author) outer: Polarity,
     pub(in crate::author) if_missing: Option<IfMissing>,
     pub(in crate::author) field: String,
@@ -92,7 +94,7 @@ pub(in crate::author) struct TestLiteral {
     pub(in crate::author) ask: TestOperand,
 }
 
-/// What is asked of a field.
+/// Operand of a test.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::author) enum TestOperand {
     /// One of these values, each with its type: `s:abc`, `n:100`.
@@ -103,34 +105,34 @@ pub(in crate::author) enum TestOperand {
     Count(Range),
     Length(Range),
     Globs(BTreeSet<String>),
-    /// A verb that looks for one of several texts, and finds more with more of them.
+    /// Operator that matches one of several texts: more texts match more.
     OneOf(Verb, BTreeSet<String>),
-    /// A verb that finds less with more texts.
+    /// Operator that matches all of several texts: more texts match less.
     AllOf(Verb, BTreeSet<String>),
-    /// One item of a list fits.
+    /// At least one item of a list matches.
     AnyItem(Box<Formula>),
-    /// So many events stand earlier, or in a row, that fit.
+    /// A number of matching events is earlier in the conversation, or in a row.
     Earlier {
         kind: Kind,
         formula: Box<Formula>,
         count: (u32, u32),
     },
-    /// `sql_limit_greater_than`
+    /// Operator `sql_limit_greater_than`.
     RowsOver(u64),
-    /// A value of the list that another field names.
+    /// Value of the list whose key another field contains.
     Keyed {
         verb: Verb,
         key: String,
         lists: BTreeMap<String, BTreeSet<String>>,
     },
-    /// A limit is exceeded. What it has counted so far is known to no proof, so that it may or may not be; two limits that
-    /// count the same events with the same numbers are exceeded together.
+    /// A limit is exceeded. No proof knows the limit's count, so it may or may not be; two limits that count the same events
+    /// with the same numbers are exceeded together.
     Limit(String),
-    /// Whatever can only be compared as a whole.
+    /// Operand that can only be compared as a whole.
     Other(Verb, String),
 }
 
-/// A range of numbers; each end with whether it belongs to it.
+/// Range of numbers. Each end has whether it is included.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::author) struct Range {
     pub(in crate::author) low: Option<(Decimal, bool)>,
@@ -138,7 +140,7 @@ pub(in crate::author) struct Range {
 }
 
 impl TestOperand {
-    /// The question for each of several values alone.
+    /// Returns an operand for each of several values alone.
     pub(super) fn single(&self) -> Vec<TestOperand> {
         let single = |text: &String| BTreeSet::from([text.clone()]);
         let each = |texts: &BTreeSet<String>, ask: &dyn Fn(BTreeSet<String>) -> TestOperand| {
@@ -164,7 +166,7 @@ impl TestOperand {
 }
 
 impl TestLiteral {
-    /// Everything but what is asked.
+    /// Returns everything except the operand.
     fn frame(&self) -> String {
         format!(
             "{} {:?} {:?} {:?} {} {:?}",
@@ -174,12 +176,12 @@ impl TestLiteral {
 }
 
 impl Meaning {
-    /// The documents that decide.
+    /// Returns the documents that decide.
     pub(in crate::author) fn parts_of(policy: &Policy) -> Vec<GuardedDocument<'_>> {
         Meaning::chapters_of(policy, false)
     }
 
-    /// Those that are only tried out.
+    /// Returns the documents of the shadow policy.
     pub(in crate::author) fn shadows_of(policy: &Policy) -> Vec<GuardedDocument<'_>> {
         Meaning::chapters_of(policy, true)
     }
@@ -196,13 +198,13 @@ impl Meaning {
             .collect()
     }
 
-    /// All rules of some documents.
+    /// Returns all rules of some documents.
     pub(in crate::author) fn of(parts: &[GuardedDocument<'_>]) -> Meaning {
         let rules = parts.iter().flat_map(GuardedDocument::guarded).collect();
         Meaning { rules }
     }
 
-    /// The rules of one of its documents.
+    /// Returns the rules of one document.
     pub(in crate::author) fn of_part(document: &Document, compiled: &[CompiledRule]) -> Meaning {
         let rules = document
             .rules
@@ -227,7 +229,7 @@ impl Meaning {
 }
 
 impl RuleMeaning {
-    /// Everything that it is, as a text: equal texts are equal rules.
+    /// Returns the rule as a text: equal texts are equal rules.
     pub(in crate::author) fn normal(&self) -> String {
         let kinds: Vec<&str> = self.kinds.iter().map(Kind::word).collect();
         format!(
@@ -242,14 +244,14 @@ impl RuleMeaning {
         )
     }
 
-    /// The same with the conditions as they are written.
+    /// Returns the rule as a text, with the conditions as they are written.
     pub(in crate::author) fn exact(&self) -> String {
         format!("{} {}", self.normal(), self.shape)
     }
 }
 
 impl Formula {
-    /// The formula as a text, the same for every order of its parts.
+    /// Returns the formula as a text, the same for every order of its parts.
     pub(in crate::author) fn normal(&self) -> String {
         let joined = |word: &str, parts: &[Formula]| {
             let parts: BTreeSet<String> = parts.iter().map(Formula::normal).collect();
@@ -337,7 +339,7 @@ impl Formula {
         }
     }
 
-    /// The parts that must all hold.
+    /// Returns the parts that must all be true.
     pub(in crate::author) fn parts(&self) -> &[Formula] {
         match self {
             Formula::All(parts) => parts,
@@ -353,7 +355,7 @@ fn side_of(action: Action) -> Polarity {
     }
 }
 
-/// When a document takes part: for whom it is, read broadly, and in a set what it applies to.
+/// Returns the guard of a document: its audience, read broadly, and in a set its `applies_to`.
 fn guard(document: &Document, chapter: &CompiledDocument) -> Formula {
     let side = Polarity::Restricting;
     let reader = MeaningReader {
@@ -391,7 +393,7 @@ fn holds(rule: &Rule, document: &Document) -> Formula {
     let Some(limit) = &rule.limit else {
         return Formula::all(parts);
     };
-    // It counts the events that the rest of the rule holds for.
+    // The limit counts the events that the rest of the rule matches.
     let counted = Formula::all(parts.clone()).normal();
     let kinds: Vec<&str> = rule.kinds.iter().map(Kind::word).collect();
     let ask = TestOperand::Limit(format!("{} {kinds:?} {counted} ", limited(limit)));
@@ -399,7 +401,7 @@ fn holds(rule: &Rule, document: &Document) -> Formula {
     Formula::all(parts)
 }
 
-/// The conditions of a rule as they are written, each part sorted.
+/// Returns the conditions of a rule as they are written, each part sorted.
 fn shape(rule: &Rule, document: &Document) -> String {
     fn joined(word: &str, parts: &mut dyn Iterator<Item = String>) -> String {
         let parts: BTreeSet<String> = parts.collect();
@@ -437,7 +439,7 @@ struct MeaningReader<'d> {
 
 impl MeaningReader<'_> {
     fn condition(&self, condition: &Condition, side: Polarity, negated: bool) -> Formula {
-        // By De Morgan's laws, a negation goes to the leaves.
+        // By De Morgan's laws, a negation moves to the leaves.
         const AS_WRITTEN: Joins<Formula> = Joins {
             all: |negated, parts| joined(negated, parts),
             any: |negated, parts| joined(!negated, parts),
@@ -531,7 +533,7 @@ impl MeaningReader<'_> {
         side: Polarity,
         negated: bool,
     ) -> Formula {
-        // Where nothing can be missing for the worse, the word about it says nothing.
+        // If a missing value is resolved toward denial anyway, `if_missing` has no effect.
         let if_missing = match self.outer {
             Polarity::Restricting => self.if_missing,
             Polarity::Loosening => None,
@@ -678,7 +680,7 @@ fn ask_of(verb: Verb, items: &[&Node]) -> TestOperand {
     }
 }
 
-/// `detects: NAME`, a list, or `{ types, confidence }`.
+/// Parses `detects: NAME`, a list, or `{ types, confidence }`.
 fn detects(items: &[&Node]) -> TestOperand {
     let mut names = BTreeSet::new();
     for item in items {
@@ -716,7 +718,7 @@ fn plain_texts(items: &[&Node]) -> BTreeSet<String> {
         .collect()
 }
 
-/// Values with their types, numbers in one spelling.
+/// Returns values with their types, numbers in one spelling.
 fn texts(items: &[&Node]) -> BTreeSet<String> {
     items
         .iter()
@@ -758,7 +760,7 @@ fn effect(rule: &Rule) -> String {
     effect
 }
 
-/// A limit as it is written.
+/// Returns a limit as it is written.
 fn limited(limit: &Limit) -> String {
     format!(
         " {:?} {:?} {:?} {:?}",
@@ -769,7 +771,7 @@ fn limited(limit: &Limit) -> String {
     )
 }
 
-/// What a rule asks of an approval.
+/// Returns the approval that a rule requires, as a text.
 pub(super) fn approval(rule: &Rule) -> String {
     if rule.action != Action::RequireApproval {
         return String::new();

@@ -1,8 +1,9 @@
-//! What rules mean, apart from how they are written: compared by `diff`, looked through by `lint`. Never part of the filter.
+//! Meaning of rules, independent of their spelling, for `diff` and `lint`. Not part of the filter.
 //!
-//! [`meaning`] puts a rule into a normal form; [`implies`] proves that one holds whenever another does, or doesn't know;
-//! [`implication_index`] finds the rules of which that can be proved; [`sample`] finds values that make a condition hold or
-//! fail; [`search`] puts them together to events and lets the policies themselves evaluate those. What is proved is true of every event; what is found is shown with the event.
+//! [`meaning`] converts a rule to a normal form. [`implies`] proves that one rule matches whenever another does, or finds no
+//! proof; [`implication_index`] finds the rules for which a proof is possible. [`sample`] finds values that make a condition
+//! true or false. [`search`] combines them to events, which the policies themselves evaluate. A proof applies to every
+//! event; a difference that was found is reported with its event.
 
 #[cfg(test)]
 mod agreement;

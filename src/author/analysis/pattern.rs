@@ -1,13 +1,13 @@
-//! A text that fits a regular expression.
+//! Text that matches a regular expression.
 
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-/// Longest text that is made.
+/// Maximum bytes of a generated text.
 const MAX_PATTERN_BYTES: usize = 4096;
 
-/// A short text that fits a pattern, as far as its looks around (`\b`, `^`) allow; whoever uses it has to try. Other ways lead
-/// to other texts, where the pattern leaves a choice: another alternative, another letter, more repetitions.
+/// Returns a short text that matches a pattern, as far as its assertions (`\b`, `^`) allow; the caller must try it. Each `way`
+/// leads to another text if the pattern leaves a choice: another alternative, another letter, more repetitions.
 pub(super) fn text_for(pattern: &str, way: usize) -> Option<String> {
     let hir = ParserBuilder::new()
         .unicode(false)
@@ -47,7 +47,7 @@ fn write(hir: &Hir, way: usize, out: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// A character of a class: one that people write, if there is one.
+/// Returns a character of a class, preferably a common one.
 fn one_of(class: &Class, way: usize) -> Option<u8> {
     let fits = |byte: u8| match class {
         Class::Bytes(class) => class

@@ -1,4 +1,4 @@
-//! How two policies relate: what is proved, what an event shows, what stays open.
+//! Comparison of two policies: what is proved, what an event shows, and what stays unknown.
 
 use super::implication_index::ImplicationIndex;
 use super::implies::formula_implies;
@@ -23,28 +23,28 @@ use crate::policy::words::DefaultAction;
 use crate::policy::{EvaluationPhase, Policy};
 use std::collections::BTreeSet;
 
-/// Most events that are evaluated in search of a witness.
+/// Maximum events that are evaluated to find a witness.
 const MOST_EVENTS: usize = 20_000;
 
-/// How often a rule is taken apart in search of a proof.
+/// Maximum times that a rule is split to find a proof.
 const MOST_SPLITS: usize = 2;
 
-/// Most rules that one is taken apart into.
+/// Maximum rules that one is split into.
 const MOST_PARTS: usize = 32;
 
-/// A response that is right wherever it is not `Unknown`.
+/// Result about two policies. It is certain unless it is `Unknown`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// Proved of every event.
+    /// Proved for every event.
     Yes,
-    /// A witness shows it.
+    /// Disproved by a witness.
     No,
-    /// Neither.
+    /// Neither proved nor disproved.
     Unknown,
 }
 
 impl Proof {
-    /// The word for output.
+    /// Returns the result's name in output.
     pub fn word(self) -> &'static str {
         match self {
             Proof::Yes => "yes",
@@ -54,84 +54,85 @@ impl Proof {
     }
 }
 
-/// An event that two policies decide differently.
+/// Event that two policies decide differently.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Witness {
-    /// The event and its exchange, as a test file writes them.
+    /// Event and its exchange, in the form of a test file.
     pub case: Node,
-    /// What the old policy does.
+    /// Outcome of the old policy.
     pub old: PolicyOutcome,
-    /// What the new one does.
+    /// Outcome of the new policy.
     pub new: PolicyOutcome,
-    /// `old` or `new` if only that policy's API keys name the caller, so that no request shows this.
+    /// `old` or `new` if only that policy's API keys identify the caller, so that no request shows the difference.
     pub caller_only_in: Option<&'static str>,
 }
 
 impl Witness {
-    /// Whether both policies can meet its caller.
+    /// Returns whether both policies can identify its caller.
     pub fn is_met_by_both(&self) -> bool {
         self.caller_only_in.is_none()
     }
 }
 
-/// What a policy does with an event.
+/// Outcome of a policy for an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyOutcome {
     /// `allow`, `redact`, `require_approval`, `deny`.
     pub action: &'static str,
-    /// The same if everything were enforced.
+    /// Action if everything were enforced.
     pub would: &'static str,
-    /// Rules that hold.
+    /// Rules that match.
     pub rules: Vec<Box<str>>,
-    /// What is done beside it: how what was found is replaced, tags, whose approval is asked, what becomes of a denied part.
+    /// Effects besides the action: the replacement of a redaction, tags, the required approval, the treatment of a denied
+    /// part.
     pub effects: Vec<String>,
 }
 
-/// What is known of two policies and a number of requests.
+/// Results about two policies for a set of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answers {
-    /// Whether they do the same with every event.
+    /// Whether the outcomes are the same for every event.
     pub same: Proof,
-    /// Whether everything that the old one refuses is refused as strictly by the new one.
+    /// Whether the new policy denies everything that the old one denies, as strictly.
     pub keeps: Proof,
-    /// Whether everything that the new one refuses was refused as strictly by the old one.
+    /// Whether the old policy denied everything that the new one denies, as strictly.
     pub adds_nothing: Proof,
 }
 
-/// How two policies relate.
+/// Difference of two policies.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
-    /// Of all requests.
+    /// Results for all requests.
     pub all: Answers,
-    /// API keys that the policies know differently.
+    /// API keys that the policies resolve differently.
     pub keys: Vec<KeyChange>,
-    /// Of the requests that have none of these keys, if there are such keys.
+    /// Results for the requests without these keys, if there are such keys.
     pub without_keys: Option<Answers>,
-    /// An event that is done something else with.
+    /// Event with different outcomes.
     pub differs: Option<Witness>,
-    /// An event that the new policy lets through further than the old one.
+    /// Event that the new policy treats less strictly than the old one.
     pub loosens: Option<Witness>,
-    /// An event that the new policy refuses more strictly than the old one.
+    /// Event that the new policy treats more strictly than the old one.
     pub tightens: Option<Witness>,
     /// Settings of the document that differ.
     pub settings: Vec<&'static str>,
     /// Lists whose values differ.
     pub lists: Vec<ListChange>,
-    /// Ids of rules that only the new policy has, or means otherwise.
+    /// Ids of rules that only the new policy has, or that have another meaning there.
     pub added: Vec<Box<str>>,
-    /// Ids of rules that only the old policy has, or means otherwise.
+    /// Ids of rules that only the old policy has, or that have another meaning there.
     pub removed: Vec<Box<str>>,
-    /// Events that were evaluated in search of a witness.
+    /// Number of events that were evaluated to find a witness.
     pub evaluated: usize,
 }
 
-/// What is proved of two policies, without a look at any event.
+/// Proofs about two policies, without evaluating events.
 pub(super) struct Proofs {
-    /// They do the same with every event.
+    /// The outcomes are the same for every event.
     pub(super) same: bool,
-    /// Whatever the old one refuses, the new one does.
+    /// The new policy denies everything that the old one denies.
     pub(super) keeps: bool,
-    /// Whatever the new one refuses, the old one did.
+    /// The old policy denies everything that the new one denies.
     pub(super) adds_nothing: bool,
 }
 
@@ -140,7 +141,7 @@ impl Proofs {
         Proofs::under(old, new, settings(old, new).is_empty())
     }
 
-    /// The same of requests that have none of the API keys that the policies know differently.
+    /// Returns the proofs for requests without the API keys that the policies resolve differently.
     fn without_keys(old: &Policy, new: &Policy) -> Proofs {
         Proofs::under(old, new, settings(old, new) == ["principals"])
     }
@@ -224,7 +225,7 @@ impl Proofs {
     }
 }
 
-/// What the gates of a document do by default, and whether that is enforced.
+/// Returns the default of each decision point of a document, and whether it is enforced.
 fn defaults(part: &GuardedDocument<'_>) -> Vec<(DefaultAction, bool)> {
     let defaults = &part.chapter.defaults;
     [
@@ -233,7 +234,7 @@ fn defaults(part: &GuardedDocument<'_>) -> Vec<(DefaultAction, bool)> {
         defaults.tool_offer,
         defaults.uninspectable,
         defaults.partial,
-        // Of codes that readers could understand differently no default lets pass; its mode holds for them all the same.
+        // No default allows codes on which readers could differ. The default's mode applies to them all the same.
         Default {
             action: DefaultAction::Deny,
             mode: defaults.uninspectable.mode,
@@ -244,7 +245,7 @@ fn defaults(part: &GuardedDocument<'_>) -> Vec<(DefaultAction, bool)> {
     .collect()
 }
 
-/// Documents, each as a text; in another order they decide alike.
+/// Returns documents, each as a text. Their order does not affect decisions.
 pub(super) fn wholes(parts: &[GuardedDocument<'_>]) -> Vec<String> {
     let mut wholes: Vec<String> = parts
         .iter()
@@ -265,7 +266,7 @@ pub(super) fn wholes(parts: &[GuardedDocument<'_>]) -> Vec<String> {
     wholes
 }
 
-/// The gates that some document closes by default.
+/// Returns the decision points that some document denies by default.
 fn closed_gates(parts: &[GuardedDocument<'_>]) -> BTreeSet<String> {
     let of_part = |part: &GuardedDocument<'_>| -> Vec<String> {
         let closed = defaults(part).into_iter().enumerate();
@@ -285,10 +286,10 @@ fn normal_forms(rules: &[RuleMeaning]) -> BTreeSet<String> {
     rules.iter().map(RuleMeaning::normal).collect()
 }
 
-/// What `effect` says of a rule that only decides.
+/// `effect` of a rule that only decides.
 const NO_EFFECT: &str = "{} None";
 
-/// Rules that do something beside deciding.
+/// Returns rules with effects besides the decision.
 fn effects(meaning: &Meaning) -> BTreeSet<String> {
     meaning
         .rules
@@ -309,7 +310,8 @@ fn only_in(one: &Meaning, other: &Meaning) -> Vec<Box<str>> {
         .collect()
 }
 
-/// A proof that whatever `a` refuses, `b` refuses at least as strictly: as things are enforced, and if everything were.
+/// Proves that `b` denies everything that `a` denies, at least as strictly: under the modes in force, and if everything were
+/// enforced.
 fn refuses_as_much(a: &[GuardedDocument<'_>], b: &[GuardedDocument<'_>]) -> bool {
     let (a_rules, b_rules) = (Meaning::of(a), Meaning::of(b));
     [true, false].into_iter().all(|only_enforced| {
@@ -336,7 +338,7 @@ fn refuses_as_much(a: &[GuardedDocument<'_>], b: &[GuardedDocument<'_>]) -> bool
         let asks = [Action::RequireApproval];
         let a_asks = take(&a_rules, &asks);
         let b_refuses = take(&b_rules, &[Action::Deny, Action::RequireApproval]);
-        // A redaction that can't be made is a denial.
+        // A redaction that is impossible is a denial.
         let a_redacts = take(&a_rules, &[Action::Redact]);
         let b_redacts = take(&b_rules, &[Action::Redact]);
         let known = normal_forms(&b_redacts);
@@ -353,7 +355,8 @@ fn refuses_as_much(a: &[GuardedDocument<'_>], b: &[GuardedDocument<'_>]) -> bool
                 })
                 .collect()
         };
-        // Whatever the defaults of a document refuse, those of one document refuse that takes part wherever it does.
+        // Everything that the defaults of a document deny must be denied by the defaults of a document that applies wherever
+        // the first does.
         let opens = [Action::Allow, Action::RequireApproval];
         let exact = |rules: &[RuleMeaning]| -> BTreeSet<String> {
             rules.iter().map(RuleMeaning::exact).collect()
@@ -363,10 +366,11 @@ fn refuses_as_much(a: &[GuardedDocument<'_>], b: &[GuardedDocument<'_>]) -> bool
             let a_opens = take(&a.meaning, &opens);
             let known = exact(&a_opens);
             let among = ImplicationIndex::of(a_opens.iter());
-            // Behind a closed gate, whatever `b` opens, `a` opens.
+            // Where the default denies, `a` must open whatever `b` opens.
             let behind = kinds_behind(&a_closed);
             let hides = a.chapter.defaults.tool_offer.action == DefaultAction::Hide;
-            // Which plumbing and which offers pass is read off the rules as they are written, not off what they mean.
+            // Which protocol messages and tool definitions pass depends on the rules as they are written, not on their
+            // meaning.
             let reads_rules = hides || a_closed.first().is_some_and(|closed| *closed > 0);
             let calls = |rules: &[RuleMeaning]| -> BTreeSet<String> {
                 let calls = rules
@@ -378,7 +382,7 @@ fn refuses_as_much(a: &[GuardedDocument<'_>], b: &[GuardedDocument<'_>]) -> bool
                 let closes = a_closed.iter().zip(closed(b)).all(|(a, b)| b >= *a);
                 let mut b_opens = take(&b.meaning, &opens);
                 b_opens.retain(|rule| rule.kinds.meets(behind));
-                // An offer is hidden because its call is denied, too.
+                // A tool definition is also hidden because its call is denied.
                 let b_hides = b.chapter.defaults.tool_offer.action == DefaultAction::Hide;
                 let denials = !(hides && b_hides)
                     || calls(&take(&a.meaning, &[Action::Deny]))
@@ -401,7 +405,8 @@ fn refuses_as_much(a: &[GuardedDocument<'_>], b: &[GuardedDocument<'_>]) -> bool
     })
 }
 
-/// A proof that wherever a restricting rule holds, one of some others does: one of them always, or one for each part of it.
+/// Proves that one of several rules matches whenever a deny-side rule does: always the same, or one for each part of the
+/// rule.
 fn is_covered(one: &RuleMeaning, within: &ImplicationIndex<'_>, splits: usize) -> bool {
     is_implied(one, within)
         || splits.checked_sub(1).is_some_and(|fewer| {
@@ -415,8 +420,8 @@ fn is_implied(one: &RuleMeaning, within: &ImplicationIndex<'_>) -> bool {
     within.implied_by(one, &|_| true).is_some()
 }
 
-/// The ways to write a restricting rule as several, one of which holds wherever it does: for each kind of event, each
-/// alternative, each of the values that it asks for.
+/// Returns the ways to split a deny-side rule into several, of which at least one matches whenever it does: by kind of
+/// event, by alternative, by value of an operand.
 fn split(rule: &RuleMeaning) -> Vec<Vec<RuleMeaning>> {
     let kinds: Vec<RuleMeaning> = rule
         .kinds
@@ -442,7 +447,7 @@ fn split(rule: &RuleMeaning) -> Vec<Vec<RuleMeaning>> {
         let single = |text: &String| BTreeSet::from([text.clone()]);
         let pieces: Vec<Formula> = match part {
             Formula::Any(parts) => parts.clone(),
-            // One of several values is enough only where they are read broadly.
+            // A single value is enough only if values are read broadly.
             Formula::Literal(literal)
                 if !literal.negated
                     && literal.side == Polarity::Restricting
@@ -475,7 +480,7 @@ fn split(rule: &RuleMeaning) -> Vec<Vec<RuleMeaning>> {
     ways
 }
 
-/// A proof that whoever no document of `a` is for, no document of `b` is for: nobody lets them through.
+/// Proves that `b` denies every caller who is in the audience of no document of `a`.
 fn refuses_strangers(
     a: &[GuardedDocument<'_>],
     b: &[GuardedDocument<'_>],
@@ -495,7 +500,7 @@ fn refuses_strangers(
             && (enforces(b) || !enforces(a) || !only_enforced))
 }
 
-/// The kinds of events whose rules decide what passes where a default refuses.
+/// Returns the kinds of events whose rules decide what passes where a default denies.
 fn kinds_behind(closed: &[u8]) -> Kinds {
     let kinds = [
         Kinds::of(&[Kind::Request]),
@@ -513,7 +518,7 @@ fn kinds_behind(closed: &[u8]) -> Kinds {
         .fold(Kinds::EMPTY, Kinds::with)
 }
 
-/// What a policy does with a case, in full.
+/// Complete outcome of a policy for a case.
 pub(super) struct FullOutcome {
     pub(super) reported: PolicyOutcome,
     pub(super) redactions: Vec<Redaction>,
@@ -581,7 +586,8 @@ impl FullOutcome {
                 redactions.extend(found);
             }
         }
-        // What a rule says beside its action counts where that is what happens, after redactions that can't be made.
+        // The other effects of a rule count only if its action is the outcome, after impossible redactions were replaced by
+        // denials.
         for held in &evaluation.held {
             let rule = policy.rule(held.rule)?;
             if [action, would].contains(&rule.action.word()) {
@@ -608,7 +614,7 @@ impl FullOutcome {
     }
 }
 
-/// What a witness would show.
+/// Difference that a witness must show.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum DocumentQuestion {
     Differs,
@@ -678,7 +684,7 @@ fn search(old: &Policy, new: &Policy, among: Vec<Candidate>, difference: &mut Di
             break;
         }
     }
-    // An event is one of its caller, and of a caller whom both policies can meet.
+    // A witness counts only if both policies can identify its caller.
     for answers in std::iter::once(&mut difference.all).chain(&mut difference.without_keys) {
         if is_shown(&difference.differs) {
             answers.same = Proof::No;
@@ -692,7 +698,8 @@ fn search(old: &Policy, new: &Policy, among: Vec<Candidate>, difference: &mut Di
     }
 }
 
-/// Whether a request shows it: one whose caller only one policy knows is kept in want of another.
+/// Returns whether a request can show the witness. A witness whose caller only one policy knows is kept if there is no
+/// other.
 fn is_shown(witness: &Option<Witness>) -> bool {
     witness.as_ref().is_some_and(Witness::is_met_by_both)
 }
@@ -702,7 +709,7 @@ fn caller_only_in(old: &Policy, new: &Policy, facts: &Facts) -> Option<&'static 
     known_only_to(old, new, &facts.principal)
 }
 
-/// The witness with everything left out that it shows itself without.
+/// Returns the witness without the assignments that it does not need.
 fn witness(
     old: &Policy,
     new: &Policy,
@@ -762,7 +769,7 @@ mod tests {
             .unwrap_or_else(|| panic!("{errors:?}\n{text}"))
     }
 
-    /// A set of documents, each as what follows its name.
+    /// Returns a set of documents, each given by the text after its name.
     fn set(documents: &[String]) -> Policy {
         let documents: Vec<String> = documents
             .iter()
@@ -979,7 +986,7 @@ mod tests {
             })
     }
 
-    /// Where a change is proved to loosen or to tighten nothing, no event is found that it does.
+    /// Checks that no event contradicts a proof that a change loosens or tightens nothing.
     fn proofs_hold(old: &Policy, new: &Policy) -> Result<(), TestCaseError> {
         let (one, other) = (Meaning::parts_of(old), Meaning::parts_of(new));
         let keeps = refuses_as_much(&one, &other);
@@ -997,7 +1004,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(96))]
 
-        /// What is proved, no event contradicts: neither of rules taken away, nor of rules that were changed.
+        /// No event contradicts a proof, whether rules are removed or changed.
         #[test]
         fn a_proof_and_a_witness_never_meet(
             rules in prop::collection::vec(any_rule(), 0..4),
@@ -1010,13 +1017,13 @@ mod tests {
             changed.extend(others);
             let new = policy(defaults.1, &changed);
             proofs_hold(&old, &new)?;
-            // And a policy is always proved to be itself, in any order.
+            // A policy is always proved to be the same as itself, in any order.
             changed.reverse();
             let turned = policy(defaults.1, &changed);
             prop_assert_eq!(compare(&new, &turned).all.same, Proof::Yes);
         }
 
-        /// The same of sets, whose documents are for everybody or for somebody.
+        /// No event contradicts a proof for sets, whose documents have an audience or none.
         #[test]
         fn a_proof_and_a_witness_never_meet_in_sets(
             documents in prop::collection::vec(any_document(), 1..4),

@@ -1,5 +1,5 @@
-//! Values that make a question about a field true or false: the typical ones and those at its edges. Whether they do is
-//! decided by the policy, never here.
+//! Values that should make a test of a field true or false: typical values, and those at the edges. Only the policy
+//! decides whether they do.
 
 use super::meaning::{Formula, Range, TestOperand};
 use super::pattern::text_for;
@@ -11,25 +11,25 @@ use crate::policy::parse_json;
 use crate::wire::json::{Decimal, JsonPath};
 use std::collections::BTreeSet;
 
-/// Most elements of a list that is made.
+/// Maximum elements of a generated list.
 const MOST_ELEMENTS: usize = 2_000;
 
-/// Most earlier events that are made.
+/// Maximum earlier events that are generated.
 const MOST_EVENTS: usize = 32;
 
-/// Most values that are made for one question.
+/// Maximum values for one test.
 const MOST_VALUES: usize = 6;
 
-/// A value of a field.
+/// Value of a field.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::author) enum Sample {
-    /// There is none.
+    /// The value is missing.
     Missing,
-    /// It can't be determined.
+    /// The value can't be determined.
     Unknown,
-    /// This.
+    /// A known value.
     Is(Node),
-    /// These events stand earlier in the conversation.
+    /// Events that are earlier in the conversation.
     Before(Vec<Candidate>),
 }
 
@@ -47,7 +47,7 @@ fn node(data: NodeValue) -> Node {
     Node { span: 0..0, data }
 }
 
-/// Values that should answer a question with yes, or with no.
+/// Returns values that should make a test true, or false.
 pub(super) fn samples(ask: &TestOperand, fits: bool) -> Vec<Sample> {
     let mut samples = match (ask, fits) {
         (TestOperand::In(values), true) | (TestOperand::NotIn(values), false) => typed(values),
@@ -99,12 +99,12 @@ pub(super) fn samples(ask: &TestOperand, fits: bool) -> Vec<Sample> {
             let count = usize::try_from((*at_least).max(*in_a_row)).unwrap_or(1);
             vec![Sample::Before(vec![event; count.clamp(1, MOST_EVENTS)])]
         }
-        // What a list has under some key; the key is given beside it.
+        // Values of the list under some key; the caller adds the key.
         (TestOperand::Keyed { verb, lists, .. }, fits) => {
             let asks = lists.values().map(|texts| ask_of_texts(*verb, texts));
             asks.flat_map(|ask| samples(&ask, fits)).collect()
         }
-        // How much was counted is given by no event.
+        // No event determines what a limit has counted.
         (TestOperand::Limit(_), _) => vec![Sample::Unknown],
         (TestOperand::Other(verb, _), _) if verb.asks_time() => times(),
         (TestOperand::Other(..), _) => vec![Sample::text(STRANGER)],
@@ -117,7 +117,7 @@ pub(super) fn samples(ask: &TestOperand, fits: bool) -> Vec<Sample> {
     samples
 }
 
-/// The question that a verb asks with the texts of a keyed list, which have their type before them.
+/// Returns the operand of an operator with the texts of a keyed list, which are prefixed by their types.
 pub(super) fn ask_of_texts(verb: Verb, texts: &BTreeSet<String>) -> TestOperand {
     let plain = || {
         let texts = texts.iter().filter_map(|text| text.split_once(':'));
@@ -135,7 +135,7 @@ pub(super) fn ask_of_texts(verb: Verb, texts: &BTreeSet<String>) -> TestOperand 
     }
 }
 
-/// Lists with one item that should fit.
+/// Returns lists with one item that should match.
 fn items(formula: &Formula) -> Vec<Sample> {
     solve(formula)
         .into_iter()
@@ -153,7 +153,7 @@ fn items(formula: &Formula) -> Vec<Sample> {
         .collect()
 }
 
-/// Values with the type that stands before them.
+/// Returns values of the types with which they are prefixed.
 fn typed(values: &BTreeSet<String>) -> Vec<Sample> {
     values
         .iter()
@@ -165,7 +165,7 @@ fn typed(values: &BTreeSet<String>) -> Vec<Sample> {
         .collect()
 }
 
-/// Values of the same types that are not there.
+/// Returns values of the same types that are not in the set.
 fn strangers(values: &BTreeSet<String>) -> Vec<Sample> {
     let has = |start: &str| values.iter().any(|value| value.starts_with(start));
     let mut strangers = Vec::new();
@@ -184,7 +184,7 @@ fn strangers(values: &BTreeSet<String>) -> Vec<Sample> {
     strangers
 }
 
-/// Numbers at the edges of a range.
+/// Returns numbers at the edges of a range.
 fn numbers(range: &Range, fits: bool) -> Vec<String> {
     let moved = |number: &Decimal, by: i64| -> String {
         let text = number.to_string();
@@ -196,7 +196,7 @@ fn numbers(range: &Range, fits: bool) -> Vec<String> {
             },
         }
     };
-    // Between two whole numbers, where a rule for whole numbers may have a gap.
+    // A number between two integers, where a rule for integers may have a gap.
     let half = |number: &Decimal, above: bool| -> Vec<String> {
         let below = |number: u32| {
             if above {
@@ -238,7 +238,7 @@ fn lengths(range: &Range, fits: bool) -> Vec<usize> {
         .collect()
 }
 
-/// A list with so many addresses.
+/// Returns a list with this number of addresses.
 fn addresses(count: usize) -> Sample {
     let addresses = (0..count)
         .map(|at| node(NodeValue::String(format!("a{at}@example.com").into())))
@@ -246,7 +246,7 @@ fn addresses(count: usize) -> Sample {
     Sample::Is(node(NodeValue::List(addresses)))
 }
 
-/// A name that fits a glob.
+/// Returns a name that matches a glob.
 fn fitting(glob: &str) -> String {
     let mut out = String::new();
     let mut chars = glob.chars();
@@ -287,7 +287,7 @@ fn one_of(verb: Verb, texts: &BTreeSet<String>) -> Vec<Sample> {
     made.map(|text| Sample::text(&text)).collect()
 }
 
-/// Moments of a week in spring, in a year in which nothing special happens: in the night, in working hours, at a weekend.
+/// Returns times in an ordinary week: at night, in working hours, at a weekend.
 fn times() -> Vec<Sample> {
     [
         "2026-03-11T03:30:00Z",

@@ -1,4 +1,4 @@
-//! Events put together from values that conditions ask for. Policies evaluate them; what differs is a witness.
+//! Search for events, combined from values in conditions, that two policies decide differently. Such an event is a witness.
 
 use super::meaning::{Formula, Meaning, RuleMeaning, TestLiteral, TestOperand};
 use super::sample::{Sample, ask_of_texts, samples};
@@ -11,29 +11,29 @@ use crate::policy::operators::Verb;
 use crate::wire::json::{JsonPath, PathStep};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Most events that are put together; in large policies not every rule is tried with every other.
+/// Maximum events that are generated. In large policies not every rule is combined with every other.
 const MOST_CANDIDATES: usize = 40_000;
 
-/// Most values of one field.
+/// Maximum values of one field.
 const MOST_VALUES: usize = 64;
 
-/// Most values of one field that only one of two policies asks for.
+/// Maximum values of one field that only one of two policies has.
 const MOST_CHANGED: usize = 256;
 
-/// Most rules whose fields are tried with the events of another.
+/// Maximum rules whose fields are combined with the events of another.
 const MOST_OTHERS: usize = 64;
 
-/// Most ways to make a rule hold that are looked at.
+/// Maximum ways to make a rule match that are tried.
 const MOST_WAYS: usize = 24;
 
-/// A field with the value that it is given.
+/// Field with its value.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::author) struct Assignment {
     pub(in crate::author) field: String,
     pub(in crate::author) sample: Sample,
 }
 
-/// An event that is still to be put together.
+/// Event as a list of assignments.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::author) struct Candidate {
     pub(in crate::author) kind: Kind,
@@ -41,7 +41,7 @@ pub(in crate::author) struct Candidate {
 }
 
 impl Candidate {
-    /// The event and its exchange. Nothing is known but what was assigned.
+    /// Returns the event and its exchange. Everything that was not assigned is unknown.
     pub(in crate::author) fn described(&self) -> (SampleEvent, Facts) {
         let mut event = SampleEvent::new(self.kind);
         let mut facts = Facts::unknown();
@@ -58,7 +58,7 @@ impl Candidate {
         (event, facts)
     }
 
-    /// The same with one field given another value.
+    /// Returns a copy with another value for one field.
     fn with(&self, field: &str, sample: Sample) -> Candidate {
         let mut other = self.clone();
         other
@@ -72,13 +72,13 @@ impl Candidate {
     }
 }
 
-/// Events worth evaluating: for each rule those that should make it hold, and each of them with one field changed to a value
-/// that some rule asks about. Rules that only one of two policies has come first.
-/// `guards` say when a document takes part.
+/// Returns events worth evaluating: for each rule those that should make it match, and each of them with one field changed
+/// to a value of some rule. Rules that only one of two policies has come first. `guards` are the conditions under which
+/// documents apply.
 pub(super) fn candidates(old: &Meaning, new: &Meaning, guards: &[&Formula]) -> Vec<Candidate> {
     let rules = changed_first(old, new);
     let mut values: BTreeMap<&str, Vec<Sample>> = BTreeMap::new();
-    // What only one of them asks for comes before what is asked for anyway, however long the lists are.
+    // Values that only one policy has come first, however long the lists are.
     let changed = changed_values(old, new);
     for (field, asks) in &changed {
         let known = values.entry(field).or_default();
@@ -109,13 +109,13 @@ pub(super) fn candidates(old: &Meaning, new: &Meaning, guards: &[&Formula]) -> V
     }
     let mut found = Vec::new();
     for kind in Kind::ALL {
-        // An event that no rule is about.
+        // An event that no rule applies to.
         found.push(Candidate {
             kind: *kind,
             assignments: Vec::new(),
         });
     }
-    // Somebody whom a document is for, and somebody else.
+    // A caller in the audience of a document, and a caller outside.
     for guard in guards {
         for assignments in solve(guard) {
             let fitting = Candidate {
@@ -134,7 +134,7 @@ pub(super) fn candidates(old: &Meaning, new: &Meaning, guards: &[&Formula]) -> V
             break;
         }
         let bases = ways(rule);
-        // What is typical first: it makes the plainest witness.
+        // Typical events come first: they make the simplest witnesses.
         found.extend(bases.iter().cloned());
         for base in bases {
             for assignment in &base.assignments {
@@ -143,7 +143,7 @@ pub(super) fn candidates(old: &Meaning, new: &Meaning, guards: &[&Formula]) -> V
                     found.push(base.with(&assignment.field, sample.clone()));
                 }
             }
-            // A field that another rule about such events asks for.
+            // A field of another rule about the same kind of event.
             let about_such = rules.iter().filter(|other| other.kinds.contains(base.kind));
             for other in about_such.take(MOST_OTHERS) {
                 other.formula.each(&mut |literal| {
@@ -158,7 +158,7 @@ pub(super) fn candidates(old: &Meaning, new: &Meaning, guards: &[&Formula]) -> V
     found
 }
 
-/// The values that are asked for of a field in one of two policies only, each as a question of its own.
+/// Returns the operands of each field that only one of two policies has, each value on its own.
 fn changed_values(old: &Meaning, new: &Meaning) -> BTreeMap<String, Vec<TestOperand>> {
     let asked = |meaning: &Meaning| -> BTreeMap<(String, String), TestOperand> {
         let mut asked = BTreeMap::new();
@@ -184,7 +184,7 @@ fn changed_values(old: &Meaning, new: &Meaning) -> BTreeMap<String, Vec<TestOper
     changed
 }
 
-/// The rules of two policies; first those that the other one does not have.
+/// Returns the rules of two policies, first those that the other one does not have.
 fn changed_first<'m>(old: &'m Meaning, new: &'m Meaning) -> Vec<&'m RuleMeaning> {
     let normals = |meaning: &Meaning| -> BTreeSet<String> {
         meaning.rules.iter().map(RuleMeaning::normal).collect()
@@ -203,7 +203,7 @@ fn changed_first<'m>(old: &'m Meaning, new: &'m Meaning) -> Vec<&'m RuleMeaning>
         .collect()
 }
 
-/// Events that should make a rule hold, one for each of its kinds and each way through its alternatives.
+/// Returns events that should make a rule match, one for each of its kinds and each of its alternatives.
 pub(super) fn ways(rule: &RuleMeaning) -> Vec<Candidate> {
     let mut found = Vec::new();
     for kind in rule.kinds.iter() {
@@ -214,7 +214,7 @@ pub(super) fn ways(rule: &RuleMeaning) -> Vec<Candidate> {
     found
 }
 
-/// Events that should make two rules hold at once.
+/// Returns events that should make two rules match at once.
 pub(in crate::author) fn together(a: &RuleMeaning, b: &RuleMeaning) -> Vec<Candidate> {
     let mut found = Vec::new();
     for kind in a.kinds.iter().filter(|kind| b.kinds.contains(*kind)) {
@@ -241,7 +241,7 @@ pub(in crate::author) fn together(a: &RuleMeaning, b: &RuleMeaning) -> Vec<Candi
     found
 }
 
-/// Assignments that should make a formula true.
+/// Returns assignments that should make a formula true.
 pub(super) fn solve(formula: &Formula) -> Vec<Vec<Assignment>> {
     match formula {
         Formula::Literal(literal) => solve_literal(literal),
@@ -252,7 +252,7 @@ pub(super) fn solve(formula: &Formula) -> Vec<Vec<Assignment>> {
         }
         Formula::All(parts) => {
             let mut ways: Vec<Vec<Assignment>> = vec![Vec::new()];
-            // What is denied comes first, so that what is asked for overrides it.
+            // Negated parts come first, so that positive ones override them.
             let mut parts: Vec<&Formula> = parts.iter().collect();
             parts.sort_by_key(|part| !matches!(part, Formula::Literal(literal) if literal.negated));
             for part in parts {
@@ -301,7 +301,7 @@ fn solve_literal(literal: &TestLiteral) -> Vec<Vec<Assignment>> {
         .collect()
 }
 
-/// Each key with a value of its list.
+/// Returns assignments of each key with a value of its list.
 fn solve_keyed(
     literal: &TestLiteral,
     verb: Verb,
@@ -427,7 +427,7 @@ fn assign(field: &Field, sample: &Sample, event: &mut SampleEvent, facts: &mut F
         Field::Result(path) => put(&mut event.result, path, sample),
         Field::Text | Field::Definition => {
             event.texts = several().value().cloned().unwrap_or_default();
-            // What stands in a call's arguments is its text.
+            // A call's text is in its arguments.
             if let (Kind::ToolCall, Sample::Is(node)) = (event.kind, sample) {
                 let path = JsonPath {
                     ways: vec![vec![PathStep::Key("text".into())]],
@@ -486,7 +486,7 @@ fn assign(field: &Field, sample: &Sample, event: &mut SampleEvent, facts: &mut F
     }
 }
 
-/// Puts a value where a path leads first.
+/// Sets a value at the first place of a path.
 pub(super) fn put(root: &mut Known<Node>, path: &JsonPath, sample: &Sample) {
     let Sample::Is(value) = sample else {
         if *sample == Sample::Unknown {

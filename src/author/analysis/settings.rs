@@ -1,4 +1,4 @@
-//! Differences between two policies that are read off their documents: settings, and values of lists.
+//! Differences between two policies that are visible in their documents: settings, and values of lists.
 
 use super::keys::key_changes;
 use super::meaning::Meaning;
@@ -11,10 +11,10 @@ use crate::policy::document::{Document, List};
 use crate::policy::node::Node;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A list that two policies fill differently.
+/// List whose values differ between two policies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListChange {
-    /// Its name; of a keyed list with the key.
+    /// Name of the list; for a keyed list, with the key.
     pub name: String,
     /// Values that only the new policy has.
     pub added: Vec<String>,
@@ -22,13 +22,13 @@ pub struct ListChange {
     pub removed: Vec<String>,
 }
 
-/// Settings beside rules, lists and defaults that decide something, or that the record shows. Who is asking and who approves is
-/// among them: an event is compared as that of its caller, however the caller was known.
+/// Returns the settings other than rules, lists and defaults that affect decisions or the record. The identification of callers
+/// and approvers is among them: events are compared for a given caller, however it was identified.
 pub(super) fn settings(old: &Policy, new: &Policy) -> Vec<&'static str> {
     let zones = old.zones.agrees_with(&new.zones);
     let shadow = tried_out(old) == tried_out(new);
     let (old, new) = (&old.document, &new.document);
-    // The compiler names a new key: it is compared here, or has its place in `Meaning`.
+    // The compiler reports a new key here. It is compared here, or is part of `Meaning`.
     let Document {
         name: _,
         description: _,
@@ -89,17 +89,17 @@ pub(super) fn settings(old: &Policy, new: &Policy) -> Vec<&'static str> {
     .collect()
 }
 
-/// Whether the same keys approve. Their order means nothing.
+/// Returns whether the same keys approve, in any order.
 fn is_same_keys(old: &[Approver], new: &[Approver]) -> bool {
     let holds_all =
         |one: &[Approver], other: &[Approver]| one.iter().all(|key| other.contains(key));
     old.len() == new.len() && holds_all(old, new) && holds_all(new, old)
 }
 
-/// The rules that change how much content is recorded, by their ids.
+/// Returns the rules that change how much content is recorded, by their ids.
 fn recording_rules(document: &Document) -> BTreeMap<(&str, &str), ContentForm> {
     let documents = document.deciding().iter();
-    // The name of a document that is alone decides nothing.
+    // The name of a single document has no effect.
     let is_set = !document.members.is_empty();
     let rules = documents.flat_map(|part| {
         let name = if is_set { &*part.name } else { "" };
@@ -110,19 +110,19 @@ fn recording_rules(document: &Document) -> BTreeMap<(&str, &str), ContentForm> {
         .collect()
 }
 
-/// The policy that is only tried out, as a text.
+/// Returns the shadow policy as a text.
 fn tried_out(policy: &Policy) -> Vec<String> {
     wholes(&Meaning::shadows_of(policy))
 }
 
-/// The policy's own detectors and allow-lists, with the lists that they name.
+/// Returns the policy's own detectors and allow-lists, with the lists that they name.
 fn detectors(document: &Document) -> BTreeSet<Vec<u8>> {
     let documents = document.deciding().iter();
     let written = |part: &Document| Some(written_detectors(part.detectors.as_ref()?, &part.lists));
     documents.filter_map(written).collect()
 }
 
-/// The lists that two policies fill differently.
+/// Returns the lists that differ between two policies.
 pub(super) fn list_changes(old: &Document, new: &Document) -> Vec<ListChange> {
     let (old, new) = (list_values(old), list_values(new));
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
@@ -143,7 +143,7 @@ pub(super) fn list_changes(old: &Document, new: &Document) -> Vec<ListChange> {
     names.into_iter().filter_map(change).collect()
 }
 
-/// The values of each list; of a keyed one, of each of its keys.
+/// Returns the values of each list; for a keyed list, of each of its keys.
 fn list_values(document: &Document) -> BTreeMap<String, BTreeSet<String>> {
     let mut values: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for part in document.deciding() {

@@ -6,7 +6,7 @@ use crate::diag::Severity;
 use crate::policy::HeaderMode;
 use serde_json::Value;
 
-/// Whether a decompressor unpacks one direction. Envoy unpacks both unless it is told otherwise.
+/// Returns whether a decompressor decompresses one direction. By default, Envoy decompresses both.
 fn unpacks(filter: &HttpFilter, direction: &str) -> bool {
     filter.kind.ends_with("Decompressor")
         && filter
@@ -66,7 +66,7 @@ pub(super) fn late_authentication(_: &Proxy, manager: &HttpManager, report: &mut
     }
 }
 
-/// Types of filters that can change a message's body or where it goes.
+/// Types of filters that can change a message's body or its destination.
 const CHANGERS: [&str; 10] = [
     "Lua",
     "ExternalProcessor",
@@ -95,7 +95,7 @@ pub(super) fn change_after_inspection(_: &Proxy, manager: &HttpManager, report: 
     }
 }
 
-/// The oldest Envoy that the filter is tested with, and the oldest one for its native module.
+/// Oldest Envoy that the filter is tested with, and oldest one for its native module.
 const OLDEST_ENVOY: (u64, u64) = (1, 36);
 const OLDEST_ENVOY_NATIVE: (u64, u64) = (1, 38);
 
@@ -126,7 +126,7 @@ pub(super) fn old_envoy(proxy: &Proxy, manager: &HttpManager, report: &mut Repor
     }
 }
 
-/// The filters of the policy and of the kill list.
+/// Returns the filters of the policy and of the kill list.
 fn ours(manager: &HttpManager) -> impl Iterator<Item = &HttpFilter> {
     manager
         .filters
@@ -162,7 +162,7 @@ pub(super) fn fail_open(proxy: &Proxy, manager: &HttpManager, report: &mut Repor
                 format!("- name: {}\n  is_optional: false", filter.name),
             );
         }
-        // Where some routes enable it, AG6009 names the others.
+        // If only some routes enable it, AG6009 reports the others.
         let is_enabled = manager
             .forwarding(proxy)
             .any(|route| route.enables(filter) == Some(true));
@@ -256,7 +256,7 @@ pub(super) fn no_policy(_: &Proxy, manager: &HttpManager, report: &mut Report) {
     }
 }
 
-/// Finds what an Envoy that runs did not take: what was before it is in force.
+/// Reports updates that a running Envoy rejected. The previous configuration is in force.
 pub(super) fn rejected_update(proxy: &Proxy, report: &mut Report) {
     for (place, why) in &proxy.rejected {
         report.add(
@@ -267,7 +267,7 @@ pub(super) fn rejected_update(proxy: &Proxy, report: &mut Report) {
     }
 }
 
-/// Finds a module's file that Envoy can't load.
+/// Reports a module's file that Envoy can't load.
 fn without_module(manager: &HttpManager, filter: &HttpFilter, report: &mut Report) {
     let (fitting, kind, fix) = match filter.is_native() {
         true => (
@@ -297,7 +297,7 @@ fn without_module(manager: &HttpManager, filter: &HttpFilter, report: &mut Repor
     );
 }
 
-/// Finds a filter that has no policy, or one that it does not take.
+/// Reports a filter without a policy, or with one that the filter rejects.
 fn without_policy(manager: &HttpManager, filter: &HttpFilter, report: &mut Report) {
     let place = format!("{}, filter {}", manager.place(), filter.name);
     let build = "# agentguard build policy.yaml --for envoy --output filter.json";
@@ -327,7 +327,7 @@ fn without_policy(manager: &HttpManager, filter: &HttpFilter, report: &mut Repor
     let Some(policy) = loaded.policy.as_ref().filter(|_| !filter.is_native()) else {
         return;
     };
-    // A module sees no variable that it is not handed.
+    // A module sees only the environment variables that are passed to it.
     let variables = filter.plugin().at("/vm_config/environment_variables");
     let is_handed = |name: &str| {
         list(variables.at("/host_env_keys")).any(|key| key == name)
@@ -346,7 +346,8 @@ fn without_policy(manager: &HttpManager, filter: &HttpFilter, report: &mut Repor
     }
 }
 
-/// What makes two filters run in one VM, or natively in one loaded module.
+/// Returns the settings that must be equal for two filters to run in one VM, or natively in one
+/// loaded module.
 fn vm(filter: &HttpFilter) -> [&Value; 5] {
     let vm = filter.plugin().at("/vm_config");
     [

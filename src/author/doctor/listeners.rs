@@ -8,7 +8,7 @@ use serde_json::Value;
 /// Bytes that Envoy buffers by default.
 const DEFAULT_BUFFER: u64 = 1 << 20;
 
-/// Seconds that a model may be silent, or may take: less cuts responses off.
+/// Minimum timeout in seconds for a model: less cuts responses off.
 const MIN_TIMEOUT_S: f64 = 60.0;
 
 pub(super) fn uninspected(proxy: &Proxy, listener: &Listener, report: &mut Report) {
@@ -65,7 +65,7 @@ pub(super) fn disabled_on_route(proxy: &Proxy, manager: &HttpManager, report: &m
     }
 }
 
-/// The bytes that the policy of a manager inspects at most.
+/// Returns the maximum bytes that the policies of a manager inspect.
 fn max_body(manager: &HttpManager) -> Option<u64> {
     let policies = manager
         .policies()
@@ -110,7 +110,7 @@ pub(super) fn small_buffer(proxy: &Proxy, manager: &HttpManager, report: &mut Re
     }
 }
 
-/// The clusters that a manager's routes name, each with its configuration.
+/// Returns the clusters of a manager's routes, each with its configuration.
 fn clusters<'p>(proxy: &'p Proxy, manager: &'p HttpManager) -> Vec<(&'p str, &'p Value)> {
     let mut found: Vec<(&str, &Value)> = manager
         .forwarding(proxy)
@@ -129,7 +129,7 @@ pub(super) fn short_timeout(proxy: &Proxy, manager: &HttpManager, report: &mut R
         return;
     }
     for route in manager.forwarding(proxy) {
-        // What ends a stream or an attempt is as short for a model as what ends the response.
+        // A limit on a stream or an attempt cuts off a response just as a route's timeout does.
         let limits = [
             (
                 route
@@ -188,7 +188,7 @@ pub(super) fn short_idle_timeout(proxy: &Proxy, manager: &HttpManager, report: &
     }
 }
 
-/// Whether a policy asks for the client's address.
+/// Returns whether a policy needs the client's address.
 fn asks_for_address(document: &Value, address: ClientAddress) -> bool {
     fn names_address(value: &Value) -> bool {
         match value {
@@ -227,7 +227,7 @@ pub(super) fn client_address(_: &Proxy, manager: &HttpManager, report: &mut Repo
 }
 
 pub(super) fn circuit_breaker(proxy: &Proxy, manager: &HttpManager, report: &mut Report) {
-    /// Requests at a time that a few agents reach with streams.
+    /// Concurrent requests that a few agents reach with streams.
     const MIN_THRESHOLD: u64 = 64;
     if manager.agentguard().is_none() {
         return;

@@ -1,7 +1,8 @@
-//! The doctor of a proxy's configuration: finds what makes the filter not see traffic, not decide on it, or not tell of it.
+//! Doctor: checks of a proxy's configuration. They find what makes the filter not see traffic, not decide on it, or not
+//! report it.
 //!
-//! A check is one entry of [`CHECKS`]: a code, whose text `agentguard explain` has, and a function that looks at one thing
-//! and reports each place where it is wrong, with the YAML that mends it.
+//! A check is one entry of [`CHECKS`]: a code, explained by `agentguard explain`, and a function that examines one subject
+//! and reports each problem with the YAML that fixes it.
 
 mod filters;
 mod listeners;
@@ -14,20 +15,20 @@ pub use proxy::{Files, ModuleFile, Proxy};
 use crate::diag::codes;
 use proxy::{HttpManager, Listener};
 
-/// Something that is wrong in a configuration.
+/// Problem in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigurationProblem {
-    /// The stable code.
+    /// Stable code.
     pub code: &'static str,
-    /// Where: `listener agents, route /v1`.
+    /// Position: `listener agents, route /v1`.
     pub place: String,
-    /// What is wrong there.
+    /// Description.
     pub what: String,
-    /// YAML of Envoy's configuration that mends it, or the policy's.
+    /// YAML of Envoy's configuration, or of the policy, that fixes the problem.
     pub fix: String,
 }
 
-/// The policy that a listener's filter has.
+/// Policy of a listener's filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyInUse {
     /// The listener.
@@ -36,20 +37,20 @@ pub struct PolicyInUse {
     pub policy: String,
     /// The version.
     pub version: String,
-    /// The module's file or address.
+    /// File or address of the module.
     pub module: String,
 }
 
-/// The result of an examination.
+/// Result of an examination.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Examination {
-    /// What is wrong, by code.
+    /// Problems, by code.
     pub problems: Vec<ConfigurationProblem>,
-    /// The policies in the configuration.
+    /// Policies in the configuration.
     pub policies: Vec<PolicyInUse>,
 }
 
-/// What a check looks at.
+/// Subject of a check.
 enum Subject {
     /// The whole proxy, once.
     Proxy(fn(&Proxy, &mut Report)),
@@ -59,7 +60,7 @@ enum Subject {
     Manager(fn(&Proxy, &HttpManager, &mut Report)),
 }
 
-/// A check: the code of what it finds, and how.
+/// Check: the code of its problems, and its function.
 struct Check {
     code: &'static str,
     subject: Subject,
@@ -113,7 +114,7 @@ const CHECKS: &[Check] = &[
     check(codes::AG6023, Subject::Manager(filters::old_envoy)),
 ];
 
-/// The findings of one check.
+/// Problems of one check.
 struct Report<'r> {
     code: &'static str,
     problems: &'r mut Vec<ConfigurationProblem>,

@@ -1,5 +1,5 @@
-//! Names of members: protobuf's JSON may have each as it is in the schema, `http_filters`, or as `httpFilters`. Envoy takes both, in
-//! one file too, so that checks that knew only one would find nothing wrong with the other.
+//! Names of members. Protobuf's JSON accepts each member by its name in the schema, `http_filters`, or as `httpFilters`, even in one
+//! file. Checks for only one spelling would miss the other.
 
 use serde_json::{Map, Value};
 
@@ -10,8 +10,8 @@ const NAMED_BY_USERS: [&str; 3] = [
     "typed_filter_metadata",
 ];
 
-/// Returns a configuration with the schema's names of members. What is no message of Envoy keeps its names: a `Struct` has those of
-/// its author, such as the `apiVersion` of a policy.
+/// Returns a configuration with the schema's names of members. A `Struct` keeps the names of its author, such as the `apiVersion` of
+/// a policy, because it is not a message of Envoy.
 pub(super) fn in_snake_case(document: &Value) -> Value {
     match document {
         Value::Object(members) if is_struct(members) => document.clone(),

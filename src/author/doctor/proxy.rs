@@ -1,4 +1,4 @@
-//! A proxy's configuration as the checks see it, from a bootstrap file or from Envoy's configuration dump.
+//! Model of a proxy's configuration for the checks, from a bootstrap file or from Envoy's configuration dump.
 //!
 //! A dump is `{"configs": [{"@type": "…ListenersConfigDump", …}, …]}`, a bootstrap `{"static_resources": …}`.
 
@@ -7,53 +7,53 @@ use crate::policy::{self, KILL_KIND, Loaded};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// The files of this machine that a configuration names.
+/// Access to the files of this machine that a configuration names.
 #[derive(Clone, Copy)]
 pub struct Files<'f> {
-    /// Reads the file of a watched filter; `None` if it is not there.
+    /// Reads the file of a watched filter; `None` if it does not exist.
     pub resource: &'f dyn Fn(&str) -> Option<Value>,
-    /// Looks at the file of a module.
+    /// Determines the type of a module's file.
     pub module: &'f dyn Fn(&str) -> ModuleFile,
 }
 
-/// What is where a configuration has the filter's module.
+/// Type of the file at the path of the filter's module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ModuleFile {
-    /// A WebAssembly module.
+    /// WebAssembly module.
     Wasm,
-    /// A shared object.
+    /// Shared object.
     SharedObject,
-    /// Something else.
+    /// Another file.
     Other,
-    /// Nothing, in a folder that is there.
+    /// The file does not exist, but its folder does.
     Missing,
-    /// Nothing is known: the configuration is for another machine, or the module comes from elsewhere.
+    /// Unknown: the configuration is for another machine, or the module comes from elsewhere.
     Unknown,
 }
 
-/// A proxy's configuration.
+/// Configuration of a proxy.
 #[derive(Debug, Default)]
 pub struct Proxy {
-    /// The bootstrap, if the source has it.
+    /// Bootstrap, if the source contains it.
     pub(super) bootstrap: Option<Value>,
     /// Whether the source is a running Envoy.
     is_dump: bool,
     pub(super) listeners: Vec<Listener>,
-    /// Updates that the running Envoy did not take: of what, and why.
+    /// Updates that the running Envoy rejected: the resource, and the reason.
     pub(super) rejected: Vec<(String, String)>,
     clusters: BTreeMap<String, Value>,
 }
 
-/// A listener.
+/// Listener.
 #[derive(Debug)]
 pub(super) struct Listener {
     pub(super) name: String,
     pub(super) managers: Vec<HttpManager>,
-    /// Names of network filters that forward bytes unread.
+    /// Names of network filters that forward bytes uninspected.
     pub(super) forwarders: Vec<String>,
 }
 
-/// An HTTP connection manager.
+/// HTTP connection manager.
 #[derive(Debug)]
 pub(super) struct HttpManager {
     pub(super) listener: String,
@@ -62,24 +62,24 @@ pub(super) struct HttpManager {
     pub(super) buffer_limit: Option<u64>,
     pub(super) filters: Vec<HttpFilter>,
     pub(super) routes: Vec<Route>,
-    /// Route configurations that could not be found.
+    /// Whether a route configuration could not be found.
     pub(super) has_unknown_routes: bool,
 }
 
-/// A route with an action.
+/// Route with an action.
 #[derive(Clone, Debug)]
 pub(super) struct Route {
-    /// `virtual host upstream, route /v1`.
+    /// Position: `virtual host upstream, route /v1`.
     pub(super) place: String,
     pub(super) config: Value,
-    /// Per-filter configuration: its own, that of its virtual host, and that of the route configuration.
+    /// Per-filter configurations: of the route, its virtual host, and the route configuration.
     pub(super) per_filter: Vec<Value>,
-    /// The bytes of a request that may be buffered, if it or its virtual host says so.
+    /// Maximum buffered bytes of a request, if the route or its virtual host sets it.
     pub(super) body_limit: Option<u64>,
 }
 
 impl Route {
-    /// Whether it enables or disables a filter; `None` if it says nothing. The most specific level decides.
+    /// Returns whether the route enables or disables a filter; `None` if it sets neither. The most specific level decides.
     pub(super) fn enables(&self, filter: &HttpFilter) -> Option<bool> {
         let mut levels = self.per_filter.iter();
         let level = levels.find_map(|level| level.get(&filter.name))?;
@@ -87,7 +87,7 @@ impl Route {
     }
 }
 
-/// What a filter is to us.
+/// Role of a filter for the checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     AgentGuard,
@@ -95,47 +95,47 @@ pub(super) enum Role {
     Other,
 }
 
-/// The end of the type of a filter that Envoy loads as a dynamic module.
+/// End of the type of a filter that Envoy loads as a dynamic module.
 const NATIVE: &str = "DynamicModuleFilter";
 
-/// An HTTP filter.
+/// HTTP filter.
 #[derive(Debug)]
 pub(super) struct HttpFilter {
     pub(super) name: String,
     pub(super) role: Role,
-    /// The end of its type: `wasm.v3.Wasm`.
+    /// End of its type: `wasm.v3.Wasm`.
     pub(super) kind: String,
-    /// Its entry in the chain.
+    /// Entry in the chain.
     pub(super) entry: Value,
-    /// Its configuration, also if it is discovered; `Null` if it could not be found.
+    /// Configuration, also if it is discovered; `Null` if it could not be found.
     pub(super) config: Value,
-    /// The policy in it.
+    /// Policy in the configuration.
     pub(super) policy: Option<Loaded>,
-    /// The text of its plugin configuration.
+    /// Text of the plugin configuration.
     pub(super) document: Option<String>,
     /// Whether a running Envoy has discovered it.
     pub(super) is_discovered: bool,
-    /// What is where its module is named.
+    /// Type of the module's file.
     pub(super) module_file: ModuleFile,
 }
 
 impl HttpFilter {
-    /// `config` of a Wasm filter.
+    /// Returns `config` of a Wasm filter.
     pub(super) fn plugin(&self) -> &Value {
         self.config.at("/config")
     }
 
-    /// Whether Envoy loads it as a dynamic module, without Wasm.
+    /// Returns whether Envoy loads the filter as a dynamic module, without Wasm.
     pub(super) fn is_native(&self) -> bool {
         self.kind.ends_with(NATIVE)
     }
 
-    /// Whether it runs only where a route enables it.
+    /// Returns whether the filter runs only if a route enables it.
     pub(super) fn is_off(&self) -> bool {
         self.entry.at("/disabled") == true
     }
 
-    /// Where the module comes from.
+    /// Returns the source of the module.
     pub(super) fn code(&self) -> &Value {
         match self.is_native() {
             true => self.config.at("/dynamic_module_config/module"),
@@ -143,7 +143,7 @@ impl HttpFilter {
         }
     }
 
-    /// The module's file or address.
+    /// Returns the file or address of the module.
     pub(super) fn module(&self) -> String {
         let code = self.code();
         let names = [
@@ -157,19 +157,19 @@ impl HttpFilter {
 }
 
 impl HttpManager {
-    /// The policy's filter.
+    /// Returns the policy's filter.
     pub(super) fn agentguard(&self) -> Option<&HttpFilter> {
         self.policies().next()
     }
 
-    /// The filters of policies. A mesh has one for each policy, and lets routes choose.
+    /// Returns the filters of policies. A mesh has one for each policy, and routes select one.
     pub(super) fn policies(&self) -> impl Iterator<Item = &HttpFilter> {
         self.filters
             .iter()
             .filter(|filter| filter.role == Role::AgentGuard)
     }
 
-    /// The filters behind the policy's.
+    /// Returns the filters after the policy's.
     pub(super) fn behind(&self) -> &[HttpFilter] {
         let place = self
             .filters
@@ -183,7 +183,7 @@ impl HttpManager {
         format!("listener {}", self.listener)
     }
 
-    /// Routes that forward to a cluster of a provider or of another server.
+    /// Returns routes that forward to a cluster other than Envoy's admin interface.
     pub(super) fn forwarding(&self, proxy: &Proxy) -> impl Iterator<Item = &Route> {
         let admin = proxy.admin_port();
         self.routes.iter().filter(move |route| {
@@ -198,7 +198,7 @@ impl Proxy {
     /// Reads a configuration, and the files that it names.
     ///
     /// # Errors
-    /// It is neither a dump nor a bootstrap.
+    /// The document is neither a dump nor a bootstrap.
     pub fn read(document: &Value, files: Files<'_>) -> Result<Proxy, String> {
         let mut sources = Sources::default();
         let document = &in_snake_case(document);
@@ -251,7 +251,7 @@ impl Proxy {
             .retain(|listener| names.contains(&listener.name));
     }
 
-    /// Names of the listeners.
+    /// Returns the names of the listeners.
     pub fn listener_names(&self) -> Vec<&str> {
         self.listeners
             .iter()
@@ -259,7 +259,7 @@ impl Proxy {
             .collect()
     }
 
-    /// What this configuration does not show and the running Envoy has, so that nobody takes its silence for an examination.
+    /// Returns what the running Envoy has and this configuration does not contain, so that it was not examined.
     pub fn unseen(&self) -> Vec<String> {
         let mut unseen = Vec::new();
         let bootstrap = self.bootstrap.as_ref();
@@ -288,7 +288,8 @@ impl Proxy {
         self.clusters.get(name)
     }
 
-    /// Envoy's version, major and minor. A running Envoy puts it into its own bootstrap; `None` if it reports none.
+    /// Returns Envoy's version, major and minor, which a running Envoy writes into its own bootstrap; `None` if there is
+    /// none.
     pub(super) fn version(&self) -> Option<(u64, u64)> {
         let version = self
             .bootstrap
@@ -306,7 +307,7 @@ impl Proxy {
         address.at("/socket_address/port_value").as_u64()
     }
 
-    /// Ports of a cluster's endpoints on this machine.
+    /// Returns the ports of a cluster's endpoints on this machine.
     fn ports_of(&self, cluster: &str) -> Vec<Option<u64>> {
         let Some(cluster) = self.clusters.get(cluster) else {
             return Vec::new();
@@ -322,7 +323,7 @@ impl Proxy {
     }
 }
 
-/// Whether only this machine reaches an address.
+/// Returns whether an address is reachable from this machine only.
 pub(super) fn is_loopback(address: &str) -> bool {
     address == "localhost"
         || address
@@ -330,7 +331,7 @@ pub(super) fn is_loopback(address: &str) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-/// Members of members; `null` where there is none.
+/// Access to nested members; `null` for a missing one.
 pub(super) trait Members {
     /// Returns the member at a JSON Pointer: `/config/vm_config`.
     fn at(&self, pointer: &str) -> &Value;
@@ -343,12 +344,12 @@ impl Members for Value {
     }
 }
 
-/// The items of a list; none of another value.
+/// Returns the items of a list; none for another value.
 pub(super) fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-/// The resources of a dump or a bootstrap.
+/// Resources of a dump or a bootstrap.
 #[derive(Debug, Default)]
 struct Sources {
     is_dump: bool,
@@ -376,7 +377,7 @@ impl Sources {
                 self.listeners.extend(each("static_listeners", "listener"));
                 for listener in list(config.at("/dynamic_listeners")) {
                     self.note_rejection("listener", listener);
-                    // One that waits for its secrets or its filters has no active state yet.
+                    // A listener that waits for its secrets or its filters has no active state yet.
                     let states = ["/active_state/listener", "/warming_state/listener"];
                     let mut states = states.iter().map(|state| listener.at(state));
                     self.listeners
@@ -409,7 +410,7 @@ impl Sources {
         }
     }
 
-    /// Keeps why Envoy did not take the last update of a resource.
+    /// Stores the reason for which Envoy rejected the last update of a resource.
     fn note_rejection(&mut self, kind: &str, resource: &Value) {
         let error = resource.at("/error_state");
         if error.is_object() {
@@ -530,7 +531,7 @@ impl Sources {
         let parsed = document
             .as_deref()
             .and_then(|text| serde_json::from_str::<Value>(text).ok());
-        // It forwards nothing but Envoy's statistics, and has no policy.
+        // It forwards only Envoy's statistics, and has no policy.
         let is_admin = parsed == Some(json!({"admin": true}));
         let document_kind = parsed.as_ref().map(|document| document.at("/kind").clone());
         let is_kill_list = document_kind.as_ref().is_some_and(|kind| kind == KILL_KIND);
@@ -574,7 +575,7 @@ impl Sources {
             is_discovered,
             module_file: ModuleFile::Unknown,
         };
-        // A dump is of another process, and perhaps of another machine.
+        // A dump is from another process, and perhaps from another machine.
         let file = filter.code().at("/local/filename").as_str();
         if let Some(file) = file.filter(|_| !self.is_dump && filter.role != Role::Other) {
             filter.module_file = (files.module)(file);
@@ -583,7 +584,7 @@ impl Sources {
     }
 }
 
-/// Opens a configuration: its type and itself. Control planes write some as a `TypedStruct`.
+/// Returns the type of a configuration and the configuration itself. Control planes write some as a `TypedStruct`.
 fn opened(typed: &Value) -> (&str, &Value) {
     let kind = typed.at("/@type").as_str().unwrap_or_default();
     match typed.at("/type_url").as_str() {
@@ -592,7 +593,7 @@ fn opened(typed: &Value) -> (&str, &Value) {
     }
 }
 
-/// The text of a plugin's configuration: a `StringValue`, or a `Struct` as JSON.
+/// Returns the text of a plugin's configuration: a `StringValue`, or a `Struct` as JSON.
 fn document_of(configuration: &Value) -> Option<String> {
     match configuration.at("/value") {
         Value::String(text) => Some(text.clone()),
@@ -601,12 +602,12 @@ fn document_of(configuration: &Value) -> Option<String> {
     }
 }
 
-/// A number, also where protobuf's JSON writes it as a text.
+/// Parses a number, which protobuf's JSON may write as a string.
 pub(super) fn number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
-/// A duration of protobuf's JSON in seconds: `15s`, `0.250s`.
+/// Parses a duration of protobuf's JSON to seconds: `15s`, `0.250s`.
 pub(super) fn seconds(value: &Value) -> Option<f64> {
     value.as_str()?.strip_suffix('s')?.parse().ok()
 }
@@ -641,7 +642,7 @@ fn routes_of(config: &Value) -> Vec<Route> {
     routes
 }
 
-/// The part of a route that goes to one of several clusters.
+/// Returns the route for one of several weighted clusters.
 fn part_of(route: &Route, part: &Value) -> Route {
     let mut config = route.config.clone();
     if let Some(action) = config.get_mut("route").and_then(Value::as_object_mut) {
@@ -660,7 +661,7 @@ fn part_of(route: &Route, part: &Value) -> Route {
     }
 }
 
-/// The bytes of a request that a route or a virtual host lets Envoy buffer.
+/// Returns the maximum buffered bytes of a request that a route or a virtual host sets.
 fn body_limit(level: &Value) -> Option<u64> {
     let keys = [
         "/request_body_buffer_limit",
@@ -669,7 +670,7 @@ fn body_limit(level: &Value) -> Option<u64> {
     keys.iter().find_map(|key| number(level.at(key)))
 }
 
-/// Whether a route configuration has routes in a tree of matchers, which are not examined.
+/// Returns whether a route configuration has routes in a tree of matchers, which are not examined.
 fn has_matcher(config: &Value) -> bool {
     list(config.at("/virtual_hosts")).any(|host| host.at("/matcher").is_object())
 }

@@ -1,4 +1,4 @@
-//! Checks of what is around the traffic: metrics, access logs, the node's name, the admin interface.
+//! Checks of the surroundings of the traffic: metrics, access logs, the node's name, the admin interface.
 
 use super::Report;
 use super::proxy::{HttpManager, Members, Proxy, is_loopback, list};
@@ -57,9 +57,9 @@ pub(super) fn no_metrics(proxy: &Proxy, report: &mut Report) {
     }
 }
 
-/// Formats of an access log with the audit event: the text, or `None` for JSON.
+/// Returns the formats of an access log with the audit event: the text, or `None` for JSON.
 fn audit_formats(log: &Value) -> Option<Option<&str>> {
-    // Not one of the values beside it (`wasm.agentguard.decision`), and not cut off (`:PLAIN):512%`).
+    // The format must not be another value (`wasm.agentguard.decision`), and must not truncate (`:PLAIN):512%`).
     const STATE: &str = "%FILTER_STATE(wasm.agentguard:PLAIN)%";
     let config = log.at("/typed_config");
     let format = config.at("/log_format");
@@ -75,7 +75,8 @@ fn audit_formats(log: &Value) -> Option<Option<&str>> {
     config.to_string().contains(STATE).then_some(None)
 }
 
-/// Whether the log is written for every request that the filter has seen: it has no filter, or one that leaves out only others.
+/// Returns whether the log is written for every request that the filter has seen: its filter, if any, excludes only other
+/// requests.
 fn is_written_always(log: &Value) -> bool {
     let filter = log.at("/filter");
     filter.is_null()
@@ -124,7 +125,7 @@ pub(super) fn nameless_node(proxy: &Proxy, report: &mut Report) {
     let Some(bootstrap) = &proxy.bootstrap else {
         return;
     };
-    // What is there already shows that the command line named the node.
+    // A filter that was discovered proves that the command line named the node.
     let discovers = |manager: &HttpManager| {
         let mut filters = manager.filters.iter();
         filters

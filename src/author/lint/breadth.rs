@@ -1,4 +1,4 @@
-//! Rules that take more than was meant.
+//! Rules that match more than was intended.
 
 use super::{Findings, LintedPolicy};
 use crate::detect::pattern::{Pattern, Scratch};
@@ -11,7 +11,7 @@ use crate::policy::operators::Verb;
 use crate::policy::rule::Rule;
 use crate::policy::words::Action;
 
-/// Texts in which no rule should find anything.
+/// Texts that no rule should match.
 const ORDINARY: [&str; 5] = [
     "Hello, can you help me with my homework?",
     "The meeting is on Monday at ten.",
@@ -20,10 +20,10 @@ const ORDINARY: [&str; 5] = [
     "Thanks!",
 ];
 
-/// Shortest text that is worth looking for.
+/// Minimum characters of a text that is worth searching.
 const SHORTEST_NEEDLE: usize = 3;
 
-/// Allows by a glob over tools' names.
+/// Finds allow rules with a glob over names of tools.
 pub(super) fn open_names(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         if view.written.action != Action::Allow {
@@ -59,7 +59,7 @@ pub(super) fn each_check<'r>(rule: &'r Rule, visit: &mut dyn FnMut(&'r Test, &'r
     }
 }
 
-/// The texts of an operand that is written out.
+/// Returns the texts of a literal operand.
 pub(super) fn texts(check: &Check) -> Vec<(&str, &Node)> {
     let Operand::Value(node) = &check.operand else {
         return Vec::new();
@@ -74,7 +74,7 @@ pub(super) fn texts(check: &Check) -> Vec<(&str, &Node)> {
     }
 }
 
-/// Operands in a notation that another tool reads and these fields and operators take literally.
+/// Finds operands in another tool's notation, which these fields and operators read literally.
 pub(super) fn other_notations(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     let mut tell = |place, about: String, help: &str| {
         findings.warn(codes::AG1134, place, about, help);
@@ -125,7 +125,7 @@ fn of_braces(glob: &str) -> String {
     format!("globs have no `{{a,b}}`: `{glob}` asks for these braces")
 }
 
-/// Whether a glob has alternatives as a shell's have: `*.{js,ts}`.
+/// Returns whether a glob has alternatives in a shell's notation: `*.{js,ts}`.
 fn has_alternatives(glob: &str) -> bool {
     let inside = glob
         .split_once('{')
@@ -133,7 +133,7 @@ fn has_alternatives(glob: &str) -> bool {
     inside.is_some_and(|(inside, _)| inside.contains(','))
 }
 
-/// Patterns that fit everything, or nearly so.
+/// Finds patterns that match everything, or nearly so.
 pub(super) fn patterns(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         each_check(view.written, &mut |_, check| {
@@ -150,7 +150,7 @@ pub(super) fn patterns(subject: &LintedPolicy<'_>, findings: &mut Findings) {
                     .iter()
                     .filter(|ordinary| pattern.is_match(ordinary, &mut scratch))
                     .count();
-                // `^\s*$` is the empty text and no other.
+                // `^\s*$` matches only blank texts.
                 if pattern.matches_empty() && fitting == ORDINARY.len() {
                     findings.warn(
                         codes::AG1106,
@@ -173,7 +173,7 @@ pub(super) fn patterns(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     }
 }
 
-/// Texts that are looked for and stand everywhere.
+/// Finds searched texts that occur everywhere.
 pub(super) fn needles(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         each_check(view.written, &mut |test, check| {

@@ -1,4 +1,4 @@
-//! What a policy costs its users, and what it doesn't do for them.
+//! Costs of a policy for its users, and functions that it does not provide.
 
 use super::breadth::{each_check, texts};
 use super::{Findings, LintedPolicy, PORTABLE, top};
@@ -14,7 +14,7 @@ use crate::policy::operators::Verb;
 use crate::policy::words::HeaderMode;
 use crate::policy::words::{Action, OnDeny};
 
-/// Patterns over answers whose matches could grow without end.
+/// Finds patterns over responses whose matches have no maximum length.
 pub(super) fn unbounded(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         if !view.written.kinds.contains(Kind::Response) || !view.compiled.enforced {
@@ -40,7 +40,8 @@ pub(super) fn unbounded(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     }
 }
 
-/// Detectors of responses whose patterns could match without end, and that don't say how far a stream waits for them.
+/// Finds detectors of responses whose patterns have no maximum length, and that don't set how long a stream is held
+/// for them.
 pub(super) fn endless_detectors(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     let mut looks = false;
     for view in &subject.rules {
@@ -79,7 +80,7 @@ pub(super) fn endless_detectors(subject: &LintedPolicy<'_>, findings: &mut Findi
     }
 }
 
-/// Decisions that are only recorded.
+/// Finds decisions that are only recorded.
 pub(super) fn observed(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     let document = subject.document;
     if document.mode == Mode::Observe {
@@ -109,7 +110,7 @@ pub(super) fn observed(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     }
 }
 
-/// Rules that let nothing of a stream leave before its end.
+/// Finds rules that hold a stream until its end.
 pub(super) fn held_streams(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         let restricts = matches!(
@@ -141,7 +142,7 @@ pub(super) fn held_streams(subject: &LintedPolicy<'_>, findings: &mut Findings) 
     }
 }
 
-/// What can't be done once headers have left.
+/// Finds what is impossible after headers were forwarded.
 pub(super) fn portable(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     if subject.document.headers == HeaderMode::Hold {
         return;

@@ -1,5 +1,5 @@
-//! What a condition leaves open beside what it asks: arguments of commands, second paths, numbers below zero, and words that
-//! mean something else than they seem to.
+//! Gaps of conditions: arguments of commands, second paths, negative numbers, and words with another meaning than they seem
+//! to have.
 
 use super::breadth::each_check;
 use super::{Findings, LintedPolicy, top};
@@ -15,7 +15,7 @@ use crate::policy::words::Action;
 use crate::wire::json::{JsonPath, PathStep};
 use std::collections::BTreeSet;
 
-/// Commands that run others, or write or delete files, by their arguments; and by which.
+/// Commands that run other commands, or write or delete files, depending on their arguments, with those arguments.
 const BY_ARGUMENTS: &[(&[&str], &str)] = &[
     (&["find"], "-exec, -delete, -fprintf"),
     (&["fd", "fdfind"], "-x, --exec"),
@@ -127,7 +127,7 @@ const BY_ARGUMENTS: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// Names of an argument that says where something goes.
+/// Names of an argument that is a destination.
 const DESTINATIONS: &[&str] = &[
     "destination",
     "dest",
@@ -141,14 +141,14 @@ const DESTINATIONS: &[&str] = &[
     "out",
 ];
 
-/// Words of tools that take one path.
+/// Verbs in names of tools that take one path.
 const ONE_PATH: &[&str] = &[
     "write", "read", "edit", "create", "delete", "remove", "list", "view", "open", "cat", "append",
     "mkdir", "rmdir", "stat", "search", "get", "grep", "glob", "replace", "patch", "find",
     "unlink", "touch", "ls", "rm", "info",
 ];
 
-/// Calls `visit` with every check of a rule, and the side that it is read on.
+/// Calls `visit` with every check of a rule, and the side on which it is read.
 fn each_side<'r>(rule: &'r Rule, visit: &mut dyn FnMut(&'r Test, &'r Check, Polarity)) {
     let side = match rule.action {
         Action::Allow => Polarity::Loosening,
@@ -176,7 +176,7 @@ fn each_within<'r>(
     });
 }
 
-/// Lists of commands that may run, with some that run or write whatever their arguments say.
+/// Finds lists of permitted commands with some that run commands or write files, depending on their arguments.
 pub(super) fn run_by_arguments(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         each_side(view.written, &mut |_, check, side| {
@@ -202,7 +202,7 @@ pub(super) fn run_by_arguments(subject: &LintedPolicy<'_>, findings: &mut Findin
     }
 }
 
-/// The commands of an operand that are named without arguments.
+/// Returns the commands of an operand that are named without arguments.
 fn commands(check: &Check, document: &Document) -> Vec<String> {
     let operand = match &check.operand {
         Operand::Commands { commands, .. } => &**commands,
@@ -225,7 +225,7 @@ fn commands(check: &Check, document: &Document) -> Vec<String> {
     alone.into_iter().map(str::to_owned).collect()
 }
 
-/// Conditions over the path that something comes from, of tools that may take the path that it goes to as well.
+/// Finds conditions on the source path of tools that may take a destination path as well.
 pub(super) fn second_paths(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         let tools: Vec<&str> = view
@@ -280,7 +280,7 @@ fn last_names(path: &JsonPath) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Upper bounds that let pass whatever is below them, where nothing asks for a lower one.
+/// Finds allow-side upper bounds without a lower bound.
 pub(super) fn no_lower_bound(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     let mut bounded: Vec<&Field> = Vec::new();
     let mut open = Vec::new();
@@ -311,7 +311,7 @@ pub(super) fn no_lower_bound(subject: &LintedPolicy<'_>, findings: &mut Findings
     }
 }
 
-/// Booleans and numbers that a call may also write as texts: `"true"` for `true`, as servers in Python read it.
+/// Finds booleans and numbers that a call may also write as strings: `"true"` for `true`, which servers in Python accept.
 pub(super) fn typed_values(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         each_side(view.written, &mut |test, check, side| {
@@ -362,7 +362,7 @@ pub(super) fn typed_values(subject: &LintedPolicy<'_>, findings: &mut Findings) 
     }
 }
 
-/// Two names of one field, each with a condition of its own.
+/// Finds fields that have two names in a rule, each with a condition of its own.
 pub(super) fn two_names(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         let mut known: Vec<&Test> = Vec::new();
@@ -386,7 +386,7 @@ pub(super) fn two_names(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     }
 }
 
-/// Keywords of a detector that has a pattern as well.
+/// Finds keywords of a detector that has a pattern as well.
 pub(super) fn keywords(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     let Some(detectors) = top(subject.root, "detectors") else {
         return;

@@ -1,4 +1,4 @@
-//! Ways around a rule.
+//! Ways to evade a rule.
 
 use super::breadth::{each_check, texts};
 use super::tools::tools;
@@ -20,7 +20,7 @@ use crate::policy::words::{Action, DefaultAction};
 use crate::wire::json::PathStep;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Names that tools give the same argument.
+/// Names that tools use for the same argument.
 const SYNONYMS: [&[&str]; 8] = [
     &["path", "file", "file_path", "filename", "filepath"],
     &["url", "uri", "link", "href"],
@@ -32,7 +32,7 @@ const SYNONYMS: [&[&str]; 8] = [
     &["name", "title", "subject"],
 ];
 
-/// Conditions over one spelling of an argument.
+/// Finds conditions on one name of an argument that has several.
 pub(super) fn renamed_arguments(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         let restricts = matches!(view.written.action, Action::Deny | Action::RequireApproval);
@@ -79,7 +79,7 @@ pub(super) fn renamed_arguments(subject: &LintedPolicy<'_>, findings: &mut Findi
     }
 }
 
-/// Fields without which a condition is false: what is asked of them is positive and has no alternative.
+/// Returns the fields without which a condition is false: their tests are positive and have no alternative.
 fn needed(condition: &Condition) -> Vec<(&Field, std::ops::Range<usize>, &str)> {
     let joins = Joins {
         all: |_, parts| parts.flatten().collect(),
@@ -102,7 +102,7 @@ fn needed(condition: &Condition) -> Vec<(&Field, std::ops::Range<usize>, &str)> 
     })
 }
 
-/// Tools' names that are one name to people and several to servers.
+/// Finds tool names that are one name to people and several to servers.
 pub(super) fn spellings(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     let mut known: BTreeMap<String, BTreeMap<&str, (std::ops::Range<usize>, String)>> =
         BTreeMap::new();
@@ -123,7 +123,7 @@ pub(super) fn spellings(subject: &LintedPolicy<'_>, findings: &mut Findings) {
         }
     }
     for spellings in known.values().filter(|spellings| spellings.len() > 1) {
-        // Those that stand in one list are named together on purpose.
+        // Spellings in one list are there on purpose.
         let places: BTreeSet<usize> = spellings.values().map(|(span, _)| span.start).collect();
         if places.len() < 2 {
             continue;
@@ -141,8 +141,8 @@ pub(super) fn spellings(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     }
 }
 
-/// Spellings of a tool's name, of letters, digits, `_` and `-` as model providers take them, that pass a rule which stops
-/// the tool by another spelling. One finding for each document, at the first such rule.
+/// Finds spellings of a tool's name, of letters, digits, `_` and `-` as model providers accept them, that a rule against
+/// the tool does not match. Reports once for each document, at the first such rule.
 pub(super) fn passing_spellings(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     if subject.document.defaults.tool_call.action != DefaultAction::Allow {
         return;
@@ -181,10 +181,10 @@ pub(super) fn passing_spellings(subject: &LintedPolicy<'_>, findings: &mut Findi
     );
 }
 
-/// Other spellings of a name that no name of a list covers in any letter case. None where the list has one of them, and
-/// so was written with spellings in mind.
+/// Returns other spellings of a name that no name of a list covers in any letter case. Returns none if the list has one of
+/// them, because it was then written with spellings in mind.
 fn uncovered(name: &str, names: &[&str]) -> Vec<String> {
-    // `server/tool`, `server:tool` and `mcp__server__tool` are no words of one name.
+    // `server/tool`, `server:tool` and `mcp__server__tool` are several names.
     if name.contains(['/', ':']) || name.contains("__") {
         return Vec::new();
     }
@@ -208,7 +208,7 @@ fn uncovered(name: &str, names: &[&str]) -> Vec<String> {
     }
 }
 
-/// A name without what people write in different ways.
+/// Returns a name without the characters whose spelling varies.
 fn skeleton(name: &str) -> String {
     name.chars()
         .filter(|c| c.is_alphanumeric() || matches!(c, '*' | '?' | '/'))
@@ -216,7 +216,7 @@ fn skeleton(name: &str) -> String {
         .collect()
 }
 
-/// What loosens and rests on the client's word alone.
+/// Finds allow rules, and exceptions of deny rules, that rest only on what the client supplies.
 pub(super) fn claims(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         if view.node.get("trust").is_some() {
@@ -252,18 +252,18 @@ pub(super) fn claims(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     }
 }
 
-/// What it takes for an allow to hold.
+/// Evidence that an allow rule requires.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum AllowBasis {
-    /// Something that someone else than the client establishes.
+    /// A value that another party than the client establishes.
     Established,
-    /// Nothing but what it is about.
+    /// Nothing except the subject of the rule.
     Nothing,
-    /// Only claims beside that.
+    /// Only values supplied by the client.
     Claims,
 }
 
-/// The least that it takes for what an allow asks to hold.
+/// Returns the weakest evidence that makes the condition of an allow rule true.
 fn opened_by(formula: &Formula) -> AllowBasis {
     match formula {
         Formula::All(parts) => {
@@ -278,7 +278,7 @@ fn opened_by(formula: &Formula) -> AllowBasis {
             .map(opened_by)
             .max()
             .unwrap_or(AllowBasis::Nothing),
-        // An exception that this allow makes.
+        // An exception in this allow rule.
         Formula::Literal(literal) if literal.outer == Polarity::Restricting => AllowBasis::Nothing,
         Formula::Literal(literal) if is_claim(&literal.field, &literal.ask) => AllowBasis::Claims,
         Formula::Literal(literal) if is_established(&literal.field) => AllowBasis::Established,
@@ -286,7 +286,7 @@ fn opened_by(formula: &Formula) -> AllowBasis {
     }
 }
 
-/// Whether claims alone can make a part of what a restricting rule asks false.
+/// Returns whether values supplied by the client can make a part of a deny-side condition false.
 fn is_exempt_by_claims(formula: &Formula) -> bool {
     match formula {
         Formula::All(parts) => parts.iter().any(is_exempt_by_claims),
@@ -297,8 +297,8 @@ fn is_exempt_by_claims(formula: &Formula) -> bool {
     }
 }
 
-/// Whether a field is only what the client says of itself. An argument that is compared with a place, a size or a list of
-/// commands is what the tool gets; one that only has to say a word is a claim.
+/// Returns whether a field is only a claim of the client. An argument that is compared with a path, a size or a list of
+/// commands takes effect in the tool; one that must only equal a word is a claim.
 fn is_claim(field: &str, ask: &TestOperand) -> bool {
     let says_a_word = matches!(ask, TestOperand::In(_) | TestOperand::Exists(_));
     ["header.", "query.", "session.", "earlier"]
@@ -307,12 +307,12 @@ fn is_claim(field: &str, ask: &TestOperand) -> bool {
         || (says_a_word && (field.starts_with("args.") || field.starts_with("params.")))
 }
 
-/// Whether a field is established by someone else than the client.
+/// Returns whether another party than the client establishes a field.
 fn is_established(field: &str) -> bool {
     field.starts_with("principal.") || matches!(field, "environment" | "time" | "host")
 }
 
-/// What a text operator misses of an argument that has a form of its own, by the argument's usual names.
+/// What a text operator misses in an argument with its own syntax, by the argument's usual names.
 const FORMS: [(&[&str], &str, &str); 4] = [
     (
         &["command", "cmd", "script", "shell", "bash"],
@@ -346,10 +346,10 @@ const FORMS: [(&[&str], &str, &str); 4] = [
     ),
 ];
 
-/// Conditions that restrict by what stands in a command, a query, a path or an address, and lists of commands that have to
-/// be all that runs.
+/// Finds deny-side text conditions on a command, a query, a path or an address, and allow-side lists of commands that are
+/// not exhaustive.
 pub(super) fn forms(subject: &LintedPolicy<'_>, findings: &mut Findings) {
-    // Beside what reads a field as what it is, a pattern may refine.
+    // Beside a condition that parses the field, a pattern may refine.
     let mut read_as_such: Vec<&Vec<PathStep>> = Vec::new();
     for view in &subject.rules {
         each_check(view.written, &mut |test, check| {
@@ -385,7 +385,7 @@ pub(super) fn forms(subject: &LintedPolicy<'_>, findings: &mut Findings) {
             let Field::Args(path) = &test.mention.field else {
                 continue;
             };
-            // A search has its words under `query` as well: beside other names it says nothing.
+            // The words of a search are in `query` as well, so that among other names it is no evidence.
             let several = path.ways.len() > 1;
             let last = path.ways.iter().filter_map(|way| way.last());
             let form = FORMS.iter().find(|(names, ..)| {
@@ -429,7 +429,7 @@ pub(super) fn forms(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     }
 }
 
-/// A glob that fits everything, of which something else is said.
+/// Returns whether a check is a glob that matches everything.
 fn asks_nothing(check: &Check) -> bool {
     let texts = texts(check);
     check.verb == Verb::Glob
@@ -438,7 +438,7 @@ fn asks_nothing(check: &Check) -> bool {
             .any(|(text, _)| text.bytes().all(|b| b == b'*'))
 }
 
-/// Lists that no rule and no detector names.
+/// Finds lists that no rule and no detector names.
 pub(super) fn unused_lists(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     let mut used: BTreeSet<&str> = BTreeSet::new();
     for rule in &subject.document.rules {
@@ -469,7 +469,7 @@ pub(super) fn unused_lists(subject: &LintedPolicy<'_>, findings: &mut Findings) 
     }
 }
 
-/// The lists that definitions of detectors name, each as `{ list: NAME }`.
+/// Collects the lists that definitions of detectors name, each as `{ list: NAME }`.
 fn named_by<'n>(definition: &'n Node, used: &mut BTreeSet<&'n str>) {
     used.extend(definition.get("list").and_then(Node::text));
     for member in definition.members() {
@@ -502,7 +502,7 @@ fn names<'o>(operand: &'o Operand, used: &mut BTreeSet<&'o str>) {
     }
 }
 
-/// Questions about earlier events where no conversation is sent along.
+/// Finds conditions on earlier events for traffic without a conversation.
 pub(super) fn no_history(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         let mut asks = false;
@@ -535,7 +535,7 @@ pub(super) fn no_history(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     }
 }
 
-/// Agents that something is decided by, and that only a header names.
+/// Finds agents that affect decisions, and that only a header names.
 pub(super) fn claimed_agents(policy: &Policy, root: &Node, findings: &mut Findings) {
     let is_agent = |mention: &FieldRef| matches!(&*mention.name, "agent" | "principal.agent");
     let asks = |part: &Document| {

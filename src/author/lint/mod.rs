@@ -1,4 +1,5 @@
-//! What is legal in a policy and probably wrong. Each finding has a code `AG11…`; each family of them one file.
+//! Lint: findings about valid policies that are probably wrong. Each finding has a code `AG11…`; each family
+//! has a file.
 
 mod breadth;
 mod cost;
@@ -20,7 +21,7 @@ use crate::policy::node::Node;
 use crate::policy::rule::Rule;
 use std::ops::Range;
 
-/// What is looked for, in the order of the codes.
+/// Checks, in the order of the codes.
 const CHECKS: &[fn(&LintedPolicy<'_>, &mut Findings)] = &[
     reach::contradictions,
     reach::repetitions,
@@ -58,17 +59,17 @@ const CHECKS: &[fn(&LintedPolicy<'_>, &mut Findings)] = &[
     providers::pseudonyms,
 ];
 
-/// A policy that is looked through.
+/// Policy under examination.
 struct LintedPolicy<'p> {
     policy: &'p Policy,
     /// The document, or one of a set.
     document: &'p Document,
-    /// What it was read from.
+    /// Tree of the document.
     root: &'p Node,
     rules: Vec<LintedRule<'p>>,
 }
 
-/// A rule from all sides.
+/// Rule in all its forms.
 struct LintedRule<'p> {
     written: &'p Rule,
     compiled: &'p CompiledRule,
@@ -78,7 +79,7 @@ struct LintedRule<'p> {
 }
 
 impl LintedRule<'_> {
-    /// Where a key of the rule has its value; where it has none, the rule's id.
+    /// Returns the position of a key's value; if it has none, of the rule's id.
     fn place(&self, key: &str) -> (Range<usize>, String) {
         match self.node.get(key) {
             Some(value) => (value.span.clone(), format!("{}.{key}", self.path)),
@@ -130,12 +131,12 @@ impl Findings {
     }
 }
 
-/// Looks a valid policy through. `root` is the document that it was compiled from.
+/// Returns the findings about a valid policy. `root` is the document that it was compiled from.
 pub fn lint(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
     let mut findings = Findings::default();
-    // What is only tried out says nothing to anybody.
+    // A shadow document sends no messages to clients.
     let compiled = parts(policy).map(|(_, compiled)| compiled);
-    // What stands at the top of a set holds for all of its documents.
+    // Keys at the top of a set apply to all of its documents.
     words::shared_secrets(policy, root, &mut findings);
     holes::claimed_agents(policy, root, &mut findings);
     for ((document, part, path), compiled) in
@@ -183,7 +184,7 @@ fn lint_part(
     }
 }
 
-/// A replacement of a place.
+/// Returns a replacement of a span.
 fn fix(span: &Range<usize>, with: &str) -> Option<Fix> {
     Some(Fix {
         span: span.clone(),
@@ -191,5 +192,5 @@ fn fix(span: &Range<usize>, with: &str) -> Option<Fix> {
     })
 }
 
-/// The code of a finding that is the same as what validation says.
+/// Code of a finding that validation reports as well.
 const PORTABLE: &str = codes::AG1021;

@@ -1,4 +1,4 @@
-//! What a provider's own ways make of a rule: how it names its models, what it keeps.
+//! Effects of a provider's peculiarities on a rule: its names of models, and what it stores.
 
 use super::breadth::texts;
 use super::{Findings, LintedPolicy};
@@ -11,7 +11,7 @@ use crate::policy::rule::Rule;
 use crate::policy::words::Action;
 use std::ops::Range;
 
-/// How Bedrock names vendors: `us.anthropic.claude-sonnet-4-20250514-v1:0`.
+/// Bedrock's prefixes of vendors: `us.anthropic.claude-sonnet-4-20250514-v1:0`.
 const VENDORS: &[&str] = &[
     "ai21.",
     "amazon.",
@@ -26,7 +26,7 @@ const VENDORS: &[&str] = &[
     "writer.",
 ];
 
-/// Allows by a glob that ends at the colon of Bedrock's versions.
+/// Finds allow rules with a glob that ends at the colon of Bedrock's versions.
 pub(super) fn versions(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         let mut tell = |glob: &str, place: (Range<usize>, String)| {
@@ -65,7 +65,7 @@ pub(super) fn versions(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     }
 }
 
-/// The condition of a rule that lets more through the more it fits.
+/// Returns the allow-side condition of a rule.
 fn loosening(rule: &Rule) -> Option<&Condition> {
     match rule.action {
         Action::Allow => rule.when.as_ref(),
@@ -80,7 +80,7 @@ fn ends_at_a_colon(glob: &str) -> bool {
         && VENDORS.iter().any(|vendor| glob.contains(vendor))
 }
 
-/// Pseudonyms that become labels wherever the provider keeps the conversation.
+/// Finds pseudonyms that become labels because the provider stores the conversation.
 pub(super) fn pseudonyms(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         let redact = &view.written.redact;
@@ -96,7 +96,7 @@ pub(super) fn pseudonyms(subject: &LintedPolicy<'_>, findings: &mut Findings) {
             .matches
             .iter()
             .filter(|item| item.mention.field == Field::Protocol);
-        // Those that keep nothing unless they are asked to.
+        // Other protocols store nothing unless the request asks for it.
         let keeps = |name: &str| name.contains('*') || STORING_PROTOCOLS.contains(&name);
         if protocols
             .clone()
@@ -114,5 +114,5 @@ pub(super) fn pseudonyms(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     }
 }
 
-/// Protocols whose requests the provider keeps unless they say otherwise.
+/// Protocols whose provider stores requests by default.
 const STORING_PROTOCOLS: &[&str] = &["openai.responses", "gemini.interactions"];

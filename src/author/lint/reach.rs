@@ -1,4 +1,4 @@
-//! Rules that decide nothing, and rules that decide against one another.
+//! Rules that decide nothing, and rules that conflict.
 
 use super::{Findings, LintedPolicy, LintedRule};
 use crate::author::analysis::{
@@ -17,16 +17,16 @@ use crate::policy::words::Action;
 use crate::policy::words::DefaultAction;
 use std::collections::BTreeMap;
 
-/// Most rules for which events are searched that two of them hold for.
+/// Maximum rules for which conflicts are searched.
 const MOST_SEARCHED: usize = 200;
 
-/// Most conflicts that are told of one rule.
+/// Maximum conflicts that are reported for one rule.
 const MOST_CONFLICTS: usize = 3;
 
-/// Values that a restricting condition takes though no plain value fits, as it is read broadly.
+/// Values that a deny-side condition matches although no plain value does, because it is read broadly.
 const AMBIGUOUS_VALUES: &str = "unknown, unreadable, several values, or spelled in another way";
 
-/// Rules whose conditions exclude one another.
+/// Finds rules whose conditions contradict one another.
 pub(super) fn contradictions(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         let id = &view.written.id;
@@ -89,7 +89,7 @@ pub(super) fn contradictions(subject: &LintedPolicy<'_>, findings: &mut Findings
     }
 }
 
-/// Where a rule asks for another environment than the one that the document says it is in.
+/// Finds a rule for another environment than the document's own.
 fn elsewhere<'s>(
     subject: &'s LintedPolicy<'_>,
     view: &LintedRule<'_>,
@@ -116,12 +116,12 @@ fn elsewhere<'s>(
     Some((item.mention.span.clone(), item.path.clone(), here))
 }
 
-/// Two things that are asked of a field and that no one plain value can be.
+/// Two conditions on a field that no plain value meets.
 struct Conflict<'f> {
     field: &'f str,
-    /// It is true of every value: the conditions are read narrowly.
+    /// Whether this applies to every value, because the conditions are read narrowly.
     is_proof: bool,
-    /// They may be two members of one list.
+    /// Whether two members of one list may meet them.
     is_of_members: bool,
 }
 
@@ -137,7 +137,7 @@ fn contradictory(formula: &Formula) -> Option<Conflict<'_>> {
         }
     }
     asked.into_iter().find_map(|(field, asked)| {
-        // Of a set, several members may fit.
+        // Several members of a set may match.
         let nature = Field::parse(field).ok().map(|field| field.nature());
         let is_set = matches!(
             field,
@@ -188,7 +188,8 @@ fn exclude(one: &TestOperand, other: &TestOperand) -> bool {
     }
 }
 
-/// Whether what is asked for is what `unless` exempts; as it is read, or apart from how broadly either is read.
+/// Returns whether a condition is always exempted by `unless`: as it is evaluated, or (`as_read` false) if both
+/// are read alike.
 fn is_exempt_always(formula: &Formula, as_read: bool) -> bool {
     let plain = |formula: &Formula| {
         let mut formula = formula.clone();
@@ -220,7 +221,7 @@ fn flatten(formula: &mut Formula) {
     }
 }
 
-/// Rules that another one with the same action makes needless.
+/// Finds rules that another one with the same action makes redundant.
 pub(super) fn repetitions(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     let rules = ImplicationIndex::of(subject.rules.iter().map(|view| &view.meaning));
     for (at, view) in subject.rules.iter().enumerate() {
@@ -231,7 +232,7 @@ pub(super) fn repetitions(subject: &LintedPolicy<'_>, findings: &mut Findings) {
                     && other.compiled.enforced == view.compiled.enforced
                     && other.meaning.effect == view.meaning.effect
                     && replaces_the_same(view, other)
-                    // Of two that say the same, the later one repeats the earlier.
+                    // Of two rules with the same meaning, the later one repeats the earlier.
                     && (other_at < at || !rule_implies(&other.meaning, &view.meaning))
             })
         });
@@ -242,7 +243,7 @@ pub(super) fn repetitions(subject: &LintedPolicy<'_>, findings: &mut Findings) {
         let (severity, what) = if same {
             (Severity::Warning, "says the same as")
         } else {
-            // One that is narrower may be there for its own reason.
+            // A narrower rule may be there for its own reason.
             let own_words =
                 view.written.reason.is_some() && view.written.reason != other.written.reason;
             let severity = if own_words {
@@ -273,14 +274,15 @@ pub(super) fn repetitions(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     }
 }
 
-/// Whether two redactions that hold at once replace the same: all of a value, or what the same conditions find.
+/// Returns whether two redactions that match at once replace the same: a whole value, or what the same
+/// conditions find.
 fn replaces_the_same(one: &LintedRule<'_>, other: &LintedRule<'_>) -> bool {
     one.written.action != Action::Redact
         || one.written.redact.what.is_some()
         || one.meaning.formula.normal() == other.meaning.formula.normal()
 }
 
-/// Openings of gates that are open, or that something keeps shut.
+/// Finds allow rules and approvals at a decision point that is open anyway, or that another rule closes.
 pub(super) fn idle_openings(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     let defaults = &subject.document.defaults;
     let rules = ImplicationIndex::of(subject.rules.iter().map(|view| &view.meaning));
@@ -290,7 +292,7 @@ pub(super) fn idle_openings(subject: &LintedPolicy<'_>, findings: &mut Findings)
     };
     for view in &subject.rules {
         let opens = matches!(view.written.action, Action::Allow | Action::RequireApproval);
-        // Its tags are set whatever is decided.
+        // Tags are set whatever is decided.
         if !opens || !view.compiled.enforced || !view.written.tags.is_empty() {
             continue;
         }
@@ -334,7 +336,7 @@ pub(super) fn idle_openings(subject: &LintedPolicy<'_>, findings: &mut Findings)
     }
 }
 
-/// Allows that a denial or an approval overrides in part.
+/// Finds allow rules that a denial or an approval overrides in part.
 pub(super) fn conflicts(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     let is_stricter = |view: &LintedRule<'_>| {
         matches!(view.written.action, Action::Deny | Action::RequireApproval)
@@ -383,7 +385,7 @@ pub(super) fn conflicts(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     }
 }
 
-/// An event for which both rules hold.
+/// Returns an event that both rules match.
 fn both_hold(subject: &LintedPolicy<'_>, a: &LintedRule<'_>, b: &LintedRule<'_>) -> Option<String> {
     together(&a.meaning, &b.meaning)
         .iter()
@@ -397,7 +399,7 @@ fn both_hold(subject: &LintedPolicy<'_>, a: &LintedRule<'_>, b: &LintedRule<'_>)
         })
 }
 
-/// Rules that hold for a candidate.
+/// Returns the rules that match a candidate.
 fn held<'s>(subject: &'s LintedPolicy<'_>, candidate: &Candidate) -> Option<Vec<&'s str>> {
     let (event, facts) = candidate.described();
     let case = SampleExchange::new(&[event], facts, subject.policy).ok()?;
@@ -420,7 +422,7 @@ mod tests {
     use crate::author::{lint, parse_yaml};
     use crate::policy::load_with_zones;
 
-    /// The codes and messages of what lint finds in rules.
+    /// Returns the codes and messages of lint's findings about rules.
     fn findings(rules: impl Iterator<Item = String>) -> Vec<(&'static str, String)> {
         let head = "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: t }\nrequire: none\ndefaults: { action: deny }\nrules:\n";
         let text = rules.fold(head.to_owned(), |text, rule| text + "  - " + &rule + "\n");

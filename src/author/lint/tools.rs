@@ -1,4 +1,4 @@
-//! Which tools a rule is about: those that nobody names, and those that the provider runs.
+//! Tools that a rule applies to: unnamed ones, and those that the provider runs.
 
 use super::{Findings, LintedPolicy, LintedRule, top};
 use crate::diag::{Severity, codes};
@@ -9,7 +9,7 @@ use crate::policy::rule::Rule;
 use crate::policy::words::Action;
 use crate::policy::words::DefaultAction;
 
-/// Tools that providers run, by the names under which rules know them: <https://platform.openai.com/docs/guides/tools>,
+/// Tools that providers run, by their names in rules: <https://platform.openai.com/docs/guides/tools>,
 /// <https://docs.claude.com/en/docs/agents-and-tools/tool-use/overview>, <https://ai.google.dev/gemini-api/docs/tools>,
 /// <https://openrouter.ai/docs/features/plugins>.
 const PROVIDER_RUN: [&str; 20] = [
@@ -35,7 +35,7 @@ const PROVIDER_RUN: [&str; 20] = [
     "web_search",
 ];
 
-/// Names of abilities that every agent calls otherwise: whoever stops one of them meant the ability.
+/// Names of capabilities that differ from agent to agent: a rule against one of them is meant for the capability.
 const OF_AGENTS: [&str; 30] = [
     "Bash",
     "Edit",
@@ -69,7 +69,7 @@ const OF_AGENTS: [&str; 30] = [
     "write_file",
 ];
 
-/// Policies that let every tool be called but those that their rules name.
+/// Finds policies that allow every tool except those that their rules name.
 pub(super) fn open_by_default(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     let defaults = top(subject.root, "defaults");
     let is_meant = defaults.is_some_and(|defaults| defaults.get("tool_call").is_some());
@@ -112,7 +112,7 @@ pub(super) fn open_by_default(subject: &LintedPolicy<'_>, findings: &mut Finding
     );
 }
 
-/// Rules that ask for arguments of tools that a provider may run.
+/// Finds rules on arguments of tools that a provider may run.
 pub(super) fn unseen_arguments(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         let rule = view.written;
@@ -121,7 +121,7 @@ pub(super) fn unseen_arguments(subject: &LintedPolicy<'_>, findings: &mut Findin
         rule.each_field(&mut |mention, of| {
             decides |= of.is_none() && mention.field == Field::ProviderRun;
         });
-        // What a condition on the tool matches is not worked out: whoever names tools there has said which they are.
+        // Tools that are named in a condition are not examined further: their author has chosen them.
         if let Some(when) = &rule.when {
             when.each_field(None, &mut |mention, of| {
                 decides |= of.is_none() && mention.field == Field::Tool;
@@ -159,7 +159,7 @@ pub(super) fn unseen_arguments(subject: &LintedPolicy<'_>, findings: &mut Findin
     }
 }
 
-/// Redactions that change what a tool is about to do.
+/// Finds redactions that change the arguments of a tool call.
 pub(super) fn edited_arguments(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         let rule = view.written;
@@ -176,7 +176,7 @@ pub(super) fn edited_arguments(subject: &LintedPolicy<'_>, findings: &mut Findin
                         .is_ok_and(|glob| glob.matches("arguments", GlobReading::Broad))
                 })
             });
-        // Conditions are not looked through: whoever asks for a part there has thought of it.
+        // Conditions are not examined: a condition on the part shows intent.
         if let Some(item) = named {
             findings.warn(
                 codes::AG1129,
@@ -191,7 +191,7 @@ pub(super) fn edited_arguments(subject: &LintedPolicy<'_>, findings: &mut Findin
     }
 }
 
-/// The names of tools in `match`; none if it is about every tool.
+/// Returns the names of tools in `match`; `None` if the rule applies to every tool.
 pub(super) fn tools(rule: &Rule) -> Option<impl Iterator<Item = &str>> {
     let mut items = rule.matches.iter();
     let item = items.find(|item| item.mention.field == Field::Tool)?;

@@ -1,4 +1,4 @@
-//! What a policy says to people, and to itself.
+//! Texts of a policy for people, and texts that match its own rules.
 
 use super::{Findings, LintedPolicy};
 use crate::author::provided::top;
@@ -9,7 +9,7 @@ use crate::policy::node::{Node, NodeValue};
 use crate::policy::words::Action;
 use crate::policy::{ApproverKey, EvaluationPhase, Policy};
 
-/// Keys of approvers with which whoever verifies can approve as well.
+/// Finds approvers' keys with which the verifier can approve as well.
 pub(super) fn shared_secrets(policy: &Policy, root: &Node, findings: &mut Findings) {
     for approver in &policy.document.approvers {
         if let ApproverKey::Hmac(name) = &approver.key {
@@ -29,7 +29,7 @@ pub(super) fn shared_secrets(policy: &Policy, root: &Node, findings: &mut Findin
     }
 }
 
-/// Approvals that nobody may give.
+/// Finds approvals that no approver can give.
 pub(super) fn approvers(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         if view.written.action != Action::RequireApproval {
@@ -54,7 +54,7 @@ pub(super) fn approvers(subject: &LintedPolicy<'_>, findings: &mut Findings) {
         }
         let approval = view.written.approval.as_deref();
         let unable = approval.map(|approval| subject.policy.document.roles_without_key(approval));
-        // That none of them can is told when the policy is compiled.
+        // If no approver can, the compiler reports it.
         let some = approval.filter(|approval| {
             let unable = unable.as_ref().map_or(0, Vec::len);
             unable > 0 && unable < approval.by.len()
@@ -74,10 +74,10 @@ pub(super) fn approvers(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     }
 }
 
-/// Refusals that tell nobody why.
+/// Finds denials without a reason.
 pub(super) fn reasons(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
-        // A limit says by itself what it is.
+        // A limit needs no reason.
         let refuses = matches!(view.written.action, Action::Deny | Action::RequireApproval)
             && view.written.limit.is_none();
         if refuses && view.written.reason.is_none() {
@@ -94,7 +94,7 @@ pub(super) fn reasons(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     }
 }
 
-/// Words of refusals and redactions for which the policy itself holds.
+/// Finds reasons, remedies and labels that the policy's own rules match.
 pub(super) fn own_words(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         for key in ["reason", "remedy"] {
@@ -132,7 +132,7 @@ fn check(
         let evaluation = subject.policy.evaluate(event, context, EvaluationPhase::Whole);
         let holding = evaluation.held.iter().find_map(|held| {
             let rule = subject.policy.rule(held.rule)?;
-            // A rule that holds for every text says nothing about this one.
+            // A rule that matches every text is no evidence about this one.
             let looks = rule.needs_hit;
             (looks && rule.action != Action::Tag).then_some(rule)
         });
