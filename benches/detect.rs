@@ -42,14 +42,14 @@ type Speeds = BTreeMap<(String, String), f64>;
 #[derive(Deserialize)]
 struct Other {
     tool: String,
-    /// By text; negative: slower than this.
+    /// MB/s by text; if negative, the program is slower than the absolute value.
     speeds: BTreeMap<String, f64>,
     /// Findings for each labelled text.
     found: Vec<Vec<Labelled>>,
 }
 
 impl Other {
-    /// Scores its findings like ours. A finding of type `secret` counts as the labelled type.
+    /// Scores the program's findings like ours. A finding of type `secret` counts as the labelled type.
     fn verdict(&self) -> Verdict {
         let cases = cases();
         let mut place = 0;
@@ -121,7 +121,8 @@ fn print_scores(others: &[Other]) {
     println!("\n");
 }
 
-/// All detectors together on each text, in each place, and what they count and find there.
+/// Prints the speed of all detectors together on each text, natively and in V8, with the counted steps and
+/// findings.
 fn print_together(
     native: &Speeds,
     v8: Option<&Speeds>,
@@ -249,7 +250,7 @@ fn main() {
     }
 }
 
-/// The lines of `benches/v8`: detector, text, MB/s, findings, steps.
+/// Parses the lines of `benches/v8`: detector, text, MB/s, findings, steps.
 fn speeds(lines: &str) -> Speeds {
     lines
         .lines()

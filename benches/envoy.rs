@@ -42,7 +42,7 @@ Options, after BENCH= :
   --policy FILE      measures this policy (JSON) instead of those of 1 and 100 rules; may be given several times
   --module FILE      measures this build of the filter, too; may be given several times";
 
-/// What makes the size of a request's body.
+/// Parameter that determines the size of a request's body.
 #[derive(Clone, Copy)]
 enum Size {
     Bytes(usize),

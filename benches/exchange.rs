@@ -1,6 +1,6 @@
-//! How long the filter itself takes for one exchange, without Envoy around it: a question of an agent and its answer under
-//! policies of 1 and of 100 rules, from the headers to the written record; and for each frame of an answer that streams.
-//! `cargo bench --bench exchange`; the same runs in V8 with `make bench`, and between marks to be counted (native.py).
+//! Benchmark of the filter's own time for one exchange, without Envoy: a request of an agent and its response under policies
+//! of 1 and of 100 rules, from the headers to the written audit event; and for each frame of a streamed response.
+//! `cargo bench --bench exchange`; `make bench` runs the same in V8, and native.py counts instructions between marks.
 #![expect(
     clippy::print_stdout,
     clippy::expect_used,
@@ -34,8 +34,8 @@ const BUDGET: Duration = Duration::from_millis(1_500);
 
 const NOW: u64 = 1_800_000_000_000_000_000;
 
-/// A proxy that knows nothing of its connections, and shares nothing: no policy here asks for either. The one in memory is
-/// not compiled for V8.
+/// Proxy without connection properties and shared data: no policy here needs them. The in-memory implementations are not
+/// compiled for V8.
 struct Nothing;
 
 impl Properties for Nothing {
@@ -54,7 +54,7 @@ impl SharedData for Nothing {
     }
 }
 
-/// The first half of an exchange; `false` if it is denied.
+/// Processes the request of an exchange. Returns `false` if it is denied.
 fn ask(flow: &mut Flow, question: &[u8]) -> bool {
     let held = flow.request_headers(&RequestHead {
         headers: REQUEST,
@@ -80,7 +80,7 @@ fn pass(flow: &mut Flow, mut part: &[u8], last: bool) {
     let _ = flow.response_body(&mut part, last, NOW);
 }
 
-/// What is left to do when an exchange has ended.
+/// Finishes an exchange.
 fn finish(flow: &mut Flow) -> usize {
     let end = End {
         now: NOW,
@@ -92,7 +92,7 @@ fn finish(flow: &mut Flow) -> usize {
     line + counted
 }
 
-/// An exchange up to its end.
+/// Runs an exchange up to its end.
 fn converse(guard: &Rc<Guard>, question: &[u8], head: Headers, answer: &[&[u8]]) -> Flow {
     let mut flow = Flow::new(Rc::clone(guard));
     if ask(&mut flow, question) {
@@ -110,19 +110,20 @@ fn exchange(guard: &Rc<Guard>, question: &[u8], head: Headers, answer: &[&[u8]])
     finish(&mut converse(guard, question, head, answer))
 }
 
-/// What native.py sees in a trace: here it begins to count.
+/// Mark in a trace at which native.py starts counting.
 #[inline(never)]
 fn begin() {
     black_box("begin");
 }
 
-/// And here it ends.
+/// Mark at which native.py stops counting.
 #[inline(never)]
 fn end() {
     black_box("end");
 }
 
-/// Runs what is to be counted between marks, for native.py: tells where they are, then the name of each exchange as it comes.
+/// Runs the counted exchanges between marks, for native.py. Prints the addresses of the marks, then the name of each
+/// exchange.
 fn marked() {
     const WARM_UP: usize = 2;
     const PARTS: usize = 10;
@@ -166,7 +167,7 @@ fn marked() {
     }
 }
 
-/// Returns a body with texts that nobody has seen before.
+/// Returns a body with texts that the policy has not scanned before.
 fn renewed(body: &[u8], number: usize) -> Vec<u8> {
     let text = std::str::from_utf8(body).expect("a body is text");
     text.replace(workload::NEW_WORD, &workload::new_word(number))
@@ -340,8 +341,8 @@ fn records() {
     }
 }
 
-/// Measures and prints; the program for V8 calls it, too. `records`, `ends`, `streams`, `24 tools`, `40 turns` or the size of
-/// a body as an argument measures that alone; `marked` is for native.py.
+/// Measures and prints; the program for V8 calls it, too. The argument `records`, `ends`, `streams`, `24 tools`, `40 turns`
+/// or the size of a body measures only that; `marked` is for native.py.
 pub fn main() {
     let only = std::env::args().nth(1).filter(|word| word != "--bench");
     if only.as_ref().is_some_and(|only| only == "marked") {

@@ -1,4 +1,4 @@
-//! The exchanges whose costs are counted rather than timed: each with its policy and what becomes of it.
+//! Exchanges whose costs are counted instead of timed, each with its policy and its outcome.
 
 use super::workload;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 /// Headers, by name and value.
 pub type Headers = &'static [(&'static [u8], &'static [u8])];
 
-/// What an agent sends.
+/// Headers of an agent's request.
 pub const REQUEST: Headers = &[
     (b":authority", b"api.openai.com"),
     (b":path", b"/v1/chat/completions"),
@@ -21,7 +21,7 @@ pub const REQUEST: Headers = &[
     (b"x-stainless-lang", b"python"),
 ];
 
-/// What a provider sends before a whole answer.
+/// Headers of a plain response.
 pub const RESPONSE: Headers = &[
     (b":status", b"200"),
     (b"content-type", b"application/json"),
@@ -29,37 +29,38 @@ pub const RESPONSE: Headers = &[
     (b"date", b"Fri, 20 Nov 2026 10:00:00 GMT"),
 ];
 
-/// What it sends before an answer that streams.
+/// Headers of a streamed response.
 pub const STREAM: Headers = &[
     (b":status", b"200"),
     (b"content-type", b"text/event-stream"),
     (b"date", b"Fri, 20 Nov 2026 10:00:00 GMT"),
 ];
 
-/// Ends a stream.
+/// End of a stream.
 pub const DONE: &[u8] = b"data: [DONE]\n\n";
 
-/// An exchange that is counted.
+/// Counted exchange.
 pub struct Exchange {
-    /// What tables call it.
+    /// Name in tables.
     pub name: &'static str,
-    /// The policy that is in force.
+    /// Policy in force.
     pub policy: Value,
-    /// What becomes of it: `passed`, `rewritten` or `denied`.
+    /// Outcome: `passed`, `rewritten` or `denied`.
     pub outcome: &'static str,
-    /// The body of the request.
+    /// Body of the request.
     pub question: Vec<u8>,
-    /// The headers of the response.
+    /// Headers of the response.
     pub head: Headers,
-    /// The body of the response as it comes.
+    /// Body of the response, in the parts in which it arrives.
     pub answer: Vec<Vec<u8>>,
-    /// Whether [`workload::NEW_WORD`] is another one in each exchange.
+    /// Whether [`workload::NEW_WORD`] is replaced by another word in each exchange.
     pub is_new: bool,
-    /// From this part of the answer on, parts are counted, each by itself; `None`: whole exchanges are.
+    /// Number of the first part of the response that is counted, each part on its own; `None` if whole
+    /// exchanges are counted.
     pub part: Option<usize>,
 }
 
-/// All of them.
+/// Returns all exchanges.
 pub fn exchanges() -> Vec<Exchange> {
     const KIB: usize = 1 << 10;
     let policy = |rules| workload::policy(&workload::rules(rules), false);
@@ -120,7 +121,7 @@ pub fn exchanges() -> Vec<Exchange> {
             ..four("40 turns, 100 rules")
         },
         Exchange {
-            // A frame's last words wait for the next one's.
+            // The last words of a frame are held until the next frame.
             outcome: "rewritten",
             question: streamed(KIB),
             head: STREAM,
@@ -131,21 +132,21 @@ pub fn exchanges() -> Vec<Exchange> {
     ]
 }
 
-/// The question with this in the place of what the user asks.
+/// Returns the request with another text of the user.
 fn asking(size: usize, text: &str) -> Vec<u8> {
     changed(&workload::question(size), |question| {
         question["messages"][1]["content"] = json!(text);
     })
 }
 
-/// The answer with this as its message.
+/// Returns the response with another message.
 fn answering(message: Value) -> Vec<u8> {
     changed(&workload::answer(), |answer| {
         answer["choices"][0]["message"] = message;
     })
 }
 
-/// The question whose answer is to stream.
+/// Returns the request for a streamed response.
 pub fn streamed(size: usize) -> Vec<u8> {
     changed(&workload::question(size), |question| {
         question["stream"] = json!(true);

@@ -6,18 +6,18 @@ use agentguard::detect::{Confidence, Input, Scanner, Scratch, Selection};
 use agentguard::wire::work;
 use sha2::{Digest, Sha256};
 
-/// What was measured of a text.
+/// Results for a text.
 #[derive(Clone, Copy, Default)]
 pub struct Measured {
     /// MB/s.
     pub speed: f64,
-    /// How much was found.
+    /// Number of findings.
     pub found: usize,
     /// Counted work for each byte.
     pub steps: f64,
 }
 
-/// Takes a detector (empty: all together), a text, and what was measured.
+/// Callback for a detector (empty for all together), a text, and its results.
 pub type Keep<'a> = &'a mut dyn FnMut(&str, &str, Measured);
 
 /// The text name in the line of [`yardstick`].

@@ -171,7 +171,7 @@ pub fn question(size: usize) -> Vec<u8> {
     body(&prose(rest)).into_bytes()
 }
 
-/// Returns the question with so many tools, each described as coding agents describe theirs: in all some 1 KB for each.
+/// Returns the request with this number of tools, each described like a coding agent's: about 1 KB for each.
 pub fn question_with_tools(count: usize) -> Vec<u8> {
     let text = |about: &str| json!({"type": "string", "description": about});
     let tool = |number: usize| {
@@ -196,7 +196,7 @@ pub fn question_with_tools(count: usize) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
-/// Returns the question after so many turns, each a call and its result of some 0.5 KB.
+/// Returns the request after this number of turns, each a call and its result of about 0.5 KB.
 pub fn question_after_turns(count: usize) -> Vec<u8> {
     let turn = |number: usize| {
         let call = format!("call_{number}");
@@ -215,10 +215,10 @@ pub fn question_after_turns(count: usize) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
-/// A word that stands in the texts of the question and of the answer. With another one in its place nobody has seen them before.
+/// Word in the texts of the request and of the response. Replacing it makes texts that the policy has not scanned before.
 pub const NEW_WORD: &str = "order";
 
-/// Returns a word of the same length, another one for each number up to 26⁵.
+/// Returns a word of the same length, different for each number up to 26⁵.
 pub fn new_word(number: usize) -> String {
     let letter =
         |place: u32| char::from(b"abcdefghijklmnopqrstuvwxyz"[number / 26_usize.pow(place) % 26]);
