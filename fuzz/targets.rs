@@ -1,5 +1,6 @@
-//! What must hold of any bytes. Each target takes bytes, makes of them what it needs, and panics where something is wrong.
-//! `tests/fuzz.rs` runs them all for a while with every `cargo test`; `cargo fuzz` runs one of them for as long as you like.
+//! Properties that must hold for any bytes. Each target derives its input from bytes, and panics if its property is
+//! violated. `tests/fuzz.rs` runs all targets for a short time with every `cargo test`; `cargo fuzz` runs one of them for
+//! any time.
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -26,10 +27,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use std::rc::Rc;
 
-/// A target, and its name.
+/// Target with its name.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// All of them.
+/// All targets.
 pub const TARGETS: &[Target] = &[
     ("frames", frames),
     ("json", json),
@@ -41,7 +42,7 @@ pub const TARGETS: &[Target] = &[
     ("approvals", approvals),
 ];
 
-/// Where a request is sent that a target makes: protocol, path, what is asked there, and the media type of a stream.
+/// Destinations of generated requests: protocol, path, a valid body, and the media type of a stream.
 pub const ROUTES: &[(&str, &str, &str, &str)] = &[
     (
         "openai.chat",
@@ -177,7 +178,7 @@ fn guard() -> Rc<Guard> {
     GUARD.with(Rc::clone)
 }
 
-/// Bytes that decide something, taken from the front.
+/// Input whose first bytes determine parameters.
 struct Input<'a>(&'a [u8]);
 
 impl Input<'_> {
@@ -210,7 +211,7 @@ fn cut(bytes: &[u8], size: usize) -> Vec<Vec<u8>> {
 
 // ---- Framings -------------------------------------------------------------------------------------------------------
 
-/// What is read of a stream until its end, or until it can't be read on.
+/// Returns the frames of a stream, and the error that ended it, if any.
 fn read_frames(framing: Framing, pieces: &[Vec<u8>]) -> (Vec<Frame>, Option<FrameError>) {
     let mut frames = Frames::new(framing, 1 << 20);
     let mut found = Vec::new();
@@ -233,8 +234,8 @@ fn read_frames(framing: Framing, pieces: &[Vec<u8>]) -> (Vec<Frame>, Option<Fram
     }
 }
 
-/// Any bytes are the same frames in whatever pieces they arrive, and nothing of them is lost. A frame with another payload
-/// has that payload and keeps its name.
+/// Checks that bytes are split into the same frames in whatever pieces they arrive, and that no byte is lost. A frame whose
+/// payload is replaced has the new payload and keeps its name.
 pub fn frames(input: &[u8]) {
     let mut input = Input(input);
     let framing = [
@@ -277,7 +278,7 @@ pub fn frames(input: &[u8]) {
     let payload = br#"{"another":"payload"}"#.to_vec();
     for frame in whole.iter().filter(|frame| frame.payload.is_some()) {
         let edited = frame.with_payload(&payload);
-        // An element of an array stands in no stream alone.
+        // An element of an array is no stream on its own.
         if framing != Framing::Array {
             let (again, error) = read_frames(framing, &[edited]);
             assert!(error.is_none());
@@ -299,7 +300,7 @@ pub fn frames(input: &[u8]) {
 
 // ---- The JSON scanner -----------------------------------------------------------------------------------------------
 
-/// What the scanner takes, a strict parser takes, with the same values; every value stands where it says.
+/// Checks that a strict parser accepts what the scanner accepts, with the same values at the same positions.
 pub fn json(input: &[u8]) {
     let limits = Limits { max_depth: 64 };
     let Ok(json) = JsonBody::scan(input, limits, 4) else {
@@ -307,7 +308,7 @@ pub fn json(input: &[u8]) {
     };
     let doc = json.body().unwrap();
     let parsed: Result<Value, _> = serde_json::from_slice(input);
-    // A lone surrogate and a number that no float can hold are JSON for the scanner alone.
+    // Only the scanner accepts a lone surrogate, and a number that no float can represent.
     let Ok(parsed) = parsed else {
         let text = std::str::from_utf8(input).unwrap();
         assert!(
@@ -378,7 +379,7 @@ fn response(media: &str, chunks: Vec<Vec<u8>>) -> HttpMessage {
     half
 }
 
-/// What can be seen of an exchange but the time.
+/// Returns the outcome of an exchange, without times.
 fn outcome(seen: &SimulatedResult) -> (Option<Vec<u8>>, Vec<u8>, Value) {
     let mut record: Value = serde_json::from_slice(&seen.finished.line).unwrap();
     for key in ["ts", "chain", "timing", "duration_ms", "request_id"] {
@@ -411,7 +412,7 @@ fn route_of(route: usize) -> Option<Route> {
     }
 }
 
-/// Every place that a reader tells of is there.
+/// Checks that every place in a reading exists.
 fn check_places(json: &JsonBody<'_>, reading: &agentguard::event::Reading) {
     for text in &reading.texts {
         assert!(json.value(text.place).is_some());
@@ -427,7 +428,7 @@ fn is_json(body: &[u8]) -> bool {
     serde_json::from_slice::<Value>(body).is_ok()
 }
 
-/// Any request is read without a surprise, and what reaches the upstream is the same in whatever pieces it arrives.
+/// Checks that any request is parsed without panic, and that the upstream receives the same in whatever pieces it arrives.
 pub fn requests(input: &[u8]) {
     let mut input = Input(input);
     let number = input.byte() % ROUTES.len();
@@ -452,8 +453,8 @@ pub fn requests(input: &[u8]) {
     }
 }
 
-/// Any whole answer is read without a surprise; the client reads the same in whatever pieces it arrives, and JSON where it
-/// was JSON.
+/// Checks that any plain response is parsed without panic. The client receives the same in whatever pieces it arrives, and
+/// JSON if the response was JSON.
 pub fn answers(input: &[u8]) {
     let mut input = Input(input);
     let number = input.byte() % ROUTES.len();
@@ -487,7 +488,7 @@ pub fn answers(input: &[u8]) {
     }
 }
 
-/// Any stream reaches the client the same in whatever pieces it arrives, and is a stream of its framing.
+/// Checks that the client receives the same stream in whatever pieces it arrives, and that it is valid in its framing.
 pub fn streams(input: &[u8]) {
     let mut input = Input(input);
     let number = input.byte() % ROUTES.len();
@@ -515,7 +516,7 @@ pub fn streams(input: &[u8]) {
 
 // ---- Texts and calls in pieces --------------------------------------------------------------------------------------
 
-/// Parts of what detectors look for, and of what is between.
+/// Parts of texts that detectors find, and of other texts.
 const PARTS: &[&str] = &[
     "4",
     "1111",
@@ -579,7 +580,7 @@ fn ask(guard: &Rc<Guard>, media: &str, body: &[u8]) -> SimulatedResult {
     )
 }
 
-/// The deltas that a client reads.
+/// Returns the deltas that a client receives.
 fn deltas(seen: &SimulatedResult) -> Vec<Value> {
     let text = String::from_utf8(seen.client.body()).unwrap();
     let payloads = text
@@ -595,7 +596,7 @@ fn deltas(seen: &SimulatedResult) -> Vec<Value> {
         .collect()
 }
 
-/// The text that is released of a stream is the redacted whole; or its beginning, where the stream was refused.
+/// Checks that the released text of a stream is the redacted text of the whole; or its beginning, if the stream was denied.
 pub fn texts(input: &[u8]) {
     let mut whole = String::new();
     let mut body = String::new();
@@ -636,8 +637,8 @@ pub fn texts(input: &[u8]) {
     }
 }
 
-/// Of the calls of a stream, those that are denied are gone, and the others are whole, in their order, numbered without a
-/// gap; what is masked in their arguments is what is masked in an answer in one piece.
+/// Checks that denied calls of a stream are removed, and that the others are complete, in order, and numbered without a gap.
+/// Their arguments are masked as in a plain response.
 pub fn calls(input: &[u8]) {
     const NAMES: &[&str] = &["find", "delete_customer", "send"];
     const ARGUMENTS: &[&str] = &[
@@ -702,7 +703,7 @@ pub fn calls(input: &[u8]) {
     assert_eq!(seen, calls_in_one_piece(&sent));
 }
 
-/// The calls that a client gets of an answer in one piece.
+/// Returns the calls that a client receives of a plain response.
 fn calls_in_one_piece(sent: &[(&str, String)]) -> Vec<(String, String)> {
     let calls: Vec<Value> = sent
         .iter()
@@ -727,8 +728,8 @@ fn calls_in_one_piece(sent: &[(&str, String)]) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Any text is a request or a token, or is none; what is read is written again as the same. What has a canonical form has it
-/// in every spelling, and nothing that was not signed approves anything.
+/// Checks that any text either is rejected or is a request or token that is encoded as the same text. The canonical form of
+/// a value is the same for every spelling, and unsigned text approves nothing.
 pub fn approvals(input: &[u8]) {
     if let Ok(form) = approval::canonical(input) {
         assert_eq!(approval::canonical(&form).unwrap(), form);

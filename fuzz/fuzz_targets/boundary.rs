@@ -1,6 +1,6 @@
 #![no_main]
-//! Exchanges through the hooks of the native module, with an Envoy that is none: see native/tests/boundary.rs. Bytes choose what
-//! comes, where it is cut, and what fails.
+//! Exchanges through the hooks of the native module, with a simulated Envoy: see native/tests/boundary.rs. The input determines
+//! the messages, where they are cut, and what fails.
 
 #[path = "../../native/src/abi/mod.rs"]
 mod abi;
