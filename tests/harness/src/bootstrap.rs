@@ -299,7 +299,7 @@ impl Site {
             config["@type"] = json!(
                 "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute"
             );
-            // Before 1.40 a route's module is only found by its name: `libagentguard.so` in the search path.
+            // Before 1.40, a route's module is only found by its name: `libagentguard.so` in the search path.
             let file = module.file_stem().unwrap_or_default().to_string_lossy();
             let name = file.strip_prefix("lib").unwrap_or(&file);
             config["dynamic_module_config"] =
@@ -343,7 +343,7 @@ impl Site {
             },
             "http_filters": self.filters(home, module),
             "route_config": {
-                // An Envoy without a test has no clusters.
+                // An idle Envoy of the pool has no clusters.
                 "validate_clusters": !dynamic,
                 "virtual_hosts": [{
                     "name": "all",
@@ -392,7 +392,8 @@ impl Site {
     }
 }
 
-/// What a native filter needs after `jwt_authn`: Envoy hands a dynamic module no nested metadata, but filter state.
+/// Returns the filter that a native filter needs after `jwt_authn`: Envoy passes filter state to a dynamic module, but
+/// no nested metadata.
 fn verified_token() -> Value {
     json!({
         "name": "envoy.filters.http.set_filter_state",
@@ -447,7 +448,7 @@ fn cluster(name: &str, endpoints: &[SocketAddr]) -> Value {
     })
 }
 
-/// A cluster that is spoken to over HTTP/2, as gRPC needs.
+/// Returns a cluster with HTTP/2, which gRPC needs.
 pub(crate) fn http2_cluster(name: &str, endpoint: SocketAddr) -> Value {
     let mut cluster = cluster(name, &[endpoint]);
     let options =
@@ -458,7 +459,7 @@ pub(crate) fn http2_cluster(name: &str, endpoint: SocketAddr) -> Value {
     cluster
 }
 
-/// The complete bootstrap configuration.
+/// Complete bootstrap configuration.
 pub(crate) struct Bootstrap<'b> {
     pub(crate) sites: &'b [Site],
     /// Labels of the metrics, each with the expression that extracts it from the stat names.
@@ -520,7 +521,7 @@ impl Bootstrap<'_> {
             config["dynamic_resources"] = pool::dynamic_resources(self.home);
         }
         if Host::of_module(self.module) == Host::Native {
-            // The names of the module's stats as they are, without Envoy's and the module's own before them.
+            // Stats have only the module's names, without the prefixes of Envoy and the module.
             config["layered_runtime"] = json!({"layers": [{"name": "static", "static_layer": {
                 "envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix": true,
             }}]});

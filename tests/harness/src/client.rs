@@ -17,7 +17,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// The protocol that the client speaks.
+/// Protocol of the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Http {
     /// HTTP/1.1
@@ -31,7 +31,7 @@ impl Http {
     pub const BOTH: [Http; 2] = [Http::One, Http::Two];
 }
 
-/// A request.
+/// Request.
 #[derive(Clone, Debug)]
 pub struct Request {
     method: String,
@@ -162,7 +162,7 @@ impl Request {
     }
 }
 
-/// A body that the test sends in chunks.
+/// Body that the test sends in chunks.
 struct Outgoing {
     frames: Option<UnboundedReceiver<Frame<Bytes>>>,
 }
@@ -198,7 +198,7 @@ enum Sender {
     Two(http2::SendRequest<Outgoing>),
 }
 
-/// A connection.
+/// Connection.
 pub(crate) struct Client {
     runtime: Runtime,
     sender: Sender,
@@ -298,7 +298,7 @@ impl Client {
 
 type Answering = JoinHandle<Result<hyper::Response<Incoming>, hyper::Error>>;
 
-/// A request whose body is still being sent. Dropping it closes the connection.
+/// Request whose body is still being sent. Dropping it closes the connection.
 pub struct Upload {
     client: Client,
     answering: Answering,
@@ -343,7 +343,7 @@ impl Upload {
     }
 }
 
-/// A response whose body may still be arriving. Dropping it closes the connection.
+/// Response whose body may still be arriving. Dropping it closes the connection.
 pub struct Live {
     client: Client,
     /// Status.
@@ -353,7 +353,7 @@ pub struct Live {
     trailers: Vec<(String, Vec<u8>)>,
     body: Incoming,
     length: Option<usize>,
-    /// The open end of a request with an early response: hyper closes the connection if it is dropped too soon.
+    /// Open end of a request with an early response: hyper closes the connection if it is dropped too soon.
     upload: Option<UnboundedSender<Frame<Bytes>>>,
 }
 
@@ -438,7 +438,7 @@ impl Live {
     }
 }
 
-/// A response.
+/// Response.
 #[derive(Clone, Debug)]
 pub struct Response {
     /// Status.
@@ -449,9 +449,9 @@ pub struct Response {
     pub body: Vec<u8>,
     /// Trailers.
     pub trailers: Vec<(String, Vec<u8>)>,
-    /// Why the body ended early, if it did.
+    /// Error that ended the body early.
     pub broken: Option<String>,
-    /// The length in the headers.
+    /// Length in the headers.
     pub length: Option<usize>,
 }
 

@@ -16,12 +16,12 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A version of Envoy that `make` installs.
+/// Version of Envoy that `make` installs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// The newest release.
+    /// Newest release.
     Newest,
-    /// The oldest supported release.
+    /// Oldest supported release.
     Oldest,
 }
 
@@ -37,7 +37,7 @@ impl Version {
         })
     }
 
-    /// Returns why this Envoy rejects a configuration file, if it does.
+    /// Returns the reason for which this Envoy rejects a configuration file; `None` if it accepts the file.
     ///
     /// # Panics
     /// Envoy can't be run.
@@ -52,7 +52,7 @@ impl Version {
     }
 }
 
-/// What runs the filter in Envoy. `AGENTGUARD_HOST=native` runs the same tests with the native module.
+/// Host of the filter in Envoy. `AGENTGUARD_HOST=native` runs the same tests with the native module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Host {
     /// Envoy's Wasm runtime.
@@ -62,7 +62,7 @@ pub enum Host {
 }
 
 impl Host {
-    /// The host of this run.
+    /// Returns the host of this run.
     ///
     /// # Panics
     /// There is no such host.
@@ -75,7 +75,7 @@ impl Host {
         }
     }
 
-    /// The host of a module: a shared object runs natively.
+    /// Returns the host of a module: a shared object runs natively.
     pub fn of_module(module: &Path) -> Host {
         match module.extension() {
             Some(kind) if kind == "so" => Host::Native,
@@ -83,7 +83,7 @@ impl Host {
         }
     }
 
-    /// The type of the filter's configuration in Envoy.
+    /// Returns the type of the filter's configuration in Envoy.
     pub fn filter_type(self) -> &'static str {
         match self {
             Host::Wasm => "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
@@ -93,7 +93,7 @@ impl Host {
         }
     }
 
-    /// The options of `agentguard build` for the module of this run.
+    /// Returns the options of `agentguard build` for the module of this run.
     pub fn build_options(self) -> Vec<String> {
         let module = module().to_string_lossy().into_owned();
         match self {
@@ -118,7 +118,7 @@ pub fn module() -> PathBuf {
     }
 }
 
-/// Returns the path of the module built by `make native`, for tests of what is written for it alone.
+/// Returns the path of the module built by `make native`, for tests of native-only output.
 ///
 /// # Panics
 /// `make` did not set it.
@@ -126,7 +126,7 @@ pub fn native() -> PathBuf {
     setting("AGENTGUARD_NATIVE")
 }
 
-/// Returns the path of the filter built by `make wasm`, for tests of what is written for Wasm alone.
+/// Returns the path of the filter built by `make wasm`, for tests of Wasm-only output.
 ///
 /// # Panics
 /// `make` did not set it.
@@ -134,7 +134,7 @@ pub fn wasm() -> PathBuf {
     setting("AGENTGUARD_WASM")
 }
 
-/// What can't change while an Envoy process runs.
+/// Options that can't change while an Envoy process runs.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Options {
     version: Version,
@@ -144,7 +144,7 @@ pub(crate) struct Options {
     variables: Vec<(String, String)>,
 }
 
-/// The setup of an Envoy process.
+/// Setup of an Envoy process.
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub(crate) options: Options,
@@ -185,7 +185,8 @@ impl Setup {
         }
     }
 
-    /// Has Envoy read more listeners and clusters from files that it watches, and drop removed listeners within a second.
+    /// Makes Envoy read more listeners and clusters from files that it watches, and drop removed listeners within a
+    /// second.
     pub(crate) fn dynamic(mut self) -> Setup {
         self.dynamic = true;
         self
@@ -203,7 +204,7 @@ impl Setup {
         self
     }
 
-    /// Adds a cluster that is spoken to over HTTP/2.
+    /// Adds a cluster with HTTP/2.
     pub fn http2_cluster(mut self, name: &str, address: SocketAddr) -> Setup {
         self.clusters.push(http2_cluster(name, address));
         self
@@ -365,14 +366,14 @@ impl Setup {
         Envoy::new(Arc::new(running), home, provider, 0).listening(self.sites, str::to_owned)
     }
 
-    /// Takes an Envoy that earlier tests are through with, or starts one, and gives it these listeners and clusters. Saves
-    /// the seconds for which V8 compiles the filter. Counters begin with 0; what the filter keeps in its virtual machine
-    /// (limits, spent approvals, sessions) and the names of metrics are those of earlier tests too.
+    /// Takes an idle Envoy of earlier tests, or starts one, and adds these listeners and clusters. Saves the seconds for
+    /// which V8 compiles the filter. Counters begin with 0. The filter's state in its virtual machine (limits, spent
+    /// approvals, sessions) and the names of metrics include those of earlier tests.
     ///
     /// # Panics
-    /// Envoy does not take them.
+    /// Envoy rejects the listeners.
     pub fn lease(self) -> Envoy {
-        // Nothing is compiled when a native module is loaded.
+        // A native module needs no compilation.
         match Host::of_run() {
             Host::Wasm => pool::lease(self)
                 .unwrap_or_else(|printed| panic!("Envoy refuses a listener:\n{printed}")),
@@ -380,10 +381,10 @@ impl Setup {
         }
     }
 
-    /// Returns what a running Envoy prints when it refuses these listeners.
+    /// Returns what a running Envoy prints when it rejects these listeners.
     ///
     /// # Panics
-    /// It takes them.
+    /// Envoy accepts them.
     pub fn refused(self) -> String {
         match Host::of_run() {
             Host::Wasm => pool::lease(self).err().expect("Envoy takes the listeners"),
@@ -404,11 +405,11 @@ impl Setup {
     }
 }
 
-/// An Envoy process. Its files go with it.
+/// Envoy process. Its files are deleted with it.
 pub(crate) struct Running {
     pub(crate) options: Options,
     process: Process,
-    /// The directory of its files.
+    /// Directory of its files.
     pub(crate) home: PathBuf,
     admin: SocketAddr,
 }
@@ -466,28 +467,28 @@ fn put_filter(site: &Site, home: &Path) {
     replace_watched(&file, &site.discovery(&module()));
 }
 
-/// A running Envoy with a provider double as upstream. A failing test prints its logs.
+/// Running Envoy with a provider double as upstream. A failing test prints its logs.
 pub struct Envoy {
     pub(crate) running: Arc<Running>,
-    /// The directory of the logs of its listeners.
+    /// Directory of the logs of its listeners.
     home: PathBuf,
-    /// The upstream.
+    /// Upstream.
     pub provider: Provider,
     sites: BTreeMap<String, Listening>,
-    /// How much Envoy printed for earlier tests, in bytes.
+    /// Number of bytes that Envoy printed for earlier tests.
     printed_before: usize,
 }
 
-/// A listener.
+/// Listener.
 pub struct Listening {
     site: Site,
-    /// The listening address.
+    /// Address of the listener.
     pub address: SocketAddr,
-    /// The audit events.
+    /// Audit events.
     pub records: Records,
 }
 
-/// A sample of the Prometheus page.
+/// Sample of the Prometheus page.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     /// Name.
@@ -610,7 +611,7 @@ impl Envoy {
         self.stat(&self.site(site).site.discovery_stat(what))
     }
 
-    /// Returns the bytes of memory in use by Envoy's own count, and those allocated from the system.
+    /// Returns the memory in use by Envoy's own count, and the resident memory of the process, in bytes.
     #[track_caller]
     pub fn memory(&self) -> (u64, u64) {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process_id()))

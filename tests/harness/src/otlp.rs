@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-/// A span.
+/// Span.
 #[derive(Clone, Debug, Default)]
 pub struct Span {
-    /// The trace's id, in hexadecimal digits.
+    /// Trace id, in hexadecimal digits.
     pub trace_id: String,
     /// Attributes that are strings.
     pub attributes: BTreeMap<String, String>,

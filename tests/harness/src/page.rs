@@ -1,5 +1,5 @@
-//! A page of the documentation, run as its reader would run it: its files are saved, its commands typed, and what they print
-//! must be what the page shows.
+//! Page of the documentation, followed as a reader would: its files are saved, its commands run, and their output must be
+//! what the page shows.
 //!
 //! ````text
 //! Save this as `hello.yaml`:              a file: the next block is its content
@@ -14,27 +14,27 @@
 //! ```
 //! ````
 //!
-//! A line `…` stands for any lines, `…` in a line for any characters. `UPDATE_DOCS=1` writes what the commands print into
-//! the page, but where the page's text fits already.
+//! A line `…` matches any lines, and `…` in a line any characters. `UPDATE_DOCS=1` writes the commands' output into the page
+//! where the page's text does not match.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// What stands for any text.
+/// Placeholder for any text.
 const ANYTHING: &str = "…";
 
-/// How often the end of a log is read before it must have its last line.
+/// Maximum times that the end of a log is read until it has its last line.
 const LOG_TRIES: u32 = 250;
 
-/// A page.
+/// Page.
 pub struct Page {
     path: PathBuf,
     lines: Vec<String>,
 }
 
-/// A fenced block: its lines without the fences.
+/// Fenced block: its lines without the fences.
 struct Block {
     language: String,
     first: usize,
@@ -47,7 +47,7 @@ impl Page {
     /// Reads a page.
     ///
     /// # Panics
-    /// There is none.
+    /// The page does not exist.
     pub fn read(path: &Path) -> Page {
         let text =
             std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
@@ -57,18 +57,18 @@ impl Page {
         }
     }
 
-    /// Whether the page has commands.
+    /// Returns whether the page has commands.
     pub fn has_commands(&self) -> bool {
         self.blocks()
             .iter()
             .any(|block| block.language == "console")
     }
 
-    /// Saves the files of the page into `folder` and runs its commands there, with programs of the folders `programs`
-    /// before all others. `places` are what the page calls something, and where that is in this run: an address, a path.
+    /// Saves the files of the page into `folder` and runs its commands there, with the programs of the folders `programs`
+    /// before all others. `places` are names on the page with their values in this run: an address, a path.
     ///
     /// # Panics
-    /// A command prints something else than the page shows.
+    /// The output of a command is not what the page shows.
     pub fn run(&self, folder: &Path, programs: &[&Path], places: &[(&str, &str)]) {
         let mut written: Vec<String> = Vec::new();
         let mut at = 0;
@@ -181,7 +181,7 @@ impl Page {
         blocks
     }
 
-    /// The name in the paragraph before a block that begins with "Save": `` Save this as `a.yaml`: ``.
+    /// Returns the name in a paragraph that begins with "Save" before a block: `` Save this as `a.yaml`: ``.
     fn saved_as(&self, fence: usize) -> Option<String> {
         let before = self.lines[..fence].iter().rev();
         let paragraph: Vec<&str> = before
@@ -201,7 +201,7 @@ impl Page {
     }
 }
 
-/// Commands with what the page shows of their output. A line that begins with `> ` goes on with the command.
+/// Returns the commands, each with its output on the page. A line that begins with `> ` continues the command.
 fn commands<'l>(lines: &[&'l str]) -> Vec<(String, Vec<&'l str>)> {
     let mut commands: Vec<(String, Vec<&str>)> = Vec::new();
     for line in lines {
@@ -240,7 +240,7 @@ fn run(command: &str, folder: &Path, programs: &[&Path]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Whether lines are those that are shown.
+/// Returns whether printed lines match those on the page.
 fn fits(shown: &[&str], printed: &[&str]) -> bool {
     match (shown.split_first(), printed.split_first()) {
         (None, None) => true,

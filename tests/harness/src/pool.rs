@@ -1,8 +1,8 @@
 //! Envoys that tests use one after another.
 //!
-//! V8 compiles the whole filter whenever an Envoy starts, for some five seconds of a processor. An Envoy of this pool has
-//! compiled it for a listener of its own that nobody uses; a test gets listeners and a cluster of the provider double of its
-//! own, by the files that Envoy watches, and no other test has the Envoy meanwhile.
+//! V8 compiles the whole filter whenever an Envoy starts, which takes about five seconds of a processor. An Envoy of this
+//! pool has compiled it for an unused listener of its own. A test gets its own listeners, and a cluster of its own provider
+//! double, by the files that Envoy watches. No two tests use the same Envoy at the same time.
 
 use crate::bootstrap::Site;
 use crate::envoy::{Envoy, Options, Running, Setup, module, replace_watched};
@@ -13,15 +13,15 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// All Envoys of the pool. One that nothing else refers to is idle.
+/// All Envoys of the pool. An Envoy without other references is idle.
 static POOL: Mutex<Vec<Arc<Running>>> = Mutex::new(Vec::new());
 
-/// A failed test leaves the list as it was.
+/// Returns the pool. A failed test leaves the list unchanged.
 fn pool() -> MutexGuard<'static, Vec<Arc<Running>>> {
     POOL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Maximum of Envoys in the pool; each takes some 150 MB. Two threads use two at a time.
+/// Maximum Envoys in the pool; each takes about 150 MB. Two threads use two at a time.
 const MOST: usize = 6;
 
 static LEASES: AtomicUsize = AtomicUsize::new(0);
@@ -35,7 +35,7 @@ pub(crate) fn dynamic_resources(home: &Path) -> Value {
     json!({"lds_config": source(LISTENERS), "cds_config": source(CLUSTERS)})
 }
 
-/// Writes the files for an Envoy without a test.
+/// Writes the files of an idle Envoy.
 pub(crate) fn empty(home: &Path) {
     put(home, LISTENERS, 0, Vec::new());
     put(home, CLUSTERS, 0, Vec::new());
@@ -46,13 +46,13 @@ fn put(home: &Path, file: &str, version: usize, resources: Vec<Value>) {
     replace_watched(&home.join(file), &update);
 }
 
-/// Names the message that a resource is.
+/// Sets the message type of a resource.
 fn typed(message: &str, mut resource: Value) -> Value {
     resource["@type"] = json!(format!("type.googleapis.com/envoy.config.{message}"));
     resource
 }
 
-/// Returns an Envoy with these options that no test has, or a new one.
+/// Returns an idle Envoy with these options, or a new one.
 fn idle(options: &Options) -> Arc<Running> {
     let mut pool = pool();
     let is_idle = |running: &Arc<Running>| Arc::strong_count(running) == 1;
@@ -79,10 +79,10 @@ fn idle(options: &Options) -> Arc<Running> {
     running
 }
 
-/// Gives a setup the Envoy that is idle, or a new one.
+/// Gives a setup an idle Envoy, or a new one.
 ///
 /// # Errors
-/// What Envoy printed when it refused a listener.
+/// Envoy rejected a listener; the error is its output.
 pub(crate) fn lease(setup: Setup) -> Result<Envoy, String> {
     let running = idle(&setup.options);
     let number = LEASES.fetch_add(1, Ordering::Relaxed) + 1;
@@ -126,7 +126,7 @@ pub(crate) fn lease(setup: Setup) -> Result<Envoy, String> {
     }
 }
 
-/// Takes the listeners of a test from its Envoy. After a failed test nobody uses the Envoy any more.
+/// Removes the listeners of a test from its Envoy. After a failed test the Envoy is not used again.
 pub(crate) fn give_back(running: &Arc<Running>, home: &Path) {
     if std::thread::panicking() {
         pool().retain(|other| !Arc::ptr_eq(other, running));

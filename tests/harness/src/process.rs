@@ -4,9 +4,9 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 
-/// Starts the command in the background, prints its process id, and kills it when standard input ends. The test holds
-/// the other end, which closes however the test ends, also by a signal. A command that is killed for this reason
-/// takes its files in `$SCRATCH` with it; those of one that a test kills are the test's. Exits with the command's own status.
+/// Starts the command in the background, prints its process id, and kills it when standard input ends. The test holds the
+/// other end, which closes however the test ends, also by a signal. If the command is killed for this reason, its files in
+/// `$SCRATCH` are deleted; if a test kills it, the test deletes them. Exits with the command's own status.
 const WARDEN: &str = r#"
 exec 3<&0
 out=$1; shift

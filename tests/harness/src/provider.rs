@@ -8,7 +8,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How a request ended at the provider.
+/// State of a request at the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// The request is still arriving.
@@ -19,7 +19,7 @@ pub enum Ended {
     Broken,
 }
 
-/// A received request.
+/// Received request.
 #[derive(Clone, Debug)]
 pub struct Received {
     /// Method.
@@ -32,7 +32,7 @@ pub struct Received {
     pub body: Vec<u8>,
     /// Trailers.
     pub trailers: Vec<(String, Vec<u8>)>,
-    /// How the request ended.
+    /// State of the request.
     pub ended: Ended,
 }
 
@@ -43,7 +43,7 @@ impl Received {
     }
 }
 
-/// A gate that holds a response until the test opens it.
+/// Gate that holds a response until the test opens it.
 #[derive(Clone, Debug, Default)]
 pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
@@ -68,7 +68,7 @@ enum Part {
     HangUp,
 }
 
-/// The provider's response to a request.
+/// Response of the provider to a request.
 #[derive(Clone, Debug)]
 pub struct Answer {
     parts: Vec<Part>,
@@ -125,7 +125,7 @@ impl Answer {
         }
     }
 
-    /// The bytes behind the head of a response that is sent in one piece.
+    /// Returns the bytes after the head of a response that is sent in one piece.
     pub fn body(&self) -> Vec<u8> {
         let all = self.parts.iter().filter_map(|part| match part {
             Part::Bytes(bytes) => Some(bytes.as_slice()),
@@ -212,7 +212,7 @@ impl Answer {
     }
 }
 
-/// Makes the response to a request.
+/// Function that creates the response to a request.
 type MadeAnswer = Arc<dyn Fn(&Received) -> Answer + Send + Sync>;
 
 #[derive(Default)]
@@ -246,7 +246,7 @@ impl State {
     }
 }
 
-/// The provider double. It listens as long as the process lives.
+/// Provider double. It listens as long as the process lives.
 #[derive(Clone)]
 pub struct Provider {
     /// The listening address.
@@ -292,12 +292,12 @@ impl Provider {
         lock(&self.state).otherwise = Some(answer);
     }
 
-    /// Makes the default response of each whole request.
+    /// Sets a function that creates the default response of each complete request.
     pub fn answer_with(&self, make: impl Fn(&Received) -> Answer + Send + Sync + 'static) {
         lock(&self.state).made = Some(Arc::new(make));
     }
 
-    /// Drops the responses that no request has had.
+    /// Drops the queued responses that were not sent.
     pub fn drop_queued(&self) {
         lock(&self.state).next.clear();
     }
@@ -312,7 +312,7 @@ impl Provider {
         lock(&self.state).received.clone()
     }
 
-    /// Returns the number of requests that have begun to arrive.
+    /// Returns the number of recorded requests, including those that are still arriving.
     pub fn count(&self) -> usize {
         lock(&self.state).received.len()
     }
@@ -447,7 +447,7 @@ impl Provider {
         }
     }
 
-    /// Notes that a request has ended. Returns the whole of it.
+    /// Records that a request has ended. Returns the request.
     fn end(&self, number: usize, whole: bool) -> Option<Received> {
         let mut state = lock(&self.state);
         let received = state.noted(number)?;

@@ -1,4 +1,5 @@
-//! Audit events of one site, in the order in which Envoy wrote them. Each is held to its JSON Schema.
+//! Audit events of one site, in the order in which Envoy wrote them. Each is validated against its
+//! JSON Schema.
 
 use crate::wait::wait_for;
 use serde_json::Value;
@@ -6,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The schema in `docs/`, without its tolerance for members that later versions add.
+/// Schema in `docs/`, without its tolerance for members that later versions add.
 static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
     let mut schema = serde_json::from_str(include_str!("../../../docs/audit.schema.json"))
         .expect("the schema of audit events");
@@ -27,10 +28,10 @@ fn strict(schema: &mut Value) {
     }
 }
 
-/// Checks that an audit event has the form of its schema.
+/// Checks that an audit event matches its schema.
 ///
 /// # Panics
-/// It does not.
+/// It does not match.
 #[track_caller]
 pub fn check(record: &Value) {
     let wrong: Vec<String> = SCHEMA
@@ -42,7 +43,7 @@ pub fn check(record: &Value) {
 
 /// Reader of a site's audit log, line by line as exchanges end.
 pub struct Records {
-    /// The log.
+    /// Path of the log.
     pub path: PathBuf,
     taken: AtomicUsize,
 }
@@ -84,7 +85,7 @@ impl Records {
     /// Returns the next audit event.
     ///
     /// # Panics
-    /// There is none, or it is not as its schema says.
+    /// There is none, or it does not match its schema.
     #[track_caller]
     pub fn next(&self) -> Value {
         let line = self.next_line();

@@ -4,7 +4,7 @@ use crate::wait::PATIENCE;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
-/// The head of a message.
+/// Head of a message.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MessageHead {
     /// Request line or status line.
@@ -169,12 +169,12 @@ impl Wire {
     }
 }
 
-/// A connection for any bytes.
+/// Connection for any bytes.
 pub struct Raw {
     wire: Wire,
 }
 
-/// A response on a [`Raw`] connection.
+/// Response on a [`Raw`] connection.
 #[derive(Clone, Debug)]
 pub struct RawResponse {
     /// Status.
@@ -188,10 +188,10 @@ pub struct RawResponse {
 }
 
 impl Raw {
-    /// Connects, if there is a listener.
+    /// Connects to a listener.
     ///
     /// # Errors
-    /// Nobody listens.
+    /// Nothing listens at the address.
     pub fn connect(address: SocketAddr) -> io::Result<Raw> {
         let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
