@@ -1,26 +1,26 @@
-//! The file of accepted figures, and what is told of those that differ.
+//! File of accepted figures, and the report on figures that differ from it.
 //!
-//! Counts are exact, so that each difference has a cause in the code or in the compiler. Figures of another compiler than the one
-//! that wrote the file are shown and fail nothing: which is at work is no choice of a change to the code.
+//! Counts are exact, so each difference has a cause in the code or in the compiler. Figures of another compiler than the one that
+//! wrote the file are shown and fail nothing, because a change to the code does not determine the compiler.
 
 use crate::counts::Counts;
 use crate::report::number;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 
-/// Figures may be this much above or below, in percent.
+/// Permitted deviation of a figure, in percent.
 const PERCENT: u64 = 2;
 
-/// What is told of the figures.
+/// Result of a check.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Lines of it.
+    /// Lines of the report.
     pub text: String,
-    /// A figure is above what is accepted.
+    /// Whether a figure is above the accepted one.
     pub failed: bool,
 }
 
-/// The file's contents for these figures.
+/// Returns the file's contents for these figures.
 pub fn write(counts: &[Counts], compiler: &str) -> String {
     let exchanges: Map<String, Value> = counts
         .iter()
@@ -30,7 +30,7 @@ pub fn write(counts: &[Counts], compiler: &str) -> String {
     format!("{file:#}\n")
 }
 
-/// Holds figures of a compiler against the file's.
+/// Compares a compiler's figures with the file's.
 pub fn check(counts: &[Counts], compiler: &str, file: &Value) -> Verdict {
     let exchanges = &file["exchanges"];
     let (mut above, mut below) = (String::new(), String::new());
@@ -86,7 +86,7 @@ pub fn check(counts: &[Counts], compiler: &str, file: &Value) -> Verdict {
     }
 }
 
-/// Figures of both by what they count; what only one has is zero in the other.
+/// Returns pairs of an accepted and a counted figure, by name. A figure that one side lacks is zero there.
 fn pairs(accepted: &Value, counted: &Value) -> Vec<(String, u64, u64)> {
     let mut pairs = Vec::new();
     let (accepted, counted) = (flat(accepted), flat(counted));
@@ -119,7 +119,7 @@ fn flat(figures: &Value) -> Vec<(String, u64)> {
     flat
 }
 
-/// By how much a figure differs, in tenths of a percent: "2.5 % more".
+/// Returns the difference of a figure, in tenths of a percent: "2.5 % more".
 fn percent(accepted: u64, counted: u64) -> Option<String> {
     let tenths = (counted.abs_diff(accepted) * 1_000).checked_div(accepted)?;
     let word = if counted > accepted { "more" } else { "less" };
@@ -143,7 +143,7 @@ mod tests {
         }
     }
 
-    /// What is told of figures where 100,000 instructions and 1 call are accepted.
+    /// Returns the verdict on figures if 100,000 instructions and 1 call are accepted.
     fn verdict(now: &Counts, compiler: &str) -> Verdict {
         let file = write(&[counts(100_000, 1)], COMPILER);
         check(

@@ -14,9 +14,9 @@ use wasmparser::{
 /// Minimum ratio between the two ways of a branch for a hint.
 const OFTEN: u32 = 20;
 
-/// The same module: its functions in the order of their first calls, then those that were not called, and hints at
-/// branches (<https://github.com/WebAssembly/branch-hinting>), which engines that know none skip. The names of its functions,
-/// which it no longer has, are returned beside it in their new order.
+/// Returns the rearranged module: its functions in the order of their first calls, then those that were not called, with
+/// branch hints (<https://github.com/WebAssembly/branch-hinting>), which engines without support ignore. The second value has
+/// the names of its functions in their new order, because the module no longer contains them.
 pub fn apply(module: &[u8], memory: &[u8]) -> Result<(Vec<u8>, Vec<String>), Box<dyn Error>> {
     let counted = Counted::of(module)?;
     let profile = Profile::new(counted, memory).ok_or("the profile is not of this module")?;
@@ -57,7 +57,7 @@ impl Arranged {
         }
     }
 
-    /// Writes the code section. Hints refer to byte offsets of branches, so that the code is written before them.
+    /// Writes the code section. Hints refer to byte offsets of branches, so the code is written before them.
     fn write_functions(
         &mut self,
         module: &[u8],
@@ -109,7 +109,7 @@ impl Arranged {
     }
 }
 
-/// Returns the usual way of a branch, if it was executed.
+/// Returns the usual direction of a branch, if it was executed and one direction dominates.
 fn likely(taken: u32, not: u32) -> Option<bool> {
     if taken == not {
         None
@@ -132,7 +132,7 @@ impl Reencode for Arranged {
         })
     }
 
-    /// Custom sections are left out: nothing that loads the filter needs the names of its functions, which take 400 KB.
+    /// Omits custom sections: nothing that loads the filter needs the names of its functions, which take 400 KB.
     fn parse_custom_section(
         &mut self,
         _: &mut Module,

@@ -1,5 +1,5 @@
-//! The basic blocks of a module: instructions that run one after the other or not at all. One count for each block is thus one
-//! for each instruction.
+//! Basic blocks of a module: sequences of instructions that always run together. One count per block thus determines the count
+//! of each instruction.
 
 use std::ops::Range;
 use wasmparser::{
@@ -7,7 +7,7 @@ use wasmparser::{
     WasmFeatures,
 };
 
-/// All that a module may use: with these, the loads and stores that `meter` knows are all there are.
+/// Features that a module may use: with these, `meter` knows all loads and stores.
 const FEATURES: WasmFeatures = WasmFeatures::MVP
     .union(WasmFeatures::BULK_MEMORY)
     .union(WasmFeatures::CALL_INDIRECT_OVERLONG)
@@ -18,30 +18,30 @@ const FEATURES: WasmFeatures = WasmFeatures::MVP
     .union(WasmFeatures::SIGN_EXTENSION)
     .union(WasmFeatures::SIMD);
 
-/// A basic block.
+/// Basic block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// Its function, by its place among the module's own.
+    /// Index of its function among the module's own.
     pub function: usize,
-    /// How many instructions it has.
+    /// Number of its instructions.
     pub instructions: u64,
-    /// Where its code is, from the start of the module's code.
+    /// Range of its code, from the start of the module's code.
     pub code: Range<u64>,
 }
 
-/// The code of a module.
+/// Code of a module.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Code {
-    /// The number of functions that the host provides.
+    /// Number of functions that the host provides.
     pub imports: u32,
-    /// The number of functions of its own.
+    /// Number of the module's own functions.
     pub functions: usize,
     /// Blocks in the order of the code.
     pub blocks: Vec<Block>,
 }
 
 impl Code {
-    /// Reads a module.
+    /// Parses a module.
     pub fn of(module: &[u8]) -> Result<Code> {
         Validator::new_with_features(FEATURES).validate_all(module)?;
         let mut code = Code::default();
@@ -94,26 +94,26 @@ fn blocks(body: &FunctionBody<'_>, function: usize, start: u64) -> Result<Vec<Bl
     Ok(blocks)
 }
 
-/// Where an operator is.
+/// Position of an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// It is no instruction: `block`, `loop`, `else` and `end` only say where others are.
+    /// The operator is no instruction: `block`, `loop`, `else` and `end` only delimit others.
     Bracket,
-    /// It is the first instruction of a block.
+    /// The operator is the first instruction of a block.
     Start,
-    /// It runs whenever the one before it does.
+    /// The operator runs whenever the previous one does.
     Inside,
 }
 
-/// Cuts a function into blocks, one operator after the other.
+/// Splitter of a function into blocks. Takes one operator after the other.
 #[derive(Debug, Default)]
 pub struct Cutter {
-    /// An instruction runs whenever the one before it does.
+    /// Whether the next instruction runs whenever the previous one does.
     inside: bool,
 }
 
 impl Cutter {
-    /// Where the next operator is.
+    /// Returns the position of the next operator.
     pub fn next(&mut self, operator: &Operator<'_>) -> Place {
         match operator {
             Operator::Block { .. } => Place::Bracket,
@@ -134,7 +134,7 @@ impl Cutter {
     }
 }
 
-/// Whether what comes next may not run after an operator. After a call it does, unless nothing more does at all.
+/// Returns whether the next instruction may not run after an operator. After a call it runs, unless the module traps.
 fn goes_elsewhere(operator: &Operator<'_>) -> bool {
     matches!(
         operator,
@@ -147,7 +147,7 @@ fn goes_elsewhere(operator: &Operator<'_>) -> bool {
     )
 }
 
-/// The names of a module's own functions, by its name section; those without one are called by their numbers.
+/// Returns the names of a module's own functions from its name section; unnamed functions are named by their numbers.
 pub fn names(module: &[u8]) -> Result<Vec<String>> {
     let code = Code::of(module)?;
     let mut names: Vec<String> = (0..code.functions)
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn a_function_without_branches_is_one_block() {
         let straight = "(module (func (result i32) block i32.const 1 drop end i32.const 2))";
-        // `block` neither runs nor ends what runs, `end` is where a branch may arrive.
+        // `block` is no instruction and ends no block; a branch may target `end`.
         assert_eq!(instructions(straight), [2, 1]);
         assert_eq!(
             instructions("(module (func $f call $f call $f))"),
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn code_is_told_from_the_start_of_all_code() {
-        // The section: the number of functions; then each one's size, its number of locals, and its operators.
+        // The section has the number of functions; then each one's size, number of locals, and operators.
         let code = code("(module (func nop nop) (func (param i32) local.get 0 if nop end))");
         let places: Vec<_> = code
             .blocks

@@ -1,4 +1,4 @@
-//! What an exchange made the filter run and touch, from the counts in its metered copy.
+//! Cost of an exchange in the filter, from the counts of the filter's metered copy.
 
 use crate::blocks::{Block, Code};
 use crate::meter::LINE;
@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::error::Error;
 
-/// The functions by which Rust takes memory, of its own allocator and of one that a program names. All that the filter takes
-/// goes through them, and none is ever inlined.
+/// Functions with which Rust allocates memory, of its own allocator and of one that a program names. All allocations of the
+/// filter call them, and none is ever inlined.
 const ALLOCATORS: [&str; 6] = [
     "__rdl_alloc",
     "__rdl_alloc_zeroed",
@@ -17,61 +17,61 @@ const ALLOCATORS: [&str; 6] = [
     "__rg_realloc",
 ];
 
-/// A module as it was metered.
+/// Metered module.
 pub struct Metered {
     code: Code,
-    /// Of its own functions, as they are in the code.
+    /// Names of its own functions, in the order of the code.
     names: Vec<String>,
 }
 
-/// An exchange, on average over all times that it was counted.
+/// Counts of an exchange, averaged over all runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counts {
-    /// What the exchange is called.
+    /// Name of the exchange.
     pub name: String,
     /// Instructions that ran.
     pub instructions: u64,
-    /// Lines of the module's code that have an instruction that ran.
+    /// Cache lines of the module's code with an instruction that ran.
     pub code_lines: u64,
-    /// Lines of memory that were loaded from or stored to.
+    /// Cache lines of memory that were loaded from or stored to.
     pub data_lines: u64,
-    /// How often memory was taken, or given back for more.
+    /// Number of allocations and reallocations.
     pub allocations: u64,
-    /// How often each function of the host was called, by name.
+    /// Number of calls of each host function, by name.
     pub host_calls: Vec<(String, u64)>,
 }
 
-/// What one function did in an exchange.
+/// Counts of one function in an exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionCounts {
-    /// Its name, without the hash.
+    /// Name of the function, without the hash.
     pub name: String,
-    /// How often it was called.
+    /// Number of calls.
     pub calls: u64,
-    /// Instructions of its own that ran.
+    /// Instructions of the function itself that ran.
     pub instructions: u64,
-    /// Lines of its code that have one; those that it shares with another function count for both.
+    /// Cache lines of its code with an instruction that ran; a line that two functions share counts for both.
     pub code_lines: u64,
 }
 
-/// What `count.mjs` wrote of an exchange.
+/// Output of `count.mjs` for an exchange.
 pub struct Exchange {
     name: String,
-    /// Each time that it was counted.
+    /// Each counted run.
     runs: Vec<Run>,
 }
 
 struct Run {
     host_calls: Vec<(String, u64)>,
     touched: u64,
-    /// By function.
+    /// Calls by function.
     calls: Vec<u64>,
-    /// By block.
+    /// Runs by block.
     blocks: Vec<u64>,
 }
 
 impl Metered {
-    /// A module and the names of its functions, line by line.
+    /// Creates the model of a module. `names` has the names of its functions, one per line.
     pub fn new(module: &[u8], names: &str) -> Result<Metered, Box<dyn Error>> {
         let code = Code::of(module)?;
         let names: Vec<String> = names
@@ -89,7 +89,7 @@ impl Metered {
         Ok(Metered { code, names })
     }
 
-    /// Takes what `count.mjs` wrote apart.
+    /// Parses the output of `count.mjs`.
     pub fn exchanges(&self, written: &Value) -> Result<Vec<Exchange>, Box<dyn Error>> {
         let exchanges = written.as_array().into_iter().flatten();
         exchanges
@@ -130,7 +130,7 @@ impl Metered {
         })
     }
 
-    /// What an exchange did in all.
+    /// Returns the counts of an exchange.
     pub fn counts(&self, exchange: &Exchange) -> Counts {
         let average = |figure: &dyn Fn(&Run) -> u64| {
             let sum: u64 = exchange.runs.iter().map(figure).sum();
@@ -165,7 +165,7 @@ impl Metered {
         }
     }
 
-    /// What each function that ran did, the last time that the exchange was counted.
+    /// Returns the counts of each function in the last run of the exchange.
     pub fn functions(&self, exchange: &Exchange) -> Vec<FunctionCounts> {
         let Some(run) = exchange.runs.last() else {
             return Vec::new();
@@ -184,7 +184,7 @@ impl Metered {
             .collect()
     }
 
-    /// Blocks that ran, and how often.
+    /// Returns the blocks that ran, with their counts.
     fn ran<'a>(&'a self, run: &Run) -> Vec<(&'a Block, u64)> {
         let blocks = self.code.blocks.iter().zip(run.blocks.iter().copied());
         blocks.filter(|(_, runs)| *runs > 0).collect()
@@ -211,12 +211,12 @@ fn code_lines(ran: &[(&Block, u64)]) -> u64 {
 }
 
 impl Counts {
-    /// Calls of the host in all.
+    /// Returns the number of all host calls.
     pub fn all_host_calls(&self) -> u64 {
         self.host_calls.iter().map(|(_, calls)| calls).sum()
     }
 
-    /// As the file of accepted figures has them.
+    /// Returns the counts in the form of the file of accepted figures.
     pub fn to_json(&self) -> Value {
         let host_calls: Map<String, Value> = self
             .host_calls
@@ -239,7 +239,7 @@ mod tests {
     use crate::meter::meter;
     use wasmi::{Engine, Linker, Module, Store};
 
-    /// A module as it is metered and run.
+    /// Module that is metered and run.
     struct Machine {
         store: Store<()>,
         instance: wasmi::Instance,
@@ -247,7 +247,8 @@ mod tests {
     }
 
     impl Machine {
-        /// Of what a module has besides a memory of two pages and an allocator, $__rdl_alloc, that always gives 64.
+        /// Creates a machine from a module's text. It adds a memory of two pages and an allocator, $__rdl_alloc, that always
+        /// returns 64.
         fn of(rest: &str) -> Machine {
             let text = format!(
                 r#"(module
@@ -273,7 +274,7 @@ mod tests {
             }
         }
 
-        /// Calls `run` and returns what `count.mjs` would write of it.
+        /// Calls `run` and returns the counts in the form of `count.mjs`.
         fn run(&mut self, operand: i32) -> Result<Value, wasmi::Error> {
             for name in ["counts", "touched"] {
                 let memory = self.instance.get_memory(&self.store, name).unwrap();
@@ -292,7 +293,7 @@ mod tests {
             Ok(json!({ "counts": words, "host_calls": { "log": operand } }))
         }
 
-        /// What calls of `run` with these did on average.
+        /// Returns the counts of `run` with these operands.
         fn exchange(&mut self, operands: &[i32]) -> Exchange {
             let runs = operands.iter().map(|operand| self.run(*operand).unwrap());
             let written = json!([{ "name": "run", "counted": runs.collect::<Value>() }]);
@@ -305,7 +306,7 @@ mod tests {
         }
     }
 
-    /// The body of `run`, whose one parameter is 0.
+    /// Returns the counts of a body of `run`, whose only parameter is 0.
     fn counts(body: &str) -> Counts {
         let run = format!(r#"(func (export "run") (param i32) {body})"#);
         Machine::of(&run).counts(&[0])
@@ -316,7 +317,7 @@ mod tests {
         for (body, instructions) in [
             ("", 0),
             ("nop nop nop", 3),
-            // Brackets run nothing.
+            // Brackets are no instructions.
             ("block block nop end end", 1),
             ("i32.const 1 if nop nop else nop nop nop nop end", 4),
             ("local.get 0 if nop nop else nop nop nop nop end", 6),
@@ -326,7 +327,7 @@ mod tests {
             ("block i32.const 1 br_if 0 nop end", 2),
             ("block block local.get 0 br_table 0 1 end nop end nop", 4),
             ("block block i32.const 1 br_table 0 1 end nop end nop", 3),
-            // Five instructions ten times, with two on the way out.
+            // Five instructions ten times, and two after the loop.
             (
                 "loop local.get 0 i32.const 1 i32.add local.tee 0 i32.const 10 i32.lt_s br_if 0 end nop nop",
                 72,
@@ -349,7 +350,7 @@ mod tests {
                 "i32.const 0 i32.load drop i32.const 64 i32.const 1 i32.store",
                 2,
             ),
-            // Where the bytes are counts: address and offset together, and all of an access.
+            // The lines depend on address plus offset, and on the whole range of an access.
             ("i32.const 60 i32.load drop", 1),
             ("i32.const 61 i32.load drop", 2),
             ("i32.const 57 i64.load drop", 2),
@@ -376,7 +377,7 @@ mod tests {
                 "i32.const 63 i32.const 9 i8x16.splat v128.load8_lane 0 drop",
                 1,
             ),
-            // From the last byte of a line 200 bytes reach into four more, from the first into three.
+            // 200 bytes from the last byte of a line extend into four more lines, from the first byte into three.
             ("i32.const 1087 i32.const 0 i32.const 200 memory.fill", 5),
             ("i32.const 1024 i32.const 0 i32.const 200 memory.fill", 4),
             ("i32.const 1024 i32.const 8192 i32.const 200 memory.copy", 8),
@@ -390,7 +391,7 @@ mod tests {
 
     #[test]
     fn what_is_counted_does_what_it_did() {
-        // It traps unless what was stored by each kind of store is loaded again.
+        // Traps unless what each kind of store has stored is loaded again.
         let same = "local.get 0 i32.const 77 i32.store offset=4
             local.get 0 i32.load offset=4 i32.const 77 i32.ne if unreachable end
             local.get 0 f64.const 0.5 f64.store local.get 0 f64.load f64.const 0.5 f64.ne if unreachable end
@@ -405,7 +406,7 @@ mod tests {
     #[test]
     fn lines_of_code_count_that_have_an_instruction_that_ran() {
         let nops = |count| "nop ".repeat(count);
-        // A nop is a byte; the allocator and this function's head are some twenty before.
+        // A nop is one byte; the allocator and the head of this function are about twenty bytes before it.
         assert_eq!(counts(&nops(10)).code_lines, 1);
         assert_eq!(counts(&nops(640)).code_lines, 11);
         let skipped = format!("local.get 0 if {} end nop", nops(640));
@@ -416,7 +417,7 @@ mod tests {
     fn allocations_are_calls_of_rusts_allocator() {
         let counts = counts("call $__rdl_alloc drop call $__rdl_alloc drop call $log");
         assert_eq!(counts.allocations, 2);
-        // Two calls with a drop each, one call, and what the allocator itself runs.
+        // Two calls with a drop each, one more call, and the instructions of the allocator.
         assert_eq!(counts.instructions, 7);
     }
 
@@ -425,7 +426,7 @@ mod tests {
         let run = r#"(func (export "run") (param i32) local.get 0 if nop nop nop end)"#;
         let counts = Machine::of(run).counts(&[0, 1, 2, 3]);
         assert_eq!(counts.name, "run");
-        // 2, 5, 5 and 5 instructions; 0, 1, 2 and 3 calls, halves rounded up.
+        // 2, 5, 5 and 5 instructions; 0, 1, 2 and 3 calls; halves are rounded up.
         assert_eq!(counts.instructions, 4);
         assert_eq!(counts.host_calls, [("log".to_owned(), 2)]);
         assert_eq!(counts.all_host_calls(), 2);
@@ -460,7 +461,7 @@ mod tests {
         assert_eq!(rejected("a\nb"), "the names are not of this module");
         assert!(rejected("a").starts_with("no function of this module allocates"));
         let metered = Metered::new(&module, "__rdl_alloc").unwrap();
-        // There are words for touched lines, one function and one block.
+        // The counts have words for touched lines, one function and one block.
         let written =
             json!([{ "name": "", "counted": [{ "counts": [[3, 1]], "host_calls": {} }] }]);
         let error = metered.exchanges(&written).err().unwrap().to_string();

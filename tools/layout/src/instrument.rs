@@ -43,7 +43,7 @@ impl Counting {
         self.counted.imports + self.counted.functions
     }
 
-    /// `decide(condition, at) → condition`
+    /// Returns the index of `decide(condition, at) → condition`.
     fn decide(&self) -> u32 {
         self.enter() + 1
     }

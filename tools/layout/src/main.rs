@@ -1,14 +1,15 @@
-//! A tool that counts what a filter runs and arranges its code by that.
+//! Tool that counts the instructions of a filter and arranges its code accordingly.
 //!
 //! Between two exchanges a processor runs Envoy and the kernel, after which its caches contain little of the filter:
 //! the cost of an exchange is mostly the number of cache lines of code. V8 places functions in their order, and moves
 //! the unlikely side of a hinted branch behind the rest of its function. Neither changes the behaviour of the module.
 //!
-//! `layout instrument` writes a module that counts branches and first calls, `train.mjs` runs traffic through it, `layout apply`
-//! uses the counts. They are made at each build from the very module that they are for, so that none can be out of date.
+//! `layout instrument` writes a module that counts branches and first calls, `train.mjs` runs traffic through it, and
+//! `layout apply` uses the counts. Each build makes them from the very module that they are used for, so they are never out of
+//! date.
 //!
-//! `layout meter` writes a module that counts instructions and lines, `count.mjs` runs the benchmarks' exchanges through it,
-//! which `layout exchanges` prints, and `layout report` shows what each cost and holds it against accepted figures.
+//! `layout meter` writes a module that counts instructions and cache lines. `layout exchanges` prints the benchmarks' exchanges,
+//! `count.mjs` runs them through the module, and `layout report` shows the cost of each and compares it with accepted figures.
 
 use clap::{Args, Parser, Subcommand};
 use counts::Metered;
@@ -138,7 +139,7 @@ impl Report {
     }
 }
 
-/// As `count.mjs` takes them.
+/// Returns the exchanges in the form that `count.mjs` reads.
 fn exchanges_as_json() -> Result<Value, Box<dyn Error>> {
     let mut all = Vec::new();
     for exchange in exchanges::exchanges() {

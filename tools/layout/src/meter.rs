@@ -1,14 +1,15 @@
-//! The metered copy of a module. It counts what it runs, by basic blocks, and the lines of memory that it touches.
+//! Metered copy of a module. It counts its instructions, by basic blocks, and the cache lines of memory that it
+//! touches.
 //!
 //! The counts are in a memory of their own, exported as `counts`, as little-endian words of 32 bits:
 //!
-//! | words | what |
+//! | words | content |
 //! |---|---|
-//! | one | how many lines of memory have been loaded from or stored to |
-//! | one for each function of the module | how often it was called |
-//! | one for each block, in the order of the code | how often it ran |
+//! | one | number of lines of memory that have been loaded from or stored to |
+//! | one for each function of the module | number of calls |
+//! | one for each block, in the order of the code | number of runs |
 //!
-//! Another memory, exported as `touched`, has a bit for each line of 4 GiB: whether it counts already.
+//! Another memory, exported as `touched`, has a bit for each line of 4 GiB, which is set once the line is counted.
 
 use crate::blocks::{Code, Cutter, Place};
 use crate::profile::Counted;
@@ -26,21 +27,21 @@ use wasmparser::{
 
 type Result<T> = std::result::Result<T, Error<Infallible>>;
 
-/// A line of a processor's caches has two to the power of this many bytes.
+/// Binary logarithm of the bytes of a cache line.
 pub const LINE: u32 = 6;
 
-/// The memory of the counts; the filter has one of its own.
+/// Index of the memory of the counts; the filter has a memory of its own.
 const COUNTS: u32 = 1;
-/// The memory of the bits.
+/// Index of the memory of the bits.
 const BITS: u32 = 2;
 const PAGE: u32 = 1 << 16;
 const WORD: u32 = 4;
-/// The address of the number of touched lines.
+/// Address of the number of touched lines.
 const TOUCHED: u32 = 0;
-/// Bytes with one bit for each line of 4 GiB.
+/// Number of bytes with one bit for each line of 4 GiB.
 const BYTES_OF_BITS: u32 = 1 << (32 - LINE - 3);
 
-/// The same module, which counts.
+/// Returns the metered module.
 pub fn meter(module: &[u8]) -> std::result::Result<Vec<u8>, Box<dyn error::Error>> {
     let code = Code::of(module)?;
     let functions = u32::try_from(code.functions)?;
@@ -57,29 +58,30 @@ pub fn meter(module: &[u8]) -> std::result::Result<Vec<u8>, Box<dyn error::Error
 }
 
 struct Metered {
-    /// The number of types, which those of the helpers come behind.
+    /// Number of types, after which those of the helpers follow.
     types: u32,
-    /// The first helper's number, behind all functions of the module, so that none of their numbers changes.
+    /// Index of the first helper, after all functions of the module, so that their indices stay the same.
     helpers: u32,
-    /// The size of all counts in bytes.
+    /// Size of all counts in bytes.
     size: u32,
-    /// The address of the next function's word.
+    /// Address of the next function's word.
     call: u32,
-    /// The address of the next block's word.
+    /// Address of the next block's word.
     block: u32,
 }
 
-/// A function that the copy calls before it runs or touches something. It returns the operands that are still needed.
+/// Function that the copy calls before it runs a block or touches memory. It returns the operands that are still
+/// needed.
 #[derive(Clone, Copy)]
 #[repr(u32)]
 enum Helper {
-    /// `(address)`: adds one to a count, as a function is called or a block runs.
+    /// `(address)`: increments the count of a function or block.
     Count,
-    /// `(address, bytes)`: a range of memory is touched.
+    /// `(address, bytes)`: marks a range of memory as touched.
     Touch,
     /// `(address, offset, bytes) → address`: for instructions without an operand above the address.
     Load,
-    /// `(address, value, offset, bytes) → address, value`: for instructions with one of that type.
+    /// `(address, value, offset, bytes) → address, value`: for instructions with a value of that type.
     I32,
     I64,
     F32,
@@ -105,7 +107,7 @@ impl Helper {
         Helper::Fill,
     ];
 
-    /// The type of the operand above the address.
+    /// Returns the type of the operand above the address.
     fn value(self) -> Option<ValType> {
         Some(match self {
             Helper::I32 => ValType::I32,
@@ -129,11 +131,11 @@ impl Helper {
     }
 }
 
-/// What an operator touches of memory.
+/// Memory access of an operator.
 enum Access {
-    /// An address and an offset say where; the helper takes it.
+    /// The position is an address and an offset, which the helper takes.
     At(Helper, MemArg),
-    /// The operands say where; the helper takes them.
+    /// The position and size are operands, which the helper takes.
     Range(Helper),
 }
 
@@ -190,7 +192,7 @@ fn access(operator: &Operator<'_>) -> Option<Access> {
     Some(Access::At(helper, *at))
 }
 
-/// A word of a memory that only the copy has.
+/// Returns the access to a word in a memory of the copy.
 fn word(memory: u32) -> wasm_encoder::MemArg {
     wasm_encoder::MemArg {
         offset: 0,
@@ -248,26 +250,27 @@ impl Metered {
         }
     }
 
-    /// Adds one to the word at an address.
+    /// Writes code that increments the word at an address.
     fn count(&self, sink: &mut InstructionSink<'_>, address: u32) {
         sink.i32_const(constant(address));
         sink.call(self.number(Helper::Count));
     }
 
-    /// Touches a range from the address in a local; local 2 is its size.
+    /// Writes code that touches a range from the address in a local; local 2 is its size.
     fn touch_from(&self, sink: &mut InstructionSink<'_>, local: u32) {
         sink.local_get(local).local_get(2);
         sink.call(self.number(Helper::Touch));
     }
 
-    /// Each line from that of the first byte to that of the last: if its bit isn't set, it is, and the line counts.
+    /// Returns the function that marks each line from that of the first byte to that of the last, and counts a line
+    /// whose bit was not set.
     fn touch(&self) -> Function {
         const ADDRESS: u32 = 0;
         const BYTES: u32 = 1;
-        /// The line of the last byte.
+        /// Line of the last byte.
         const LAST: u32 = 2;
         const LINE_NOW: u32 = 3;
-        /// The address of the word that has its bit.
+        /// Address of the word with its bit.
         const PLACE: u32 = 4;
         const BIT: u32 = 5;
         let mut function = Function::new([(4, ValType::I32)]);
@@ -388,7 +391,7 @@ impl Reencode for Metered {
             }
             match access(&operator) {
                 Some(Access::At(helper, at)) => {
-                    // A memory of 32 bits has no larger offset.
+                    // In a memory of 32 bits, no offset is larger.
                     let offset = u32::try_from(at.offset).unwrap_or(u32::MAX);
                     sink.i32_const(constant(offset));
                     sink.i32_const(1 << at.max_align);

@@ -61,7 +61,7 @@ impl Counted {
     }
 }
 
-/// Whether an operator is a branch that can have a hint.
+/// Returns whether an operator is a branch that can have a hint.
 pub fn is_branch(operator: &Operator<'_>) -> bool {
     matches!(operator, Operator::If { .. } | Operator::BrIf { .. })
 }
@@ -75,7 +75,7 @@ pub fn branches(body: &FunctionBody<'_>) -> Result<u32> {
     Ok(branches)
 }
 
-/// The counters of a run.
+/// Counters of a run.
 pub struct Profile<'a> {
     counted: Counted,
     words: &'a [u8],

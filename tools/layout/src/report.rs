@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// With a comma behind each three digits: "307,000".
+/// Formats a number with thousands separators: "307,000".
 pub fn number(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -18,7 +18,7 @@ pub fn number(number: u64) -> String {
     text
 }
 
-/// All exchanges, each in a row; then how often each called which function of the host.
+/// Returns a table with a row for each exchange; then the calls of each host function by exchange.
 pub fn exchanges(all: &[Counts]) -> String {
     let mut text = String::new();
     let mut row = |name: &str, figures: [&str; 5]| {
@@ -49,7 +49,8 @@ pub fn exchanges(all: &[Counts]) -> String {
     text + "\n" + &host_calls(all)
 }
 
-/// How often each function of the host was called, with a column for each exchange: "4 KB, 1 rule" is "4 KB," over "1 rule".
+/// Returns the calls of each host function, with a column for each exchange. The heading of "4 KB, 1 rule" is "4 KB," over
+/// "1 rule".
 fn host_calls(all: &[Counts]) -> String {
     let mut rows: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for (column, counts) in all.iter().enumerate() {
@@ -77,7 +78,8 @@ fn host_calls(all: &[Counts]) -> String {
     text
 }
 
-/// The functions of an exchange, `most` of them: those with the most instructions, then those with the most lines of code.
+/// Returns at most `most` functions of an exchange: those with the most instructions, then those with the most lines of
+/// code.
 pub fn functions(name: &str, functions: &[FunctionCounts], most: usize) -> String {
     let mut text = String::new();
     type Figure = fn(&FunctionCounts) -> u64;

@@ -1,11 +1,11 @@
-//! Runs recorded exchanges through a native module that counts what runs, so that the compiler learns it:
+//! Runs recorded exchanges through an instrumented native module, whose profile the compiler uses:
 //!
 //! ```text
 //! train MODULE.so POLICIES.json TEXTS.jsonl.gz TRAFFIC.jsonl…
 //! ```
 //!
-//! The module leaves its counts where `LLVM_PROFILE_FILE` says. Each run leaves the same ones: time and random numbers are
-//! the program's own.
+//! The module writes its profile to the file that `LLVM_PROFILE_FILE` names. Each run writes the same profile: time and
+//! random numbers are simulated.
 #![expect(
     clippy::expect_used,
     clippy::panic,
@@ -28,7 +28,7 @@ mod traffic;
 use module::{Exchange, Module};
 use traffic::{Recorded, conversations, exchanges, texts};
 
-/// A part of the labelled texts has all kinds of findings.
+/// Step between labelled texts that are run. An eighth of them has all kinds of findings.
 const EVERY_TEXT: usize = 8;
 
 fn main() {

@@ -1,4 +1,4 @@
-//! The module, loaded as Envoy loads it, and an exchange through it.
+//! Module, loaded as Envoy loads it, and an exchange through it.
 #![expect(unsafe_code, reason = "the ABI is pointers")]
 
 use crate::envoy::{Buffer, Ending, Stream, end};
@@ -17,19 +17,19 @@ unsafe extern "C" {
     fn dlerror() -> *const c_char;
 }
 
-/// An exchange as it passes a proxy.
+/// Exchange as it passes through a proxy.
 pub struct Exchange {
     /// Headers of the request.
     pub request: Vec<(String, String)>,
-    /// The body of the request as it arrives.
+    /// Body of the request, in the parts in which it arrives.
     pub question: Vec<Vec<u8>>,
     /// Headers of the response.
     pub response: Vec<(String, String)>,
-    /// The body of the response as it arrives.
+    /// Body of the response, in the parts in which it arrives.
     pub answer: Vec<Vec<u8>>,
 }
 
-/// The hooks of one half, and where its parts are.
+/// Hooks of one half of the exchange, and the positions of its parts.
 struct Side {
     headers: Part,
     body: Part,
@@ -37,7 +37,7 @@ struct Side {
     received: usize,
 }
 
-/// The hooks that are called.
+/// Hooks of a module.
 pub struct Module {
     config_new: ConfigNew,
     config_destroy: ConfigDestroy,
@@ -46,7 +46,7 @@ pub struct Module {
     sides: [Side; 2],
 }
 
-/// A hook of a module, by its name.
+/// Returns a hook of a module, by its name.
 macro_rules! hook {
     ($library:expr, $name:literal, $type:ty) => {{
         let name = concat!("envoy_dynamic_module_on_http_filter_", $name, "\0");
@@ -64,7 +64,7 @@ impl Module {
     pub fn load(file: &str) -> Module {
         const RTLD_NOW: c_int = 2;
         let path = CString::new(file).expect("a path");
-        // SAFETY: the path ends with a NUL. What the module does when it is loaded is to allocate.
+        // SAFETY: the path ends with a NUL. Loading the module only allocates.
         let library = unsafe { dlopen(path.as_ptr(), RTLD_NOW) };
         if library.is_null() {
             // SAFETY: the loader has failed, so that it has a text that ends with a NUL.
@@ -101,7 +101,7 @@ impl Module {
         let mut host = Box::new(0_u64);
         let place = (&raw mut *host).cast();
         let (name, text) = (Buffer::of(b"agentguard"), Buffer::of(policy.as_bytes()));
-        // SAFETY: what is lent outlives the call. Envoy's side of a configuration is only handed back.
+        // SAFETY: the borrowed values outlive the call. The module only passes Envoy's pointer back.
         let configuration = unsafe { (self.config_new)(place, name, text) };
         assert!(!configuration.is_null(), "a policy is refused: {policy}");
         InForce {
@@ -112,7 +112,7 @@ impl Module {
     }
 }
 
-/// A policy in force, until it is dropped.
+/// Policy in force, until it is dropped.
 pub struct InForce<'m> {
     module: &'m Module,
     configuration: *const c_void,
@@ -121,13 +121,13 @@ pub struct InForce<'m> {
 
 impl Drop for InForce<'_> {
     fn drop(&mut self) {
-        // SAFETY: it was made by the module, and is given back once.
+        // SAFETY: the module created it, and it is destroyed once.
         unsafe { (self.module.config_destroy)(self.configuration) };
     }
 }
 
 impl InForce<'_> {
-    /// Runs an exchange. Returns whether it passed whole.
+    /// Runs an exchange. Returns whether all of it passed.
     pub fn run(&self, exchange: &Exchange) -> bool {
         let stream = Box::into_raw(Box::new(Stream::default()));
         // SAFETY: the configuration is in force, and the stream lives until the end of this function.
@@ -140,13 +140,13 @@ impl InForce<'_> {
         let passed = send(stream, request, &exchange.request, &exchange.question)
             && send(stream, response, &exchange.response, &exchange.answer);
         end(stream);
-        // SAFETY: the module's part was destroyed, and nobody else has it.
+        // SAFETY: the module's part was destroyed, and there is no other reference.
         drop(unsafe { Box::from_raw(stream) });
         passed
     }
 }
 
-/// Sends one half; `false` if the exchange ends before the end of it.
+/// Sends one half. Returns `false` if the exchange ends before the end of that half.
 fn send(stream: *mut Stream, side: &Side, headers: &[(String, String)], parts: &[Vec<u8>]) -> bool {
     let own = |text: &String| text.as_bytes().into();
     let headers = headers.iter().map(|(name, value)| (own(name), own(value)));

@@ -1,4 +1,4 @@
-//! What is run: recorded exchanges, labelled texts, and long conversations made of them.
+//! Traffic for training: recorded exchanges, labelled texts, and long conversations made of them.
 
 use crate::module::Exchange;
 use base64::Engine;
@@ -7,11 +7,11 @@ use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use std::io::Read;
 
-/// What a network hands over of an answer that is not cut into events by lines.
+/// Bytes of each part of a streamed response that has no lines as events.
 const PIECE: usize = 700;
-/// Texts of a long conversation: some 60 KB.
+/// Number of texts of a long conversation: about 60 KB.
 const TEXTS_OF_CONVERSATION: usize = 400;
-/// Long conversations: each costs as much as a hundred short ones.
+/// Number of long conversations. Each costs as much as a hundred short ones.
 const CONVERSATIONS: usize = 6;
 
 fn read(file: &str) -> Vec<u8> {
@@ -27,16 +27,16 @@ fn text_of<'v>(value: &'v Value, name: &str) -> &'v str {
     value[name].as_str().unwrap_or_default()
 }
 
-/// A recorded exchange.
+/// Recorded exchange.
 pub struct Recorded(Value);
 
-/// The recorded exchanges of a file.
+/// Returns the recorded exchanges of a file.
 pub fn exchanges(file: &str) -> Vec<Recorded> {
     let text = String::from_utf8(read(file)).expect("traffic is text");
     lines(&text).map(Recorded).collect()
 }
 
-/// The labelled texts of a file.
+/// Returns the labelled texts of a file.
 pub fn texts(file: &str) -> Vec<String> {
     let mut text = String::new();
     let mut unpacked = GzDecoder::new(std::io::Cursor::new(read(file)));
@@ -46,7 +46,8 @@ pub fn texts(file: &str) -> Vec<String> {
         .collect()
 }
 
-/// The policies of a file, each with headers that are held and with those that are not.
+/// Returns the policies of a file, each once with headers that are forwarded at once and once with
+/// headers that are held.
 pub fn policies(file: &str) -> Vec<String> {
     let policies: Vec<Value> = serde_json::from_slice(&read(file)).expect("policies are JSON");
     let both = policies.into_iter().flat_map(|policy| {
@@ -79,7 +80,7 @@ fn headers(message: &Value, pseudo: &[(&str, String)]) -> Vec<(String, String)> 
         .collect()
 }
 
-/// Whole answers come in one part, streams in many.
+/// Returns the parts of a response: one for a plain response, several for a stream.
 fn parts(answer: &[u8], is_stream: bool) -> Vec<Vec<u8>> {
     if !is_stream {
         return Some(answer.to_vec())
@@ -103,7 +104,7 @@ fn parts(answer: &[u8], is_stream: bool) -> Vec<Vec<u8>> {
 }
 
 impl Recorded {
-    /// The exchange as it passes a proxy.
+    /// Returns the exchange as it passes through a proxy.
     pub fn exchange(&self) -> Exchange {
         let (request, response) = (&self.0["request"], &self.0["response"]);
         let pseudo = |name: &str| text_of(request, name).to_owned();
@@ -123,12 +124,12 @@ impl Recorded {
     }
 }
 
-/// A text in a question, and in its answer.
+/// Returns an exchange with a text in its request, and in its response.
 pub fn asked(text: &str) -> Exchange {
     talked(&[text.to_owned()])
 }
 
-/// Long conversations of the labelled texts. They arrive in several parts.
+/// Returns long conversations of the labelled texts. They arrive in several parts.
 pub fn conversations(texts: &[String]) -> Vec<Exchange> {
     let conversations = texts.chunks(TEXTS_OF_CONVERSATION).take(CONVERSATIONS);
     let exchanges = conversations.map(|texts| {
