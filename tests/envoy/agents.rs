@@ -44,7 +44,7 @@ const TO_AGENTS: &[(&str, &str)] = &[
     ("a2a JSONRPC", "A2AClientError"),
 ];
 
-/// Those of npm's `ai`.
+/// Frameworks of npm's `ai`.
 const NPM: &[(&str, &str)] = &[
     ("ai responses", "APICallError"),
     ("ai unstored", "APICallError"),
@@ -54,7 +54,7 @@ const NPM: &[(&str, &str)] = &[
     ("ai google", "APICallError"),
 ];
 
-/// Starts a script with agents, which answers line by line.
+/// Starts a script with agents, which responds line by line.
 fn start_agents(mut command: Command, envoy: &Envoy, mode: Mode, double: SocketAddr) -> Program {
     Program::start(
         command
@@ -87,7 +87,7 @@ fn start(name: &str, rule: Value) -> (Process, SocketAddr, Envoy) {
     (double, address, envoy)
 }
 
-/// Agents of both languages behind one listener. The frameworks take some ten seconds to load.
+/// Agents of both languages behind one listener. The frameworks take about ten seconds to load.
 struct Stage<'e> {
     envoy: &'e Envoy,
     mode: Mode,
@@ -122,8 +122,8 @@ impl<'e> Stage<'e> {
     ) {
         for (client, raised) in groups.iter().copied().flatten() {
             for stream in [false, true] {
-                // It answers the calls of each stream frame separately, which the provider also rejects without a
-                // filter.
+                // The framework responds to the calls of each stream frame separately, which the provider also rejects
+                // without a filter.
                 if *client == "google-genai" && stream && tools.len() > 1 {
                     continue;
                 }

@@ -1,4 +1,4 @@
-//! The approval service: a call waits while it is asked, and passes with what it signs.
+//! Approval service: a call waits for the service's response, and passes with the tokens that the service signs.
 
 use crate::approvals::{REFUND, approved_by, asks, manager, tool_call};
 use crate::scene::{
@@ -23,7 +23,7 @@ in_both_envoys![
     a_notice_arrives_though_nothing_waits_for_it,
 ];
 
-/// A policy in which large refunds wait for a manager.
+/// Returns a policy in which large refunds wait for a manager.
 pub fn refunds(approval: Value) -> Value {
     let lead = SigningKey::from_seed("lead", [2; 32]);
     let rule = json!({
@@ -49,7 +49,7 @@ pub fn start(version: Version, policy: &Value, service: SocketAddr) -> Envoy {
         .lease()
 }
 
-/// The requests that the service is asked about.
+/// Returns the approval requests in a query of the service.
 pub fn named(received: &Received) -> Vec<ApprovalRequest> {
     assert_eq!(received.method, "POST");
     assert_eq!(received.path, "/v1/approvals");
@@ -69,7 +69,7 @@ fn gives(tokens: &[String]) -> Answer {
     Answer::json(200, body.to_string().as_bytes())
 }
 
-/// The reference responder: it agrees to everything.
+/// Reference responder, which approves everything.
 pub fn agrees(received: &Received) -> Answer {
     let requests = named(received);
     let tokens: Vec<String> = requests
@@ -107,7 +107,8 @@ fn streams(frames: &[Vec<u8>]) -> Answer {
         .end()
 }
 
-/// The ways in which a call arrives, each with what the provider answers, and the body that the client gets if it passes.
+/// Returns the ways in which a call arrives, each with the provider's response, and the body that the client gets if the
+/// call passes.
 fn ways() -> Vec<(&'static str, Request, Answer, Vec<u8>)> {
     let call = json!([{"id": "call_0", "type": "function", "function": {"name": "refund", "arguments": REFUND}}]);
     let whole = completion(
@@ -148,7 +149,7 @@ fn what_waits_passes_once_the_service_agrees(version: Version) {
     });
 }
 
-/// What the client learns, and the audit event.
+/// Sends a request whose call must not pass. Returns the response and the audit event.
 fn denied(site: &Listening, http: Http, request: &Request) -> (Response, Value) {
     let response = site.send(http, request);
     assert!(!String::from_utf8_lossy(&response.body).contains("\"name\":\"refund\""));
@@ -203,7 +204,7 @@ fn what_the_service_does_not_approve_is_denied_with_its_reason(version: Version)
                     assert_eq!(record["decision"], "require_approval");
                     let told = record["approval"]["detail"].as_str().unwrap_or_default();
                     assert_eq!(told, detail);
-                    // It can still be approved by hand.
+                    // The call can still be approved by hand.
                     assert!(String::from_utf8_lossy(&response.body).contains("agar1."));
                 });
             }
@@ -260,7 +261,7 @@ fn calls_of_a_stream_wait_one_after_another_and_nothing_overtakes_them(version: 
         },
     );
     let envoy = start(version, &refunds(json!({"wait": "30s"})), service.address);
-    // Two choices, of which the second calls while the first waits; then text, in many pieces.
+    // Two choices, of which the second one calls while the first waits; then text, in many pieces.
     let choice = |index: u32, delta: Value, finish: Value| {
         let frame = json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m",
                            "choices": [{"index": index, "delta": delta, "finish_reason": finish}]});
@@ -342,7 +343,7 @@ fn a_client_that_leaves_while_it_waits_harms_nobody(version: Version) {
         }
     }
     gate.open();
-    // The filter lives, and answers that nobody waits for do nothing.
+    // The filter still runs, and responses to queries that are no longer awaited do nothing.
     for mode in Mode::BOTH {
         let (_, request, answer, expected) = ways().remove(1);
         envoy.provider.answer_always(answer);
@@ -374,7 +375,7 @@ fn fifty_wait_and_others_pass_at_once(version: Version) {
                 .map(|_| scope.spawn(|| site.send(Http::One, &tool_call(None))))
                 .collect();
             wait_for("all to wait", || (service.count() == WAITING).then_some(()));
-            // None of those that wait gets its answer before these.
+            // None of the waiting calls gets its response before these.
             for _ in 0..WAITING {
                 let passed = site.send(Http::One, &Request::chat(says("Hello")));
                 assert_eq!(passed.status, 200);
@@ -391,7 +392,7 @@ fn fifty_wait_and_others_pass_at_once(version: Version) {
 fn a_notice_arrives_though_nothing_waits_for_it(version: Version) {
     let service = Provider::start();
     let gate = Gate::default();
-    // Nobody waits for its answer, even if it never comes.
+    // A notice is not awaited, even if its response never comes.
     service.answer_always(gives(&[]).after(&gate));
     let envoy = start(version, &refunds(json!({"notify": true})), service.address);
     envoy.provider.answer_always(calls(&[("refund", REFUND)]));

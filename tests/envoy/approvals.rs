@@ -1,4 +1,4 @@
-//! Approvals: the loop of an agent that is denied, gets an approval and tries again.
+//! Approvals: an agent is denied, gets an approval and retries.
 
 use crate::scene::{
     Mode, answers, both_modes, calls, case, in_every_way, in_mode, policy, says, with,
@@ -30,7 +30,7 @@ fn now() -> u64 {
     now.expect("a clock after 1970").as_secs()
 }
 
-/// A policy in which large refunds need a manager.
+/// Returns a policy in which large refunds need a manager.
 pub fn refunds() -> Value {
     let rule = json!({
         "id": "large",
@@ -47,7 +47,7 @@ pub fn refunds() -> Value {
     )
 }
 
-/// The request for an approval in what the client got.
+/// Returns the approval request in a client's response.
 pub fn requested(response: &Response) -> ApprovalRequest {
     let body = String::from_utf8_lossy(&response.body);
     let (_, rest) = body.split_once("agar1.").expect(&body);
@@ -55,12 +55,12 @@ pub fn requested(response: &Response) -> ApprovalRequest {
     ApprovalRequest::parse(&format!("agar1.{payload}")).expect("a request")
 }
 
-/// What `agentguard approve` prints for a manager.
+/// Returns the token that `agentguard approve` prints for a manager.
 pub fn approved(request: &ApprovalRequest) -> String {
     approved_by(request, &manager())
 }
 
-/// A token that a key signs for a request.
+/// Returns a token that a key signs for a request.
 pub fn approved_by(request: &ApprovalRequest, key: &SigningKey) -> String {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
@@ -98,13 +98,13 @@ fn an_approved_call_of_a_response_passes_once(version: Version) {
         let request = requested(&denied);
         assert_eq!(request.shown(), Some(r#"{"args.amount":[250]}"#));
         let token = approved(&request);
-        // The model changes its mind.
+        // The model calls with other arguments.
         envoy
             .provider
             .answer_always(calls(&[("refund", r#"{"amount": 1000, "to": "x"}"#)]));
         assert!(!called(&site.send(http, &asks_with(&token))));
         assert_eq!(detail(site), "changed_arguments");
-        // It says the same in other words.
+        // The model calls with the same arguments in another spelling.
         envoy
             .provider
             .answer_always(calls(&[("refund", r#"{"to":"\u0078","amount":2.5e2}"#)]));

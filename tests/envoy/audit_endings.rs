@@ -1,4 +1,4 @@
-//! Every way an exchange can end: what its audit event says, against what the client got and what reached the provider.
+//! Every way in which an exchange can end: its audit event, compared with what the client and the provider received.
 #![expect(
     clippy::disallowed_methods,
     reason = "the time that an exchange took is compared with what its audit event says"
@@ -25,7 +25,7 @@ in_both_envoys![
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const CARD: &str = "4111 1111 1111 1111";
 
-/// A policy with every kind of decision.
+/// Returns a policy with every kind of decision.
 fn everything() -> Value {
     let limited = json!({
         "id": "only-one", "match": {"event": "request", "host": "limited.example"}, "action": "deny",
@@ -59,7 +59,7 @@ fn asks(text: &str) -> Request {
     traced(Request::chat(says(text)))
 }
 
-/// What is asked for in a stream.
+/// Returns a request for a stream.
 fn streams() -> Request {
     let body = json!({
         "model": "gpt-4o", "stream": true, "messages": [{"role": "user", "content": "hello"}],
@@ -79,7 +79,7 @@ fn stream() -> Answer {
     Answer::chunked(200, &[("content-type", "text/event-stream")])
 }
 
-/// Routes with timeouts; the rest is as in every other test.
+/// Returns routes with timeouts; everything else is as in other tests.
 fn routes() -> Value {
     let with = |header: &str, action: &str, route: Value| {
         json!({
@@ -111,7 +111,7 @@ fn start(version: Version, policy: &Value) -> Envoy {
     Setup::new(version, sites).lease()
 }
 
-/// Returns the next event, after checking what each has of its request.
+/// Returns the next event, after checking its members about the request.
 #[track_caller]
 fn next(site: &Listening, since: Instant, status: u16) -> Value {
     let record = site.records.next();
@@ -150,8 +150,8 @@ fn every_whole_response_is_recorded_as_it_was(version: Version) {
     assert_eq!(site.records.next()["host"], "limited.example");
     let error = br#"{"error":{"message":"no","type":"server_error"}}"#;
     in_every_way(&envoy, |site, mode, http| {
-        // What is asked and answered; the status at the client; decision, code, gaps; whether the request reached the
-        // provider, and whether the answer reached the client, each as it was.
+        // Request and response; status at the client; decision, code, gaps; whether the request reached the provider
+        // unchanged, and whether the response reached the client unchanged.
         let cases = [
             ("hello", answers("Hello"), 200, "allow", None, true, true),
             (CARD, answers("Hello"), 200, "redact", None, false, true),
@@ -203,7 +203,7 @@ fn every_whole_response_is_recorded_as_it_was(version: Version) {
                 assert_eq!(response.body == answer.body(), is_returned);
             });
         }
-        // What never reaches the provider.
+        // Requests that never reach the provider.
         let packed = asks("hello").header("content-encoding", "br");
         let unread = traced(Request::chat(b"{\"model\":".to_vec()));
         for (name, request, status, code, gap) in [
@@ -276,7 +276,7 @@ fn every_whole_response_is_recorded_as_it_was(version: Version) {
     });
 }
 
-/// Runs what waits for Envoy's timers once in each header mode and over each protocol.
+/// Runs a test that waits for Envoy's timers once in each header mode and over each protocol.
 fn in_two_ways(envoy: &Envoy, mut test: impl FnMut(&Listening, Mode, Http)) {
     for (mode, http) in [(Mode::Portable, Http::One), (Mode::Hold, Http::Two)] {
         case(&format!("{mode:?}, HTTP/{http:?}"), || {
@@ -316,7 +316,7 @@ fn every_end_by_envoy_is_recorded_with_its_reason(version: Version) {
                 let response = site.send(http, &asks("hello").header(header, "1"));
                 assert_eq!(response.status, status);
                 let record = next(site, since, status);
-                // Where headers are forwarded at once, Envoy replies before the body has come.
+                // Where headers are forwarded at once, Envoy replies before the body has arrived.
                 let is_evaluated = is_asked || mode == Mode::Hold;
                 let decision = match record["events"].is_object() {
                     true => "allow",
@@ -356,7 +356,7 @@ fn every_broken_stream_is_recorded_with_its_reason(version: Version) {
         let text = "One word after another. ".repeat(20);
         let begun = || stream().chunk(&frame(&text)).chunk(&frame(&text));
 
-        // The client leaves.
+        // The client closes the connection.
         let (gate, since) = (Gate::default(), Instant::now());
         let (live, seen) = first(begun().wait(&gate).end(), "x-test-none");
         assert!(seen.contains("One word"), "{seen}");
@@ -372,12 +372,12 @@ fn every_broken_stream_is_recorded_with_its_reason(version: Version) {
         );
         assert_eq!(record["stream"], true);
 
-        // The upstream leaves.
+        // The upstream closes the connection.
         let (gate, since) = (Gate::default(), Instant::now());
         let (live, _) = first(begun().wait(&gate).hang_up(), "x-test-none");
         gate.open();
         let rest = live.rest();
-        // hyper takes some of Envoy's reset reasons of HTTP/2 streams for a clean end.
+        // hyper treats some of Envoy's reset reasons of HTTP/2 streams as a clean end.
         assert!(rest.broken.is_some() || http == Http::Two);
         let record = next(site, since, 200);
         check(
@@ -388,7 +388,7 @@ fn every_broken_stream_is_recorded_with_its_reason(version: Version) {
             incomplete,
         );
 
-        // Nothing more comes, and the route's timeout.
+        // The upstream sends nothing more, and the route's timeout ends the exchange.
         for (header, ended) in [
             ("x-test-idle", "stream_idle_timeout"),
             ("x-test-timeout", "response_timeout"),
@@ -402,7 +402,7 @@ fn every_broken_stream_is_recorded_with_its_reason(version: Version) {
             check(&record, "allow", None, Some(ended), incomplete);
         }
 
-        // The client leaves while it sends.
+        // The client closes the connection while it sends.
         let since = Instant::now();
         let request = traced(
             Request::chat(Vec::new())
@@ -435,7 +435,7 @@ fn every_broken_stream_is_recorded_with_its_reason(version: Version) {
         assert_eq!(response.status, 408);
         let record = next(site, since, 408);
         let slow = Some("stream_idle_timeout");
-        // Of such an exchange only Envoy's own answer was evaluated, if the filter reads answers at all.
+        // Of such an exchange, only Envoy's own response was evaluated, if the filter reads responses at all.
         let decision = match record["events"].is_object() {
             true => "allow",
             false => "not_evaluated",
@@ -445,7 +445,7 @@ fn every_broken_stream_is_recorded_with_its_reason(version: Version) {
     });
 }
 
-/// The interim events in Envoy's log.
+/// Returns the interim events in Envoy's log.
 fn interim(envoy: &Envoy) -> Vec<String> {
     let printed = envoy.printed();
     let lines = printed.lines();
@@ -536,7 +536,7 @@ fn what_no_policy_saw_is_recorded_as_far_as_it_is_known(version: Version) {
             assert_eq!(record["path"], "/v1/chat/completions");
             assert_eq!(record["client"], "127.0.0.1");
             assert_eq!(record["traceparent"], TRACE);
-            // A configuration that was refused has no filter: Envoy denies everything.
+            // With a rejected configuration there is no filter: Envoy denies everything.
             let site = envoy.site(&format!("refused-{}", mode.word()));
             assert_eq!(site.send(http, &asks("hello")).status, 500);
             assert_eq!(site.records.next_line(), "-");

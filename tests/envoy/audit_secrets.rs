@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 in_both_envoys![no_secret_is_in_any_output];
 
-/// A secret of one kind, different for each number. The first is what is sent; the second what must not be seen.
+/// Returns a secret of one kind, different for each number: the text that is sent, and the part that must not be visible.
 fn secret(kind: usize, number: usize) -> (String, String) {
     let mut state = (number * 8 + kind + 1) as u64;
     let mut random = |alphabet: &[u8], length: usize| -> String {
@@ -67,7 +67,7 @@ fn message(secret: &str, message: Value) -> Value {
     json!({"model": "gpt-4o", "messages": [message], "user": if secret.is_empty() { "" } else { "u" }})
 }
 
-/// Requests with a secret, each in another position.
+/// Returns requests with a secret, each in another position.
 fn requests(s: &str) -> Vec<(&'static str, Request)> {
     let plain = || message(s, json!({"role": "user", "content": "hello"}));
     let set = |at: &str, key: &str, value: Value| {
@@ -298,7 +298,7 @@ fn requests(s: &str) -> Vec<(&'static str, Request)> {
     ]
 }
 
-/// Responses with a secret, each in another position.
+/// Returns responses with a secret, each in another position.
 fn responses(s: &str) -> Vec<(&'static str, Answer)> {
     let json = |body: Value| Answer::json(200, body.to_string().as_bytes());
     let choice = |message: Value, finish: &str| {
@@ -437,7 +437,7 @@ fn responses(s: &str) -> Vec<(&'static str, Answer)> {
     ]
 }
 
-/// A policy that reads everything, and allows or denies it.
+/// Returns a policy that inspects everything, and allows or denies it.
 fn reads_everything(action: &str, mode: Mode) -> Value {
     let rules = json!([
         {"id": "seen", "match": {"event": ["message", "tool_result"], "turn": ["latest", "earlier"]},
@@ -505,7 +505,7 @@ fn no_secret_is_in_any_output(version: Version) {
                 let Ok(response) = case(&name, || site.try_send(http, &request)) else {
                     continue;
                 };
-                // Only what the filter itself writes: an upstream's response is the client's.
+                // Only text that the filter itself writes: an upstream's response belongs to the client.
                 if response.header("x-agentguard-code").is_some() && response.status >= 400 {
                     denials += 1;
                     let headers = response.headers.iter();
@@ -516,7 +516,7 @@ fn no_secret_is_in_any_output(version: Version) {
                 }
             }
         }
-        // What is queued for a request that was denied is not for the next one.
+        // A response queued for a denied request must not go to the next one.
         envoy.provider.drop_queued();
     }
     assert!(

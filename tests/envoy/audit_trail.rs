@@ -24,7 +24,7 @@ in_both_envoys![
     every_line_is_complete_and_has_no_text,
 ];
 
-/// The key of the chain.
+/// Key of the chain.
 const KEY: &[u8] = b"a key of no one's";
 
 /// Members of every event, in their order.
@@ -106,7 +106,7 @@ fn every_local_reply_of_envoy_is_recorded(version: Version) {
 fn a_client_that_goes_away_is_recorded(version: Version) {
     let envoy = both_modes(version, &policy(json!([no_weapons(), mask_cards()])));
     in_every_way(&envoy, |site, _, http| {
-        // In the middle of its request.
+        // The client disconnects in the middle of its request.
         let request = Request::chat(says("hello")).chunks(vec![says("hello")[..10].to_vec()]);
         let before = envoy.stat(&format!("http.{}.downstream_rq_total", site.name()));
         let upload = site.begin(http, &request);
@@ -121,7 +121,7 @@ fn a_client_that_goes_away_is_recorded(version: Version) {
         assert_eq!(record["decision"], "not_evaluated");
         assert_eq!(record["coverage"]["reasons"], json!(["request:incomplete"]));
 
-        // While it waits for the response.
+        // The client disconnects while it waits for the response.
         let gate = Gate::default();
         let number = envoy.provider.count();
         envoy.provider.answer_next(answers("too late").after(&gate));
@@ -163,7 +163,7 @@ fn a_provider_that_goes_away_is_recorded(version: Version) {
             // The status was sent; unevaluated bytes of the body never are.
             Mode::Portable => {
                 if let Ok(response) = response {
-                    // hyper takes some of Envoy's reset reasons of HTTP/2 streams for a clean end.
+                    // hyper treats some of Envoy's reset reasons of HTTP/2 streams as a clean end.
                     assert!(response.broken.is_some() || http == Http::Two);
                     assert_eq!(response.body, b"");
                 }
@@ -220,7 +220,7 @@ fn requests_without_a_body_are_recorded(version: Version) {
                 assert_eq!(record["decision"], "allow");
             });
         }
-        // A body where none is expected is evaluated.
+        // A body is evaluated even where none is expected.
         let body = says("forbidden");
         let smuggled = Request::new("GET", "/v1/models")
             .header("content-length", body.len().to_string())
@@ -230,7 +230,7 @@ fn requests_without_a_body_are_recorded(version: Version) {
     });
 }
 
-/// Returns the link by which the next line must name this one; `None` if its MAC is wrong.
+/// Returns the digest that the next line must contain; `None` if the line's MAC is wrong.
 fn link(line: &str, key: Option<&[u8]>) -> Option<String> {
     let record: Value = serde_json::from_str(line).ok()?;
     let mac = record["chain"].get("mac").and_then(Value::as_str);
@@ -264,7 +264,7 @@ fn verify(lines: &[String], key: Option<&[u8]>) -> Result<usize, String> {
     Ok(ends.len())
 }
 
-/// Exchanges of every kind.
+/// Sends exchanges of every kind.
 fn mixed_traffic(envoy: &harness::Envoy) {
     in_every_way(envoy, |site, _, http| {
         envoy.provider.answer_next(answers("4111 1111 1111 1111"));
@@ -281,7 +281,7 @@ fn mixed_traffic(envoy: &harness::Envoy) {
     });
 }
 
-/// What `agentguard audit verify` says of a trail.
+/// Returns the output of `agentguard audit verify` for a trail.
 fn verified_by_command(lines: &[String], has_key: bool) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_agentguard"));
     command.args(["audit", "verify", "-"]);
@@ -354,7 +354,7 @@ fn each_worker_has_a_chain_of_its_own(version: Version) {
         .start();
     envoy.provider.answer_always(answers("Hello"));
     let site = envoy.site("hold");
-    // The kernel distributes connections to workers; after a while all have had some.
+    // The kernel distributes connections to workers; eventually all have had some.
     let mut sent = 0;
     wait_for("all workers to serve", || {
         for text in ["hello", "the forbidden word"] {

@@ -16,15 +16,15 @@ in_both_envoys![
     requests_rejected_by_envoy_never_reach_the_provider,
 ];
 
-/// A bad request, with the status and code of its denial.
+/// Bad request, with the status and code of its denial.
 pub struct Bad {
-    /// What is wrong with it.
+    /// Description of the fault.
     pub name: &'static str,
-    /// The request.
+    /// Request.
     pub request: Request,
-    /// The status.
+    /// Status.
     pub status: u16,
-    /// The code.
+    /// Code.
     pub code: &'static str,
 }
 
@@ -45,7 +45,7 @@ fn utf16(text: &[u8], mark: bool) -> Vec<u8> {
     out
 }
 
-/// All kinds of bad requests except the very large ones.
+/// Returns all kinds of bad requests except the very large ones.
 pub fn small() -> Vec<Bad> {
     let body = says("hello");
     let nested = |depth: usize| {
@@ -192,7 +192,7 @@ pub fn small() -> Vec<Bad> {
     ]
 }
 
-/// Requests larger than the policy's limits.
+/// Returns requests larger than the policy's limits.
 fn large() -> Vec<Bad> {
     let body = says(&"a".repeat(9 << 20));
     let in_pieces = Request::chat(Vec::new())
@@ -412,7 +412,7 @@ fn requests_rejected_by_envoy_never_reach_the_provider(version: Version) {
             connection.send(bytes.as_bytes());
             connection.finish();
             if let Some(response) = connection.response() {
-                // 426: Envoy's answer to versions before HTTP/1.1, if it gets to read that far.
+                // 426: Envoy's response to versions before HTTP/1.1, if it reads that far.
                 assert!(
                     matches!(response.status, 400 | 426 | 501),
                     "{} for {bytes:?}",

@@ -1,4 +1,5 @@
-//! Beyond a limit that does not deny: an approval is asked, or a shadow policy records what it would do.
+//! Limits that do not deny: beyond them an approval is required, or a shadow policy records what it
+//! would do.
 
 use crate::approvals::{approved, manager, requested};
 use crate::scene::{answers, calls, case, in_every_way, policy, says, sites, with};
@@ -92,7 +93,7 @@ fn of_one_approval_beyond_the_limit_one_request_passes_over_all_workers(version:
         })
     };
     let passed = |statuses: &[u16]| statuses.iter().filter(|status| **status == 200).count();
-    // Whoever loses against another worker is asked for an approval as well.
+    // A request that loses a race against another worker also requires an approval.
     let statuses = at_once(&hello());
     assert_eq!(passed(&statuses), 5);
     assert!(statuses.iter().all(|status| [200, 400].contains(status)));

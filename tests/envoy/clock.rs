@@ -1,4 +1,4 @@
-//! A clock that jumps under a running Envoy: events stay chained, and no counter of a limit forgets.
+//! A clock that jumps while Envoy runs: events stay chained, and no counter of a limit is lost.
 
 use super::identity::forge::Folder;
 use crate::scene::{answers, no_weapons, policy, says};
@@ -10,7 +10,7 @@ in_both_envoys![a_clock_that_jumps_breaks_no_chain_and_frees_no_limit];
 
 const DAY: i64 = 86_400;
 
-/// The clock of one Envoy, in seconds beside the system's.
+/// Clock of one Envoy, in seconds relative to the system's.
 struct Clock {
     folder: Folder,
 }
@@ -38,7 +38,7 @@ impl Clock {
         format!("{}/offset", self.folder.root())
     }
 
-    /// Envoy has the file mapped: it is changed in its place.
+    /// Sets the clock. Envoy has the file mapped, so it is changed in place.
     fn jump_to(&self, seconds: i64) {
         use std::io::Write;
         let file = std::fs::File::options()
@@ -74,7 +74,7 @@ fn a_clock_that_jumps_breaks_no_chain_and_frees_no_limit(version: Version) {
     let before = sent(200);
     let time = |record: &Value| record["ts"].as_str().map(str::to_owned).expect("a time");
     assert!(time(&before) < time(&first), "{before:#}");
-    // An exchange during which the clock jumps back took no time rather than a negative one.
+    // An exchange during which the clock jumps back has a duration of zero, not a negative one.
     let gate = Gate::default();
     envoy.provider.answer_always(answers("Hello").after(&gate));
     std::thread::scope(|scope| {
@@ -89,12 +89,12 @@ fn a_clock_that_jumps_breaks_no_chain_and_frees_no_limit(version: Version) {
     let during = site.records.next();
     assert_eq!(during["duration_ms"], 0, "{during:#}");
     envoy.provider.answer_always(answers("Hello"));
-    // The window that was counted last is still full, whatever the clock says.
+    // The last counted window is still full, whatever the clock shows.
     let full = site.send(Http::One, &hello).status;
     let denied = site.records.next();
     assert_eq!(denied["code"], "AG5001", "{denied:#}");
     assert_eq!(denied["status"], full);
-    // A jump ahead begins the window of that time.
+    // A jump ahead begins the window of the new time.
     clock.jump_to(30 * DAY);
     let ahead = sent(200);
     assert!(time(&ahead) > time(&first), "{ahead:#}");

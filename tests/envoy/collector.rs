@@ -1,5 +1,5 @@
-//! `envoy/sinks/otel-collector.yaml` in the real OpenTelemetry Collector, with the components that Go's module proxy has: Envoy's
-//! OpenTelemetry access log goes in, and what comes out at the exporters is what the filter wrote.
+//! `envoy/sinks/otel-collector.yaml` in the real OpenTelemetry Collector, with the components that Go's module proxy has. The
+//! input is Envoy's OpenTelemetry access log, and the exporters' output must be what the filter wrote.
 
 use super::identity::forge::Folder;
 use super::sinks::{opentelemetry, rules};
@@ -18,7 +18,7 @@ use std::process::Command;
 /// Exporters that are modules of the Collector's contrib distribution, which the module proxy does not have.
 const NOT_BUILT: [&str; 3] = ["splunk_hec", "datadog", "elasticsearch"];
 
-/// The shipped configuration without [`NOT_BUILT`], with other addresses.
+/// Returns the shipped configuration without [`NOT_BUILT`], with other addresses.
 fn configuration(receives: SocketAddr, sinks: SocketAddr) -> String {
     let text = std::fs::read_to_string("envoy/sinks/otel-collector.yaml").expect("a file");
     let mut config: Value = serde_saphyr::from_str(&text).expect("YAML");
@@ -30,7 +30,7 @@ fn configuration(receives: SocketAddr, sinks: SocketAddr) -> String {
     exporters["otlphttp/webhook"]["logs_endpoint"] = json!(format!("http://{sinks}/agentguard"));
     let kept: Vec<String> = exporters.keys().cloned().collect();
     config["service"]["pipelines"]["logs"]["exporters"] = json!(kept);
-    // Its own metrics would be on a fixed port.
+    // The Collector's own metrics would use a fixed port.
     config["service"]["telemetry"] = json!({"metrics": {"level": "none"}});
     let grpc = &mut config["receivers"]["otlp"]["protocols"]["grpc"];
     grpc["endpoint"] = json!(receives.to_string());
@@ -48,7 +48,7 @@ fn body_of(request: &Received) -> Vec<u8> {
     request.body.clone()
 }
 
-/// The bodies of the log records in what a webhook receives.
+/// Returns the bodies of the log records that a webhook receives.
 fn lines(export: &[u8]) -> Vec<String> {
     let export: Value = serde_json::from_slice(export).expect("JSON");
     let each = |value: &Value, name: &str| -> Vec<Value> {
@@ -121,7 +121,7 @@ fn the_collector_carries_events_on_as_the_filter_wrote_them() {
             assert_eq!(request.header("authorization"), Some("Bearer hook"));
             assert_eq!(request.header("content-type"), Some("application/json"));
         }
-        // Not a byte differs: the chain is whole.
+        // No byte differs, so the chain verifies.
         let file = folder.write("audit.jsonl", &(told.join("\n") + "\n"));
         let verified = Command::new(env!("CARGO_BIN_EXE_agentguard"))
             .args(["audit", "verify", &file])

@@ -1,4 +1,4 @@
-//! Compressed requests, behind the decompressors in the Envoy configuration of `agentguard build --bootstrap`.
+//! Compressed requests, after the decompressors in the Envoy configuration of `agentguard build --bootstrap`.
 
 use crate::scene::{
     Mode, answers, case, in_every_way, in_mode, mask_cards, no_weapons, policy, refusal,
@@ -38,7 +38,7 @@ struct Packed {
     bomb: &'static str,
 }
 
-/// The requests as they were compressed.
+/// Returns a request before compression.
 fn asks(text: &str) -> Vec<u8> {
     format!(r#"{{"messages":[{{"content":"{text}","role":"user"}}],"model":"gpt-4o"}}"#)
         .into_bytes()
@@ -50,7 +50,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     packer.finish().expect("memory takes all")
 }
 
-/// The compressed request with this name in each encoding that clients use.
+/// Returns a compressed request in each encoding that clients use.
 fn each(of: fn(&Packed) -> &'static str, text: &str) -> [(&'static str, Vec<u8>); 3] {
     let unwrapped = |packed: &Packed| STANDARD.decode(of(packed)).expect("Base64");
     [
@@ -64,7 +64,7 @@ fn packed(encoding: &str, body: Vec<u8>) -> Request {
     Request::chat(body).header("content-encoding", encoding)
 }
 
-/// The filters before AgentGuard in the configuration of `agentguard build --bootstrap`.
+/// Returns the filters before AgentGuard in the configuration of `agentguard build --bootstrap`.
 fn shipped() -> Vec<Value> {
     let built = Command::new(env!("CARGO_BIN_EXE_agentguard"))
         .args([

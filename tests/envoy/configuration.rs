@@ -144,7 +144,7 @@ fn policies_side_by_side_do_not_disturb_each_other(version: Version) {
     envoy.provider.answer_always(answers("Hello"));
     for word in words {
         for other in words {
-            // Each connection may fall to another worker.
+            // Each connection may be handled by another worker.
             for http in Http::BOTH {
                 let response = envoy.site(word).send(http, &Request::chat(says(other)));
                 if word == other {
@@ -185,7 +185,7 @@ fn the_environment_comes_from_the_configured_source(version: Version) {
             site("test", json!({"value": "test"})),
             site("from-variable", json!({"from": "env:STAGE"})),
             site("from-node", json!({"from": "node"})),
-            // Unknown is not different: a deny-side rule matches.
+            // An unset variable is unknown, and a deny-side rule matches it.
             site("unset", json!({"from": "env:NO_SUCH_STAGE"})),
             site(
                 "otherwise",
@@ -200,7 +200,7 @@ fn the_environment_comes_from_the_configured_source(version: Version) {
         ("prod", 400),
         ("test", 200),
         ("from-variable", 400),
-        // Envoy tells a dynamic module nothing of its node.
+        // Envoy does not expose its node to a dynamic module.
         (
             "from-node",
             match Host::of_run() {
@@ -218,7 +218,7 @@ fn the_environment_comes_from_the_configured_source(version: Version) {
     }
 }
 
-/// A certificate authority whose key does not exist.
+/// Certificate authority whose key does not exist.
 const AUTHORITY: &str = "\
 -----BEGIN CERTIFICATE-----
 MIIBdTCCARugAwIBAgIUbs8zfJao5ERLY0eM7BO9aRmu+QcwCgYIKoZIzj0EAwIw

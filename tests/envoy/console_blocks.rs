@@ -1,4 +1,4 @@
-//! The pages of the documentation that need an Envoy, as their reader types them.
+//! Pages of the documentation that need an Envoy, followed as a reader would.
 
 use harness::{Answer, Page, Setup, Site, Version};
 use std::path::Path;

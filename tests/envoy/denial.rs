@@ -142,7 +142,8 @@ fn trailers_do_not_carry_a_body_past_the_policy(version: Version) {
     );
 }
 
-/// Over HTTP/1.1, Envoy closes a connection after every local reply with 400 and announces it: the client reconnects.
+/// Over HTTP/1.1, Envoy announces and closes a connection after every local reply with 400, and the client
+/// reconnects.
 fn after_a_denial_the_client_is_served_on(version: Version) {
     let envoy = both_modes(version, &policy(json!([no_weapons()])));
     envoy.provider.answer_always(answers("Hello"));
@@ -185,7 +186,7 @@ fn a_denial_does_not_wait_for_a_body_that_is_too_large(version: Version) {
     let policy = with(policy(json!([])), json!({"inspect": small}));
     let envoy = both_modes(version, &policy);
     in_every_way(&envoy, |site, _, http| {
-        // The client never ends its body; the response arrives all the same.
+        // The client never ends its body, and the response arrives nevertheless.
         let request =
             Request::new("POST", "/v1/chat/completions").header("content-type", "application/json");
         let upload = site.begin(http, &request);
@@ -239,7 +240,7 @@ fn bodies_that_are_made_to_cost_do_not_stall_the_worker(version: Version) {
     // One worker: every delay delays all other requests.
     let envoy = both_modes(version, &policy(json!([finds])));
     envoy.provider.answer_always(answers("Hello"));
-    // A text that is known is not scanned again: each of these is new.
+    // A known text is not scanned again, so each of these is new.
     let mut number = 0;
     let begins = |number: u32| {
         let begins = "-----BEGIN RSA PRIVATE KEY-----\n".repeat(32_768);

@@ -16,7 +16,7 @@ in_both_envoys![
 const WARM_UP: usize = 2_000;
 const BAD_REQUESTS: usize = 10_000;
 
-/// Maximum growth of Envoy's memory in bytes: a hundred kilobytes are normal. A leak of 256 bytes per request would
+/// Maximum growth of Envoy's memory in bytes: about a hundred kilobytes are normal. A leak of 256 bytes per request would
 /// exceed it.
 const MARGIN: u64 = 2 << 20;
 
@@ -63,7 +63,7 @@ fn after_ten_thousand_bad_requests_it_serves_and_its_memory_is_flat(version: Ver
             "{what}: {before} bytes before, {after} after"
         );
     }
-    // One line each, one chain, no VM that failed.
+    // One line for each request, one chain, and no VM that failed.
     for site in sites {
         let count = (WARM_UP + BAD_REQUESTS) / 2;
         site.records.skip_to(count);
@@ -82,11 +82,11 @@ fn after_ten_thousand_bad_requests_it_serves_and_its_memory_is_flat(version: Ver
     }
 }
 
-/// All buffers are full long before a stream of 36 MB has ended: Envoy stops reading, and released bytes don't
-/// accumulate in memory. Once the client reads on, nothing is lost.
+/// All buffers are full long before a stream of 36 MB has ended: Envoy stops reading, and released bytes don't accumulate
+/// in memory. Once the client reads again, nothing is lost.
 fn a_client_that_does_not_read_slows_the_provider_down(version: Version) {
     const FRAMES: usize = 36_000;
-    /// More than Envoy's buffers of up to 10 MiB, and the socket buffers around it.
+    /// More than Envoy's buffers of up to 10 MiB and the socket buffers around it.
     const FULL: u64 = 20 << 20;
     let lasting = with(
         policy(json!([mask_cards()])),
@@ -129,7 +129,7 @@ fn a_client_that_does_not_read_slows_the_provider_down(version: Version) {
             let (taken, (grown, _)) = (last - begun, envoy.memory());
             assert!(taken < FULL, "{taken} bytes were taken of {sent}");
             let grown = grown.saturating_sub(memory);
-            // What the filter keeps of a text is in the VM's memory, which Envoy doesn't count, or natively in Envoy's own.
+            // The filter's state for a text is in the VM's memory, which Envoy doesn't count, or natively in Envoy's own.
             let most = match Host::of_run() {
                 Host::Wasm => FULL * 3 / 4,
                 Host::Native => FULL * 2,

@@ -1,4 +1,4 @@
-//! `POST /agentguard/evaluate` of the administration filter: what the policy in force says of an exchange that is told.
+//! `POST /agentguard/evaluate` of the administration filter: the decision of the policy in force on a described exchange.
 
 use super::health::{Probed, curl, get};
 use super::identity::forge::Folder;
@@ -17,7 +17,7 @@ in_both_envoys![
     without_leave_to_hold_headers_it_says_so,
 ];
 
-/// The policies that have whole exchanges among their cases, with these, as they are told.
+/// Returns the policies whose cases have whole exchanges, each with these exchanges in the form of the endpoint.
 fn told_cases() -> BTreeMap<String, Vec<(String, Value)>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
     let mut told: BTreeMap<String, Vec<(String, Value)>> = BTreeMap::new();
@@ -32,7 +32,7 @@ fn told_cases() -> BTreeMap<String, Vec<(String, Value)>> {
         let written: Value = serde_json::from_slice(&written).expect("JSON");
         let policy = format!("policies/{}", written["policy"].as_str().expect("a name"));
         let source = std::fs::read_to_string(&policy).expect("a policy");
-        // Envoy tells a native module nothing of its node.
+        // Envoy does not expose its node to a native module.
         if Host::of_run() == Host::Native && source.contains("environment: { from: node") {
             continue;
         }
@@ -55,7 +55,7 @@ fn told_cases() -> BTreeMap<String, Vec<(String, Value)>> {
     told
 }
 
-/// What `agentguard explain POLICY --exchange -` says.
+/// Returns the output of `agentguard explain POLICY --exchange -`.
 fn explained(policy: &str, exchange: &Value) -> Value {
     let mut child = Command::new(env!("CARGO_BIN_EXE_agentguard"))
         .args(["--json", "explain", policy, "--exchange", "-"])
@@ -73,7 +73,7 @@ fn explained(policy: &str, exchange: &Value) -> Value {
     told["verdict"].clone()
 }
 
-/// Status and answer of the endpoint.
+/// Returns the status and the response of the endpoint.
 fn evaluated(port: u16, exchange: &Value) -> (String, Value) {
     let body = exchange.to_string();
     let (status, answer) = curl(port, "/agentguard/evaluate", &["--data-binary", &body]);
@@ -130,7 +130,7 @@ fn it_says_of_shipped_cases_what_the_command_says(version: Version) {
         }
     }
     assert!(compared > 40, "{compared} cases");
-    // None of it went anywhere.
+    // No evaluated exchange was forwarded.
     assert_eq!(provider.count(), 0);
 }
 
@@ -182,7 +182,7 @@ fn it_changes_nothing_and_sees_what_traffic_has_used(version: Version) {
     let denied = decided();
     assert_eq!(denied["code"], "AG5001", "{denied}");
     assert_eq!(denied["why"][0]["rule"], "two");
-    // The third is denied as it would have been, and the log has the traffic alone.
+    // The third request is denied as it would have been anyway, and the log has only the traffic.
     assert_eq!(json!(send()), json!(denied["status"].to_string()));
     let log = format!("{}/audit.jsonl", envoy.folder.root());
     let lines = wait_for("three audit events", || {
@@ -201,7 +201,7 @@ fn it_changes_nothing_and_sees_what_traffic_has_used(version: Version) {
         .filter_map(|line| line.rsplit(' ').next()?.parse::<u32>().ok())
         .sum();
     assert_eq!(requests, 3);
-    // What is no exchange is told.
+    // A body that is no exchange is reported.
     for (sent, status, code) in [
         (json!({"pth": "/"}).to_string(), "400", "AG1004"),
         ("{".to_owned(), "400", "AG1001"),
@@ -234,7 +234,7 @@ fn without_leave_to_hold_headers_it_says_so(version: Version) {
     let exchange = json!({"request": {"path": "/v1/chat/completions", "body": {}}});
     let (status, answer) = evaluated(envoy.health, &exchange);
     match Host::of_run() {
-        // Envoy delivers no body after headers that the filter stopped. The endpoint says why before Envoy's own timeout.
+        // Envoy delivers no body after headers that the filter held. The endpoint reports it before Envoy's own timeout.
         Host::Wasm => {
             assert_eq!(status, "503", "{answer}");
             assert_eq!(answer["error"]["code"], "AG9002", "{answer}");
@@ -242,6 +242,6 @@ fn without_leave_to_hold_headers_it_says_so(version: Version) {
         // A native module may always hold headers.
         Host::Native => assert_eq!(status, "200", "{answer}"),
     }
-    // Without a body there is nothing to wait for.
+    // A request without a body does not wait.
     assert_eq!(get(envoy.health, "/agentguard/policy").0, "200");
 }

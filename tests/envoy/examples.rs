@@ -1,4 +1,4 @@
-//! The configurations of `envoy/examples`, with providers that speak TLS.
+//! Configurations of `envoy/examples`, with providers that use TLS.
 
 use super::identity::forge::{Authority, Folder, Signer};
 use harness::{Answer, Host, Process, Received, Setup, Site, Version, wait_for};
@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-/// The providers of `egress.yaml`: host, path, the header of the key, and what is in it.
+/// Providers of `egress.yaml`: host, path, header of the key, and its value.
 const PROVIDERS: [(&str, &str, &str, &str); 5] = [
     (
         "YOUR-RESOURCE.openai.azure.com",
@@ -55,7 +55,7 @@ fn example(name: &str) -> String {
     std::fs::read_to_string(Path::new("envoy/examples").join(name)).expect("an example")
 }
 
-/// An Envoy with an example, changed only in its addresses and in where its files are.
+/// Envoy with an example, of which only the addresses and the paths of files are changed.
 struct Running {
     process: Process,
     admin: String,
@@ -128,8 +128,8 @@ impl Running {
     }
 }
 
-/// Waits until an Envoy accepts requests, and returns the addresses of its admin interface, which it writes to a file, and of
-/// its listener.
+/// Waits until an Envoy accepts requests. Returns the addresses of its admin interface, which it writes to a file, and of its
+/// listener.
 fn ready(process: &mut Process, admin: &str) -> (String, SocketAddr) {
     let admin = wait_for("Envoy's admin interface", || {
         assert_eq!(process.ended(), None, "{}", process.printed());
@@ -171,7 +171,7 @@ fn header<'r>(received: &'r Received, name: &str) -> &'r str {
 }
 
 fn asking(model: &str) -> Value {
-    // All protocols of the egress read one of these members, and none minds the others.
+    // Each protocol of the egress reads one of these members and ignores the others.
     json!({
         "model": model,
         "max_tokens": 9,
@@ -236,7 +236,7 @@ fn egress_verifies_each_provider_and_sends_its_key_and_nobody_elses() {
     assert_eq!(status, "400", "{told}");
     let (_, metrics) = curl(&[&format!("http://{}/stats/prometheus", envoy.admin)]);
     assert!(metrics.contains("agentguard_requests_total{"), "{metrics}");
-    // Somebody who has a certificate, for another name.
+    // A client with a valid certificate for another name.
     authority.certificate("server", "DNS:evil.example");
     let other = Setup::new(
         Version::Newest,
@@ -410,7 +410,7 @@ fn models_tools_and_agents_are_reached_through_their_gateways() {
         assert_eq!(provider.provider.last().path, "/mcp");
         let (_, told) = envoy.post("/mcp/github", &call("delete_repo"), &[]);
         assert!(told.contains("AG3"), "{told}");
-        // Where headers are forwarded at once, the server has them, and none of the body.
+        // Where headers are forwarded at once, the server has the headers and nothing of the body.
         let received = provider.provider.received();
         let got = |word: &str| {
             received
@@ -483,7 +483,7 @@ pub(crate) fn folder_of_init_runs(version: Version, host: Host) {
     });
 }
 
-/// The unit's command, by the name of its line.
+/// Returns a command of the systemd unit, by the name of its line.
 fn command_of_unit(name: &str) -> String {
     let unit = std::fs::read_to_string("deploy/systemd/agentguard-envoy.service").expect("a unit");
     let line = unit.lines().find_map(|line| line.strip_prefix(name));
@@ -506,7 +506,7 @@ fn the_unit_of_systemd_starts_an_envoy_whose_log_can_be_rotated() {
     let discovery = format!("{home}/agentguard.json");
     let build = ["build", policy, "--for", "envoy", "--output", &discovery];
     agentguard(&[&build[..], &["--wasm", &wasm.to_string_lossy()]].concat());
-    // As docs/operations.md has it.
+    // As in docs/operations.md.
     let log = format!("{home}/audit.jsonl");
     let config = format!("{home}/envoy.json");
     agentguard(&[

@@ -1,4 +1,4 @@
-//! Headers: the filter's own ones, the ones that it adds to requests, and the failure when they can't be held.
+//! Headers: the filter's own ones, the ones that it adds to requests, and the failure if they can't be held.
 
 use crate::scene::{
     Mode, answers, both_modes, completion, forbidden, in_every_way, in_mode, mask_cards,
@@ -144,7 +144,7 @@ fn held_headers_without_the_flag_get_a_reply_and_never_hang(version: Version) {
         assert_eq!(envoy.provider.count(), 2);
         return;
     }
-    // Two at once, one per protocol, to check that each gets its own reply.
+    // Two requests at once, one per protocol, to check that each gets its own reply.
     let uploads: Vec<_> = Http::BOTH
         .map(|http| site.begin(http, &Request::chat(says("hello"))))
         .into();

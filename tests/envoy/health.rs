@@ -1,5 +1,5 @@
-//! `envoy/examples/health.yaml` beside an example, natively what `build --health` writes: health, readiness, metrics, and the
-//! administration filter.
+//! `envoy/examples/health.yaml` with an example; natively, the output of `build --health`: health, readiness, metrics, and
+//! the administration filter.
 
 use super::identity::forge::Folder;
 use harness::{Answer, Host, Process, Provider, Version, wait_for};
@@ -13,13 +13,13 @@ in_both_envoys![
     nothing_but_its_own_paths_passes_the_administration_filter,
 ];
 
-/// Ports that nobody listens on.
+/// Returns ports on which nothing listens.
 fn free_ports() -> [u16; 3] {
     let listeners = [0; 3].map(|_| TcpListener::bind(("127.0.0.1", 0)).expect("a free port"));
     listeners.map(|listener| listener.local_addr().expect("it is bound").port())
 }
 
-/// The arguments of an Envoy with `quick-start.yaml` and `health.yaml`.
+/// Returns the arguments of an Envoy with `quick-start.yaml` and `health.yaml`.
 fn examples(
     folder: &Folder,
     [admin, traffic, health]: [u16; 3],
@@ -57,7 +57,7 @@ fn examples(
         .to_vec()
 }
 
-/// The arguments of an Envoy with what `build --bootstrap --health` writes.
+/// Returns the arguments of an Envoy with the output of `build --bootstrap --health`.
 fn built(folder: &Folder, [admin, traffic, health]: [u16; 3], upstream: &str) -> Vec<String> {
     let home = folder.root();
     let address = |port: u16| format!("127.0.0.1:{port}");
@@ -77,7 +77,7 @@ fn built(folder: &Folder, [admin, traffic, health]: [u16; 3], upstream: &str) ->
     vec!["-c".to_owned(), config]
 }
 
-/// An Envoy whose administration filter is at `health`.
+/// Envoy whose administration filter is at `health`.
 pub(super) struct Probed {
     _process: Process,
     pub(super) folder: Folder,
@@ -90,7 +90,7 @@ impl Probed {
         Probed::start_changed(version, folder, upstream, |example| example)
     }
 
-    /// Starts it with changed examples.
+    /// Starts an Envoy with changed examples.
     pub(super) fn start_changed(
         version: Version,
         folder: Folder,
@@ -205,7 +205,7 @@ fn a_proxy_is_ready_with_a_policy_and_an_endpoint(version: Version) {
             .len()
             > 20
     );
-    // The traffic is on the other listener, and probes are none of it.
+    // The traffic is on the other listener, and probes don't count as traffic.
     let chat = |model: &str| {
         let body =
             json!({"model": model, "messages": [{"role": "user", "content": "hi"}]}).to_string();
@@ -235,7 +235,7 @@ fn a_proxy_is_ready_with_a_policy_and_an_endpoint(version: Version) {
         requests.len() == 2 && requests.iter().all(|line| line.ends_with("} 1")),
         "{requests:?}"
     );
-    // Nobody is behind the cluster.
+    // The cluster has no running endpoint.
     let folder = Folder::new("health-alone");
     Probed::deploy(&folder, POLICY);
     let alone = Probed::start(version, folder, "nobody.invalid:1");
@@ -270,7 +270,7 @@ fn nothing_but_its_own_paths_passes_the_administration_filter(version: Version) 
     for path in ["/stats", "/ready", "/quitquitquit", "/v1/chat/completions"] {
         assert_eq!(curl(health, path, &["-d", "{}"]).0, "405", "{path}");
     }
-    // And on the listener with the traffic its paths are like any others.
+    // On the listener with the traffic, the filter's paths are like any others.
     let (status, body) = get(envoy.traffic, "/agentguard/policy");
     assert_ne!(status, "200");
     assert!(!body.contains("sha256:"), "{body}");

@@ -1,5 +1,5 @@
-//! Who is asking, proved by Envoy: API keys, tokens of `jwt_authn`, client certificates, headers of a trusted proxy; and what
-//! an attacker sends instead.
+//! Identity that Envoy verifies: API keys, tokens of `jwt_authn`, client certificates, headers of a trusted proxy; and
+//! attacks on each.
 
 pub(crate) mod forge;
 
@@ -50,7 +50,7 @@ fn closed(principals: Value) -> Value {
     )
 }
 
-/// A listener whose requests with a key have this route, and whose policy applies to the cluster of all others.
+/// Returns a listener that routes requests with a key to this route. Its policy applies to the cluster of all other requests.
 fn routed_by_its_key(name: &str, own: Value, open: &Value) -> Site {
     let applies = json!({"applies_to": {"clusters": ["provider"]}});
     let mut with_key = own;
@@ -83,7 +83,7 @@ fn hello() -> Request {
     Request::chat(says("hello"))
 }
 
-/// The response to a request and its audit event. Every request of a site is sent so, since events come later.
+/// Returns the response to a request and its audit event. Every request of a site is sent this way, since events come later.
 fn exchange(site: &Listening, http: Http, request: &Request) -> (Response, Value) {
     let before = site.records.lines().len();
     let response = site.send(http, request);
@@ -93,7 +93,7 @@ fn exchange(site: &Listening, http: Http, request: &Request) -> (Response, Value
     (response, serde_json::from_str(&record).expect("JSON"))
 }
 
-/// The status of a request and its audit event.
+/// Returns the status of a request and its audit event.
 fn ask(site: &Listening, http: Http, request: &Request) -> (u16, Value) {
     let (response, record) = exchange(site, http, request);
     (response.status, record)
@@ -240,7 +240,7 @@ fn no_spelling_of_a_key_passes_for_another_or_leaves(version: Version) {
             assert_eq!(envoy.provider.count(), received, "the provider was asked");
         }
     });
-    // A name in other letters is the same header over HTTP/1.1.
+    // Over HTTP/1.1, header names are case-insensitive.
     for mode in Mode::BOTH {
         let site = envoy.site(mode.word());
         let mut connection = site.raw();
@@ -248,12 +248,12 @@ fn no_spelling_of_a_key_passes_for_another_or_leaves(version: Version) {
         assert_eq!(connection.response().expect("an answer").status, 200);
         assert_eq!(envoy.provider.last().header("x-agent-key"), None);
     }
-    // Without `require`, what is no credential passes, and no key with it.
+    // Without `require`, a request without a credential passes, and no key is forwarded.
     let mut own = keys();
     own[0]["api_key"]["starts_with"] = json!("agk_");
     let open = with(closed(own), json!({"require": "none"}));
     let mut all = sites(&open);
-    // What the native host gets, which doesn't make Envoy choose the route again.
+    // Routes of the native host, which doesn't make Envoy select the route again.
     let elsewhere = [
         ("nowhere", json!({"route": {"cluster": "nowhere"}}), 503),
         ("direct", json!({"direct_response": {"status": 204}}), 204),
@@ -266,7 +266,7 @@ fn no_spelling_of_a_key_passes_for_another_or_leaves(version: Version) {
     in_every_way(&envoy, |site, _, http| {
         let bearer = |key: &str| format!("Bearer {key}");
         for values in [
-            // Envoy joins the lines of this header by commas.
+            // Envoy joins the lines of this header with commas.
             &[bearer("of-the-provider"), bearer(KEY)][..],
             &[bearer(&bearer(KEY))],
             &[format!("Basic {KEY}")],
@@ -291,7 +291,7 @@ fn no_spelling_of_a_key_passes_for_another_or_leaves(version: Version) {
         let upstream = envoy.provider.last();
         assert_eq!(upstream.header("x-api-key"), Some("of-the-provider"));
     });
-    // Its headers are on their way when Envoy tells where; the body stays here.
+    // The request's headers are forwarded when Envoy reports the cluster; the body is not.
     let both = |other| Http::BOTH.map(|http| (other, http));
     for ((name, _, unchanged), http) in elsewhere.iter().flat_map(both) {
         let site = envoy.site(name);
@@ -301,7 +301,7 @@ fn no_spelling_of_a_key_passes_for_another_or_leaves(version: Version) {
             assert_eq!((status, &record["code"]), (400, &json!("AG2012")));
             assert_eq!(coverage["reasons"], json!(["request:AG2012"]));
         } else {
-            // Envoy before 1.40 does not tell the native host where to.
+            // Before 1.40, Envoy does not report the cluster to the native host.
             let is_ignored = coverage["level"] == "ignored";
             let expected = (*unchanged, version == Version::Newest);
             assert_eq!((status, is_ignored), expected, "{name}");
@@ -367,7 +367,7 @@ fn a_key_is_replaced_without_a_dropped_request(version: Version) {
         let before = envoy.discovery_stat("watched", "update_success");
         envoy.replace(site(step));
         wait_for("the new policy", || {
-            // The client that has moved on is never refused while the policy changes.
+            // A client that uses the new key is never denied while the policy changes.
             assert_eq!(send(&envoy, key), 200);
             (envoy.discovery_stat("watched", "update_success") > before).then_some(())
         });
@@ -447,7 +447,7 @@ fn users() -> Value {
     }}])
 }
 
-/// `jwt_authn` with the keys of these signers, which lets requests without a valid token go on.
+/// Returns `jwt_authn` with the keys of these signers. It forwards requests without a valid token.
 pub(crate) fn jwt_authn(signers: &[(&str, &Signer)]) -> Value {
     let provider = |issuer: &str, signer: &Signer| {
         json!({
@@ -511,7 +511,7 @@ fn a_verified_token_names_its_user(version: Version) {
         assert_eq!(envoy.provider.last().header("authorization"), None);
         assert_eq!(ask(site, http, &hello()).0, 401);
     });
-    // What rules see of further claims.
+    // Further claims, as rules see them.
     let rules = json!([{
         "id": "blue-only", "match": {"event": "request"}, "action": "deny",
         "unless": {"all": [{"principal.team": "blue"}, {"principal.level": "3"}, {"principal.scope": "write"}]},
@@ -552,12 +552,12 @@ fn a_forged_token_names_nobody(version: Version) {
     in_every_way(&envoy, |site, _, http| {
         for (token, reason) in [
             (expired.clone(), "expired"),
-            // Of an issuer that `jwt_authn` does not know.
+            // From an issuer that `jwt_authn` does not know.
             (
                 stranger.token(&with(claims(), elsewhere.clone())),
                 "wrong_issuer",
             ),
-            // Signed by somebody else, in the issuer's name.
+            // Signed with another key, in the issuer's name.
             (stranger.token(&claims()), "unverified"),
             (forge::unsigned(&claims()), "unverified"),
             (signer.signed_with_public_key(&claims()), "unverified"),
@@ -569,7 +569,7 @@ fn a_forged_token_names_nobody(version: Version) {
             assert_eq!(record["principal"], Value::Null);
             assert_eq!(record["authentication"]["reason"], reason, "{record}");
         }
-        // What a client writes about itself is not what `jwt_authn` has verified.
+        // A payload that the client writes is not one that `jwt_authn` has verified.
         let payload = forge::encoded(claims().to_string().as_bytes());
         let (status, record) = ask(
             site,
@@ -581,7 +581,7 @@ fn a_forged_token_names_nobody(version: Version) {
         );
         assert_eq!((status, &record["code"]), (401, &json!("AG4001")));
     });
-    // Verified by `jwt_authn`, of an issuer that the policy does not name.
+    // Verified by `jwt_authn`, from an issuer that the policy does not name.
     let signers = [(issuer, &signer), ("https://other.example.com", &stranger)];
     let envoy = behind_jwt_authn(version, &signers);
     in_every_way(&envoy, |site, _, http| {
@@ -621,7 +621,7 @@ fn a_certificate_names_its_workload(version: Version) {
             record["principal"],
             json!({"id": "spiffe://td/ns/acme/sa/bot", "agent": "bot", "tenant": "acme", "via": "mesh"})
         );
-        // Names that only look alike; Envoy tells the first of several.
+        // Names that only look alike. Envoy reports the first of several.
         for (name, sans) in [
             ("longer", "URI:spiffe://td/ns/acme/sa/bot/extra"),
             ("domain", "URI:spiffe://td.evil/ns/acme/sa/bot"),
@@ -638,7 +638,7 @@ fn a_certificate_names_its_workload(version: Version) {
             );
         }
         assert_eq!(send(None), Some(401));
-        // Of another authority: Envoy accepts no connection.
+        // From another authority: Envoy accepts no connection.
         assert_eq!(send(Some(&stranger.certificate("bot", bot))), None);
     }
 }
@@ -683,7 +683,7 @@ fn headers_of_a_trusted_proxy_count_and_others_are_taken_out(version: Version) {
 }
 
 fn trailers_name_nobody_and_carry_no_identity_upstream(version: Version) {
-    // Every peer is trusted: it is the trailer that is not.
+    // Every peer is trusted, but trailers are not.
     let edge = json!({"name": "edge", "header": {"id": "x-user", "roles": "x-roles", "trusted": ["127.0.0.0/8"]}});
     let mut principals = keys();
     principals.as_array_mut().expect("a list").push(edge);
@@ -709,7 +709,7 @@ fn trailers_name_nobody_and_carry_no_identity_upstream(version: Version) {
 fn an_address_that_a_client_wrote_is_nobody_s_address(version: Version) {
     let trusted =
         json!([{"name": "edge", "header": {"id": "x-user", "trusted": ["192.0.2.0/24"]}}]);
-    // Envoy's default takes the last address of `x-forwarded-for` for the peer.
+    // By default, Envoy takes the last address of `x-forwarded-for` for the peer.
     for keys in [json!({}), json!({"use_remote_address": true})] {
         let sites = Mode::BOTH
             .map(|mode| {
@@ -728,7 +728,7 @@ fn an_address_that_a_client_wrote_is_nobody_s_address(version: Version) {
             }
         });
     }
-    // The real peer counts where Envoy tells it.
+    // The real peer counts if Envoy reports it.
     let site = Site::new("portable", &closed(edge())).manager(json!({"use_remote_address": true}));
     let envoy = labelled(version, vec![site]);
     let request = hello()
@@ -737,7 +737,7 @@ fn an_address_that_a_client_wrote_is_nobody_s_address(version: Version) {
     assert_eq!(envoy.site("portable").send(Http::One, &request).status, 200);
 }
 
-/// The YAML blocks of docs/identity.md, as JSON, with their files in this folder.
+/// Returns the YAML blocks of docs/identity.md as JSON, with their files in this folder.
 fn documented(folder: &Folder) -> Vec<Value> {
     let page = std::fs::read_to_string("docs/identity.md").expect("the page");
     let blocks = page.split("```yaml\n").skip(1);
@@ -794,7 +794,7 @@ fn envoy_accepts_what_the_documentation_shows(version: Version) {
     }});
     let file = folder.write("bootstrap.json", &config.to_string());
     assert_eq!(version.refuses(std::path::Path::new(&file)), None);
-    // The policy is one as well.
+    // The policy of the page is valid as well.
     let policy = find("principals").to_string();
     let loaded = agentguard::policy::load_json(policy.as_bytes());
     assert!(loaded.policy.is_some(), "{:?}", loaded.diagnostics);

@@ -1,4 +1,4 @@
-//! The kill switch: a second filter of the module, whose file `agentguard kill` changes while Envoy runs.
+//! Kill switch: a second filter of the module, whose file `agentguard kill` changes while Envoy runs.
 
 use crate::scene::{Mode, answers, calls, in_mode, policy, refusal, says, with};
 use harness::{
@@ -19,7 +19,7 @@ in_both_envoys![
     where_no_policy_hears_it_nothing_passes,
 ];
 
-/// A kill list in a folder that Envoy watches.
+/// Kill list in a folder that Envoy watches.
 pub struct KillFile {
     folder: PathBuf,
 }
@@ -42,7 +42,7 @@ impl KillFile {
         KillFile::with(name, version, "")
     }
 
-    /// A list with more keys at its top.
+    /// Creates a list with more keys at its top.
     pub fn with(name: &str, version: Version, keys: &str) -> KillFile {
         let folder = std::env::temp_dir().join(format!(
             "agentguard-{name}-{version:?}-{}",
@@ -83,7 +83,7 @@ impl KillFile {
         replace_watched(&self.path(), &resource);
     }
 
-    /// The filter as it stands in a chain.
+    /// Returns the filter in the form of a filter chain.
     pub fn filter(&self) -> Value {
         json!({
             "name": "agentguard-kill",
@@ -97,7 +97,7 @@ impl KillFile {
         })
     }
 
-    /// A listener for each header mode, behind the kill filter.
+    /// Returns a listener for each header mode, after the kill filter.
     pub fn sites(&self, policy: &Value) -> Vec<Site> {
         Mode::BOTH
             .map(|mode| {
@@ -152,7 +152,7 @@ fn what_is_stopped_is_refused_by_every_worker_and_goes_on_when_it_is_lifted(vers
     wait_for("the list to be in force", || {
         (Mode::BOTH.map(status) == [400, 400]).then_some(())
     });
-    // The kernel gives each new connection to one of the workers.
+    // The kernel assigns each new connection to one of the workers.
     for _ in 0..40 {
         assert_eq!(Mode::BOTH.map(status), [400, 400]);
     }
@@ -228,7 +228,7 @@ fn open_streams_end_validly_with_their_next_frame(version: Version) {
     });
     assert_eq!(open.len(), STREAMS);
     file.kill(&["--all", "--reason", "Everything leaks."]);
-    // The streams that are open keep what they began with, so that the list before is told as well.
+    // Open streams keep the list with which they began, so the previous list is reported as well.
     wait_for("the list to be in force in every worker", || {
         let told = generation(&envoy);
         told.contains(&("2".to_owned(), 5.0)).then_some(())
@@ -329,7 +329,8 @@ fn a_list_that_cannot_be_read_stops_everything_until_it_is_mended(version: Versi
     );
 }
 
-/// In Wasm another VM is what the policy's filter doesn't share, natively another process.
+/// In Wasm, the kill filter runs in a VM that the policy's filter does not share; natively in another
+/// process.
 fn where_no_policy_hears_it_nothing_passes(version: Version) {
     let file = KillFile::new("kill-elsewhere", version);
     let (sites, place) = match Host::of_run() {
@@ -358,7 +359,7 @@ fn where_no_policy_hears_it_nothing_passes(version: Version) {
     );
 }
 
-/// `agentguard build --bootstrap --kill-list` gives a configuration that Envoy takes.
+/// `agentguard build --bootstrap --kill-list` writes a configuration that Envoy accepts.
 #[test]
 fn the_bootstrap_with_a_kill_list_is_valid() {
     let version = Version::Newest;

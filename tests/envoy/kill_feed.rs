@@ -1,4 +1,4 @@
-//! The kill feed: a list that every worker reads from a service, again and again.
+//! Kill feed: a list that every worker reads from a service repeatedly.
 
 use crate::kill::KillFile;
 use crate::scene::{Mode, answers, policy, refusal, says, with};
@@ -20,7 +20,7 @@ fn list(generation: u64, kills: &str) -> Answer {
     Answer::json(200, list.to_string().as_bytes())
 }
 
-/// An Envoy with two workers whose kill list names a feed.
+/// Envoy with two workers whose kill list names a feed.
 struct Fed {
     feed: Provider,
     file: KillFile,
@@ -45,7 +45,7 @@ impl Fed {
         Fed { feed, file, envoy }
     }
 
-    /// Statuses of ten requests: the kernel gives each new connection to one of the workers.
+    /// Returns the statuses of ten requests: the kernel assigns each new connection to one of the workers.
     fn statuses(&self) -> Vec<u16> {
         let send = |mode: Mode| {
             let request = Request::chat(says("hello"));
@@ -57,7 +57,7 @@ impl Fed {
         (0..10).flat_map(|_| Mode::BOTH.map(send)).collect()
     }
 
-    /// Streams whose second half waits for a gate, each with its first bytes.
+    /// Opens streams whose second half waits for a gate. Returns each with its first bytes.
     fn streams(&self, gate: &Gate) -> Vec<(Live, Vec<u8>)> {
         let frame = |content: &str| {
             let choice = json!({"index": 0, "delta": {"content": content}, "finish_reason": null});
@@ -86,7 +86,7 @@ impl Fed {
         streams
     }
 
-    /// Waits until every worker answers with this status.
+    /// Waits until every worker responds with this status.
     fn all(&self, status: u16) {
         wait_for(&format!("every worker to answer {status}"), || {
             let seen = self.statuses();
@@ -94,7 +94,8 @@ impl Fed {
         });
     }
 
-    /// Waits until each reader has read what the feed answers now: both workers and the main thread, natively that alone.
+    /// Waits until each reader has read the feed's current response: both workers and the main thread; natively only the
+    /// main thread.
     fn read_by_all(&self) {
         let readers = match Host::of_run() {
             Host::Wasm => 3,
@@ -109,7 +110,7 @@ impl Fed {
 
 fn what_the_feed_stops_is_stopped_by_every_worker_and_in_open_streams(version: Version) {
     let fed = Fed::start("kill-feed", version, "1h");
-    // Until the feed is read nothing passes; then everything does.
+    // Until the feed is read nothing passes; then everything passes.
     fed.all(200);
     let asked = fed.feed.received().pop().expect("a request");
     assert_eq!((&*asked.method, &*asked.path), ("GET", "/kill.json"));
@@ -140,12 +141,12 @@ fn what_the_feed_stops_is_stopped_by_every_worker_and_in_open_streams(version: V
         "Stopped by the kill switch: Everything leaks."
     );
 
-    // A change of the file lifts nothing of the feed's, and what the file stops the feed doesn't lift.
+    // A change of the file does not lift the feed's kills, and the feed does not lift the file's.
     fed.file.kill(&["--agent", "other", "--reason", "By hand."]);
     fed.read_by_all();
     assert!(fed.statuses().iter().all(|status| *status == 400));
     fed.feed.answer_always(list(7, "[]"));
-    // Anonymous callers could be the agent.
+    // An anonymous caller could be the agent.
     fed.read_by_all();
     assert!(fed.statuses().iter().all(|status| *status == 400));
     fed.file.kill(&["--lift", "--agent", "other"]);
@@ -183,7 +184,7 @@ fn a_feed_that_is_of_no_use_stops_nobody_for_its_grace_and_then_everybody(versio
         fed.feed.answer_always(list(5, "[]"));
         fed.read_by_all();
     }
-    // It answers no more at all.
+    // The feed no longer responds.
     fed.feed.answer_always(Answer::none());
     fed.all(503);
     refusal(
@@ -206,15 +207,15 @@ fn a_feed_that_is_of_no_use_stops_nobody_for_its_grace_and_then_everybody(versio
     }
 }
 
-/// Envoy ends a configuration that was replaced with its last exchange, on a worker; its request for the feed belongs to
-/// another thread.
+/// Envoy destroys a replaced configuration with its last exchange, on a worker; the configuration's request for the feed
+/// belongs to another thread.
 fn a_list_that_is_replaced_while_its_feed_hangs_harms_nobody(version: Version) {
     let fed = Fed::start("kill-feed-hangs", version, "1h");
     fed.all(200);
     let (streams_go_on, feed_answers) = (Gate::default(), Gate::default());
     let streams = fed.streams(&streams_go_on);
     fed.feed.answer_always(list(5, "[]").after(&feed_answers));
-    // A request hangs.
+    // A request to the feed hangs.
     let before = fed.feed.count();
     wait_for("the feed to be asked", || {
         (fed.feed.count() > before).then_some(())
@@ -247,7 +248,7 @@ fn a_file_that_could_not_be_read_makes_no_older_list_of_its_feed_acceptable(vers
         *text = json!("{");
     });
     fed.all(503);
-    // A replica that lags answers.
+    // A replica that lags behind responds.
     fed.feed.answer_always(list(5, "[]"));
     fed.file
         .edit(|resource| *resource.pointer_mut(document).expect("a document") = good);

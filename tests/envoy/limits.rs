@@ -1,4 +1,4 @@
-//! Limits in Envoy: exact over all workers, through new VMs and new configurations.
+//! Limits in Envoy: exact over all workers, also after new VMs and new configurations.
 
 use crate::scene::{Mode, answers, calls, case, in_every_way, in_mode, policy, says, sites, with};
 use harness::{Answer, Envoy, Gate, Http, Request, Setup, Site, Version, wait_for};
@@ -17,7 +17,8 @@ in_both_envoys![
     only_so_many_requests_run_at_the_same_time,
 ];
 
-/// A policy with a limit. Under another name it counts for itself, also in an Envoy that other tests used.
+/// Returns a policy with a limit. Under another name it has its own counters, also in an Envoy that other
+/// tests used.
 fn limited(name: &str, rule: Value) -> Value {
     with(
         policy(json!([rule])),
@@ -32,7 +33,7 @@ fn hundred() -> Value {
     })
 }
 
-/// Statuses of so many requests, sent from many connections at the same time.
+/// Returns the statuses of `threads` × `each` requests, sent from `threads` connections at the same time.
 fn statuses(envoy: &Envoy, site: &str, threads: usize, each: usize) -> Vec<u16> {
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..threads)
@@ -99,7 +100,7 @@ fn a_window_that_is_over_lets_pass_again(version: Version) {
     envoy.provider.answer_always(answers("Hello"));
     let site = envoy.site("hold");
     let ask = || site.send(Http::One, &Request::chat(says("hi")));
-    // Both requests and the denial may be in two windows, but not four times.
+    // The requests and the denial may be in two windows, but not four times in a row.
     let denied = wait_for("a denial", || {
         let answer = ask();
         (answer.status == 429).then_some(answer)
@@ -131,7 +132,7 @@ fn a_new_configuration_keeps_what_is_counted(version: Version) {
     wait_for("the new policy to be taken up", || {
         (envoy.discovery_stat("watched", "update_success") > before).then_some(())
     });
-    // Workers take it up one after the other; in the end exactly two more have passed.
+    // Workers apply the change one after the other; in the end exactly two more have passed.
     let mut more = 0;
     wait_for("two more to pass", || {
         more += passed(&statuses(&envoy, "watched", 4, 2));
@@ -181,7 +182,7 @@ fn each_client_address_has_its_own_counter(version: Version) {
     });
     let envoy = Setup::new(version, vec![Site::new("all", &limited("each", rule))]).lease();
     envoy.provider.answer_always(answers("Hello"));
-    // Another port is no other client.
+    // Another port is the same client.
     assert_eq!(passed(&statuses(&envoy, "all", 3, 2)), 3);
 }
 
@@ -193,7 +194,7 @@ fn tokens(max: u32, per: &str) -> Value {
 }
 
 fn tokens_are_settled_by_what_the_provider_says(version: Version) {
-    // Each response says 7 tokens; the fourth of one model finds nothing left of 21.
+    // Each response reports 7 tokens; the fourth of one model finds nothing left of 21.
     for mode in Mode::BOTH {
         let name = format!("tokens-{}", mode.word());
         let policy = limited(&name, tokens(21, "model"));

@@ -1,4 +1,4 @@
-//! A hundred thousand live sessions in one Envoy: its memory is bounded, and what was pushed out is told. Run by
+//! A hundred thousand live sessions in one Envoy: its memory is bounded, and evictions are reported. Run by
 //! `make test-sessions`.
 
 use crate::scene::{Mode, answers, in_mode, policy, says, with};
@@ -62,7 +62,7 @@ fn memory_is_bounded_and_evictions_are_told() {
         });
         envoy.provider.forget();
     };
-    // Connections, buffers and the machines' own memory are there before it is measured.
+    // Connections, buffers and the VMs' own memory are allocated before the measurement.
     sweep(SESSIONS, SESSIONS + 2_000);
     let (before, resident_before) = envoy.memory();
     sweep(0, SESSIONS);
@@ -75,14 +75,14 @@ fn memory_is_bounded_and_evictions_are_told() {
     );
     assert!(after.saturating_sub(before) < MARGIN);
     assert!(resident.saturating_sub(resident_before) < 2 * MARGIN);
-    // The table holds half a million counters, and 612,000 were asked for.
+    // The table has room for half a million counters, and 612,000 were used.
     assert!(evicted > 50_000.0, "{evicted}");
-    // The sessions of late are known, each of them.
+    // The most recent sessions are all known.
     let mut raw = site.raw();
     for session in SESSIONS - 500..SESSIONS {
         assert_eq!(ask(&mut raw, session), 403, "session {session}");
     }
-    // Sessions push out sessions, and not the count of all.
+    // Sessions evict only sessions, and not the counter for all.
     site.send(Http::One, &hello(SESSIONS + 5_000));
     let used = wait_for("the last audit event", || {
         let lines = site.records.lines();

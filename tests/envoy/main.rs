@@ -7,8 +7,8 @@
     reason = "test code: a surprise is a failing test"
 )]
 
-/// Runs each of these functions in the newest and in the oldest Envoy, as tests of their own; `natively:` only where
-/// `make test-native` does.
+/// Runs each of these functions in the newest and in the oldest Envoy, as separate tests; with `natively:`, only
+/// under `make test-native`.
 macro_rules! in_both_envoys {
     ($($name:ident),+ $(,)?) => {$(
         mod $name {

@@ -1,5 +1,5 @@
-//! The filter in meshes that are real but for their machines: the API of Kubernetes with etcd, istiod, its agent, Envoy Gateway's
-//! controller, Helm, and the Envoy of the other tests. `make test-mesh` builds and runs them.
+//! Real meshes without machines: the API of Kubernetes with etcd, istiod, its agent, Envoy Gateway's controller, Helm, and the
+//! Envoy of the other tests. `make test-mesh` builds and runs them.
 
 mod chart;
 mod cluster;

@@ -12,7 +12,7 @@ in_both_envoys![
     workers_count_together,
 ];
 
-/// The tag extraction that `agentguard build --bootstrap` writes.
+/// Returns the tag extraction of `agentguard build --bootstrap`.
 fn tags() -> Vec<(&'static str, String)> {
     let names = label_names().into_iter();
     names.map(|name| (name, tag_pattern(name))).collect()

@@ -1,5 +1,5 @@
-//! What only a native module has: panics that are caught, policies of routes, and buffers that it raises itself. The other
-//! tests run with it as well: `make test-native`.
+//! Functions that only a native module has: panics that are caught, policies of routes, and buffers that it raises itself.
+//! The other tests run with it as well: `make test-native`.
 
 use crate::scene::{
     Mode, answers, case, forbidden, in_every_way, in_mode, no_weapons, policy, refusal, says,
@@ -67,7 +67,7 @@ fn a_panic_denies_its_exchange_and_no_other(version: Version) {
                         assert!(!has_reached(&envoy, hook, mode));
                     }
                     "request_body" | "response_headers" => assert!(is_denied("AG9006")),
-                    // The headers may have left.
+                    // The headers may have been forwarded.
                     "response_body" => {
                         let text =
                             response.map(|response| (response.broken.clone(), response.body));
@@ -79,7 +79,7 @@ fn a_panic_denies_its_exchange_and_no_other(version: Version) {
                     }
                     _ => assert_eq!(response.map(|response| response.status), Ok(200)),
                 }
-                // Nobody else notices.
+                // Other exchanges are not affected.
                 let response = site.send(http, &Request::chat(says("hello")));
                 assert_eq!(response.status, 200);
                 refusal(&site.send(http, &forbidden()), 400, "AG3001");
@@ -88,7 +88,7 @@ fn a_panic_denies_its_exchange_and_no_other(version: Version) {
     });
     assert_eq!(uninspectable(&envoy, "AG9006"), panics);
     assert!(envoy.printed().contains("AG9006 a hook panicked"));
-    // Every other exchange has its record: what passed, what was denied, but not what panicked.
+    // Every other exchange has its record, whether it passed or was denied, but not the one that panicked.
     for mode in Mode::BOTH {
         wait_for("the records", || {
             let lines = envoy.site(mode.word()).records.lines();
@@ -112,14 +112,14 @@ fn a_panic_at_the_answer_of_a_service_denies_the_call_that_waits(version: Versio
         panics += 1.0;
         assert_eq!(denied.status, 503);
         assert_eq!(denied.header("x-agentguard-code"), Some("AG9006"));
-        // The next one waits, and passes.
+        // The next call waits, and passes.
         let passed = site.send(http, &approvals::tool_call(None));
         assert!(contains(&passed.body, b"done"));
     });
     assert_eq!(uninspectable(&envoy, "AG9006"), panics);
 }
 
-/// Whether the provider got anything of a request that panicked in this hook.
+/// Returns whether the provider received anything of a request that panicked in this hook.
 fn has_reached(envoy: &Envoy, hook: &str, mode: Mode) -> bool {
     envoy.provider.received().iter().any(|request| {
         let has = |name: &str, value: &str| {

@@ -1,5 +1,5 @@
-//! Alerts, dashboards and queries on what a real Envoy counts, in the real Prometheus. `make test-observability` runs them:
-//! they need Prometheus and promtool.
+//! Alerts, dashboards and queries over the metrics of a real Envoy, in a real Prometheus. `make test-observability` runs
+//! them: they need Prometheus and promtool.
 
 use crate::approvals::refunds;
 use crate::identity::forge;
@@ -21,14 +21,14 @@ use std::process::{Command, Stdio};
 const ACME: &str = "agk_0123456789abcdef";
 const BETA: &str = "agk_fedcba9876543210";
 
-/// Requests of each kind in one bad round: more than the alerts bear.
+/// Number of requests of each kind in one bad round: more than the alerts tolerate.
 const MANY: usize = 30;
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// An Envoy that does everything that is counted.
+/// Envoy with traffic for every metric.
 struct Scene {
     envoy: Envoy,
     kill: KillFile,
@@ -116,7 +116,7 @@ impl Scene {
         next("main", slow, keyed(BETA, hello()));
     }
 
-    /// The filter's samples: the series with the labels of the scrape, and the value.
+    /// Returns the filter's samples: the series with the labels of the scrape, and the value.
     fn scrape(&self) -> BTreeMap<String, f64> {
         // Histograms appear with Envoy's next flush.
         wait_for("a flush", || {
@@ -163,7 +163,7 @@ fn promtool(arguments: &[&str], input: &str) -> (bool, String) {
     )
 }
 
-/// A document for promtool, which reads JSON as YAML.
+/// Runs `promtool test rules` with a document. promtool reads JSON as YAML.
 fn test_rules(document: &Value) {
     let path = std::env::temp_dir().join(format!("agentguard-rules-{}.json", std::process::id()));
     std::fs::write(&path, document.to_string()).expect("a file");
@@ -176,7 +176,7 @@ fn series(series: &str, values: &str) -> Value {
     json!({"series": series, "values": values})
 }
 
-/// Expects exactly these alerts to fire at a minute.
+/// Returns the expectation that exactly these alerts fire at a minute.
 fn fires(minute: u32, alerts: &[&str]) -> Value {
     let samples: Vec<Value> = alerts
         .iter()
@@ -272,7 +272,7 @@ fn observability_alerts_fire_on_what_a_real_envoy_counted_and_only_then() {
             .cloned()
             .collect()
     };
-    // An hour of slow exchanges: those that were scraped, as if each had taken more than a quarter of a second.
+    // An hour of slow exchanges: the scraped ones, as if each had taken more than a quarter of a second.
     let mut slow: Vec<Value> = of("agentguard_inspection_microseconds_bucket", &worst)
         .iter()
         .map(|name| {
@@ -365,7 +365,7 @@ fn observability_promtool_has_nothing_against_the_metrics() {
     let scene = Scene::start("lint");
     scene.bad_round();
     scene.scrape();
-    // Envoy writes no help; docs/metrics.md has it.
+    // Envoy writes no help texts; they are in docs/metrics.md.
     let mut page = String::new();
     for line in scene.envoy.get("/stats/prometheus").lines() {
         if let Some(rest) = line.strip_prefix("# TYPE agentguard_") {
@@ -381,7 +381,7 @@ fn observability_promtool_has_nothing_against_the_metrics() {
     }
     let (_, printed) = promtool(&["check", "metrics"], &page);
     let complaints: Vec<&str> = printed.lines().filter(|line| !line.is_empty()).collect();
-    // Envoy's histograms are whole numbers, so that seconds would be too coarse.
+    // Envoy's histograms have integer values, so seconds would be too coarse.
     assert_eq!(
         complaints,
         [
@@ -391,7 +391,7 @@ fn observability_promtool_has_nothing_against_the_metrics() {
     );
 }
 
-/// Each text of a member with this name in a document.
+/// Collects the string values of members with this name in a document.
 fn each<'v>(value: &'v Value, name: &str, found: &mut Vec<&'v str>) {
     match value {
         Value::Object(members) => {
@@ -407,8 +407,8 @@ fn each<'v>(value: &'v Value, name: &str, found: &mut Vec<&'v str>) {
     }
 }
 
-/// The queries of the dashboards and of docs/metrics.md, each with where it is from. Variables have the values that Grafana
-/// gives them.
+/// Returns the queries of the dashboards and of docs/metrics.md, each with its source. Variables have the values that
+/// Grafana sets.
 fn queries() -> Vec<(String, String)> {
     let mut found = Vec::new();
     for board in std::fs::read_dir(file("envoy/grafana")).expect("the dashboards") {
@@ -436,7 +436,7 @@ fn queries() -> Vec<(String, String)> {
     let page = std::fs::read_to_string(file("docs/metrics.md")).expect("the page");
     for part in page.split("```promql\n").skip(1) {
         let query = part.split("```").next().unwrap_or_default().trim();
-        // What nothing is wrong with has no result.
+        // A query for problems has no result without any.
         if !query.ends_with("> 1") {
             found.push(("docs/metrics.md".to_owned(), query.replace("[5m]", "[30s]")));
         }
@@ -444,7 +444,7 @@ fn queries() -> Vec<(String, String)> {
     found
 }
 
-/// A real Prometheus that scrapes an Envoy each second.
+/// Prometheus that scrapes an Envoy each second.
 struct Prometheus {
     url: String,
     folder: PathBuf,
@@ -494,7 +494,7 @@ impl Prometheus {
         promtool(&["query", "instant", &self.url, query], "")
     }
 
-    /// Waits until it has scraped Envoy a number of times.
+    /// Waits until Prometheus has scraped Envoy a number of times.
     fn scraped(&self, number: u32) {
         wait_for("a scrape", || {
             let (good, printed) = self.query(&format!(
@@ -551,7 +551,7 @@ fn observability_prometheus_takes_the_configuration_of_the_compose_file() {
     assert!(good && printed.contains("rules found"), "{printed}");
 }
 
-/// Seconds that the pictures of the dashboards show.
+/// Seconds of traffic in the pictures of the dashboards.
 const SHOWN: usize = 75;
 
 #[test]
@@ -560,7 +560,7 @@ fn pictures_of_the_dashboards_are_drawn() {
     let scene = Scene::start("pictures");
     let prometheus = Prometheus::start(&scene.envoy);
     prometheus.scraped(2);
-    // Quiet traffic, and from a third of the time on everything that can go wrong now and then.
+    // Quiet traffic, and after a third of the time also occasional failures of every kind.
     let hello = || Request::chat(says("hello"));
     for second in 0..SHOWN {
         scene.send("main", hello().header("x-agent-key", BETA));

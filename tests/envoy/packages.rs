@@ -5,28 +5,28 @@ use harness::{Envoy, Http, go_packages, node, sdk_python};
 use serde_json::{Value, json};
 use std::ffi::OsString;
 
-/// The language of a package.
+/// Language of a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
-    /// Python's, by `packages.py`.
+    /// Python, by `packages.py`.
     Python,
-    /// JavaScript's from npm, by `packages.cjs`.
+    /// JavaScript from npm, by `packages.cjs`.
     Npm,
-    /// Go's, by `go/packages.go`.
+    /// Go, by `go/packages.go`.
     Go,
 }
 
-/// A package for one format.
+/// Package for one format.
 #[derive(Clone, Copy, Debug)]
 pub struct Package {
-    /// Its language.
+    /// Language.
     pub language: Language,
-    /// The format's name in the scripts and the recordings.
+    /// Name of the format in the scripts and the recordings.
     pub format: &'static str,
 }
 
 impl Package {
-    /// Whether it speaks HTTP/2 without TLS.
+    /// Returns whether the package supports HTTP/2 without TLS.
     pub fn speaks_http2(self) -> bool {
         self.language == Language::Python && self.format != "bedrock.converse"
     }
@@ -35,7 +35,7 @@ impl Package {
     /// the scripts report it.
     pub fn ask(self, envoy: &Envoy, site: &str, http: Http, questions: &[Value]) -> Vec<Value> {
         let (program, arguments) = match self.language {
-            // Recorded requests name models that a package calls outdated.
+            // Recorded requests name models that a package reports as outdated.
             Language::Python => (sdk_python(), &["-W", "ignore", "packages.py"][..]),
             Language::Npm => (node(), &["packages.cjs"][..]),
             Language::Go => (go_packages(), &[][..]),

@@ -1,9 +1,10 @@
-//! The shipped policies in Envoy: each case of `policies/*.test.yaml` as real traffic, decided as `agentguard test` decides it.
+//! Shipped policies in Envoy: each case of `policies/*.test.yaml` is sent as real traffic, and must be decided as by
+//! `agentguard test`.
 //!
-//! A policy is deployed as its comments say: a copy of the file, with the keys of the approvers and clients that it asks for.
-//! A case that describes one event is sent as an exchange that has it. What Envoy knows of a case is real: the principal
-//! comes with a token that `jwt_authn` verifies or with an API key, the environment from the node's metadata. Only its
-//! clock can't be set: instead the hours of a policy are moved by as much as the present is from the case's time.
+//! A policy is deployed as its comments describe: a copy of the file, with the keys of its approvers and clients. A case that
+//! describes one event is sent as an exchange with that event. Envoy's data about a case are real: the principal comes from a
+//! token that `jwt_authn` verifies or from an API key, the environment from the node's metadata. Only Envoy's clock can't be
+//! set. Instead, the hours of a policy are shifted by the difference between the present and the case's time.
 
 use crate::identity::forge::{Folder, Signer};
 use crate::identity::jwt_authn;
@@ -24,18 +25,18 @@ use std::process::{Command, Stdio};
 
 in_both_envoys![each_case_of_a_shipped_policy_is_decided_as_its_test_says];
 
-/// Cases that no traffic can have, and why.
+/// Cases that can't be sent as traffic, and the reasons.
 const UNSENT: [(&str, &str, &str); 0] = [];
 
 const ISSUER: &str = "https://login.example.com";
 
-/// The window of the week that a policy names, which is moved for a case at another time.
+/// Weekly window in a policy, which is shifted for a case at another time.
 const HOURS: &str = "\"09:00-17:00\", zone: America/New_York";
 
 fn each_case_of_a_shipped_policy_is_decided_as_its_test_says(version: Version) {
     let folder = Folder::new("policies");
     let mut deployed: BTreeMap<(String, Option<u64>), Deployed> = BTreeMap::new();
-    // The cases of each environment, as Envoy has one.
+    // Cases by environment, since an Envoy has only one.
     let mut environments: BTreeMap<Option<String>, Vec<(Planned, Traffic)>> = BTreeMap::new();
     let mut unsent = Vec::new();
     let mut tokens = Tokens {
@@ -62,7 +63,7 @@ fn each_case_of_a_shipped_policy_is_decided_as_its_test_says(version: Version) {
     assert_eq!(told, UNSENT);
     let (mut sent, mut differing) = (0, Vec::new());
     for (environment, cases) in &environments {
-        // Envoy tells a native module nothing of its node.
+        // Envoy does not expose its node to a native module.
         if environment.is_some() && Host::of_run() == Host::Native {
             continue;
         }
@@ -78,7 +79,7 @@ fn each_case_of_a_shipped_policy_is_decided_as_its_test_says(version: Version) {
         let envoy = Setup::new(version, sites.into_values().collect())
             .environment(environment.as_deref())
             .start();
-        // All are sent before the first audit event is waited for.
+        // All cases are sent before the first audit event is awaited.
         let exchanged: Vec<Exchanged> = cases
             .iter()
             .map(|(planned, traffic)| {
@@ -97,7 +98,7 @@ fn each_case_of_a_shipped_policy_is_decided_as_its_test_says(version: Version) {
                     traffic.is_decided(exchanged, &record, &planned.case.expect)
                 });
             }));
-            // The other cases are told as well.
+            // The failures of other cases are reported as well.
             if decided.is_err() {
                 differing.push(name);
             } else if record["decision"] == "require_approval" {
@@ -115,18 +116,18 @@ fn each_case_of_a_shipped_policy_is_decided_as_its_test_says(version: Version) {
     assert!(sent > 400, "{sent} cases were sent");
 }
 
-/// A case of a test file.
+/// Case of a test file.
 struct Planned {
     file: String,
     policy: String,
-    /// The case's time, in nanoseconds since 1970, if the policy asks for the time.
+    /// Time of the case, in nanoseconds since 1970, if the policy depends on the time.
     time: Option<u64>,
-    /// Claims of the token that `jwt_authn` has verified, of a case that tells them.
+    /// Claims of the token that `jwt_authn` has verified, if the case has any.
     claims: Option<Value>,
     case: TestCase,
 }
 
-/// All cases of all shipped policies.
+/// Returns all cases of all shipped policies.
 fn planned() -> Vec<Planned> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
     let mut files: Vec<String> = std::fs::read_dir(&root)
@@ -185,18 +186,18 @@ impl Planned {
     }
 }
 
-/// A policy as it is deployed.
+/// Deployed policy.
 struct Deployed {
     site: String,
     text: String,
     built: Value,
     /// API keys of clients.
     keys: BTreeMap<String, String>,
-    /// The files of the approvers' keys, with `ROLE` for the role.
+    /// Paths of the approvers' keys, with `ROLE` for the role.
     approver: String,
 }
 
-/// Runs the command. Returns what it prints.
+/// Runs the command. Returns its output.
 fn agentguard(arguments: &[&str], input: &str) -> String {
     let mut child = Command::new(env!("CARGO_BIN_EXE_agentguard"))
         .args(arguments)
@@ -215,7 +216,7 @@ fn agentguard(arguments: &[&str], input: &str) -> String {
 }
 
 impl Deployed {
-    /// Deploys a copy of a policy with the keys that it asks for.
+    /// Deploys a copy of a policy with the keys that it requires.
     fn new(folder: &Folder, planned: &Planned, number: usize) -> Deployed {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
         let mut text = std::fs::read_to_string(root.join(&planned.policy)).expect("a policy");
@@ -270,7 +271,7 @@ impl Deployed {
         }
     }
 
-    /// What the approvers of these rules give to what a denial asks for.
+    /// Returns the tokens of these rules' approvers for the requests in a denial.
     fn tokens(&self, denial: &Response, asking: &[Box<str>]) -> String {
         let denial = String::from_utf8_lossy(&denial.body).into_owned();
         let rules = self.built["rules"].as_array().into_iter().flatten();
@@ -288,7 +289,7 @@ impl Deployed {
     }
 }
 
-/// [`HOURS`], moved so that the present lies in them as the case's time does in the policy's.
+/// Returns [`HOURS`], shifted so that the present is in the same position as the case's time in the policy's hours.
 fn moved_hours(time: u64) -> String {
     let minutes = |time: jiff::Timestamp| {
         let there = time.in_tz("America/New_York").expect("a zone");
@@ -319,23 +320,23 @@ fn text_of(node: &Known<Node>) -> String {
     String::from_utf8(text).expect("JSON")
 }
 
-/// A case as it is sent.
+/// Case in the form of traffic.
 struct Traffic {
     request: Request,
     sent: Vec<u8>,
     answer: Answer,
     answered: Vec<u8>,
-    /// The kind of event that the expected rules are about; absent: all of the exchange.
+    /// Kind of event that the expected rules apply to; `None` for the whole exchange.
     kind: Option<&'static str>,
 }
 
-/// What came of it on both sides.
+/// What both sides received.
 struct Exchanged {
     response: Response,
     upstream: Vec<u8>,
 }
 
-/// What is sent of a case; or why nothing can be.
+/// Returns the traffic of a case, or the reason why it can't be sent.
 fn traffic(
     planned: &Planned,
     deployed: &Deployed,
@@ -357,7 +358,7 @@ fn traffic(
     Ok(traffic)
 }
 
-/// The header that proves who asks.
+/// Returns the header that identifies the caller.
 fn credentials(
     planned: &Planned,
     deployed: &Deployed,
@@ -386,7 +387,7 @@ fn credentials(
     }
 }
 
-/// Tokens that were issued, by their claims.
+/// Issued tokens, by their claims.
 struct Tokens {
     signer: Signer,
     known: BTreeMap<String, String>,
@@ -465,7 +466,7 @@ fn with_body(request: Request, body: &[u8]) -> Request {
         .body(body)
 }
 
-/// An exchange that has an event: with a model, or with a tool server at this path.
+/// Returns an exchange with an event: with a model, or with a tool server at this path.
 fn of_event(
     event: &SampleEvent,
     facts: &Facts,
@@ -506,11 +507,11 @@ fn of_event(
             }
             (asks(body)?, hello)
         }
-        // Nobody sees the arguments with which a provider runs its own tool: the rules are about its offer.
+        // The arguments of a tool that the provider runs are not visible, so the rules apply to its definition.
         Kind::ToolCall if event.provider_run => {
             let mut offer = json!({"type": tool});
             if tool == "shell" {
-                // Without it the client runs it.
+                // Without it, the client runs the tool.
                 offer["environment"] = json!({"type": "container_auto"});
             }
             let body = json!({"model": "gpt-5", "input": "Go on.", "tools": [offer]});
@@ -548,7 +549,7 @@ fn of_event(
             });
         }
         Kind::ToolResult => {
-            // Of the call nothing is told: its arguments are none that a policy denies.
+            // The case does not describe the call; no policy denies these arguments.
             let arguments = json!({"command": "ls", "url": "https://arxiv.org/"}).to_string();
             let call = json!({"id": "call_1", "type": "function", "function": {"name": tool, "arguments": arguments}});
             let messages = json!([
@@ -578,7 +579,7 @@ fn of_event(
     })
 }
 
-/// A request to the provider that the case names.
+/// Returns a request to the case's provider.
 fn chat(facts: &Facts, body: &Value) -> Result<Request, &'static str> {
     let request = Request::chat(body.to_string().into_bytes());
     match facts.provider.value().map(|name| &**name) {
@@ -595,7 +596,8 @@ impl Traffic {
         envoy.provider.answer_always(self.answer.clone());
         let before = envoy.provider.count();
         let response = site.send(Http::One, &self.request);
-        // The head of a denied request goes on at once, and may arrive behind the next request; its body never does.
+        // The headers of a denied request are forwarded at once, and may arrive after the next request; its body is never
+        // forwarded.
         let received = envoy.provider.received();
         let mut bodies = received
             .into_iter()
@@ -605,7 +607,7 @@ impl Traffic {
         Exchanged { response, upstream }
     }
 
-    /// Compares what happened with what is expected.
+    /// Compares the outcome with the expected one.
     fn is_decided(&self, exchanged: &Exchanged, record: &Value, expect: &Expectation) {
         let response = &exchanged.response;
         let said = |what: &str| record[what].as_str().map(str::to_owned);
@@ -660,7 +662,7 @@ impl Traffic {
         self.answered == b"a call"
     }
 
-    /// The rules of the record that are about the case's event.
+    /// Returns the rules of the record that apply to the case's event.
     fn rules(&self, record: &Value) -> Vec<Box<str>> {
         let of_kind = |rule: &&Value| self.kind.is_none_or(|kind| rule["event"] == kind);
         let rules = record["rules"]
@@ -676,7 +678,7 @@ impl Traffic {
         rules
     }
 
-    /// With its approvals the same passes.
+    /// Checks that the request passes with its approvals.
     fn passes(&self, envoy: &Envoy, site: &Listening, tokens: &str) {
         envoy.provider.answer_always(self.answer.clone());
         let request = self.request.clone().header("x-agentguard-approval", tokens);

@@ -50,7 +50,8 @@ fn a_finding_is_replaced_in_both_directions_and_nothing_else_changes(version: Ve
                 assert_eq!(response.length, Some(response.body.len()));
                 assert_eq!(response.header("x-agentguard-decision"), Some("redact"));
             }
-            // Forwarded headers could only have the old length, so that they have none.
+            // Headers that were forwarded at once have no length, because only the old one was
+            // known.
             Mode::Portable => {
                 assert_eq!(request_length, None);
                 assert_eq!(received.header("transfer-encoding"), Some("chunked"));

@@ -72,9 +72,10 @@ fn start(version: Version, site: Site) -> Envoy {
         .start()
 }
 
-/// Envoy drops a stat with the last configuration that has it, so that each has to take over those of the one before.
+/// Envoy drops a stat with the last configuration that uses it, so each configuration must take over those of the
+/// previous one.
 fn counters_go_on_under_a_new_policy(version: Version) {
-    // Only from 1.40 on does Envoy let a configuration count without an exchange.
+    // Before 1.40, Envoy lets a configuration count only during an exchange.
     if Host::of_run() == Host::Native && version == Version::Oldest {
         return;
     }
@@ -99,7 +100,8 @@ fn counters_go_on_under_a_new_policy(version: Version) {
             wait_for("the exchange to be counted", || {
                 (counted(&envoy) >= f64::from(round)).then_some(())
             });
-            // Several, so that nothing holds the configuration under which the exchange was counted.
+            // Several replacements, so that nothing references the configuration under which the exchange was
+            // counted.
             for name in ["second", "third"] {
                 replace(&mut envoy, site(mode, &named(name, json!([]))));
             }
@@ -140,10 +142,10 @@ fn a_good_policy_takes_the_place_of_the_old_one(version: Version) {
             (ask(&envoy, &mut connection, "the forbidden word") == 200).then_some(())
         });
         let told = wait_for("only the new policy to be told", || {
-            // Before Envoy 1.40 a native module can only tell it with an exchange.
+            // Before Envoy 1.40, a native module can only report it during an exchange.
             ask(&envoy, &mut connection, "hello");
             let told = in_force(&envoy);
-            // Once, although Envoy's main thread and each worker have it.
+            // It is reported once, although Envoy's main thread and each worker have it.
             (told.len() == 1 && told[0].0 == "lenient" && told[0].2 == 1.0).then_some(told)
         });
         let last = wait_for("its first record", || {
@@ -202,7 +204,7 @@ fn a_bad_policy_leaves_the_old_one_in_force(version: Version) {
             .rfind(|line| line.contains("configuration rejected"))
             .unwrap_or_default();
         assert!(line.contains(code), "{code} is not in {line}");
-        // The old one stays in force.
+        // The old policy stays in force.
         let watched = envoy.site("watched");
         refusal(&watched.send(Http::One, &forbidden()), 400, "AG3001");
         assert_eq!(
@@ -214,7 +216,7 @@ fn a_bad_policy_leaves_the_old_one_in_force(version: Version) {
         for _ in 0..2 {
             assert_eq!(watched.records.next()["policy"]["name"], "good");
         }
-        // Before Envoy 1.40 a native module can only tell it with an exchange.
+        // Before Envoy 1.40, a native module can only report it during an exchange.
         assert_eq!(rejected_total(&envoy), Some(number as f64 + 1.0));
     }
     wait_for("only the good policy to be told", || {
@@ -245,7 +247,7 @@ fn an_exchange_ends_under_the_policy_that_it_began_with(version: Version) {
             }]),
         );
         let mut envoy = start(version, site(mode, &deny_answers));
-        // One waits for the model's response, one for the rest of the client's own request.
+        // One request waits for the model's response, one for the rest of the client's own request.
         envoy
             .provider
             .answer_always(answers("the secret recipe is salt"));

@@ -20,7 +20,7 @@ in_both_envoys![
     a_call_that_needs_an_approval_is_not_made,
 ];
 
-/// A rule against a tool.
+/// Returns a rule against a tool.
 pub(crate) fn no_delete() -> Value {
     json!({
         "id": "no-delete",
@@ -164,7 +164,7 @@ fn a_stream(gate: &Gate) -> Answer {
         .end()
 }
 
-/// A request whose response is never streamed.
+/// Returns a request whose response is never streamed.
 fn embedding() -> Request {
     let body = json!({"model": "text-embedding-3-small", "input": "hi"});
     Request::chat(body.to_string()).path("/v1/embeddings")
@@ -175,7 +175,7 @@ fn a_stream_of_an_endpoint_without_streams_is_denied_at_once(version: Version) {
     in_every_way(&envoy, |site, _, http| {
         let gate = Gate::default();
         envoy.provider.answer_next(a_stream(&gate));
-        // Denied by its headers, so that it has its own status in either mode, at once.
+        // The response is denied by its headers, so it has its own status in either mode, at once.
         let error = refusal(&site.send(http, &embedding()), 400, "AG2014");
         assert!(error["agentguard"].get("rule").is_none());
         gate.open();

@@ -3,7 +3,7 @@
 use harness::{Answer, Envoy, Http, Listening, Request, Response, Setup, Site, Version};
 use serde_json::{Value, json};
 
-/// When request headers are forwarded.
+/// Time at which request headers are forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// At once.
@@ -16,7 +16,7 @@ impl Mode {
     /// Both modes.
     pub const BOTH: [Mode; 2] = [Mode::Portable, Mode::Hold];
 
-    /// The mode's word in a policy, and the name of its listener.
+    /// Returns the mode's name in a policy, which is also the name of its listener.
     pub fn word(self) -> &'static str {
         match self {
             Mode::Portable => "portable",
@@ -25,7 +25,7 @@ impl Mode {
     }
 }
 
-/// A policy that allows by default.
+/// Returns a policy that allows by default.
 pub fn policy(rules: Value) -> Value {
     json!({
         "apiVersion": "agentguard.dev/v1",
@@ -56,12 +56,12 @@ pub fn sites(policy: &Value) -> Vec<Site> {
         .to_vec()
 }
 
-/// An Envoy with a listener for each header mode.
+/// Returns an Envoy with a listener for each header mode.
 pub fn both_modes(version: Version, policy: &Value) -> Envoy {
     Setup::new(version, sites(policy)).lease()
 }
 
-/// Prints the case of a failed test.
+/// Guard that prints the case of a failed test.
 struct Told(String);
 
 impl Drop for Told {
@@ -89,14 +89,14 @@ pub fn in_every_way(envoy: &Envoy, mut test: impl FnMut(&Listening, Mode, Http))
     }
 }
 
-/// A request to the model.
+/// Returns the body of a request to the model.
 pub fn says(text: &str) -> Vec<u8> {
     json!({"model": "gpt-4o", "messages": [{"role": "user", "content": text}]})
         .to_string()
         .into_bytes()
 }
 
-/// A response with one choice.
+/// Returns a response with one choice.
 pub fn completion(message: Value, finish: &str) -> Vec<u8> {
     json!({
         "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "gpt-4o-2024-08-06",
@@ -107,13 +107,13 @@ pub fn completion(message: Value, finish: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// A response with a text.
+/// Returns a response with a text.
 pub fn answers(text: &str) -> Answer {
     let message = json!({"role": "assistant", "content": text, "refusal": null});
     Answer::json(200, &completion(message, "stop"))
 }
 
-/// A response that calls tools, each with its arguments.
+/// Returns a response that calls tools, each with its arguments.
 pub fn calls(tools: &[(&str, &str)]) -> Answer {
     let calls: Vec<Value> = tools
         .iter()
@@ -130,7 +130,7 @@ pub fn calls(tools: &[(&str, &str)]) -> Answer {
     Answer::json(200, &completion(message, "tool_calls"))
 }
 
-/// A rule against a word of the user.
+/// Returns a rule against a word of the user.
 pub fn no_weapons() -> Value {
     json!({
         "id": "no-weapons",
@@ -142,7 +142,7 @@ pub fn no_weapons() -> Value {
     })
 }
 
-/// A rule that denies responses with two words.
+/// Returns a rule that denies responses with two words.
 pub fn no_recipes() -> Value {
     json!({
         "id": "no-recipes",
@@ -153,7 +153,7 @@ pub fn no_recipes() -> Value {
     })
 }
 
-/// A rule that masks card numbers in both directions.
+/// Returns a rule that masks card numbers in both directions.
 pub fn mask_cards() -> Value {
     json!({
         "id": "mask-cards",
@@ -163,7 +163,7 @@ pub fn mask_cards() -> Value {
     })
 }
 
-/// A request denied by the rule against a word.
+/// Returns a request that the rule against a word denies.
 pub fn forbidden() -> Request {
     Request::chat(says("the forbidden word"))
 }

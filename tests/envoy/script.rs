@@ -1,4 +1,4 @@
-//! Programs that answer one line of JSON with another.
+//! Programs that respond to each line of JSON with another.
 
 use serde_json::Value;
 use std::ffi::OsString;
@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The folder of the scripts.
+/// Folder of the scripts.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/envoy");
 
-/// A running program. It ends with whoever started it.
+/// Running program. It ends with the process that started it.
 pub struct Program {
     child: Child,
     input: ChildStdin,
@@ -28,7 +28,7 @@ impl Program {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        // The packages would use a proxy of the machine.
+        // Otherwise the packages would use a proxy that the machine's environment configures.
         for proxy in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
             command.env_remove(proxy);
         }
@@ -50,10 +50,10 @@ impl Program {
         }
     }
 
-    /// Returns what the program answers to a line.
+    /// Sends a line to the program. Returns its response.
     ///
     /// # Panics
-    /// It ends instead.
+    /// The program ends instead.
     pub fn ask(&mut self, line: &Value) -> Value {
         writeln!(self.input, "{line}").expect("a reader");
         let mut answer = String::new();
@@ -73,28 +73,28 @@ impl Drop for Program {
     }
 }
 
-/// A failed test leaves what is locked as it was.
+/// Locks a mutex. A failed test leaves the locked value unchanged.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A program for one test after another: packages take a second or more to load.
+/// Program that several tests use one after another: packages take a second or more to load.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Script {
     /// Path of the interpreter or program.
     pub program: PathBuf,
-    /// Its arguments.
+    /// Arguments.
     pub arguments: Vec<OsString>,
 }
 
-/// The programs that nobody waits for. They end when their standard input does: with the tests.
+/// Idle programs. They end when their standard input does: with the tests.
 static IDLE: Mutex<Vec<(Script, Program)>> = Mutex::new(Vec::new());
 
 impl Script {
-    /// Returns what the program answers to a line.
+    /// Sends a line to the program. Returns its response.
     ///
     /// # Panics
-    /// It ends instead.
+    /// The program ends instead.
     pub fn answer(self, line: &Value) -> Value {
         let idle = {
             let mut idle = locked(&IDLE);

@@ -1,4 +1,4 @@
-//! The official `openai` package of Python as the client.
+//! Client: the official `openai` package for Python.
 
 use crate::scene::{
     Mode, answers, both_modes, calls, case, mask_cards, no_recipes, no_weapons, policy,

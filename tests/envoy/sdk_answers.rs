@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 in_both_envoys![every_package_returns_responses_and_raises_denials];
 in_both_envoys![with_go: every_go_package_returns_responses_and_raises_denials];
 
-/// A format with its packages.
+/// Format with its packages.
 struct Format {
     name: &'static str,
-    /// The packages' languages, with the exception class of a denial in each.
+    /// Languages of the packages, with the exception class of a denial in each.
     raised: &'static [(Language, &'static str)],
     path: &'static str,
     question: fn(&str) -> Value,

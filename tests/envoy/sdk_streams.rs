@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 in_both_envoys![the_packages_read_edited_streams];
 in_both_envoys![with_go: the_go_packages_read_edited_streams];
 
-/// A format with its recordings.
+/// Format with its recordings.
 struct Recorded {
     format: &'static str,
     lines: &'static str,
-    /// The packages, with the minimum number of recorded streams that each can read.
+    /// Packages, with the minimum number of recorded streams that each can read.
     packages: &'static [(Language, usize)],
 }
 
@@ -42,7 +42,7 @@ struct Stream {
 }
 
 impl Recorded {
-    /// The streams that the package can read unedited; it can't read a few of the recordings.
+    /// Returns the streams that the package can read unedited; it can't read a few of the recordings.
     fn readable_by(&self, package: Package, envoy: &Envoy) -> Vec<Stream> {
         let found: Vec<Stream> = self.lines.lines().filter_map(stream).collect();
         let plain = ask(envoy, "bare", Http::One, package, &found);
@@ -102,7 +102,7 @@ fn first_turn(mut body: Value) -> Value {
     body
 }
 
-/// Base64 (RFC 4648 §4).
+/// Decodes Base64 (RFC 4648 §4).
 fn decoded(text: &str) -> Vec<u8> {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let (mut bytes, mut bits, mut count) = (Vec::new(), 0_u32, 0);
@@ -166,7 +166,7 @@ const TOOLS: &[&str] = &[
     "weather",
 ];
 
-/// Returns a text after the rule on words.
+/// Returns a text as the rule on words redacts it.
 fn masked(text: &str) -> String {
     WORDS.iter().fold(text.to_owned(), |text, word| {
         text.replace(word, "[REDACTED]")
@@ -257,7 +257,7 @@ fn words_are_masked(plain: &Value, edited: &Value) {
         assert_eq!(edited["final"], masked_all(&plain["final"]));
         assert_eq!(edited["final"], edited["texts"]);
     }
-    // Arguments of calls are texts of the response, which the rule names too.
+    // Arguments of calls are texts of the response, to which the rule applies too.
     let calls = plain["tools"].as_array().into_iter().flatten();
     let masked: Value = calls
         .map(|call| json!([call[0], masked(call[1].as_str().unwrap_or_default())]))
@@ -266,7 +266,7 @@ fn words_are_masked(plain: &Value, edited: &Value) {
     assert_eq!(edited["finish"], plain["finish"]);
 }
 
-/// Whether the caller forces a call: then only an error can replace it.
+/// Returns whether the caller forces a call. Only an error can then replace it.
 fn is_forced(question: &Value) -> bool {
     let choice = &question["body"]["tool_choice"];
     choice == "required" || choice == "any" || choice["type"] == "any" || choice["type"] == "tool"
@@ -291,7 +291,7 @@ fn tool_calls_are_taken_out(question: &Value, plain: &Value, denied: &Value) {
     if denied.get("final").is_some() {
         assert_eq!(denied["final"], denied["texts"]);
     }
-    // Gemini's finish reason is STOP in either case; the others report a call.
+    // Gemini's finish reason is STOP in either case; the others would report a call.
     let finish = denied["finish"].to_string();
     assert!(!finish.contains("tool"), "{denied}");
 }

@@ -1,4 +1,4 @@
-//! Several Envoys that share a budget of tokens: the configuration of `envoy/ratelimit`, in Envoys with Envoy's own rate limit
+//! Several Envoys that share a token budget: the configuration of `envoy/ratelimit`, in Envoys with Envoy's own rate limit
 //! service and Redis. `make test-mesh` runs it.
 
 use crate::identity::forge::{Folder, Signer};
@@ -13,7 +13,7 @@ use std::process::Command;
 
 const ISSUER: &str = "https://login.example.com";
 
-/// A file of `envoy/ratelimit` as JSON.
+/// Returns a file of `envoy/ratelimit` as JSON.
 fn shipped(name: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("envoy/ratelimit");
     let text = std::fs::read_to_string(path.join(name)).expect("a file");
@@ -22,7 +22,7 @@ fn shipped(name: &str) -> Value {
     serde_json::from_slice(&json).expect("JSON")
 }
 
-/// A port on which nobody listens.
+/// Returns a port on which nothing listens.
 pub(crate) fn free_port() -> u16 {
     let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
     free.expect("a port").port()
@@ -37,7 +37,7 @@ struct Service {
 }
 
 impl Service {
-    /// Starts it with the shipped budgets, of so many tokens.
+    /// Starts the service with the shipped budgets, changed to this number of tokens.
     fn start(tokens: u32) -> Service {
         let folder = Folder::new("ratelimit");
         let mut budgets = shipped("budgets.yaml");
@@ -94,7 +94,7 @@ impl Service {
         service
     }
 
-    /// What Redis answers.
+    /// Returns the response of Redis.
     fn ask(&self, words: &[&str]) -> Option<String> {
         let port = self.redis.to_string();
         let asked = Command::new("redis-cli")
@@ -105,7 +105,7 @@ impl Service {
         Some(answer.trim().to_owned())
     }
 
-    /// Tokens that a tenant has used in all Envoys.
+    /// Returns the tokens that a tenant has used in all Envoys.
     fn used(&self, tenant: &str) -> u64 {
         let keys = self.ask(&["--scan", "--pattern", &format!("*_{tenant}_*")]);
         let keys = keys.unwrap_or_default();
@@ -116,7 +116,7 @@ impl Service {
     }
 }
 
-/// An Envoy with the shipped configuration, whose rate limit service is at this port.
+/// Returns an Envoy with the shipped configuration, whose rate limit service is at this port.
 fn envoy(version: Version, signer: &Signer, port: u16) -> Envoy {
     let mut shipped = shipped("envoy.yaml");
     let mut cluster = shipped["clusters"][0].take();
@@ -129,7 +129,7 @@ fn envoy(version: Version, signer: &Signer, port: u16) -> Envoy {
         ])
         .per_filter(shipped["typed_per_filter_config"].take());
     let envoy = Setup::new(version, vec![site]).cluster(cluster).start();
-    // Seven tokens.
+    // Each response reports seven tokens.
     envoy.provider.answer_always(answers("Hello"));
     envoy
 }
@@ -148,7 +148,7 @@ fn several_envoys_share_a_budget_of_tokens() {
         let request = Request::chat(says("hi")).header("authorization", token);
         envoys[at].site("all").send(Http::One, &request)
     };
-    // The tokens of an exchange are charged once it has ended, a moment after the client has its answer.
+    // The tokens of an exchange are charged once it has ended, a moment after the client has its response.
     for (at, used) in [(0, 7), (1, 14), (0, 21)] {
         assert_eq!(ask(at, "acme").status, 200);
         wait_for("the charge", || {
@@ -164,11 +164,11 @@ fn several_envoys_share_a_budget_of_tokens() {
             .expect("when to try again");
         assert!(reset.parse::<u64>().is_ok_and(|reset| reset <= 3_600));
     }
-    // What was denied was not charged, and another tenant has a budget of its own.
+    // The denied request was not charged, and another tenant has a budget of its own.
     assert_eq!(service.used("acme"), 21);
     assert_eq!(ask(1, "beta").status, 200);
     wait_for("the charge", || (service.used("beta") == 7).then_some(()));
-    // Without the service nobody knows what is left: nothing passes.
+    // Without the service the remaining budget is unknown, so nothing passes.
     service.processes.pop();
     wait_for("the service to be gone", || {
         (ask(0, "beta").status == 500).then_some(())

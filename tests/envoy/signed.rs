@@ -1,4 +1,5 @@
-//! AWS signatures (Signature Version 4): they cover a hash of the body, so that signing must follow editing.
+//! AWS signatures (Signature Version 4): they cover a hash of the body, so the request must be signed after
+//! it is edited.
 
 use crate::scene::{Mode, case, in_every_way, in_mode, mask_cards, no_weapons, policy};
 use harness::{Answer, Envoy, Request, Setup, Site, Version};

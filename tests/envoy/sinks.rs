@@ -1,4 +1,4 @@
-//! Where audit events go: files that are rotated, full or gone, OpenTelemetry, spans; and that no sink delays traffic.
+//! Sinks of audit events: files that are rotated, full or deleted, OpenTelemetry, spans; and that no sink delays traffic.
 #![expect(
     clippy::disallowed_methods,
     reason = "what a sink that doesn't answer costs is a time"
@@ -26,7 +26,7 @@ pub(super) fn rules() -> Value {
     policy(json!([no_weapons(), mask_cards()]))
 }
 
-/// The configuration of `docs/audit.md`.
+/// Returns the tracing configuration of `docs/audit.md`.
 fn tracing() -> Value {
     let tag = |name: &str, state: &str| json!({"tag": name, "value": format!("%FILTER_STATE(wasm.{state}:PLAIN)%")});
     json!({
@@ -51,7 +51,7 @@ fn tracing() -> Value {
     })
 }
 
-/// Envoy 1.36 has no values of filter state in `custom_tags`.
+/// Envoy 1.36 does not support filter state in `custom_tags`.
 #[test]
 fn spans_name_the_decision_its_rule_and_the_policy() {
     let version = Version::Newest;
@@ -66,7 +66,7 @@ fn spans_name_the_decision_its_rule_and_the_policy() {
         ("4111 1111 1111 1111", "redact", "mask-cards"),
     ];
     let mut records = Vec::new();
-    // Envoy sends spans by fives, or after five seconds.
+    // Envoy sends spans in batches of five, or after five seconds.
     for (text, decision, rule) in cases.iter().chain(&cases) {
         let request = Request::chat(says(text)).header("traceparent", &parent);
         site.send(Http::One, &request);
@@ -98,8 +98,8 @@ fn spans_name_the_decision_its_rule_and_the_policy() {
     }
 }
 
-/// An access log that sends events as OpenTelemetry logs. Envoy 1.36 has the service in `common_config`, which newer ones
-/// deprecate.
+/// Returns an access log that sends events as OpenTelemetry logs. Envoy 1.36 has the service in `common_config`, which
+/// newer versions deprecate.
 pub(super) fn opentelemetry(version: Version, cluster: &str) -> Value {
     let service = json!({
         "log_name": "agentguard",
@@ -178,7 +178,7 @@ fn events_reach_an_opentelemetry_collector_over_grpc(version: Version) {
     );
 }
 
-/// Sends requests and returns how long the slowest took.
+/// Sends requests. Returns the duration of the slowest.
 fn slowest(envoy: &Envoy, site: &str, count: usize) -> Duration {
     envoy.provider.answer_always(answers("Hello"));
     let times = (0..count).map(|_| {
@@ -195,7 +195,7 @@ fn slowest(envoy: &Envoy, site: &str, count: usize) -> Duration {
 fn a_dead_collector_or_a_full_disk_delays_nothing_and_is_counted(version: Version) {
     let bind = || std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let nobody = bind();
-    // One accepts connections and never answers, the other refuses them.
+    // One sink accepts connections and never responds, the other refuses them.
     let silent = nobody.local_addr().expect("it is bound");
     let dead = bind().local_addr().expect("it is bound");
     let log = |log: Value| json!({"access_log": [log]});
@@ -244,7 +244,7 @@ fn a_log_whose_folder_is_gone_delays_nothing_and_comes_back_with_it(version: Ver
             .is_ok_and(|log| log.len() > 0)
             .then_some(())
     });
-    // The chain tells that records are missing before its first line there.
+    // The chain reveals that records are missing before its first line there.
     let (code, told) = verify(&[&log]);
     assert_eq!(code, Some(1), "{told}");
     assert!(
@@ -253,7 +253,7 @@ fn a_log_whose_folder_is_gone_delays_nothing_and_comes_back_with_it(version: Ver
     );
 }
 
-/// What `agentguard audit verify` says of these files.
+/// Returns the exit code and the output of `agentguard audit verify` for these files.
 fn verify(files: &[&std::path::Path]) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_agentguard"))
         .args(["audit", "verify"])
@@ -287,7 +287,7 @@ fn a_rotated_log_and_one_of_a_killed_envoy_verify(version: Version) {
     let (code, told) = verify(&[path, &old]);
     assert_eq!(code, Some(0), "{told}");
     assert!(told.contains("10 records"), "{told}");
-    // Killed in the middle of an exchange and of what Envoy had not written.
+    // Envoy is killed in the middle of an exchange, with unwritten output.
     let live = site.begin(Http::One, &Request::chat(says("hello")).chunks(Vec::new()));
     slowest(&envoy, "rotated", 3);
     signal(&envoy, "-KILL");
@@ -298,7 +298,7 @@ fn a_rotated_log_and_one_of_a_killed_envoy_verify(version: Version) {
         .find_map(|word| word.parse().ok())
         .unwrap_or(0);
     assert!((10..=13).contains(&records), "{told}");
-    // At most the last line is cut.
+    // At most the last line is truncated.
     assert!(
         code == Some(0) || told.contains("trunc") || told.contains("cut"),
         "{told}"

@@ -15,13 +15,13 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Connections that are in use at the same time.
+/// Concurrent connections.
 const CLIENTS: usize = 4;
 
-/// Pause of a client between two exchanges: the soak is about time, not about load.
+/// Pause of a client between two exchanges: the soak tests duration, not load.
 const PAUSE: Duration = Duration::from_millis(15);
 
-/// Time that an impatient client waits.
+/// Time after which an impatient client leaves.
 const WAITS: Duration = Duration::from_millis(40);
 
 /// Time between two samples, and between two policies.
@@ -82,7 +82,7 @@ impl Kind {
         Request::chat(body).header("x-soak", format!("{self:?}"))
     }
 
-    /// Returns the provider's answer.
+    /// Returns the provider's response.
     fn answer(self) -> Answer {
         match self {
             Kind::Redacted => answers("4111 1111 1111 1111"),
@@ -98,7 +98,7 @@ impl Kind {
         }
     }
 
-    /// Returns whether the client got what this kind of exchange has to give.
+    /// Returns whether the client got the expected response for this kind of exchange.
     fn is_right(self, status: u16, body: &[u8]) -> bool {
         let has = |text: &str| String::from_utf8_lossy(body).contains(text);
         match self {
@@ -118,13 +118,13 @@ impl Kind {
         }
     }
 
-    /// Returns whether the client leaves before it has an answer.
+    /// Returns whether the client leaves before it has a response.
     fn leaves(self) -> bool {
         matches!(self, Kind::ClientLeaves | Kind::LeavesWaiting)
     }
 }
 
-/// Amounts of refunds, by which the approval service knows what to do.
+/// Amounts of refunds, which determine the approval service's behaviour.
 const AGREES: u64 = 250;
 const REFUSES: u64 = 251;
 const TAKES_LONG: u64 = 252;
@@ -134,7 +134,7 @@ fn refund(amount: u64) -> Answer {
     calls(&[("refund", &arguments)])
 }
 
-/// Answers as the approval service, after a while.
+/// Responds as the approval service, after a delay.
 fn approves(received: &Received) -> Answer {
     let requests = named(received);
     let asks_for = |amount: u64| {
@@ -168,13 +168,13 @@ fn stream() -> Answer {
         .end()
 }
 
-/// Exchanges by the status of the response; 0: the client left before there was one.
+/// Number of exchanges by the status of the response; 0 if the client left before there was one.
 type Outcomes = BTreeMap<u64, u64>;
 
-/// In the place of a status: the client left while a call waited or, on a busy machine, before the provider had answered.
+/// Key for exchanges whose client left while a call waited or, on a busy machine, before the provider had responded.
 const LEFT: u64 = 1;
 
-/// The statuses that records have to have, of what clients saw: of those that left, as many may have none as there are.
+/// Returns the expected statuses of records, from what clients saw. Exchanges whose client left may have no status.
 fn expected(mut seen: Outcomes, recorded: &Outcomes) -> Outcomes {
     let left = seen.remove(&LEFT).unwrap_or(0);
     let none = seen.entry(0).or_default();
@@ -221,7 +221,7 @@ fn client(address: SocketAddr, first: usize, is_over: &AtomicBool) -> Outcomes {
     outcomes
 }
 
-/// What a process holds at a moment.
+/// Resources of a process at one moment.
 struct Held {
     allocated: u64,
     resident: u64,
@@ -244,7 +244,7 @@ fn mean(samples: &[Held], value: impl Fn(&Held) -> u64) -> u64 {
     sum / u64::try_from(samples.len().max(1)).expect("a count")
 }
 
-/// Counts the records of a log by status, line by line: the log is larger than what a test should keep.
+/// Counts the records of a log by status, line by line: the log is too large to be kept in memory.
 fn recorded(envoy: &Envoy, site: &str) -> Outcomes {
     let file = std::fs::File::open(envoy.site(site).records.path()).expect("an audit log");
     let mut outcomes = Outcomes::new();
@@ -271,7 +271,7 @@ const COMPARED: [(&str, &[&str]); 4] = [
     ("agentguard_findings_total", &["type", "action"]),
 ];
 
-/// What Envoy has counted.
+/// Returns Envoy's counts.
 fn counted(envoy: &Envoy) -> Counts {
     let mut counts = Counts::new();
     for sample in envoy.samples() {
@@ -293,14 +293,14 @@ fn counted(envoy: &Envoy) -> Counts {
     counts
 }
 
-/// What the records of a log have to be counted as.
+/// Adds the counts that the records of a log imply.
 fn told(envoy: &Envoy, site: &str, counts: &mut Counts) {
     let file = std::fs::File::open(envoy.site(site).records.path()).expect("an audit log");
     for line in BufReader::new(file).lines() {
         let record: Value = serde_json::from_str(&line.expect("a line")).expect("a record");
         let text =
             |name: &str, otherwise: &str| record[name].as_str().unwrap_or(otherwise).to_owned();
-        // Of what can't be read.
+        // The model of an unreadable request.
         let model = text("model", "unknown");
         let (decision, code) = (text("decision", "none"), text("code", "none"));
         let mut count = |name, values: &[&str], by| {
@@ -328,7 +328,7 @@ fn site(mode: Mode, name: &str) -> Site {
         "id": "few", "match": {"tool": "issue_refund"}, "action": "deny",
         "limit": {"count": "tool_calls", "max": 5, "window": "24h"},
     });
-    // Spent approvals are kept for as long as they are valid, and there is room for 4,096.
+    // Spent approvals are stored for as long as they are valid, and there is room for 4,096.
     let mut policy = refunds(json!({"wait": "30s", "valid_for": "1m"}));
     let rules = policy["rules"].as_array_mut().expect("rules");
     rules.extend([no_weapons(), mask_cards(), no_delete(), few]);
@@ -384,14 +384,14 @@ fn memory_settles_and_every_exchange_is_recorded_once() {
         let (rounds, each) = (count(time), count(POLICY.min(time / 10)));
         for round in 1..=rounds {
             std::thread::sleep(pause);
-            // A client that has ended has met a fault, which is told when it is joined.
+            // A client has ended early only after a failure, which is reported when its thread is joined.
             if clients.iter().any(|(_, client)| client.is_finished()) {
                 break;
             }
             envoy.provider.forget();
             service.forget();
             samples.push(held(&envoy));
-            // HTTP/2 as well, and beside the others.
+            // HTTP/2 as well, concurrently with the others.
             for mode in Mode::BOTH {
                 let response = envoy
                     .site(mode.word())

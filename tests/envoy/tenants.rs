@@ -1,4 +1,4 @@
-//! Two tenants whose clients, agents and users have the same names: nothing that is kept for one is the other's.
+//! Two tenants whose clients, agents and users have the same names: no stored state is shared between them.
 
 use crate::approvals::{approved, refunds, requested};
 use crate::identity::forge;
@@ -10,7 +10,7 @@ in_both_envoys![tenants_share_no_limit_session_pseudonym_or_approval];
 
 const KEYS: [&str; 2] = ["agk_of_the_first_tenant", "agk_of_the_second_tenant"];
 
-/// A policy that knows both tenants by their keys. All else is the same.
+/// Returns a policy that identifies both tenants by their keys. Everything else is equal.
 fn known(name: &str, policy: Value) -> Value {
     let key = |number: usize| {
         json!({"sha256": forge::hash(KEYS[number]), "tenant": format!("t{number}"), "client": "shop",
@@ -24,7 +24,7 @@ fn known(name: &str, policy: Value) -> Value {
     )
 }
 
-/// What has a counter of its own, and what is counted.
+/// Subjects of counters, and what is counted.
 const LIMITS: [(&str, &str); 11] = [
     ("client", "requests"),
     ("agent", "requests"),
@@ -101,7 +101,7 @@ fn tenants_share_no_limit_session_pseudonym_or_approval(version: Version) {
         });
     }
 
-    // What one tenant was approved is of no use to the other.
+    // One tenant's approval is invalid for the other.
     let site = envoy.site("approval");
     let refund = [("refund", r#"{"amount": 250, "to": "x"}"#)];
     envoy.provider.answer_always(calls(&refund));
@@ -111,7 +111,7 @@ fn tenants_share_no_limit_session_pseudonym_or_approval(version: Version) {
     assert_eq!(site.records.next()["approval"]["detail"], "other_tenant");
     assert!(calls_a_tool(&ask(site, 0, "Refund me.", Some(&token))));
 
-    // The model sees another value for each tenant, and no tenant gets the other's back.
+    // The model sees a different pseudonym for each tenant, and no tenant gets the other's value back.
     let site = envoy.site("pseudonym");
     envoy.provider.answer_with(|received| {
         let body: Value = serde_json::from_slice(&received.body).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Tool server and clients of MCP: the official `mcp` package of Python as the server, and clients of that package and
-//! of the official npm package.
+//! Tool server and clients of MCP: the official Python package `mcp` as the server, and clients of that package and of
+//! the official npm package.
 
 use crate::scene::{Mode, case, policy, sites};
 use harness::{Envoy, Process, Setup, Version, mcp_python, node, wait_for};
@@ -24,7 +24,7 @@ fn serve(name: &str) -> (Process, SocketAddr) {
     (process, SocketAddr::from(([127, 0, 0, 1], port)))
 }
 
-/// A client with its protocol version.
+/// Client with its protocol version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Client {
     /// Python, with `initialize` and a session; all its responses are streams.
@@ -35,7 +35,7 @@ enum Client {
     Npm,
 }
 
-/// Uses every function once. Returns the result for the package's caller.
+/// Calls every function once. Returns the result for the package's caller.
 fn use_tools(envoy: &Envoy, mode: Mode, client: Client) -> Value {
     let url = format!("http://{}/mcp", envoy.site(mode.word()).address);
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/envoy/");
@@ -133,7 +133,8 @@ fn outcomes(seen: &Value, client: Client) {
     assert_eq!(seen["secret"], secret);
     if client != Client::Sessionless {
         refused("summary", "no-sampling", "Servers get no model.");
-        // The server waits for the person's answer, and is told at once that there is none. Its tool hands the error on.
+        // The server waits for the person's response, and is told at once that there is none. Its tool passes the error
+        // on.
         let greeted = &seen["greeted"];
         assert_eq!(greeted["code"], -32010, "{seen}");
         let told = greeted["message"].as_str();
@@ -141,7 +142,8 @@ fn outcomes(seen: &Value, client: Client) {
             told.is_some_and(|told| told.ends_with("Blocked by policy (AG3001).")),
             "{seen}"
         );
-        // The server learned of it too, by the client, which does not know the replacement of its request.
+        // The client reports an error to the server too, because it does not know the replacement of the server's
+        // request.
         let learned = seen["learned"]["result"]
             .as_array()
             .expect("a list of errors");

@@ -1,7 +1,7 @@
-//! A filter whose virtual machine traps: what is counted stays right, and what it held comes back.
+//! Filter whose virtual machine traps: counts stay right, and reserved capacity is released.
 //!
-//! The filter has no known way to trap, so that these tests give it one: a copy of the module in which the callback for a
-//! request's trailers is nothing but `unreachable`.
+//! The filter has no known way to trap, so these tests use a copy of the module in which the callback for a request's
+//! trailers is only `unreachable`.
 
 use crate::scene::{Mode, answers, in_mode, policy, says, with};
 use harness::{Gate, Http, Request, Response, Setup, Site, Version, module, wait_for};
@@ -25,7 +25,7 @@ fn number(bytes: &[u8], at: &mut usize) -> usize {
     number
 }
 
-/// Replaces the body of an exported function by one that traps, of the same length.
+/// Replaces the body of an exported function by one of the same length that traps.
 fn with_trap(mut wasm: Vec<u8>, export: &str) -> Option<Vec<u8>> {
     const IMPORTS: u8 = 2;
     const EXPORTS: u8 = 7;
@@ -39,7 +39,7 @@ fn with_trap(mut wasm: Vec<u8>, export: &str) -> Option<Vec<u8>> {
         let size = number(&wasm, &mut at);
         let end = at + size;
         match section {
-            // Functions alone are imported: two names, a kind and a type.
+            // Only functions are imported: two names, a kind and a type.
             IMPORTS => {
                 for _ in 0..number(&wasm, &mut at) {
                     for _ in 0..2 {
@@ -85,7 +85,7 @@ fn with_trap(mut wasm: Vec<u8>, export: &str) -> Option<Vec<u8>> {
     None
 }
 
-/// The module that traps, in a file.
+/// Module that traps, in a file.
 struct Trap(PathBuf);
 
 impl Trap {
@@ -105,7 +105,7 @@ impl Drop for Trap {
     }
 }
 
-/// The number of threads whose machine trapped, from lines such as
+/// Returns the number of threads whose machine trapped, from lines such as
 /// `[2026-11-23 02:09:52.338][13138][error][wasm] … Function: proxy_on_request_trailers failed: …`.
 fn trapped_threads(log: &str) -> usize {
     let traps = log
@@ -171,7 +171,7 @@ fn counts_stay_right_and_places_come_back(version: Version) {
             let _ = site.try_send(Http::Two, &bomb);
             (trapped_threads(&envoy.printed()) == 2).then_some(())
         });
-        // What ran in a machine that trapped is cut as soon as its answer comes.
+        // An exchange in a machine that trapped is cut off as soon as its response arrives.
         gate.open();
         for request in running {
             let answer: Result<Response, String> = request.join().expect("a client");
@@ -179,10 +179,12 @@ fn counts_stay_right_and_places_come_back(version: Version) {
         }
     });
     envoy.provider.answer_always(answers("Hello"));
-    // Without the machine nothing passes, and nothing is counted; seven requests were, and what was cut stays so.
+    // Without the machine nothing passes, and nothing is counted. Seven requests were counted, and those cut off stay
+    // counted.
     wait_for("a new machine", || (ask() == 200).then_some(()));
     assert!(envoy.stat("wasm.agentguard-hold.vm_reload_success") > 0);
-    // The places of what was cut are free again after the limit's window. What is denied until then is not counted.
+    // The places of the requests that were cut off are free again after the limit's window. Denials until then are not
+    // counted.
     let gate = Gate::default();
     envoy.provider.answer_always(answers("Hello").after(&gate));
     let before = envoy.provider.count();
@@ -196,7 +198,7 @@ fn counts_stay_right_and_places_come_back(version: Version) {
         gate.open();
     });
     envoy.provider.answer_always(answers("Hello"));
-    // A worker whose machine is not yet there again says 503, and counts nothing.
+    // A worker without a machine responds with 503, and counts nothing.
     let asked = std::iter::repeat_with(ask).filter(|status| *status != 503);
     let statuses: Vec<u16> = asked.take(4).collect();
     assert_eq!(statuses, [200, 200, 403, 403]);

@@ -30,7 +30,7 @@ fn lasting(headers: &[(String, Vec<u8>)]) -> Vec<(String, String)> {
     headers
 }
 
-/// An exchange as both sides received it.
+/// Exchange as both sides received it.
 #[derive(Debug, PartialEq)]
 struct Both {
     method: String,
@@ -63,7 +63,7 @@ fn exchange(envoy: &Envoy, site: &Listening, http: Http, request: &Request) -> B
     }
 }
 
-/// Rules that inspect all request content and match nothing here.
+/// Returns rules that inspect all request content and match nothing here.
 fn watchful() -> Value {
     policy(json!([
         no_weapons(),
@@ -72,7 +72,8 @@ fn watchful() -> Value {
     ]))
 }
 
-/// The sites of a policy, and one without the filter, which shows Envoy's own changes.
+/// Returns an Envoy with the sites of a policy, and one without the filter, which shows Envoy's own
+/// changes.
 fn beside_a_bare_one(version: Version, policy: &Value) -> Envoy {
     let mut sites = sites(policy);
     sites.push(Site::bare("bare"));

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A folder that is gone with the test.
+/// Folder that is deleted at the end of the test.
 pub(crate) struct Folder(PathBuf);
 
 static FOLDERS: AtomicUsize = AtomicUsize::new(0);
@@ -22,18 +22,18 @@ impl Folder {
         Folder(path)
     }
 
-    /// Writes a file; returns its path.
+    /// Writes a file. Returns its path.
     pub(crate) fn write(&self, name: &str, text: &str) -> String {
         std::fs::write(self.0.join(name), text).expect("a file");
         self.path(name)
     }
 
-    /// Its path.
+    /// Returns the folder's path.
     pub(crate) fn root(&self) -> String {
         self.0.to_string_lossy().into_owned()
     }
 
-    /// Copies a file in it.
+    /// Copies a file within the folder.
     pub(crate) fn copy(&self, from: &str, to: &str) {
         std::fs::copy(self.0.join(from), self.0.join(to)).expect("a copy");
     }
@@ -49,7 +49,7 @@ impl Drop for Folder {
     }
 }
 
-/// The curve of certificates' keys, which are made at once; a prime of RSA takes a second on a busy machine.
+/// Curve of certificates' keys, which are generated at once; an RSA key takes a second on a busy machine.
 const CURVE: &str = "ec_paramgen_curve:prime256v1";
 
 /// Runs `openssl` in a folder, with these bytes as its standard input.
@@ -74,7 +74,7 @@ fn openssl(folder: &Path, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     output.stdout
 }
 
-/// SHA-256 of a key, in hexadecimal digits.
+/// Returns the SHA-256 of a key, in hexadecimal digits.
 pub(crate) fn hash(key: &str) -> String {
     let digest = openssl(
         &std::env::temp_dir(),
@@ -84,7 +84,7 @@ pub(crate) fn hash(key: &str) -> String {
     agentguard::wire::hex::encode(&digest)
 }
 
-/// Base64url without padding.
+/// Encodes bytes as base64url without padding.
 pub(crate) fn encoded(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();
@@ -102,7 +102,7 @@ pub(crate) fn encoded(bytes: &[u8]) -> String {
     text
 }
 
-/// A token without a signature: `"alg": "none"`.
+/// Returns a token without a signature: `"alg": "none"`.
 pub(crate) fn unsigned(claims: &Value) -> String {
     let head = json!({"alg": "none", "typ": "JWT"}).to_string();
     format!(
@@ -112,7 +112,7 @@ pub(crate) fn unsigned(claims: &Value) -> String {
     )
 }
 
-/// Who issues tokens, with an RSA key.
+/// Issuer of tokens, with an RSA key.
 pub(crate) struct Signer {
     folder: Folder,
 }
@@ -129,7 +129,7 @@ impl Signer {
         Signer { folder }
     }
 
-    /// The public key as a JSON Web Key Set.
+    /// Returns the public key as a JSON Web Key Set.
     pub(crate) fn key_set(&self) -> Value {
         let told = openssl(
             &self.folder.0,
@@ -148,7 +148,7 @@ impl Signer {
         }]})
     }
 
-    /// A token with these claims.
+    /// Returns a token with these claims.
     pub(crate) fn token(&self, claims: &Value) -> String {
         let head = json!({"alg": "RS256", "typ": "JWT", "kid": "k-1"});
         self.signed(
@@ -158,7 +158,7 @@ impl Signer {
         )
     }
 
-    /// A token whose secret is the public key, which everybody has.
+    /// Returns a token that is signed with the public key as a shared secret.
     pub(crate) fn signed_with_public_key(&self, claims: &Value) -> String {
         let public = std::fs::read(self.folder.0.join("public.pem")).expect("the public key");
         let digits = agentguard::wire::hex::encode(&public);
@@ -184,12 +184,12 @@ impl Signer {
     }
 }
 
-/// Who issues certificates.
+/// Issuer of certificates.
 pub(crate) struct Authority {
     folder: Folder,
 }
 
-/// A certificate with its key: names of files.
+/// Certificate with its key: names of files.
 pub(crate) struct Certificate {
     certificate: String,
     key: String,
@@ -212,7 +212,7 @@ impl Authority {
         authority
     }
 
-    /// Where its files are.
+    /// Returns the folder of the authority's files.
     pub(crate) fn folder(&self) -> &Folder {
         &self.folder
     }
@@ -271,7 +271,7 @@ impl Authority {
         }
     }
 
-    /// Envoy's `DownstreamTlsContext`: it verifies a client's certificate, and asks for none.
+    /// Returns Envoy's `DownstreamTlsContext`, which verifies a client's certificate, and requires none.
     pub(crate) fn server_context(&self) -> Value {
         let file = |name: &str| json!({"filename": self.folder.path(name)});
         json!({
@@ -287,7 +287,7 @@ impl Authority {
     }
 }
 
-/// Sends a request over TLS. Returns the status; `None` if there is no answer.
+/// Sends a request over TLS. Returns the status; `None` without a response.
 pub(crate) fn send(
     address: SocketAddr,
     server: &Authority,

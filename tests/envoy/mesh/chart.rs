@@ -1,4 +1,4 @@
-//! The Helm chart in `deploy/helm`, rendered and installed by Helm.
+//! Helm chart in `deploy/helm`, rendered and installed by Helm.
 
 use super::cluster::{cluster, run, succeed};
 use super::istiod::{Gateway, Proxy, as_json, built};
@@ -25,7 +25,7 @@ fn helm(arguments: &[&str]) -> Command {
     command
 }
 
-/// Numbers as doubles, as which Istio and Kubernetes carry them.
+/// Converts numbers to doubles, as Istio and Kubernetes do.
 fn as_doubles(value: &mut Value) {
     match value {
         Value::Number(number) => *value = json!(number.as_f64()),
@@ -35,12 +35,12 @@ fn as_doubles(value: &mut Value) {
     }
 }
 
-/// The contents of the documents in a file by kind and name.
+/// Returns the contents of the documents in a file, by kind and name.
 fn specs(text: &str) -> BTreeMap<String, Value> {
     let documents = text.split("---\n").filter(|text| text.contains("\nkind: "));
     documents
         .map(|text| {
-            // Helm writes YAML that policies may not.
+            // Helm writes YAML that is not allowed in policies.
             let mut document: Value = serde_saphyr::from_str(text).expect("YAML");
             let name = document["metadata"]["name"].as_str().unwrap_or_default();
             let name = format!("{} {name}", document["kind"].as_str().unwrap_or_default());
@@ -216,7 +216,7 @@ fn what_a_release_lacks_is_named_and_alerts_are_those_of_the_repository() {
     assert_eq!(monitored, &json!({"app": "a"}));
 }
 
-/// A provider that speaks TLS, with a certificate for `api.openai.com`.
+/// Provider that uses TLS, with a certificate for `api.openai.com`.
 struct Upstream {
     authority: Authority,
     front: Envoy,
@@ -235,7 +235,7 @@ impl Upstream {
         Upstream { authority, front }
     }
 
-    /// It as one of the chart's providers with this name.
+    /// Returns the provider in the form of the chart's values, with this name.
     fn named(&self, host: &str) -> Value {
         let root = self.authority.folder().root();
         json!({"host": host, "port": self.front.site("tls").address.port(), "address": "127.0.0.1",
@@ -243,7 +243,7 @@ impl Upstream {
     }
 }
 
-/// Installs or upgrades a release in a namespace; returns its notes.
+/// Installs or upgrades a release in a namespace. Returns its notes.
 #[track_caller]
 fn release(namespace: &str, rules: Value, options: &[&str], egress: &Value) -> String {
     let folder = Folder::new("release");
@@ -272,7 +272,7 @@ fn a_release_guards_what_leaves_through_a_sidecar_and_its_alerts_are_taken() {
     let provider = &upstream.front.provider;
     cluster().define(&mesh_file("prometheus-operator-crds.yaml"));
     cluster().create("runner", "agent");
-    // Without the interception of a pod, agents name the proxy.
+    // Without traffic interception in a pod, agents address the proxy by name.
     let port = free_port();
     cluster().apply_all(&[json!({
         "apiVersion": "networking.istio.io/v1", "kind": "Sidecar",
@@ -308,7 +308,7 @@ fn a_release_guards_what_leaves_through_a_sidecar_and_its_alerts_are_taken() {
     assert_eq!(send(hello(), "api.openai.com"), 200);
     let received = provider.whole(before);
     assert_eq!(received.header("host"), Some("api.openai.com"));
-    // Its certificate is another one's, and whom nobody registered.
+    // A host whose certificate has another name, and a host that is not registered.
     assert_eq!(send(hello(), "api.anthropic.com"), 503);
     assert_eq!(send(hello(), "api.example.com"), 502);
     assert_eq!(provider.count(), before + 1);
@@ -322,7 +322,7 @@ fn a_release_guards_what_leaves_through_a_sidecar_and_its_alerts_are_taken() {
         let labels = [r#"model="gpt-4o""#, r#"status="allow""#];
         (sidecar.metric("agentguard_requests_total", &labels) >= 1.0).then_some(())
     });
-    // The API of a Prometheus operator has taken both, with all that they hold.
+    // The API of a Prometheus operator has accepted both, with their complete contents.
     let stored = |kind: &str| {
         let get = ["get", kind, "agentguard", "-n", "runner", "-o", "json"];
         let text = succeed(&mut cluster().kubectl(&get), "");
@@ -363,7 +363,7 @@ fn a_release_guards_egress_and_verifies_the_provider() {
         assert_eq!(received.header("host"), Some("api.openai.com"));
     }
     assert_eq!(gateway.send(&Request::new("GET", "/healthz")).status, 200);
-    // Its certificate is another one's.
+    // The host's certificate has another name.
     let before = front.provider.count();
     let stranger = gateway.send(&hello().authority("api.anthropic.com"));
     assert_eq!(stranger.status, 503);

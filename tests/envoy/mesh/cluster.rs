@@ -1,4 +1,4 @@
-//! The API of Kubernetes without machines, and a registry with the image of the module.
+//! API of Kubernetes without machines, and a registry with the image of the module.
 
 use crate::several::free_port;
 use harness::{Process, Raw, mesh_file, wait_for};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
-/// A running API with its registry. There are no controllers: nobody runs what a Deployment describes.
+/// Running API with its registry. There are no controllers, so nothing runs what a Deployment describes.
 pub(crate) struct Cluster {
     home: PathBuf,
     kubeconfig: String,
@@ -19,7 +19,7 @@ pub(crate) struct Cluster {
     _processes: Vec<Process>,
 }
 
-/// The API of this run, which knows Istio's resources. It ends with the process.
+/// Returns the API of this run, which knows Istio's resources. It ends with the process.
 pub(crate) fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     CLUSTER.get_or_init(|| {
@@ -41,14 +41,14 @@ pub(crate) fn run(command: &mut Command, input: &str) -> Output {
         .expect("a program");
     let mut stdin = child.stdin.take().expect("its standard input");
     let text = input.to_owned();
-    // Beside what is read: a pipe holds less than a policy.
+    // In a separate thread: a pipe's buffer is smaller than a policy.
     let writer = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
     let output = child.wait_with_output().expect("its output");
     let _ = writer.join();
     output
 }
 
-/// The standard output of a command that must succeed.
+/// Returns the standard output of a command that must succeed.
 #[track_caller]
 pub(crate) fn succeed(command: &mut Command, input: &str) -> String {
     let output = run(command, input);
@@ -61,7 +61,7 @@ pub(crate) fn succeed(command: &mut Command, input: &str) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// The status and the body of a GET request to a port of this machine, if somebody answers.
+/// Returns the status and the body of a GET request to a port of this machine; `None` without a response.
 pub(crate) fn get(port: u16, path: &str) -> Option<(u16, String)> {
     let mut raw = Raw::connect(SocketAddr::from(([127, 0, 0, 1], port))).ok()?;
     raw.send(
@@ -82,7 +82,7 @@ pub(crate) fn agentguard(arguments: &[&str]) -> Output {
     )
 }
 
-/// What `agentguard doctor` finds at a listener of an Envoy with this admin port: codes.
+/// Returns the codes that `agentguard doctor` reports for a listener of an Envoy with this admin port.
 pub(crate) fn findings(admin: u16, listener: &str) -> Vec<String> {
     let admin = format!("http://127.0.0.1:{admin}");
     let output = agentguard(&[
@@ -103,7 +103,7 @@ pub(crate) fn findings(admin: u16, listener: &str) -> Vec<String> {
     found.flatten().collect()
 }
 
-/// The sum of the samples of a metric with these labels.
+/// Returns the sum of the samples of a metric with these labels.
 pub(crate) fn sum(page: &str, name: &str, labels: &[&str]) -> f64 {
     let samples = page.lines().filter(|line| {
         let is_name = |rest: &str| rest.starts_with(['{', ' ']);
@@ -159,17 +159,17 @@ impl Cluster {
         push(&self.home, self.registry, file, name, tag)
     }
 
-    /// Where its files are.
+    /// Returns the folder of its files.
     pub(crate) fn home(&self) -> &Path {
         &self.home
     }
 
-    /// The file with which programs find the API.
+    /// Returns the configuration file with which programs find the API.
     pub(crate) fn kubeconfig(&self) -> &str {
         &self.kubeconfig
     }
 
-    /// A command of `kubectl`.
+    /// Returns a command of `kubectl`.
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> Command {
         let mut command = program("kubectl");
         command
@@ -179,7 +179,7 @@ impl Cluster {
         command
     }
 
-    /// Applies manifests as the documentation says.
+    /// Applies manifests as in the documentation.
     #[track_caller]
     pub(crate) fn apply(&self, manifests: &str) {
         let arguments = ["apply", "--server-side", "-f", "-"];
@@ -226,7 +226,7 @@ fn registry(home: &Path) -> (u16, Process) {
     (port, process)
 }
 
-/// Pushes an image of one file in one layer, as `make dist` packs the module; returns the name with the digest.
+/// Pushes an image of one file in one layer, as `make dist` packs the module. Returns the name with the digest.
 fn push(home: &Path, port: u16, file: &Path, name: &str, tag: &str) -> String {
     let layer = home.join(tag);
     std::fs::create_dir_all(&layer).expect("a folder");
@@ -249,7 +249,7 @@ fn push(home: &Path, port: u16, file: &Path, name: &str, tag: &str) -> String {
     format!("{image}@{}", digest.trim())
 }
 
-/// Starts etcd and the API; returns the API's port.
+/// Starts etcd and the API. Returns the API's port.
 fn api(home: &Path) -> (u16, Process, Process) {
     let url = |port: u16| format!("http://127.0.0.1:{port}");
     let (clients, peers, port) = (url(free_port()), url(free_port()), free_port());
@@ -269,7 +269,7 @@ fn api(home: &Path) -> (u16, Process, Process) {
             &peers,
             "--initial-cluster",
             &format!("default={peers}"),
-            // Nothing has to outlive the test.
+            // No data must outlive the test.
             "--unsafe-no-fsync",
         ],
         &[],

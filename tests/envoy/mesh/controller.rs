@@ -1,4 +1,4 @@
-//! Envoy Gateway's controller, and proxies that run what its Deployments describe with the Envoy of the other tests.
+//! Envoy Gateway's controller, and proxies that run what its Deployments describe, with the Envoy of the other tests.
 
 use super::cluster::{cluster, findings, get, succeed, sum};
 use crate::several::free_port;
@@ -9,16 +9,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The namespace of the controller, and of the proxies.
+/// Namespace of the controller, and of the proxies.
 const SYSTEM: &str = "envoy-gateway-system";
 
-/// The controller of this run. It ends with the process.
+/// Controller of this run. It ends with the process.
 pub(crate) struct Controller {
     process: Process,
 }
 
-/// What starts a program with files and folders in other places: `SOURCE TARGET … -- PROGRAM`. Its root is a tmpfs with what
-/// the machine's has, so that nothing is written there. What is cached in /var/lib lasts as long as the program.
+/// Script that starts a program with files and folders mounted in other places: `SOURCE TARGET … -- PROGRAM`. Its root is a
+/// tmpfs with the contents of the machine's root, so that nothing is written there. What is cached in /var/lib lasts as long
+/// as the program.
 const STARTER: &str = r#"
 root=$1; shift
 mkdir -p "$root" && mount -t tmpfs tmpfs "$root" || exit
@@ -46,7 +47,7 @@ fn start(
     log: &Path,
 ) -> Process {
     let mut whole = vec!["unshare".to_owned()];
-    // Whoever is not root may do so in a namespace of users.
+    // A user other than root needs a user namespace for that.
     if succeed(Command::new("id").arg("-u"), "").trim() != "0" {
         whole.push("--map-root-user".to_owned());
     }
@@ -70,14 +71,14 @@ fn start(
     Process::start(&whole, variables, log)
 }
 
-/// A resource as the API has it.
+/// Returns a resource of the API.
 #[track_caller]
 pub(crate) fn resource(arguments: &[&str]) -> Value {
     let get = [&["get", "-o", "json"], arguments].concat();
     serde_json::from_str(&succeed(&mut cluster().kubectl(&get), "")).expect("JSON")
 }
 
-/// Writes the contents of a ConfigMap or a Secret as a pod sees them: a changed one takes the place of all files at once.
+/// Writes the contents of a ConfigMap or a Secret as a pod sees them: a change replaces all files at once.
 fn mount(volume: &Path, kind: &str, name: &str) {
     let found = resource(&[kind, name, "-n", SYSTEM]);
     let version = found["metadata"]["resourceVersion"]
@@ -103,7 +104,7 @@ fn mount(volume: &Path, kind: &str, name: &str) {
     std::fs::rename(next, volume.join("..data")).expect("a link");
 }
 
-/// The controller.
+/// Returns the controller.
 pub(crate) fn controller() -> &'static Controller {
     static CONTROLLER: OnceLock<Controller> = OnceLock::new();
     CONTROLLER.get_or_init(Controller::start)
@@ -132,7 +133,7 @@ impl Controller {
         let certificates = home.join("certs");
         mount(&certificates, "secret", "envoy-gateway");
         let config = home.join("controller.yaml");
-        // The injector tells pods their zone, which proxies wait for.
+        // The injector gives pods their zone, for which proxies wait.
         let settings = json!({
             "apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "EnvoyGateway",
             "gateway": {"controllerName": "gateway.envoyproxy.io/gatewayclass-controller"},
@@ -162,14 +163,14 @@ impl Controller {
     }
 }
 
-/// Whether a status has a condition.
+/// Returns whether a status has a condition.
 pub(crate) fn is_condition(status: &Value, kind: &str) -> bool {
     let conditions = status["conditions"].as_array();
     let mut conditions = conditions.into_iter().flatten();
     conditions.any(|condition| condition["type"] == kind && condition["status"] == "True")
 }
 
-/// The routes of a Gateway in a namespace of its own, before a provider.
+/// Routes of a Gateway in a namespace of its own, to a provider.
 pub(crate) struct Routes {
     pub(crate) namespace: String,
     pub(crate) port: u16,
@@ -182,7 +183,7 @@ impl Routes {
         Routes::with_listener(namespace, json!({"protocol": "HTTP"}))
     }
 
-    /// With these keys of the listener.
+    /// Applies a Gateway with these keys of the listener.
     pub(crate) fn with_listener(namespace: &str, listener: Value) -> Routes {
         controller();
         let (port, provider) = (free_port(), Provider::start());
@@ -218,7 +219,7 @@ impl Routes {
         routes
     }
 
-    /// A route to the provider.
+    /// Returns a route to the provider.
     pub(crate) fn route(&self, name: &str, prefix: &str) -> Value {
         json!({
             "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
@@ -230,7 +231,7 @@ impl Routes {
         })
     }
 
-    /// Starts its proxy as the controller's Deployment says, with further files and folders in their places.
+    /// Starts its proxy as the controller's Deployment describes it, with further files and folders mounted.
     pub(crate) fn start(self, places: &[(PathBuf, String)]) -> Gateway {
         let home = cluster().home().join(format!("{}-gateway", self.namespace));
         let owner = format!(
@@ -264,7 +265,7 @@ impl Routes {
             places.push((folder, path.to_owned()));
         }
         let hosts = home.join("hosts");
-        // The controller tells proxies apart by it.
+        // The controller distinguishes proxies by it.
         let pod_name = format!("{}-0", self.namespace);
         let (admin, statistics) = (free_port(), free_port());
         let mut arguments = vec![Version::Newest.program().to_string_lossy().into_owned()];
@@ -274,7 +275,8 @@ impl Routes {
             match argument {
                 "--config-yaml" => {
                     let bootstrap = given.next().expect("the bootstrap");
-                    // Others may use those ports of this machine, and a name with a dot at its end is not looked up in files.
+                    // Other programs may use those ports of this machine, and a name that ends with a dot is not looked up in
+                    // files.
                     let bootstrap = bootstrap
                         .replace("port_value: 19000", &format!("port_value: {admin}"))
                         .replace("port_value: 19001", &format!("port_value: {statistics}"))
@@ -320,12 +322,12 @@ fn unpack(image: &str, folder: &Path) {
     );
 }
 
-/// A proxy of a Gateway, before a provider.
+/// Proxy of a Gateway, in front of a provider.
 pub(crate) struct Gateway {
     pub(crate) routes: Routes,
     home: PathBuf,
     places: Vec<(PathBuf, String)>,
-    /// What the pod mounts: folder, kind and name.
+    /// Mounts of the pod: folder, kind and name.
     volumes: Vec<(PathBuf, &'static str, String)>,
     arguments: Vec<String>,
     admin: u16,
@@ -333,7 +335,7 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// Writes the volumes as they are now, as kubelet does within a minute of a change.
+    /// Writes the current contents of the volumes, as kubelet does within a minute of a change.
     pub(crate) fn mount_volumes(&self) {
         for (folder, kind, name) in &self.volumes {
             mount(folder, kind, name);
@@ -353,7 +355,7 @@ impl Gateway {
         self.process = Some(process);
     }
 
-    /// Waits until it listens.
+    /// Waits until the gateway listens.
     pub(crate) fn listens(self) -> Gateway {
         wait_for("the gateway to listen", || self.connect().map(|_| ()));
         self
@@ -363,7 +365,7 @@ impl Gateway {
         Raw::connect(self.address()).ok()
     }
 
-    /// Where it listens.
+    /// Returns the gateway's address.
     pub(crate) fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.routes.port))
     }
@@ -376,7 +378,7 @@ impl Gateway {
         raw.response().expect("no response")
     }
 
-    /// What Envoy has printed.
+    /// Returns Envoy's output.
     pub(crate) fn printed(&self) -> String {
         self.process
             .as_ref()
@@ -384,7 +386,7 @@ impl Gateway {
             .unwrap_or_default()
     }
 
-    /// The audit events so far.
+    /// Returns the audit events so far.
     pub(crate) fn records(&self) -> Vec<Value> {
         let printed = self.printed();
         let lines = printed.lines().filter(|line| line.starts_with('{'));
@@ -394,19 +396,19 @@ impl Gateway {
             .collect()
     }
 
-    /// A page of Envoy's admin interface.
+    /// Returns a page of Envoy's admin interface.
     #[track_caller]
     pub(crate) fn page(&self, path: &str) -> String {
         get(self.admin, path).expect("the admin interface").1
     }
 
-    /// The sum of the samples of a metric with these labels: `model="gpt-4o"`.
+    /// Returns the sum of the samples of a metric with these labels: `model="gpt-4o"`.
     #[track_caller]
     pub(crate) fn metric(&self, name: &str, labels: &[&str]) -> f64 {
         sum(&self.page("/stats/prometheus"), name, labels)
     }
 
-    /// A counter or gauge of Envoy itself.
+    /// Returns a counter or gauge of Envoy itself.
     #[track_caller]
     pub(crate) fn stat(&self, name: &str) -> u64 {
         let page = self.page(&format!("/stats?filter={name}"));
@@ -414,7 +416,7 @@ impl Gateway {
         values.filter_map(|value| value.parse::<u64>().ok()).sum()
     }
 
-    /// Codes of what `agentguard doctor` finds.
+    /// Returns the codes that `agentguard doctor` reports.
     pub(crate) fn findings(&self) -> Vec<String> {
         findings(
             self.admin,
@@ -428,7 +430,7 @@ impl Drop for Gateway {
         if std::thread::panicking() {
             let controller = controller().process.printed();
             for (name, text) in [("Envoy", self.printed()), ("the controller", controller)] {
-                // Without the audit events, and what the controller says of each thing it did.
+                // Without the audit events, and the controller's informational messages.
                 let is_told = |line: &&str| {
                     !line.starts_with('{')
                         && !line.contains("\tinfo\t")

@@ -1,4 +1,4 @@
-//! Gateways of Envoy Gateway's controller, with manifests as `agentguard build --for envoy-gateway` writes them.
+//! Gateways of Envoy Gateway's controller, with manifests of `agentguard build --for envoy-gateway`.
 
 use super::cluster::{agentguard, cluster};
 use super::controller::{Gateway, Routes, is_condition, resource};
@@ -21,7 +21,7 @@ fn built_for(namespace: &str, policy: &Value, options: &[&str]) -> String {
     built(policy, "envoy-gateway", &options)
 }
 
-/// Applies a policy as it is built.
+/// Builds and applies a policy.
 #[track_caller]
 fn apply(gateway: &Gateway, policy: &Value, options: &[&str]) {
     cluster().apply(&built_for(&gateway.routes.namespace, policy, options));
@@ -83,7 +83,7 @@ fn a_folder_of_init_filters_audits_and_counts() {
     let denied = gateway.send(&Request::chat(pro.to_string()));
     assert_eq!(denied.status, 400);
     assert_eq!(denied.header("x-agentguard-code"), Some("AG3001"));
-    // Its head may have left, its body did not.
+    // The request's headers may have been forwarded, but not its body.
     let arrived = provider.received();
     assert!(
         arrived
@@ -94,7 +94,7 @@ fn a_folder_of_init_filters_audits_and_counts() {
     provider.answer_always(calls(&[("delete_customer", "{}")]));
     let denied = String::from_utf8_lossy(&gateway.send(&hello()).body).into_owned();
     assert!(denied.contains("GDPR"), "{denied}");
-    // Larger than the 32 KiB that Envoy Gateway buffers by itself.
+    // Larger than the 32 KiB that Envoy Gateway buffers by default.
     provider.answer_always(answers(&"many words ".repeat(60_000)));
     let large = Request::chat(says(&"many words ".repeat(200_000)));
     let answered = gateway.send(&large);
@@ -147,7 +147,7 @@ fn a_policy_is_replaced_under_load_and_a_bad_one_is_refused_or_never_serves() {
             });
             apply(&gateway, &strict(), &[]);
             in_force(&gateway);
-            // Each change is one of the listener, with new virtual machines.
+            // Each change replaces the listener, with new virtual machines.
             assert!(created() >= before + 4);
             let rejected = gateway.stat("listener_manager.lds.update_rejected");
             let bad = built_for("replaced", &named("bad", json!([no_weapons()])), &[]);
@@ -162,11 +162,11 @@ fn a_policy_is_replaced_under_load_and_a_bad_one_is_refused_or_never_serves() {
     );
     assert!(statuses.len() > 10);
     assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
-    // Nobody but Envoy knows that it refused the policy.
+    // Only Envoy knows that it rejected the policy.
     let policy = resource(&["envoyextensionpolicy", "agentguard", "-n", "replaced"]);
     assert!(is_condition(&policy["status"]["ancestors"][0], "Accepted"));
 
-    // A proxy that starts with it denies everything until it is mended.
+    // A proxy that starts with the bad policy denies everything until it is fixed.
     let received = gateway.routes.provider.count();
     gateway.restart();
     let gateway = gateway.listens();
@@ -180,7 +180,7 @@ fn a_policy_is_replaced_under_load_and_a_bad_one_is_refused_or_never_serves() {
     assert_eq!(gateway.send(&hello()).status, 200);
     assert_eq!(gateway.findings(), [""; 0]);
 
-    // A policy of a route takes the place of the Gateway's: it has no filter then, and `doctor` sees it.
+    // A policy of a route replaces the Gateway's: the route then has no filter, and `doctor` reports it.
     let own = json!({
         "apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "EnvoyExtensionPolicy",
         "metadata": {"name": "own", "namespace": "replaced"},
@@ -196,7 +196,7 @@ fn a_policy_is_replaced_under_load_and_a_bad_one_is_refused_or_never_serves() {
     });
     assert_eq!(gateway.send(&forbidden()).status, 400);
     assert_eq!(gateway.findings(), ["AG6009"]);
-    // Both, as docs/kubernetes.md says.
+    // Both policies, as in docs/kubernetes.md.
     let mut both = own;
     both["spec"]["mergeType"] = json!("StrategicMerge");
     cluster().apply_all(&[both]);
@@ -244,7 +244,7 @@ fn tokens_and_certificates_that_envoy_gateway_verifies_reach_the_rules() {
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "clients", "namespace": "verified"},
                "data": {"ca.crt": file("ca.pem")}}),
     ]);
-    // Whoever has the keys of the issuer, with a certificate of an authority that the proxy trusts.
+    // A caller with a token of the issuer, and a certificate of an authority that the proxy trusts.
     let front = Setup::new(
         Version::Newest,
         vec![Site::bare("keys").tls(authority.server_context())],
@@ -339,7 +339,7 @@ fn tokens_and_certificates_that_envoy_gateway_verifies_reach_the_rules() {
     assert_eq!(ask(None, &with_token("eve")), Some(400));
 }
 
-/// An answer that comes in two pieces, the second one after the gate was opened.
+/// Returns a response in two pieces, of which the second waits for the gate.
 fn slow(gate: &Gate) -> Answer {
     let message = json!({"role": "assistant", "content": "Hello", "refusal": null});
     let body = completion(message, "stop");
@@ -363,7 +363,7 @@ fn a_watched_policy_holds_headers_and_changes_without_touching_the_listener() {
             &[&["--kind", "EnvoyPatchPolicy"], more].concat(),
         )
     };
-    // A listener that the Gateway does not have: the status says so, and so does `doctor`.
+    // A listener that the Gateway does not have: the status reports it, and so does `doctor`.
     cluster().apply(&built(&strict(), &["--listener", "https"]));
     let mut gateway = routes.start(&[]).listens();
     gateway.routes.provider.answer_always(answers("Hello"));
@@ -382,7 +382,7 @@ fn a_watched_policy_holds_headers_and_changes_without_touching_the_listener() {
     let before = gateway.routes.provider.count();
     assert_eq!(gateway.send(&forbidden()).status, 400);
     assert_eq!(gateway.send(&hello()).status, 200);
-    // The head of the denied request did not leave the proxy.
+    // The headers of the denied request were not forwarded.
     assert_eq!(gateway.routes.provider.count(), before + 1);
     wait_for("the metrics", || {
         let labels = [r#"model="gpt-4o""#, r#"status="deny""#];
@@ -426,9 +426,9 @@ fn a_watched_policy_holds_headers_and_changes_without_touching_the_listener() {
         assert_eq!(stream.join().expect("the stream").status, 200);
     });
     assert_eq!(updates(), updated);
-    // The virtual machines stay. Each new policy is tried in one of its own.
+    // The virtual machines are kept. Each new policy is tried in one of its own.
     assert!(gateway.stat("wasm.envoy.wasm.runtime.v8.created") <= created + 3);
-    // A proxy that starts with the bad policy answers 500 until it is mended.
+    // A proxy that starts with the bad policy responds with 500 until it is fixed.
     gateway.restart();
     let gateway = gateway.listens();
     assert_eq!(gateway.send(&hello()).status, 500);

@@ -1,4 +1,4 @@
-//! Gateways and sidecars of Istio, with manifests as `agentguard build --for istio` writes them.
+//! Gateways and sidecars of Istio, with manifests of `agentguard build --for istio`.
 
 use super::cluster::{cluster, succeed};
 use super::istiod::{Gateway, KEY, Proxy, built, built_for, mesh};
@@ -21,9 +21,9 @@ pub(crate) fn hello() -> Request {
     Request::chat(says("hello"))
 }
 
-/// Manifests with a policy that the filter rejects, as somebody may write who does not build it.
+/// Returns manifests with a policy that the filter rejects, as a user could write without `build`.
 pub(crate) fn misspelt(manifests: &str) -> String {
-    // As JSON in a text, where a proxy watches it.
+    // As JSON in a string, if a proxy watches it.
     let misspelt = manifests
         .replacen("action: deny", "action: deni", 1)
         .replacen(r#"\"action\":\"deny\""#, r#"\"action\":\"deni\""#, 1);
@@ -37,7 +37,7 @@ fn in_force(gateway: &Gateway) {
     });
 }
 
-/// Sends a request again and again while something happens; returns the statuses of all.
+/// Sends a request repeatedly while `happens` runs. Returns the statuses of all.
 pub(crate) fn meanwhile(send: impl Fn() -> u16 + Sync, happens: impl FnOnce()) -> Vec<u16> {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -48,7 +48,7 @@ pub(crate) fn meanwhile(send: impl Fn() -> u16 + Sync, happens: impl FnOnce()) -
             }
             statuses
         });
-        // Also where a check fails in between, or the sender would never end.
+        // Also if a check fails in between; the sender would never end otherwise.
         let ended = Over(&over);
         happens();
         drop(ended);
@@ -70,7 +70,7 @@ fn a_gateway_filters_audits_and_counts() {
     let gateway = Gateway::start("filters");
     gateway.provider.answer_always(answers("Hello"));
     let listener = gateway.listener();
-    // A selector that matches no pod is no mistake for anybody but `doctor`.
+    // Only `doctor` reports a selector that matches no pod.
     let seen = || mesh().counted("pilot_k8s_cfg_events", "WasmPlugin");
     let before = seen();
     let elsewhere = ["--selector", "app=fitlers", "--name", "elsewhere"];
@@ -143,7 +143,7 @@ fn a_gateway_of_the_gateway_api_is_named_and_a_wrong_name_is_found() {
         let right = manifests("named", &kind);
         cluster().apply(&right);
         in_force(&gateway);
-        // Larger buffers may come some moments after the filter.
+        // Larger buffers may be in force a moment after the filter.
         wait_for("a proxy without findings", || {
             gateway.proxy.findings(&listener).is_empty().then_some(())
         });
@@ -194,11 +194,12 @@ fn a_policy_is_replaced_under_load_and_a_bad_one_is_refused_and_counted() {
     );
     assert!(statuses.len() > 10);
     assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
-    // The virtual machines stay. Each new policy is tried in one of its own.
+    // The virtual machines are kept. Each new policy is tried in one of its own.
     assert_eq!(machines("active"), before[0]);
     assert!(machines("created") <= before[1] + 2);
 
-    // Another name and another kind: the new one first, then nothing passes unfiltered.
+    // Another name and another kind: if the new resource is applied first, nothing passes
+    // unfiltered.
     let statuses = meanwhile(
         || gateway.send(&forbidden()).status,
         || {
@@ -235,13 +236,13 @@ fn a_gateway_that_starts_with_a_bad_policy_denies_everything_until_it_is_mended(
     let probe = || gateway.send(&Request::new("GET", "/healthz")).status;
     assert_eq!(gateway.send(&hello()).status, 500);
     assert_eq!(gateway.provider.count(), 0);
-    // Istio's own probe does not ask the filter, one through the filter does.
+    // Istio's own probe does not pass through the filter; a probe through the filter does.
     assert_eq!((gateway.proxy.probe(), probe()), (200, 500));
     cluster().apply(&good);
     in_force(&gateway);
     assert_eq!(gateway.send(&hello()).status, 200);
     assert_eq!(probe(), 200);
-    // A policy that denies what it does not allow, and one that wants to know who asks.
+    // A policy that denies by default, and one that requires an identified caller.
     let closed = |name: &str, rules: Value| {
         with(named(name, rules), json!({"defaults": {"action": "deny"}}))
     };
@@ -319,7 +320,7 @@ fn headers_are_held_by_an_envoy_filter_and_keys_come_from_the_environment() {
         let whole = gateway.provider.whole(before);
         assert_eq!(whole.ended, Ended::Whole);
         if kind == "EnvoyFilter" {
-            // The head of the denied request did not leave the proxy.
+            // The headers of the denied request were not forwarded.
             assert_eq!(gateway.provider.count(), before + 1);
         }
         let delete = ["delete", "-f", "-"];
@@ -397,7 +398,7 @@ fn the_peer_of_a_sidecar_with_strict_mtls_reaches_the_rules() {
                 "mode": "ISTIO_MUTUAL", "subjectAltNames": ["spiffe://cluster.local/ns/tools/sa/server"],
             }}})),
         ]);
-        // Before, the gateway's own provider answers.
+        // Before that, the gateway's own provider responds.
         let seen = || {
             let records = sidecar.records();
             let mut records = records.iter();
@@ -417,7 +418,7 @@ fn the_peer_of_a_sidecar_with_strict_mtls_reaches_the_rules() {
             "id": "spiffe://cluster.local/ns/bots/sa/gateway", "agent": "gateway", "tenant": "bots", "via": "mesh",
         }))
     );
-    // Without a certificate nothing gets in.
+    // Without a certificate no request is accepted.
     let mut plain = Raw::connect(SocketAddr::from(([127, 0, 0, 1], port))).expect("a listener");
     plain.send(&hello().bytes());
     assert!(plain.response().is_none());

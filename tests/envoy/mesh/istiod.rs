@@ -11,10 +11,10 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The value of `MESH_TEST_KEY` in the environment of every proxy.
+/// Value of `MESH_TEST_KEY` in the environment of every proxy.
 pub(crate) const KEY: &str = "agk_0123456789abcdef";
 
-/// The namespace of the control plane.
+/// Namespace of the control plane.
 const SYSTEM: &str = "istio-system";
 
 /// istiod.
@@ -26,7 +26,7 @@ pub(crate) struct Mesh {
     istiod: Process,
 }
 
-/// The mesh of this run. It ends with the process.
+/// Returns the mesh of this run. It ends with the process.
 pub(crate) fn mesh() -> &'static Mesh {
     static MESH: OnceLock<Mesh> = OnceLock::new();
     MESH.get_or_init(Mesh::start)
@@ -45,14 +45,14 @@ pub(crate) fn built(policy: &Value, target: &str, options: &[&str]) -> String {
     )
 }
 
-/// A text of YAML as JSON.
+/// Converts YAML text to JSON.
 pub(crate) fn as_json(yaml: &str) -> Value {
     let mut json = Vec::new();
     parse_yaml(yaml).expect("YAML").write_json(&mut json);
     serde_json::from_slice(&json).expect("JSON")
 }
 
-/// What the manifests tell to put into the mesh's configuration, in their first comment.
+/// Returns the part for the mesh's configuration in the manifests' first comment.
 fn told_configuration(manifests: &str) -> Value {
     let lines = manifests.lines();
     let lines = lines.skip_while(|line| *line != "#   meshConfig:");
@@ -78,7 +78,7 @@ impl Mesh {
         config["defaultConfig"]["discoveryAddress"] = json!(format!("localhost:{discovery}"));
         // Istio's own metrics come from a filter that only Istio's Envoy has.
         config["defaultProviders"] = json!({"metrics": []});
-        // Others may use those ports of this machine.
+        // Other programs may use those ports of this machine.
         config["proxyListenPort"] = json!(free_port());
         config["proxyInboundListenPort"] = json!(free_port());
         let file = home.join("mesh.yaml");
@@ -94,7 +94,7 @@ impl Mesh {
             ("--httpsAddr", address(free_port())),
             ("--ctrlz_port", free_port().to_string()),
         ];
-        // What only Istio's Envoy has is off.
+        // Features that only Istio's Envoy has are off.
         let variables = [
             ("PILOT_ENABLE_METADATA_EXCHANGE", "false"),
             ("PILOT_DISABLE_MX_ALPN", "true"),
@@ -145,24 +145,25 @@ impl Mesh {
         }
     }
 
-    /// A counter of istiod: the sum of the samples whose labels hold this text.
+    /// Returns a counter of istiod: the sum of the samples whose labels contain this text.
     pub(crate) fn counted(&self, name: &str, label: &str) -> f64 {
         let (_, page) = get(self.monitoring, "/metrics").expect("istiod's metrics");
         sum(&page, name, &[label])
     }
 }
 
-/// A proxy of the mesh.
+/// Proxy of the mesh.
 pub(crate) struct Proxy {
     mesh: &'static Mesh,
     admin: u16,
-    /// The port of its readiness probe.
+    /// Port of its readiness probe.
     status: u16,
     process: Process,
 }
 
-/// What starts a proxy: a tmpfs in the place where the agent keeps modules, which is the same for all of a machine, and an
-/// end of Envoy together with its agent. What Envoy writes to /dev/stdout goes through a pipe, as in a container.
+/// Script that starts a proxy. It mounts a tmpfs where the agent stores modules, because that path is the same for all
+/// proxies of a machine. Envoy ends together with its agent. Envoy's output to /dev/stdout goes through a pipe, as in a
+/// container.
 const STARTER: &str = r#"
 mount -t tmpfs tmpfs /var/lib && mkdir -p /var/lib/istio/data && cd "$1" || exit
 shift
@@ -175,7 +176,7 @@ impl Proxy {
         Proxy::labelled(role, namespace, app, account, &json!({"app": app}))
     }
 
-    /// Starts one whose pod has these labels.
+    /// Starts a proxy whose pod has these labels.
     fn labelled(role: &str, namespace: &str, app: &str, account: &str, labels: &Value) -> Proxy {
         let mesh = mesh();
         let home = cluster().home().join(format!("{namespace}-{app}"));
@@ -235,7 +236,7 @@ impl Proxy {
         let (folder, agent) = (home.to_string_lossy(), mesh_file("pilot-agent"));
         let agent = agent.to_string_lossy();
         let mut command = vec!["unshare"];
-        // Whoever is not root may do so in a namespace of users.
+        // A user other than root needs a user namespace for that.
         let is_root = succeed(Command::new("id").arg("-u"), "").trim() == "0";
         if !is_root {
             command.push("--map-root-user");
@@ -257,24 +258,24 @@ impl Proxy {
         }
     }
 
-    /// The status of the readiness probe of Istio.
+    /// Returns the status of Istio's readiness probe.
     pub(crate) fn probe(&self) -> u16 {
         get(self.status, "/healthz/ready").map_or(0, |(status, _)| status)
     }
 
-    /// A page of Envoy's admin interface.
+    /// Returns a page of Envoy's admin interface.
     #[track_caller]
     pub(crate) fn page(&self, path: &str) -> String {
         get(self.admin, path).expect("the admin interface").1
     }
 
-    /// The sum of the samples of a metric with these labels: `model="gpt-4o"`.
+    /// Returns the sum of the samples of a metric with these labels: `model="gpt-4o"`.
     #[track_caller]
     pub(crate) fn metric(&self, name: &str, labels: &[&str]) -> f64 {
         sum(&self.page("/stats/prometheus"), name, labels)
     }
 
-    /// The audit events so far.
+    /// Returns the audit events so far.
     pub(crate) fn records(&self) -> Vec<Value> {
         let printed = self.process.printed();
         let lines = printed.lines().filter(|line| line.starts_with('{'));
@@ -284,12 +285,12 @@ impl Proxy {
             .collect()
     }
 
-    /// What the proxy and its agent have printed.
+    /// Returns the output of the proxy and its agent.
     pub(crate) fn printed(&self) -> String {
         self.process.printed()
     }
 
-    /// What `agentguard doctor` finds at a listener: codes.
+    /// Returns the codes that `agentguard doctor` reports for a listener.
     pub(crate) fn findings(&self, listener: &str) -> Vec<String> {
         findings(self.admin, listener)
     }
@@ -311,24 +312,24 @@ impl Drop for Proxy {
     }
 }
 
-/// A gateway before a provider.
+/// Gateway in front of a provider.
 pub(crate) struct Gateway {
-    /// The proxy.
+    /// Proxy of the gateway.
     pub(crate) proxy: Proxy,
-    /// What is behind it.
+    /// Upstream of the gateway.
     pub(crate) provider: Provider,
     namespace: String,
     port: u16,
 }
 
 impl Gateway {
-    /// Starts a gateway in a namespace of its own. Nothing filters it yet.
+    /// Starts a gateway in a namespace of its own. It has no filter yet.
     pub(crate) fn start(namespace: &str) -> Gateway {
         let gateway = Gateway::routes(namespace);
         Gateway::with_routes(namespace, gateway)
     }
 
-    /// Applies the routes of a gateway that is not there yet, and returns its port and its provider.
+    /// Applies the routes of a gateway that does not exist yet. Returns its port and its provider.
     pub(crate) fn routes(namespace: &str) -> (u16, Provider) {
         let (port, provider) = (free_port(), Provider::start());
         let cluster = cluster();
@@ -347,7 +348,7 @@ impl Gateway {
                 "endpoints": [{"address": "127.0.0.1", "ports": {"http": provider.address.port()}}],
             })),
             resource("VirtualService", json!({"hosts": ["*"], "gateways": ["agents"], "http": [
-                // As docs/kubernetes.md says, for probes.
+                // As in docs/kubernetes.md, for probes.
                 {"match": [{"uri": {"exact": "/healthz"}}], "directResponse": {"status": 200}},
                 {"route": [{"destination": {"host": format!("provider.{namespace}.example"), "port": {"number": 80}}}]},
             ]})),
@@ -360,7 +361,7 @@ impl Gateway {
         Gateway::of(namespace, routes, &json!({"app": namespace}))
     }
 
-    /// Starts one with the label of a Gateway of the Gateway API as well, which has the namespace's name.
+    /// Starts a gateway that also has the label of a Gateway of the Gateway API, which has the namespace's name.
     pub(crate) fn of_gateway_api(namespace: &str) -> Gateway {
         let name = "gateway.networking.k8s.io/gateway-name";
         let labels = json!({"app": namespace, name: namespace});
@@ -397,13 +398,13 @@ impl Gateway {
         built_for(&self.namespace, policy, options)
     }
 
-    /// Applies a policy as it is built.
+    /// Builds and applies a policy.
     #[track_caller]
     pub(crate) fn apply(&self, policy: &Value, options: &[&str]) {
         cluster().apply(&self.built(policy, options));
     }
 
-    /// The name of its listener.
+    /// Returns the name of its listener.
     pub(crate) fn listener(&self) -> String {
         format!("0.0.0.0_{}", self.port)
     }
