@@ -178,8 +178,8 @@ impl Check<'_> {
         demands: &[RuleDemand<'_>],
         spent: Option<&SpentTokens<'_>>,
     ) -> Checked {
-        let mut worst: Option<Invalid> = None;
-        let mut note = |reason: Invalid| worst = worst.max(Some(reason));
+        let mut best: Option<Invalid> = None;
+        let mut note = |reason: Invalid| best = best.max(Some(reason));
         let mut valid: Vec<&VerifiedToken> = Vec::new();
         for token in tokens {
             let fitting = token.as_ref().map_err(|reason| *reason);
@@ -201,7 +201,7 @@ impl Check<'_> {
                 if agreed.iter().any(|known| signer.is_same_person(known)) {
                     continue;
                 }
-                match self.answers(verified, demand, spent) {
+                match self.grant_for(verified, demand, spent) {
                     Ok(grant) => {
                         agreed.push(signer);
                         match grants.iter_mut().find(|known| known.id == grant.id) {
@@ -218,7 +218,7 @@ impl Check<'_> {
             let agreed = u32::try_from(agreed.len()).unwrap_or(u32::MAX);
             is_enough &= agreed >= demand.needed.max(1);
         }
-        match (is_enough && !demands.is_empty(), worst) {
+        match (is_enough && !demands.is_empty(), best) {
             (true, _) => Checked::Approved(grants),
             (false, None) => Checked::Missing,
             (false, Some(reason)) => Checked::Invalid(reason),
@@ -250,7 +250,7 @@ impl Check<'_> {
     }
 
     /// Returns the grant of a token for this call if it satisfies a rule's demand.
-    fn answers(
+    fn grant_for(
         &self,
         verified: &VerifiedToken,
         demand: &RuleDemand<'_>,
@@ -259,10 +259,10 @@ impl Check<'_> {
         let VerifiedToken { token, signer } = verified;
         // The rule must be as it was described to the approver: consent on condition that a second person approves is no consent
         // alone.
-        let is_answered = token.rules.iter().any(|rule| {
+        let is_for_rule = token.rules.iter().any(|rule| {
             *rule.id == *demand.rule && rule.by == demand.by && rule.needed == demand.needed
         });
-        if !is_answered {
+        if !is_for_rule {
             return Err(Invalid::OtherRule);
         }
         if !demand.by.contains(&signer.role) {

@@ -63,14 +63,14 @@ pub fn service_request(
 ///
 /// # Errors
 /// The body is not a response of an approval service.
-pub fn service_tokens(answer: &[u8]) -> Result<Vec<String>, MalformedAnswer> {
+pub fn service_tokens(response: &[u8]) -> Result<Vec<String>, MalformedAnswer> {
     let limits = Limits {
         max_depth: MAX_DEPTH,
     };
-    if answer.len() > MAX_ANSWER_BYTES {
+    if response.len() > MAX_ANSWER_BYTES {
         return Err(MalformedAnswer);
     }
-    let json = JsonBody::scan(answer, limits, 0).map_err(|_| MalformedAnswer)?;
+    let json = JsonBody::scan(response, limits, 0).map_err(|_| MalformedAnswer)?;
     let body = json.body().ok_or(MalformedAnswer)?;
     let root = body.root();
     let says = root.get("agentguard").and_then(|value| value.text());

@@ -117,7 +117,7 @@ fn checked(tokens: &[String], subject: &Subject) -> Checked {
 }
 
 #[test]
-fn what_was_asked_and_signed_is_approved() {
+fn a_signed_request_is_approved() {
     let token = minted(&request(), &manager());
     let Checked::Approved(grants) = checked(&[token], &subject()) else {
         panic!("not approved");
@@ -128,7 +128,7 @@ fn what_was_asked_and_signed_is_approved() {
 }
 
 #[test]
-fn without_a_token_somebody_still_has_to_agree() {
+fn without_a_token_an_approval_is_missing() {
     assert_eq!(checked(&[], &subject()), Checked::Missing);
 }
 
@@ -218,7 +218,7 @@ fn a_token_with_another_signature_is_rejected() {
 }
 
 #[test]
-fn what_is_no_token_is_said_to_be_none() {
+fn a_text_that_is_no_token_is_malformed() {
     for text in [
         "",
         "x",
@@ -233,7 +233,7 @@ fn what_is_no_token_is_said_to_be_none() {
 }
 
 #[test]
-fn a_token_holds_from_its_minting_until_its_end() {
+fn a_token_is_valid_from_its_minting_until_its_end() {
     let token = [minted(&request(), &manager())];
     let by = ["manager".into()];
     let at = |now| checked_at(now, &token, &subject(), &[demand("large", &by, 1)]);
@@ -246,7 +246,7 @@ fn a_token_holds_from_its_minting_until_its_end() {
 }
 
 #[test]
-fn a_token_holds_no_longer_than_the_policy_allows() {
+fn a_token_is_valid_no_longer_than_the_policy_allows() {
     let token = minted(
         &ApprovalRequest {
             valid_for: 601,
@@ -259,7 +259,7 @@ fn a_token_holds_no_longer_than_the_policy_allows() {
 }
 
 #[test]
-fn nobody_approves_what_they_ask_for() {
+fn no_caller_approves_its_own_request() {
     let by = ["manager".into(), "lead".into()];
     let demands = [demand("large", &by, 1)];
     let outcome = |asker: &Principal, key: &SigningKey| {
@@ -319,7 +319,7 @@ fn nobody_approves_what_they_ask_for() {
 }
 
 #[test]
-fn two_have_to_agree_with_two_keys() {
+fn two_approvers_need_two_keys() {
     let by = ["manager".into(), "lead".into()];
     let demands = [demand("large", &by, 2)];
     let request = || asked(&by, 2);
@@ -337,7 +337,7 @@ fn two_have_to_agree_with_two_keys() {
 }
 
 #[test]
-fn two_keys_of_one_principal_are_one_who_agrees() {
+fn two_keys_of_one_principal_count_as_one_approver() {
     let by = ["manager".into(), "lead".into()];
     let tokens = [manager(), lead()].map(|key| minted(&asked(&by, 2), &key));
     let outcome = |holders: [Option<&str>; 2]| {
@@ -360,7 +360,7 @@ fn two_keys_of_one_principal_are_one_who_agrees() {
 }
 
 #[test]
-fn each_rule_is_answered_by_its_own_roles() {
+fn each_rule_requires_its_own_roles() {
     let (managers, leads) = (["manager".into()], ["lead".into()]);
     let demands = [demand("large", &managers, 1), demand("night", &leads, 1)];
     let mut request = request();
@@ -379,7 +379,7 @@ fn each_rule_is_answered_by_its_own_roles() {
 }
 
 #[test]
-fn a_token_answers_the_rules_that_the_request_named() {
+fn a_token_satisfies_only_the_rules_of_its_request() {
     let by = ["manager".into()];
     let token = [minted(&request(), &manager())];
     let outcome = checked_at(NOW, &token, &subject(), &[demand("night", &by, 1)]);
@@ -387,7 +387,7 @@ fn a_token_answers_the_rules_that_the_request_named() {
 }
 
 #[test]
-fn a_token_answers_a_rule_as_the_approver_was_told_of_it() {
+fn a_token_satisfies_a_rule_only_as_it_was_described_to_the_approver() {
     let by = ["manager".into()];
     for told in [asked(&by, 2), asked(&["manager".into(), "lead".into()], 1)] {
         let token = [minted(&told, &manager())];
@@ -406,7 +406,7 @@ fn a_token_answers_a_rule_as_the_approver_was_told_of_it() {
 }
 
 #[test]
-fn a_role_that_nobody_is_named_for_can_not_agree() {
+fn a_rule_without_roles_can_not_be_approved() {
     let token = [minted(&asked(&[], 1), &manager())];
     let outcome = checked_at(NOW, &token, &subject(), &[demand("large", &[], 1)]);
     assert_eq!(outcome, Checked::Invalid(Invalid::WrongRole));
@@ -487,7 +487,7 @@ fn a_spent_id_is_remembered_even_when_the_clock_jumps_ahead_and_back() {
 }
 
 #[test]
-fn a_full_table_denies_until_what_is_in_it_has_expired() {
+fn a_full_table_denies_until_its_entries_have_expired() {
     let data = MemorySharedData::default();
     let grant = |number: u32| Grant {
         id: number.to_string().into(),
@@ -593,7 +593,7 @@ fn the_definition_of_the_digest_holds_for_a_known_value() {
 }
 
 #[test]
-fn what_two_readers_take_for_different_values_has_no_digest() {
+fn a_value_that_parsers_read_differently_has_no_digest() {
     for text in [
         r#"{"a":1,"a":2}"#,
         r#""\ud800""#,

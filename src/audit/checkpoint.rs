@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_was_added_is_no_part_of_it() {
+    fn a_checkpoint_with_another_member_is_malformed() {
         let (key, public) = keys(1);
         let line = checkpoint().sign(&key);
         let more = line.replace(SIGNATURE, ",\"more\":1,\"signature\":\"");

@@ -694,7 +694,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_stands_behind_the_caller() {
+    fn request_members_are_in_their_fixed_place() {
         let mut chain = Chain::new([1; 8], None);
         let (reasons, empty) = (SortedSet::new(), Empty::default());
         let record = Record {
@@ -794,7 +794,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_key_the_next_record_names_the_hash_of_this_one() {
+    fn without_a_key_the_next_record_contains_the_hash_of_this_one() {
         let mut chain = Chain::new([3; 8], None);
         let empty = Empty::default();
         let reasons = SortedSet::new();

@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_one_whose_text_sorts_as_it_does() {
+    fn a_timestamp_sorts_as_its_text() {
         for time in ["2026-11-22T09:00:00.000Z", "2026-11-22T09:00:00Z"] {
             assert!(is_time(time), "{time}");
         }

@@ -126,7 +126,7 @@ mod api_keys {
     }
 
     #[test]
-    fn what_is_wrong_with_a_key_is_told_apart() {
+    fn reasons_for_an_invalid_key_are_distinguished() {
         for (key, reason) in [
             (STRANGE, "unknown"),
             ("old", "expired"),
@@ -143,13 +143,13 @@ mod api_keys {
     }
 
     #[test]
-    fn a_key_that_is_there_twice_is_refused() {
+    fn a_duplicate_key_is_invalid() {
         let twice = [("x-agent-key", KEY), ("x-agent-key", KEY)];
         assert_eq!(says(&policy(), &twice), "key duplicate");
     }
 
     #[test]
-    fn another_spelling_of_the_header_is_no_credential_and_does_not_go_upstream() {
+    fn another_spelling_of_the_header_is_no_credential_and_is_not_forwarded() {
         let (said, identified) = read(
             &policy(),
             &[("x_agent_key", KEY)],
@@ -160,7 +160,7 @@ mod api_keys {
     }
 
     #[test]
-    fn no_key_of_ours_goes_upstream_wherever_it_is() {
+    fn no_key_of_the_policy_reaches_the_upstream_wherever_it_is() {
         for (name, value) in [
             ("x-agent-key", KEY.to_owned()),
             ("x-agent-key", "old".to_owned()),
@@ -185,7 +185,7 @@ mod api_keys {
     }
 
     #[test]
-    fn a_key_in_the_url_is_refused_and_taken_out() {
+    fn a_key_in_the_url_is_invalid_and_removed() {
         for (path, rest) in [
             (format!("/v1/models?key={KEY}"), "/v1/models"),
             (
@@ -212,7 +212,7 @@ mod api_keys {
     }
 
     #[test]
-    fn a_bearer_key_stands_behind_its_scheme() {
+    fn a_bearer_key_follows_its_scheme() {
         let policy = json!([{"name": "key", "api_key": {
             "header": ["authorization", "x-api-key"], "starts_with": "agk_",
             "keys": [{"sha256": hash(KEY), "client": "acme"}, {"sha256": hash(OTHER), "client": "beta"}],
@@ -250,7 +250,7 @@ mod api_keys {
     }
 
     #[test]
-    fn a_key_in_a_form_that_is_not_accepted_is_malformed_and_does_not_go_upstream() {
+    fn a_key_in_a_form_that_is_not_accepted_is_malformed_and_not_forwarded() {
         let policy = json!([
             {"name": "key", "api_key": {
                 "header": ["authorization", "x-agent-key"], "starts_with": "agk_",
@@ -428,7 +428,7 @@ mod tokens {
     }
 
     #[test]
-    fn a_token_that_could_not_be_verified_is_not_taken_for_none() {
+    fn an_unverified_token_does_not_count_as_absent() {
         let policy =
             json!([{"name": "user", "jwt": {"payload": "jwt", "failed": "failure", "id": "sub"}}]);
         let failed = |message: &str| {
@@ -445,7 +445,7 @@ mod tokens {
     }
 
     #[test]
-    fn without_a_verified_token_nobody_is_known() {
+    fn without_a_verified_token_no_caller_is_identified() {
         let policy =
             json!([{"name": "user", "jwt": {"payload": "jwt", "failed": "failure", "id": "sub"}}]);
         // A payload in a client's header is no token.
@@ -479,7 +479,7 @@ mod tokens {
     }
 
     #[test]
-    fn a_token_is_of_the_source_that_names_its_issuer() {
+    fn a_token_belongs_to_the_source_with_its_issuer() {
         let source = |name: &str, issuer: &str| json!({"name": name, "jwt": {"payload": "jwt", "issuer": issuer, "id": "sub"}});
         let two = json!([source("a", "https://other"), source("b", "https://issuer")]);
         assert_eq!(read(&two, &[], &payload()).0, "b id=user-1");
@@ -567,7 +567,7 @@ mod peers {
     }
 
     #[test]
-    fn a_trusted_proxy_can_t_be_made_to_say_two_things() {
+    fn duplicate_and_misspelt_headers_of_a_trusted_proxy_do_not_count() {
         let peer = from("10.1.2.3:5000");
         let twice = [("x-user", "ann"), ("x-user", "root")];
         assert_eq!(read(&edge(), &twice, &peer).0, "edge duplicate");
@@ -669,7 +669,7 @@ mod several {
     }
 
     #[test]
-    fn sources_add_up_where_the_policy_combines_them() {
+    fn sources_are_united_where_the_policy_combines_them() {
         let combined = sources(json!({"combine": ["user"]}));
         let said = |headers: &[(&str, &str)]| read(&combined, headers, &token()).0;
         assert_eq!(
@@ -679,7 +679,7 @@ mod several {
     }
 
     #[test]
-    fn roles_that_add_up_are_unknown_if_some_of_them_are() {
+    fn united_roles_are_unknown_if_some_of_them_are() {
         let combined = sources(json!({"combine": ["user"]}));
         let many = MemoryProperties::of_json(
             &json!({"metadata": {"filter_metadata": {"envoy.filters.http.jwt_authn": {
@@ -711,7 +711,7 @@ mod challenges {
     use super::*;
 
     #[test]
-    fn a_client_is_asked_for_what_the_sources_read() {
+    fn the_challenge_names_the_credentials_of_the_sources() {
         let asked = |principals: Value| challenge(&sources(principals));
         let keys = json!([{"sha256": hash(KEY), "client": "acme"}]);
         assert_eq!(

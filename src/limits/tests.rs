@@ -106,7 +106,7 @@ fn memory() -> Rc<dyn SharedData> {
 const TEN_AN_HOUR: &str = r#"{"count": "requests", "per": "principal", "max": 10, "window": "1h"}"#;
 
 #[test]
-fn exactly_as_many_pass_as_the_limit_says_and_each_principal_has_its_own() {
+fn exactly_the_limit_passes_for_each_principal() {
     let worker = Worker::new(TEN_AN_HOUR, &memory());
     assert_eq!(worker.passing("ann", 50, NOW), 10);
     assert_eq!(worker.passing("bob", 50, NOW), 10);
@@ -184,7 +184,7 @@ fn names_in_another_letter_case_are_the_same() {
 }
 
 #[test]
-fn what_is_taken_back_is_free_again() {
+fn an_amount_that_is_taken_back_is_free_again() {
     let worker = Worker::new(TEN_AN_HOUR, &memory());
     assert_eq!(worker.passing("ann", 9, NOW), 9);
     let keys = keys(&worker.limits, &worker.policy, "acme", "ann");
@@ -206,7 +206,7 @@ fn what_is_taken_back_is_free_again() {
 }
 
 #[test]
-fn what_exceeds_a_soft_limit_is_counted() {
+fn charges_beyond_a_soft_limit_are_counted() {
     let worker = Worker::new(TEN_AN_HOUR, &memory());
     let keys = keys(&worker.limits, &worker.policy, "acme", "ann");
     let charge = |amount| {
@@ -222,7 +222,7 @@ fn what_exceeds_a_soft_limit_is_counted() {
 }
 
 #[test]
-fn a_clock_that_jumps_back_makes_no_counter_forget() {
+fn a_clock_that_jumps_back_loses_no_count() {
     for window in [r#""1h""#, r#"{"sliding": "1h"}"#] {
         let limit = format!(r#"{{"count": "requests", "max": 10, "window": {window}}}"#);
         for back in [1, 60, 3_600, 7_200, 1_000_000] {
@@ -276,7 +276,7 @@ impl SharedData for Contended {
 
 proptest! {
     #[test]
-    fn a_lost_write_is_made_again_and_nothing_is_counted_twice(lost in 0usize..30, own in 1usize..20) {
+    fn a_lost_write_is_repeated_and_nothing_is_counted_twice(lost in 0usize..30, own in 1usize..20) {
         let shared = Rc::new(Contended {
             inner: MemorySharedData::default(),
             lost: Cell::new(0),
@@ -379,7 +379,7 @@ fn eight_threads_let_exactly_the_limit_through() {
 }
 
 #[test]
-fn the_table_is_bounded_and_a_flood_pushes_out_its_own() {
+fn the_table_is_bounded_and_a_flood_evicts_only_its_own_entries() {
     let data = Rc::new(MemorySharedData::default());
     let shared: Rc<dyn SharedData> = Rc::clone(&data) as _;
     let tenants = Worker::new(
@@ -455,14 +455,14 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_a_bucket_or_are_none(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn any_bytes_are_parsed_as_a_bucket_or_rejected(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         if let Some(entries) = table::read(&bytes) {
             prop_assert_eq!(table::write(entries.iter()), bytes);
         }
     }
 
     #[test]
-    fn any_bytes_are_a_counter_or_are_none(
+    fn any_bytes_are_parsed_as_a_counter_or_rejected(
         bytes in prop::collection::vec(any::<u8>(), 0..60),
         now in any::<u64>(),
         sliding in any::<bool>(),
@@ -552,7 +552,7 @@ fn an_estimate_passes_while_anything_is_left_and_is_corrected() {
 }
 
 #[test]
-fn what_a_response_goes_on_from_keeps_its_session() {
+fn a_request_that_continues_a_response_keeps_its_session() {
     let limit = r#"{"count": "requests", "per": "session", "max": 1}"#;
     let worker = Worker::new(limit, &memory());
     assert_eq!(worker.limits.session_of_response("resp_1", NOW), None);
@@ -628,7 +628,7 @@ fn a_tool_that_is_taken_back_is_free_again_and_one_that_was_there_stays() {
 }
 
 #[test]
-fn as_many_tools_are_kept_apart_as_a_limit_may_allow() {
+fn distinct_tools_are_counted_up_to_the_largest_limit() {
     let limit = r#"{"count": "distinct_tools", "max": 64, "window": "1h"}"#;
     let worker = Worker::new(limit, &memory());
     for number in 0..64 {

@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn where_none_are_made_there_is_none() {
+    fn disabled_pseudonyms_are_not_created() {
         let mut pseudonyms = open("acme");
         pseudonyms.close();
         let none = Rc::from([]);

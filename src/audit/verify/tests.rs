@@ -53,7 +53,7 @@ fn told(report: &Report) -> Vec<String> {
 }
 
 #[test]
-fn a_record_without_a_time_is_named_whoever_wrote_it() {
+fn a_record_without_a_timestamp_is_reported_even_if_its_mac_is_right() {
     for (time, is_sound) in [
         ("2028-02-29T23:59:59.999Z", true),
         ("2026-02-29T00:00:00.000Z", false),
@@ -168,7 +168,7 @@ fn missing_inserted_and_reordered_records_are_found_where_they_are() {
 }
 
 #[test]
-fn a_line_cut_off_is_told_from_one_that_is_no_record() {
+fn a_truncated_line_is_distinguished_from_one_that_is_no_record() {
     let lines = chain(1, 2, None);
     let mut verifier = Verifier::new(Vec::new());
     let place = |line| Place { file: 0, line };
@@ -179,7 +179,7 @@ fn a_line_cut_off_is_told_from_one_that_is_no_record() {
 }
 
 #[test]
-fn a_trail_goes_on_behind_the_heads_of_an_earlier_one() {
+fn a_trail_continues_after_the_heads_of_an_earlier_one() {
     let lines = chain(1, 8, Some(KEY));
     let (old, new) = lines.split_at(5);
     let heads = verified(&[old.to_vec()], &[KEY]).heads;
@@ -220,7 +220,7 @@ fn written_anew(key: Option<&[u8]>) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn the_heads_find_a_chain_that_was_written_anew_before_them() {
+fn the_heads_reveal_a_chain_that_was_rewritten_before_them() {
     // Once without a key, and once by a holder of the key.
     for key in [None, Some(KEY)] {
         let keys: Vec<&[u8]> = key.into_iter().collect();
@@ -265,7 +265,7 @@ proptest! {
     /// With the key, no byte can be changed, and no record can be moved, repeated or removed except at
     /// the end.
     #[test]
-    fn nothing_is_changed_unseen(at in 0usize..7, to in 0usize..7, byte in 0usize..1_000, bit in 0u8..8, how in 0u8..4) {
+    fn no_change_goes_unnoticed(at in 0usize..7, to in 0usize..7, byte in 0usize..1_000, bit in 0u8..8, how in 0u8..4) {
         let mut lines = chain(1, 8, Some(KEY));
         let sound = lines.clone();
         match how {
@@ -283,7 +283,7 @@ proptest! {
 }
 
 #[test]
-fn a_checkpoint_finds_a_cut_a_rewritten_chain_and_a_chain_that_is_gone() {
+fn a_checkpoint_reveals_a_cut_a_rewritten_and_a_missing_chain() {
     let lines = chain(1, 5, None);
     let report = verified(std::slice::from_ref(&lines), &[]);
     let checkpoint = report.heads.clone();
@@ -323,7 +323,7 @@ fn a_checkpoint_from_before_the_start_is_counted_and_not_proven() {
 }
 
 #[test]
-fn a_last_line_that_was_cut_behind_an_inner_brace_is_no_record() {
+fn a_last_line_that_was_cut_after_an_inner_brace_is_no_record() {
     let mut lines = chain(1, 2, None);
     let last = lines.pop().unwrap();
     let inner = [&last[..last.len() - 1], br#","timing":{"held_us":1}"#].concat();
@@ -334,7 +334,7 @@ fn a_last_line_that_was_cut_behind_an_inner_brace_is_no_record() {
 }
 
 #[test]
-fn a_copy_of_a_file_is_told_as_one() {
+fn a_copy_of_a_file_is_reported_as_one() {
     let lines = chain(1, 3, None);
     let report = verified(&[lines.clone(), lines], &[]);
     assert!(matches!(
@@ -344,7 +344,7 @@ fn a_copy_of_a_file_is_told_as_one() {
 }
 
 #[test]
-fn the_end_of_a_file_that_is_there_again_is_a_copy_too() {
+fn a_repeated_end_of_a_file_is_a_copy_too() {
     let lines = chain(1, 5, None);
     let end = lines[2..].to_vec();
     let report = verified(&[lines.clone(), end.clone()], &[]);
