@@ -533,7 +533,7 @@ impl MeaningReader<'_> {
         side: Polarity,
         negated: bool,
     ) -> Formula {
-        // If a missing value is resolved toward denial anyway, `if_missing` has no effect.
+        // On the allow side, a missing value is resolved toward denial anyway, so `if_missing` has no effect.
         let if_missing = match self.outer {
             Polarity::Restricting => self.if_missing,
             Polarity::Loosening => None,
