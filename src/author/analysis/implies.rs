@@ -124,7 +124,7 @@ pub(super) fn beginning(glob: &str) -> &str {
     glob.split(['*', '?', '[']).next().unwrap_or_default()
 }
 
-/// Returns whether all names that match one glob match the other, as written and normalised.
+/// Returns whether all names that match `narrow` match `wide`, as written and in folded spelling.
 fn covers(wide: &str, narrow: &str) -> bool {
     if !beginning(narrow).starts_with(beginning(wide)) {
         return false;
@@ -136,7 +136,7 @@ fn covers(wide: &str, narrow: &str) -> bool {
     wide.covers(&narrow) && folded(&wide).covers(&folded(&narrow))
 }
 
-/// Returns whether a name matches a glob as written and normalised.
+/// Returns whether a name matches a glob as written and in folded spelling.
 fn fits_every_way(glob: &str, text: &str) -> bool {
     if !text.starts_with(beginning(glob)) {
         return false;
@@ -167,7 +167,7 @@ fn within(a: &Range, b: &Range) -> bool {
     low && high
 }
 
-/// Returns whether some detectors find everything that others find.
+/// Returns whether the detectors of `b` find everything that those of `a` find.
 fn finds_less(a: &BTreeSet<String>, b: &BTreeSet<String>) -> bool {
     if a.is_subset(b) {
         return true;
@@ -206,7 +206,7 @@ mod tests {
     use crate::author::parse_yaml;
     use crate::policy::load_with_zones;
 
-    /// Returns the rules of a policy that differ only in these rules' text.
+    /// Returns the rules of a policy with this list of rules.
     fn rules(rules: &str) -> Vec<RuleMeaning> {
         let text = format!(
             "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: {{ name: t }}\nrequire: none\ndefaults: {{ action: allow }}\nlists: {{ l: [a, b] }}\nrules:\n{rules}"
