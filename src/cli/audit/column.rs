@@ -94,7 +94,7 @@ fn packed(value: &[u8], dashes: &[usize]) -> Option<Vec<u8>> {
     (high.is_none() && is_long && ends_with_digit).then_some(out)
 }
 
-/// Writes the header and the value. Different values have different bytes.
+/// Writes the header and the value. Equal values have equal bytes, and different values different ones.
 pub(super) fn pack(value: &str, out: &mut Vec<u8>) {
     let bytes = value.as_bytes();
     let shaped = (1_u64..).zip(SHAPES).find_map(|(shape, dashes)| {
@@ -138,7 +138,7 @@ fn unpack<'t>(shape: u64, bytes: &'t [u8], out: &'t mut Vec<u8>) -> Option<&'t s
     std::str::from_utf8(out).ok()
 }
 
-/// Bytes that are in every entry that matches a glob, so that most other entries need not be unpacked.
+/// Properties of every entry that matches a glob, by which most other entries are skipped without unpacking.
 #[derive(Default)]
 pub(super) struct Hints {
     /// Start of a matching value, if it is not packed and for each shape. `None`: no value of this shape matches.
