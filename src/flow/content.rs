@@ -4,19 +4,14 @@
 //! recognised as a whole.
 
 use super::Flow;
-use super::name_masker::own_credentials;
+use super::name_masker::{LOOKAHEAD_BYTES, own_credentials, with_masks};
 use crate::audit::{RecordedContent, RecordedPart};
 use crate::event::{Class, Direction, Event, Kind, Known, Part, Reading, Redaction, Turn};
 use crate::policy::{ContentForm, ContentRecording};
 use crate::protocol::stream::{CallKey, TextKey};
 use crate::wire::json::{JsonBody, NodeId, Value};
-use crate::wire::sort;
 use std::borrow::Cow;
 use std::ops::Range;
-
-/// Bytes of a part that are kept beyond the limit. The longest secrets are private keys; an RSA key of 8,192 bits has
-/// 6,400.
-const LOOKAHEAD_BYTES: usize = 8 << 10;
 
 /// Maximum parts of one half.
 const MAX_PARTS: usize = 64;
@@ -126,24 +121,7 @@ impl ContentPart {
         // Readers of the audit trail must not be able to act as a client of the filter.
         let own = own_credentials(&self.text);
         masks.extend(own.map(|(range, label)| (range, label.to_owned())));
-        sort::sort_by(&mut masks, |(a, _), (b, _)| {
-            a.start.cmp(&b.start).then(b.end.cmp(&a.end))
-        });
-        let mut written = String::with_capacity(self.shown);
-        let mut at = 0;
-        for (range, label) in masks {
-            if range.start >= self.shown {
-                break;
-            }
-            let before = self.text.get(at..range.start);
-            if at <= range.start {
-                written.push_str(before.unwrap_or_default());
-                written.push_str(&label);
-            }
-            at = at.max(range.end);
-        }
-        written.push_str(self.text.get(at..self.shown).unwrap_or_default());
-        written
+        with_masks(&self.text, self.shown, masks)
     }
 }
 

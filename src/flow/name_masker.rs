@@ -2,12 +2,20 @@
 //! labels and headers. A secret, a card number or an address in a name is masked there, regardless of the policy.
 
 use crate::detect::{Confidence, Finding, Input, Scanner, Scratch, Selection};
+use crate::wire::sort;
 use crate::wire::sorted_map::SortedSet;
 use std::cell::{OnceCell, RefCell};
 use std::ops::Range;
 
 /// Minimum characters of a name that can contain a secret.
 const MIN_HIDDEN_CHARS: usize = 13;
+
+/// Maximum bytes of a masked name; audit events show fewer. Clients may send names of megabytes.
+const MAX_SHOWN_BYTES: usize = 1 << 10;
+
+/// Bytes that are read beyond those that are shown: a secret that is cut off is not recognised. The longest secrets are
+/// private keys; an RSA key of 8,192 bits has 6,400.
+pub(super) const LOOKAHEAD_BYTES: usize = 8 << 10;
 
 /// Maximum names without findings that are cached, and maximum bytes of a cached name.
 const MAX_CLEAN_NAMES: usize = 256;
@@ -46,37 +54,24 @@ impl NameMasker {
         if name.len() < MIN_HIDDEN_CHARS || is_uuid(name) || self.clean.borrow().contains(name) {
             return None;
         }
-        if let Some(own) = without_own_credentials(name) {
-            return Some(self.masked(&own).unwrap_or(own));
-        }
-        let findings = self.findings(name);
-        if findings.is_empty() {
+        let shown = name.floor_char_boundary(MAX_SHOWN_BYTES);
+        let read = name.floor_char_boundary(MAX_SHOWN_BYTES.saturating_add(LOOKAHEAD_BYTES));
+        let read = name.get(..read).unwrap_or_default();
+        let scanner = self.scanner();
+        let findings = self.findings(read).into_iter().map(|finding| {
+            let detector = scanner.name(finding.detector).unwrap_or_default();
+            (finding.range(), format!("[{}]", detector.to_uppercase()))
+        });
+        let own = own_credentials(read).map(|(range, label)| (range, label.to_owned()));
+        let masks: Vec<(Range<usize>, String)> = own.chain(findings).collect();
+        if masks.is_empty() && shown == name.len() {
             let mut clean = self.clean.borrow_mut();
             if clean.len() < MAX_CLEAN_NAMES && name.len() <= MAX_CLEAN_BYTES {
                 clean.insert(name.into());
             }
             return None;
         }
-        let scanner = self.scanner();
-        let mut masked = String::with_capacity(name.len());
-        let mut at = 0;
-        for finding in findings {
-            // The label of the first of two overlapping findings covers both.
-            if finding.start >= at {
-                masked.push_str(name.get(at..finding.start).unwrap_or_default());
-                masked.push('[');
-                masked.push_str(
-                    &scanner
-                        .name(finding.detector)
-                        .unwrap_or_default()
-                        .to_uppercase(),
-                );
-                masked.push(']');
-            }
-            at = at.max(finding.end);
-        }
-        masked.push_str(name.get(at..).unwrap_or_default());
-        Some(masked.into())
+        Some(with_masks(read, shown, masks).into())
     }
 
     /// Masks a name in place.
@@ -134,35 +129,59 @@ impl NameMasker {
         for text in [joints, digits] {
             scanner.scan(&Input::whole(&text), &mut scratch, &mut findings);
         }
-        crate::wire::sort::sort_by(&mut findings, |a, b| {
-            a.start.cmp(&b.start).then(b.end.cmp(&a.end))
-        });
         // Offsets of a replaced character may not be character boundaries of the name.
         findings.retain(|finding| name.get(finding.range()).is_some());
         findings
     }
 }
 
-/// Returns the ranges of the project's own credentials in a text, each with its label. They may overlap.
+/// Returns the ranges of the project's own credentials in a text, each with its label. Those with the same prefix don't
+/// overlap: `agk_agk_…` is one credential. The time is linear.
 pub(super) fn own_credentials(
     text: &str,
 ) -> impl Iterator<Item = (Range<usize>, &'static str)> + '_ {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    OWN.iter().flat_map(move |(beginning, label)| {
-        text.match_indices(beginning).filter_map(move |(at, _)| {
-            let start = at.saturating_add(beginning.len());
-            let rest = text.get(start..)?;
-            let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
-            (end >= MIN_OWN_CHARS).then(|| (at..start.saturating_add(end), *label))
+    OWN.iter().flat_map(move |(prefix, label)| {
+        let mut from = 0usize;
+        std::iter::from_fn(move || {
+            loop {
+                let at = from.saturating_add(text.get(from..)?.find(prefix)?);
+                let start = at.saturating_add(prefix.len());
+                let rest = text.get(start..)?;
+                let len = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+                from = start.saturating_add(len);
+                if len >= MIN_OWN_CHARS {
+                    return Some((at..from, *label));
+                }
+            }
         })
     })
 }
 
-/// Returns a name with one of the project's own credentials masked; `None` if there is none.
-fn without_own_credentials(name: &str) -> Option<Box<str>> {
-    let (range, label) = own_credentials(name).next()?;
-    let (before, after) = (name.get(..range.start)?, name.get(range.end..)?);
-    Some(format!("{before}{label}{after}").into())
+/// Returns the first `shown` bytes of a text with labels in place of the masked ranges. The label of the first of two
+/// overlapping ranges covers both.
+pub(super) fn with_masks(
+    text: &str,
+    shown: usize,
+    mut masks: Vec<(Range<usize>, String)>,
+) -> String {
+    sort::sort_by(&mut masks, |(a, _), (b, _)| {
+        a.start.cmp(&b.start).then(b.end.cmp(&a.end))
+    });
+    let mut written = String::with_capacity(shown);
+    let mut at = 0;
+    for (range, label) in masks {
+        if range.start >= shown {
+            break;
+        }
+        if at <= range.start {
+            written.push_str(text.get(at..range.start).unwrap_or_default());
+            written.push_str(&label);
+        }
+        at = at.max(range.end);
+    }
+    written.push_str(text.get(at..shown).unwrap_or_default());
+    written
 }
 
 /// Returns whether a request id has the form of Envoy's own ids.
@@ -195,6 +214,26 @@ mod tests {
             );
         }
         assert_eq!(masker.clean.borrow().len(), MAX_CLEAN_NAMES);
+    }
+
+    #[test]
+    fn only_the_beginning_of_a_long_name_is_read() {
+        for name in ["agk_aaaaaaaaaaaa/", "agk_", "4111111111111111 ", "x"] {
+            let masked = after_masking(&name.repeat(1 << 20));
+            assert!(
+                masked.len() <= 2 * MAX_SHOWN_BYTES,
+                "{name}: {}",
+                masked.len()
+            );
+            assert!(
+                !masked.contains("aaaa") && !masked.contains("1111"),
+                "{masked}"
+            );
+        }
+        // A secret is masked that is shown only in part.
+        let beginning = "x".repeat(MAX_SHOWN_BYTES - 6);
+        let name = format!("{beginning} 4111111111111111");
+        assert_eq!(after_masking(&name), format!("{beginning} [CREDIT_CARD]"));
     }
 
     #[test]
