@@ -128,7 +128,8 @@ impl KillRoot {
 
     /// Runs a part of the feed's reader, and puts the resulting state in force.
     fn with_feed(&self, run: impl FnOnce(&mut FeedReader, &mut Option<u32>)) {
-        if !self.is_last() {
+        // A feed that is only kept for a later configuration is not read: its list must not replace an unreadable one.
+        if !self.is_last() || !self.has_feed {
             return;
         }
         let state = FEED.with_borrow_mut(|feed| {
