@@ -48,7 +48,9 @@ impl AdminExchange {
     /// Evaluates the received body.
     fn evaluate(&mut self, stream: &Stream<'_>, trailers: bool) -> Outcome {
         self.is_evaluation = false;
-        let exchange = stream.body(Half::Request, trailers).unwrap_or_default();
+        let exchange = stream
+            .body(Half::Request, trailers, usize::MAX)
+            .unwrap_or_default();
         let reply = with_policies(|policies| evaluate(&exchange, policies, now()));
         Outcome::Reply(reply)
     }

@@ -576,9 +576,9 @@ impl Body for HeldMessage<'_, '_> {
         self.stream.body_size(self.half, self.trailers)
     }
 
-    fn read(&mut self) -> Vec<u8> {
+    fn begin(&mut self, max: usize) -> Vec<u8> {
         self.stream
-            .body(self.half, self.trailers)
+            .body(self.half, self.trailers, max)
             .unwrap_or_else(|| {
                 self.failed = true;
                 Vec::new()

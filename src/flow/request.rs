@@ -3,7 +3,7 @@
 use super::evaluate::{DeniedEvent, HalfDecision};
 use super::exchange::ExchangeOutcome;
 use super::identity::removals;
-use super::step::{Action, Body, HeaderEdit, RequestHead, Step};
+use super::step::{Action, Body, HeaderEdit, RequestHead, Step, format_bytes};
 use super::target_uri::TargetUri;
 use super::{BodyCopy, Flow, HalfState, RecordedHead, Undetermined};
 use crate::diag::codes;
@@ -622,7 +622,7 @@ impl Flow {
                 // A body that was allowed unread and is not JSON is not held.
                 let is_opaque = self.head.headers_problem.is_some()
                     && body.size() > 0
-                    && protocol::begins_like_json(&body.read()) == Some(false);
+                    && protocol::begins_like_json(&format_bytes(body, end)) == Some(false);
                 if !end && !too_large && !is_opaque {
                     return Step::of(Action::Hold);
                 }

@@ -228,8 +228,8 @@ impl Body for Buffer<'_> {
         self.0.len()
     }
 
-    fn read(&mut self) -> Vec<u8> {
-        self.0.to_vec()
+    fn begin(&mut self, max: usize) -> Vec<u8> {
+        self.0.get(..max).unwrap_or(self.0).to_vec()
     }
 }
 

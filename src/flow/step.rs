@@ -32,8 +32,22 @@ pub trait Body {
     /// Returns the number of bytes.
     fn size(&self) -> usize;
 
+    /// Returns a copy of the first bytes, at most `max`.
+    fn begin(&mut self, max: usize) -> Vec<u8>;
+
     /// Returns a copy of the bytes.
-    fn read(&mut self) -> Vec<u8>;
+    fn read(&mut self) -> Vec<u8> {
+        self.begin(usize::MAX)
+    }
+}
+
+/// Bytes by which the format of a body is recognised before its end.
+const FORMAT_BYTES: usize = 1 << 10;
+
+/// Returns the bytes by which a held body's format is recognised: all of them at its end, before that the first ones,
+/// since each arrival asks again.
+pub(super) fn format_bytes(body: &mut dyn Body, end: bool) -> Vec<u8> {
+    body.begin(if end { usize::MAX } else { FORMAT_BYTES })
 }
 
 impl Body for &[u8] {
@@ -41,8 +55,8 @@ impl Body for &[u8] {
         self.len()
     }
 
-    fn read(&mut self) -> Vec<u8> {
-        self.to_vec()
+    fn begin(&mut self, max: usize) -> Vec<u8> {
+        self.get(..max).unwrap_or(self).to_vec()
     }
 }
 

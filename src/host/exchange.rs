@@ -44,8 +44,8 @@ impl Body for HeldMessage {
         self.size
     }
 
-    fn read(&mut self) -> Vec<u8> {
-        abi::buffer(self.buffer, abi::ALL).unwrap_or_else(|_| {
+    fn begin(&mut self, max: usize) -> Vec<u8> {
+        abi::buffer(self.buffer, max.min(abi::ALL)).unwrap_or_else(|_| {
             self.failed = true;
             Vec::new()
         })

@@ -379,9 +379,10 @@ impl Stream<'_> {
         sizes.fold(0, usize::saturating_add)
     }
 
-    /// Returns the bytes of a half that have arrived and have not been forwarded; `None` if Envoy doesn't provide them.
-    pub(crate) fn body(&self, half: Half, trailers: bool) -> Option<Vec<u8>> {
-        let mut whole = Vec::with_capacity(self.body_size(half, trailers));
+    /// Returns the first bytes of a half that have arrived and have not been forwarded, at most `max`; `None` if Envoy
+    /// doesn't provide them.
+    pub(crate) fn body(&self, half: Half, trailers: bool, max: usize) -> Option<Vec<u8>> {
+        let mut whole = Vec::with_capacity(self.body_size(half, trailers).min(max));
         for buffer in self.buffers(half, trailers) {
             // SAFETY: no pointers but the exchange.
             let count = unsafe {
@@ -404,7 +405,9 @@ impl Stream<'_> {
             }
             for chunk in chunks {
                 // SAFETY: Envoy has written the chunks and keeps them until they are changed.
-                whole.extend_from_slice(unsafe { chunk.bytes() });
+                let bytes = unsafe { chunk.bytes() };
+                let rest = max.saturating_sub(whole.len());
+                whole.extend_from_slice(bytes.get(..rest).unwrap_or(bytes));
             }
         }
         Some(whole)

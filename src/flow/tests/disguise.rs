@@ -2,7 +2,9 @@
 //! that really can't be read.
 
 use super::*;
+use crate::flow::Body;
 use crate::wire::frame::{Framing, compose};
+use std::cell::Cell;
 
 const LENIENT: &str = "defaults: { action: allow, uninspectable: allow }
 rules:
@@ -121,6 +123,39 @@ fn a_body_that_is_not_json_passes_if_the_policy_allows_it() {
             }
         }
     });
+}
+
+/// Held body that counts the bytes that are copied from it.
+struct CountedBody<'b>(&'b [u8], &'b Cell<usize>);
+
+impl Body for CountedBody<'_> {
+    fn size(&self) -> usize {
+        self.0.len()
+    }
+
+    fn begin(&mut self, max: usize) -> Vec<u8> {
+        let bytes = self.0.get(..max).unwrap_or(self.0);
+        self.1.set(self.1.get() + bytes.len());
+        bytes.to_vec()
+    }
+}
+
+#[test]
+fn a_held_body_is_not_copied_with_each_arrival() {
+    let guard = guard(LENIENT);
+    for begin in ["{", " "] {
+        let request = sent(CHAT, &[JSON, ("content-encoding", "gzip")], b"");
+        let mut flow = Flow::new(Rc::clone(&guard));
+        let _ = sends_head(&mut flow, &request);
+        let whole = begin.repeat(1 << 20);
+        let copied = Cell::new(0);
+        for size in (1..whole.len()).step_by(1 << 10) {
+            let mut body = CountedBody(&whole.as_bytes()[..size], &copied);
+            let step = flow.request_body(&mut body, false, NOW);
+            assert!(matches!(step.action, Action::Hold));
+        }
+        assert!(copied.get() <= whole.len(), "{}", copied.get());
+    }
 }
 
 #[test]

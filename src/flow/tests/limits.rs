@@ -614,8 +614,8 @@ impl Body for BehindTrailers<'_> {
         0
     }
 
-    fn read(&mut self) -> Vec<u8> {
-        self.0.to_vec()
+    fn begin(&mut self, max: usize) -> Vec<u8> {
+        self.0.get(..max).unwrap_or(self.0).to_vec()
     }
 }
 
