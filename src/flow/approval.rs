@@ -485,8 +485,12 @@ impl Flow {
             let outcome = ExchangeOutcome::RequireApproval;
             self.exchange.decided(outcome, outcome);
             if let Known::Is(tool) = &approved.event.tool {
+                let tool = self
+                    .facts
+                    .qualified(tool)
+                    .unwrap_or_else(|| tool.to_string());
                 let mut calls = self.exchange.calls.iter_mut().rev();
-                if let Some(call) = calls.find(|(name, _)| name.ends_with(&**tool)) {
+                if let Some(call) = calls.find(|(name, _)| **name == *tool) {
                     call.1 = outcome;
                 }
             }

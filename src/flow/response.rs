@@ -3,7 +3,7 @@
 use super::evaluate::{DeniedEvent, Enforcement, HalfDecision};
 use super::exchange::{Coverage, ExchangeOutcome};
 use super::request::{empty_body, is_own, without_digests};
-use super::step::{Action, Body, HeaderEdit, ResponseHead, Step};
+use super::step::{Action, Body, HeaderEdit, ResponseHead, Step, format_bytes};
 use super::stream::{ReadPurpose, Stream};
 use super::{BodyCopy, Flow, HalfState};
 use crate::diag::codes;
@@ -400,6 +400,10 @@ impl Flow {
     pub fn response_body(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
         self.now = now;
         let step = self.metered(|flow| flow.take_response(body, end, now));
+        // Held headers of a stream that only its body showed are sent with its first bytes.
+        let is_stream = matches!(self.response, HalfState::Streaming(_));
+        self.status_sent |=
+            is_stream && matches!(step.action, Action::Continue | Action::Replace(_));
         self.with_calls(step)
     }
 
@@ -434,7 +438,7 @@ impl Flow {
                 let too_large = body.size() > self.guard.max_body();
                 if self.headers_problem.is_some() && body.size() > 0 {
                     let format = {
-                        let bytes = body.read();
+                        let bytes = format_bytes(body, end);
                         match detect_format(&bytes) {
                             Some(DetectedFormat::Other)
                                 if self.begins_like_amazon_stream(&bytes) =>

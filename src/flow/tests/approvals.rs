@@ -148,6 +148,31 @@ fn an_approved_call_passes_once_and_no_other_does() {
 }
 
 #[test]
+fn a_call_whose_approval_is_spent_meanwhile_is_counted_as_denied_and_no_other_is() {
+    let guard = refunds();
+    let large = r#"{"amount": 250}"#;
+    let first = exchange(&guard, &asks(&[]), calls(&[large]));
+    let token = [approved_by(&manager(), &requested(&first))];
+    // Two calls with one approval, and one of a tool whose name ends alike.
+    let called = |name: &str| json!({"id": name, "type": "function", "function": {"name": name, "arguments": large}});
+    let tools = ["refund", "refund", "prerefund"].map(called);
+    let said = answer(
+        json!({"role": "assistant", "content": null, "tool_calls": tools}),
+        "tool_calls",
+    );
+    let seen = exchange(&guard, &asks(&token), said);
+    assert_eq!(detail(&seen), "replayed");
+    let counted = |tool: &str, decision: &str| {
+        let labels = vec![tool.to_owned(), decision.to_owned()];
+        let told = ("agentguard_tool_calls_total", labels, 1);
+        seen.counts.iter().filter(|count| **count == told).count()
+    };
+    assert_eq!(counted("refund", "allow"), 1);
+    assert_eq!(counted("refund", "require_approval"), 1);
+    assert_eq!(counted("prerefund", "allow"), 1);
+}
+
+#[test]
 fn each_token_is_verified_once_for_all_calls_of_an_exchange() {
     let guard = refunds();
     let arguments: Vec<String> = (200..300)
