@@ -46,6 +46,7 @@ macro_rules! in_both_envoys {
     )+};
 }
 
+mod agent_sessions;
 mod agents;
 mod approval_service;
 mod approvals;
