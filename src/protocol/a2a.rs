@@ -249,16 +249,16 @@ fn by_path(head: &RouteHead<'_>) -> Option<Endpoint> {
             })
         }
         (method, [before @ .., "tasks", task]) if has_header || before.last() == Some(&"v1") => {
-            match (method, task.rsplit_once(':').map(|(_, verb)| verb)) {
-                ("POST", Some("cancel")) => Some(with_body(CANCEL, None, head)),
-                ("POST", Some("subscribe")) => Some(with_body(SUBSCRIBE, Some(true), head)),
-                ("GET", Some("subscribe")) => Some(Endpoint {
-                    stream: Some(true),
-                    ..without_body(SUBSCRIBE, DefaultGate::Requests, head)
-                }),
-                ("GET", _) => Some(without_body(TASK, DefaultGate::Requests, head)),
-                _ => None,
-            }
+            let (name, stream) = match (method, task.rsplit_once(':').map(|(_, verb)| verb)) {
+                ("POST", Some("cancel")) => (CANCEL, None),
+                ("GET" | "POST", Some("subscribe")) => (SUBSCRIBE, Some(true)),
+                ("GET", _) => (TASK, None),
+                _ => return None,
+            };
+            Some(Endpoint {
+                stream,
+                ..without_body(name, DefaultGate::Requests, head)
+            })
         }
         ("GET", [before @ .., "tasks"]) if has_header || before.last() == Some(&"v1") => {
             Some(without_body(TASKS, DefaultGate::Requests, head))
@@ -291,13 +291,13 @@ fn with_body(name: &'static str, stream: Option<bool>, head: &RouteHead<'_>) -> 
     }
 }
 
+/// An endpoint whose path says all. The official Python and TypeScript clients send nothing there, also with `POST`; the
+/// Python one `{}` to cancel a task, and the Go one `null`, also with `GET`.
 fn without_body(name: &'static str, gate: DefaultGate, head: &RouteHead<'_>) -> Endpoint {
     Endpoint {
-        name,
-        body: BodyForm::Absent,
+        body: BodyForm::JsonOrNothing,
         gate,
-        headers: own_headers(head),
-        ..Endpoint::default()
+        ..with_body(name, None, head)
     }
 }
 

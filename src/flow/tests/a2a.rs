@@ -150,6 +150,24 @@ fn every_route_of_both_bindings_is_known() {
         );
         assert_eq!(record["coverage"]["level"], "full");
     }
+    // Where the path says all, clients send nothing, `{}` or, as the official one for Go does, `null`.
+    for (method, path, endpoint) in [
+        ("POST", "/tasks/t:cancel", "tasks.cancel"),
+        ("POST", "/tasks/t:subscribe", "tasks.subscribe"),
+        ("GET", "/tasks/t:subscribe", "tasks.subscribe"),
+        ("GET", "/tasks/t", "tasks.get"),
+        ("GET", "/tasks", "tasks.list"),
+        ("GET", "/extendedAgentCard", "agent.card"),
+        ("GET", "/tasks/t/pushNotificationConfigs", "tasks.push"),
+        ("DELETE", "/tasks/t/pushNotificationConfigs/p", "tasks.push"),
+    ] {
+        for body in ["", "{}", "null"] {
+            let request = sent(method, path, &version, body.as_bytes());
+            let record = ok(&guard, &request, &task("done"));
+            assert_eq!(record["endpoint"], endpoint, "{method} {path} {body}");
+            assert_eq!(record["coverage"]["level"], "full");
+        }
+    }
     // Other services have paths with `tasks`, too.
     for request in [
         sent("GET", "/tasks/t", &[], b""),
@@ -309,6 +327,45 @@ rules:
   - { id: swan, match: { event: response }, when: { text: { contains: swan } }, action: deny, reason: No. }
   - { id: cards, match: { event: [message, response] }, when: { text: { detects: credit_card } }, action: redact }
 ";
+
+/// A body that a server may read is evaluated, whatever the method, and a card is plumbing with a body, too.
+#[test]
+fn a_body_where_none_is_needed_is_no_way_past() {
+    let version = [("a2a-version", "1.0")];
+    let swan = br#"{"id": "t", "metadata": {"a": "a swan"}}"#;
+    let no_swan = guard(
+        "defaults: { action: allow }
+rules:
+  - { id: swan, match: { event: message }, when: { text: { contains: swan } }, action: deny }
+",
+    );
+    for (method, path) in [
+        ("POST", "/tasks/t:cancel"),
+        ("POST", "/tasks/t:subscribe"),
+        ("GET", "/tasks/t"),
+        ("DELETE", "/tasks/t/pushNotificationConfigs/p"),
+    ] {
+        let seen = run(
+            &no_swan,
+            &sent(method, path, &version, swan),
+            |_| panic!("nothing may reach the agent"),
+            NOW,
+        );
+        assert_eq!(record(&seen)["code"], "AG3001", "{method} {path}");
+    }
+    let closed = guard(
+        "defaults: { action: deny }
+rules: [{ id: send, match: { method: SendMessage }, action: allow }]
+",
+    );
+    for (path, decision) in [("/extendedAgentCard", "allow"), ("/tasks/t", "deny")] {
+        for body in [&b""[..], b"null"] {
+            let request = sent("GET", path, &version, body);
+            let seen = exchange(&closed, &request, answers(&json!({})));
+            assert_eq!(record(&seen)["decision"], decision, "{path} {body:?}");
+        }
+    }
+}
 
 #[test]
 fn a_denied_response_becomes_one_that_its_reader_understands() {

@@ -14,7 +14,8 @@ use crate::wire::json::{self, NodeId, Value};
 pub(super) fn request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     if endpoint.name != super::MESSAGE {
         reader.reading.params = Some(root.place());
-        let event = Event::new(Kind::Request, reader.direction(), root.place());
+        let mut event = Event::new(Kind::Request, reader.direction(), root.place());
+        event.gate = endpoint.gate;
         reader.reading.add(event);
         params(reader, root);
         return;
