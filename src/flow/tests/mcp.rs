@@ -1367,6 +1367,64 @@ rules:
     });
 }
 
+/// Go's `encoding/json` takes `Result` for `result`, and with it clients that are built on it.
+#[test]
+fn an_answer_whose_keys_only_some_clients_fold_is_denied() {
+    let guard = guard(
+        "defaults: { action: allow }
+rules:
+  - { id: hidden, match: { event: tool_offer, tool: 'delete_*' }, action: deny, on_deny: hide }
+  - { id: silent, match: { event: tool_result, tool: x }, action: deny }
+  - { id: sampling, match: { event: request, method: sampling/createMessage }, when: { in: response }, action: deny }
+",
+    );
+    let list = request(1, "tools/list", json!({}));
+    let done = json!({"content": [{"type": "text", "text": "done"}]});
+    let sampled = json!({"messages": [], "maxTokens": 1});
+    for (asked, answer) in [
+        (&list, json!({"Result": offers(&["delete_x"])["result"]})),
+        (
+            &list,
+            json!({"re\u{17f}ult": offers(&["delete_x"])["result"]}),
+        ),
+        (&call(1, "x", json!({})), json!({"RESULT": done})),
+        (
+            &call(1, "y", json!({})),
+            json!({"Method": "sampling/createMessage", "Params": sampled}),
+        ),
+        (
+            &call(1, "y", json!({})),
+            json!({"Error": {"code": 1, "message": "no"}}),
+        ),
+    ] {
+        let mut message = json!({"jsonrpc": "2.0", "id": 1});
+        message
+            .as_object_mut()
+            .unwrap()
+            .extend(answer.as_object().unwrap().clone());
+        let events = format!("event: message\ndata: {message}\n\n");
+        let streamed = HttpMessage::new(
+            &[(":status", "200"), ("content-type", "text/event-stream")],
+            events.as_bytes(),
+        );
+        for response in [answers(&message), answers(&json!([message])), streamed] {
+            let seen = exchange(&guard, &post(asked), response);
+            // In a stream, the code is that of an event that can't be read.
+            let code = &record(&seen)["code"];
+            assert!(code == "AG2002" || code == "AG2014", "{message}: {code}");
+            let text = client_text(&seen);
+            let holds = ["delete_x", "done", "sampling/createMessage", "\"no\""];
+            assert!(holds.iter().all(|held| !text.contains(held)), "{text}");
+        }
+    }
+    // A page that is no message stays a text.
+    passes(
+        &guard,
+        &post(&list),
+        answers(&json!({"Message": "Forbidden", "ID": 1})),
+    );
+}
+
 #[test]
 fn tool_definitions_whose_calls_could_never_pass_are_hidden_by_default() {
     let list = post(&request(1, "tools/list", json!({})));

@@ -6,7 +6,7 @@ use super::tables::{CARD, INPUT_REQUEST, Method, RESULT, TASK, TOOL, named};
 use crate::event::{DefaultGate, Event, Kind, Known, Part, RpcMessage, Turn};
 use crate::protocol::RequestContext;
 use crate::protocol::jsonrpc::{self, Envelope, PendingRpc};
-use crate::protocol::reader::{Emit, Origin, Reader};
+use crate::protocol::reader::{Emit, Origin, Reader, is_case_variant};
 use crate::wire::json::{self, Value};
 use crate::wire::span::index;
 
@@ -52,9 +52,14 @@ fn message(
     context: &RequestContext,
     waiting: &PendingRpc,
 ) {
-    let is_message = ["result", "error", "method"]
-        .iter()
-        .any(|key| message.get(key).is_some());
+    // To a client that folds the case of keys, `Result` is one.
+    let is_own = |key: &str| {
+        let names = ["result", "error", "method"];
+        names.iter().any(|name| is_case_variant(key, name))
+    };
+    let is_message = message
+        .members()
+        .any(|(key, _)| key.text().is_some_and(|key| is_own(&key)));
     if !is_message {
         // An element of a batch counts as a separate message all the same.
         if message.place().node != 0 {
