@@ -857,8 +857,9 @@ impl Flow {
         Step::with(headers, Action::Replace(body))
     }
 
-    /// Returns the errors that replace the client's responses in a denied JSON-RPC message to the server. `None` if the
-    /// message has anything but such responses, the errors cannot be sent, or no message may reach this server.
+    /// Returns the message to the server in place of a denied JSON-RPC message that only the server can end: errors where
+    /// the client's message consists of responses. `None` if there is no such message, it cannot be sent, or no message may
+    /// reach this server.
     fn denied_answers(&self, verdict: &HalfDecision, denial: &Denial) -> Option<Vec<u8>> {
         let is_content = |denied: &DeniedEvent| {
             let kind = denied.event.kind;

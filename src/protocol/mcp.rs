@@ -45,7 +45,8 @@ const BATCHES_IN: &str = "2025-03-26";
 
 /// Names of endpoints in audit events, for requests without a method in the body.
 const MESSAGE: &str = "message";
-/// Endpoint to which clients of the HTTP+SSE transport post. The response arrives on their open stream.
+/// Endpoint to which clients of the HTTP+SSE transport post. The response arrives on their open stream. What answers the
+/// `POST` itself is never a stream, and clients read nothing of it but the status.
 const OLD_MESSAGE: &str = "sse.message";
 const STREAM: &str = "stream";
 const SESSION_END: &str = "session.end";
@@ -345,6 +346,7 @@ fn posted(head: &RouteHead<'_>) -> Endpoint {
         && (query.contains("session_id=") || query.contains("sessionid="));
     Endpoint {
         name: if is_old { OLD_MESSAGE } else { MESSAGE },
+        stream: is_old.then_some(false),
         headers: own_headers(head),
         ..Endpoint::default()
     }

@@ -520,7 +520,8 @@ pub trait Protocol: Sync {
         self.format().dialect.reply(denial)
     }
 
-    /// Returns the body that tells the server of a denied request that nothing but answers it; `None`: the client is told.
+    /// Returns the body that the server gets in place of a denied request, if only the server can end what waits for it: the
+    /// request answers the server, or the client reads its own answer elsewhere. `None`: the client is told.
     fn denied_answers(&self, _denial: &Denial, _asked: &RequestContext) -> Option<Vec<u8>> {
         None
     }

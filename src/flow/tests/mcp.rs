@@ -226,7 +226,7 @@ fn a_message_is_recognised_at_any_path_with_and_without_headers() {
             ("mcp-session-id", ""),
         ],
         &[
-            (":path", "/messages?session_id=1"),
+            (":path", "/messages"),
             ("mcp-protocol-version", ""),
             ("mcp-session-id", ""),
             ("accept", "*/*"),
@@ -557,6 +557,70 @@ fn a_short_answer_of_a_known_length_is_dropped_unless_headers_are_held() {
         } else {
             assert_eq!(refused(guard, &request), (202, Value::Null));
         }
+    });
+}
+
+/// Clients of HTTP+SSE read the answer to a call on their stream, where only the server can write it: of the response to their
+/// `POST` both official SDKs read the status, and wait.
+#[test]
+fn a_denied_call_of_the_older_transport_ends_by_an_error_of_the_server() {
+    in_both_modes(NO_DELETE, |guard, _| {
+        for (path, id) in [
+            ("/messages/?session_id=1", json!(7)),
+            ("/api/message?sessionId=1", json!("a\"b")),
+        ] {
+            let mut message = call(0, "delete_customer", json!({}));
+            message["id"] = id.clone();
+            let body = message.to_string();
+            let length = body.len().to_string();
+            let changes = [(":path", path), ("content-length", &length)];
+            let seen = exchange(guard, &with_headers(&changes, body.as_bytes()), accepted());
+            let upstream = seen.upstream.clone().unwrap().body();
+            let unknown = json!({"jsonrpc": "2.0", "id": id, "method": "agentguard/denied"});
+            assert_eq!(serde_json::from_slice::<Value>(&upstream).unwrap(), unknown);
+            assert_eq!(seen.client.status(), Some(202));
+            assert_eq!(
+                seen.client.header("x-agentguard-decision"),
+                Some(&b"deny"[..])
+            );
+            let event = record(&seen);
+            assert_eq!(
+                (&event["decision"], &event["endpoint"], &event["tools"][0]),
+                (
+                    &json!("deny"),
+                    &json!("tools/call"),
+                    &json!("delete_customer")
+                )
+            );
+        }
+        // Over streamable HTTP the client reads the response.
+        let (status, body) = refused(guard, &post(&call(7, "delete_customer", json!({}))));
+        assert_eq!((status, &body["result"]["isError"]), (200, &json!(true)));
+    });
+}
+
+/// Where no request may reach the server, nothing does, and where nobody waits, nobody is told.
+#[test]
+fn nothing_else_of_the_older_transport_reaches_a_server_that_it_may_not_reach() {
+    let policy = "defaults: { action: allow }
+rules:
+  - { id: no-server, match: { event: request, method: tools/call }, action: deny }
+  - { id: no-swan, match: { event: message }, when: { text: { contains: swan } }, action: deny }
+";
+    in_both_modes(policy, |guard, _| {
+        let old = |message: &Value| {
+            let path = [(":path", "/messages?session_id=1")];
+            with_headers(&path, message.to_string().as_bytes())
+        };
+        let (status, body) = refused(guard, &old(&call(7, "x", json!({}))));
+        assert_eq!((status, &body["id"]), (200, &json!(7)));
+        let note = json!({"jsonrpc": "2.0", "method": "vendor/note", "params": {"x": "swan"}});
+        assert_eq!(refused(guard, &old(&note)), (202, Value::Null));
+        let answer = elicited(&json!(4), &"swan ".repeat(40));
+        assert_eq!(
+            answer_denied(guard, &old(&answer)),
+            denied_answer(&json!(4))
+        );
     });
 }
 
@@ -2135,14 +2199,19 @@ fn the_stream_of_the_older_transport_is_opened_and_its_messages_are_evaluated() 
             message.to_string().as_bytes(),
         )
     };
-    let accepted = HttpMessage::new(
+    let told = HttpMessage::new(
         &[(":status", "202"), ("content-type", "text/plain")],
         b"Accepted",
     );
-    let record = passes(&guard, &old(&call(1, "x", json!({}))), accepted);
+    let record = passes(&guard, &old(&call(1, "x", json!({}))), told);
     assert_eq!(record["endpoint"], "tools/call");
-    let (status, body) = refused(&guard, &old(&call(1, "delete_customer", json!({}))));
-    assert_eq!((status, &body["result"]["isError"]), (200, &json!(true)));
+    let denied = exchange(
+        &guard,
+        &old(&call(1, "delete_customer", json!({}))),
+        accepted(),
+    );
+    let upstream = denied.upstream.unwrap().body();
+    assert!(!String::from_utf8(upstream).unwrap().contains("delete"));
 }
 
 #[test]

@@ -10,6 +10,10 @@ use crate::protocol::jsonrpc::{
 use crate::protocol::{CannotRemove, Denial, DenialReply, Removals, RequestContext};
 use crate::wire::json::{self, Edits, JsonBody, NodeId, Value, escape, quote};
 
+/// Method in place of a denied request. No peer knows it, so that the peer answers with an error, as JSON-RPC requires. To
+/// a server that asks, the error says that its request is not carried out; to a client of HTTP+SSE, that its own is not.
+const DENIED_METHOD: &str = "agentguard/denied";
+
 /// Minimum bytes of a text whose copies are searched. Shorter texts occur everywhere.
 const SHORTEST_COPY: usize = 4;
 /// Maximum different texts whose copies are searched. With more, the response is denied instead.
@@ -46,8 +50,23 @@ pub(super) fn reply(denial: &Denial, context: &RequestContext) -> DenialReply {
 }
 
 /// Returns the body in place of answers of the client: the server waits for them as long as its SDK does, most of them for ever.
+/// Clients of HTTP+SSE wait like that for what the server sends on their stream, and there are no batches.
 pub(super) fn denied_answers(denial: &Denial, context: &RequestContext) -> Option<Vec<u8>> {
-    jsonrpc::denied_answers(denial, context, is_batch(context))
+    let asked = (context.endpoint.stream == Some(false)).then(|| {
+        answers(context, false, &mut |out, message| {
+            begin_unknown(out, message.id.as_deref()).end();
+        })
+    });
+    asked
+        .flatten()
+        .or_else(|| jsonrpc::denied_answers(denial, context, is_batch(context)))
+}
+
+/// Begins a request that its reader does not know.
+pub(super) fn begin_unknown<'o>(out: &'o mut Vec<u8>, id: Option<&[u8]>) -> ObjectWriter<'o> {
+    let mut outer = begin(out, id);
+    outer.text("method", DENIED_METHOD);
+    outer
 }
 
 fn is_batch(context: &RequestContext) -> bool {

@@ -6,11 +6,11 @@
 //! {"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"Rain"}],"isError":false}}
 //! ```
 
-use super::denial::{self, write_denied};
+use super::denial::{self, begin_unknown, write_denied};
 use super::{STREAM, response};
 use crate::event::{Kind, Part};
 use crate::protocol::json_edit::ObjectWriter;
-use crate::protocol::jsonrpc::{PendingRpc, begin};
+use crate::protocol::jsonrpc::PendingRpc;
 use crate::protocol::reader::{Origin, Reader};
 use crate::protocol::stream::{
     ChangesByText, HeldFrame, KeepAlive, OrderingGroups, StreamReader, SyntheticFrame,
@@ -20,10 +20,6 @@ use crate::wire::json::{self, Value, quote};
 use crate::wire::sort;
 use crate::wire::sorted_map::SortedSet;
 use crate::wire::span::index;
-
-/// Method in place of a denied request of the server. No client knows this method, so the client answers with an
-/// error, as JSON-RPC requires. That tells the server that its request is not carried out.
-const DENIED_METHOD: &str = "agentguard/denied";
 
 /// Messages of a server, one after the other.
 pub(super) struct McpStream {
@@ -104,8 +100,7 @@ impl McpStream {
 }
 
 fn write_denied_request(out: &mut Vec<u8>, id: &[u8], denial: &Denial) {
-    let mut outer = begin(out, Some(id));
-    outer.text("method", DENIED_METHOD);
+    let mut outer = begin_unknown(out, Some(id));
     outer.member("params", |out| {
         let mut params = ObjectWriter::begin(out);
         params.text("message", &denial.message());
