@@ -1160,9 +1160,21 @@ fn a_tool_is_its_server_s() {
         ("/mcp/github", "get_issu\u{435}"),
         ("/mcp/githubs", "get_issue"),
         ("/mcp", "get_issue"),
+        ("/mcp", "github/get_issue"),
     ] {
         let (status, _) = refused(&guard, &at(path, tool));
         assert!(matches!(status, 200 | 400), "{path} {tool}: {status}");
+    }
+}
+
+#[test]
+fn a_tool_of_an_unnamed_server_is_not_offered_under_the_name_of_another_one() {
+    let guard = guard(&ONLY_GITHUB.replace("deny }", "deny, tool_offer: hide }"));
+    let list = request(1, "tools/list", json!({}));
+    for (path, shown) in [("/mcp/github", &["get_issue"][..]), ("/mcp/unnamed", &[])] {
+        let list = with_headers(&[(":path", path)], list.to_string().as_bytes());
+        let page = result(1, offers(&["get_issue", "github/get_issue"]));
+        assert_eq!(offered(&answered(&guard, &list, page)), shown, "{path}");
     }
 }
 

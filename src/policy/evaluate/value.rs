@@ -330,8 +330,9 @@ fn is_unoffered(event: &Event, facts: &Facts) -> Option<bool> {
 }
 
 /// Visits the names of a tool: its own and, if the policy names the server, `server/tool`. Deny-side tests see both.
-/// Allow-side tests don't see an own name with a `/`, because it could be taken for a tool of another server. With
-/// `joined`, the visitor also sees the names that the tool may have at a server whose name the client put in front.
+/// Allow-side tests don't see an own name with a `/` at any server, named or not, because it could be taken for a tool of
+/// another server. With `joined`, the visitor also sees the names that the tool may have at a server whose name the client
+/// put in front.
 pub(crate) fn tool_names<'a>(
     event: &'a Event,
     facts: &Facts,
@@ -345,7 +346,8 @@ pub(crate) fn tool_names<'a>(
         Known::Is(tool) => tool,
     };
     let qualified = facts.qualified(tool);
-    if qualified.is_none() || side == Polarity::Restricting || !tool.contains('/') {
+    let is_own = facts.server == Known::Missing || !tool.contains('/');
+    if is_own || side == Polarity::Restricting {
         visit(Scalar::text(&**tool));
     }
     if let Some(qualified) = qualified {
