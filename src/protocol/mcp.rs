@@ -341,9 +341,10 @@ fn posted(head: &RouteHead<'_>) -> Endpoint {
         .last()
         .map(|last| letter_case::ascii_lower(last));
     let query = letter_case::ascii_lower(&head.path.query);
-    // Both SDKs put the session into the query: `session_id` and `sessionId`.
-    let is_old = matches!(last.as_deref(), Some("messages" | "message"))
-        && (query.contains("session_id=") || query.contains("sessionid="));
+    // SDKs put the session into the query: `session_id`, `sessionId`, `sessionid`. Go's posts to the path of its stream;
+    // unlike clients of streamable HTTP it accepts none here.
+    let is_old = (query.contains("session_id=") || query.contains("sessionid="))
+        && (matches!(last.as_deref(), Some("messages" | "message")) || !accepts_stream(head));
     Endpoint {
         name: if is_old { OLD_MESSAGE } else { MESSAGE },
         stream: is_old.then_some(false),

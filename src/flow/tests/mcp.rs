@@ -565,15 +565,20 @@ fn a_short_answer_of_a_known_length_is_dropped_unless_headers_are_held() {
 #[test]
 fn a_denied_call_of_the_older_transport_ends_by_an_error_of_the_server() {
     in_both_modes(NO_DELETE, |guard, _| {
-        for (path, id) in [
-            ("/messages/?session_id=1", json!(7)),
-            ("/api/message?sessionId=1", json!("a\"b")),
+        for (path, accept, id) in [
+            ("/messages/?session_id=1", "*/*", json!(7)),
+            ("/api/message?sessionId=1", "*/*", json!("a\"b")),
+            ("/sse?sessionid=1", "", json!(8)),
         ] {
             let mut message = call(0, "delete_customer", json!({}));
             message["id"] = id.clone();
             let body = message.to_string();
             let length = body.len().to_string();
-            let changes = [(":path", path), ("content-length", &length)];
+            let changes = [
+                (":path", path),
+                ("accept", accept),
+                ("content-length", &length),
+            ];
             let seen = exchange(guard, &with_headers(&changes, body.as_bytes()), accepted());
             let upstream = seen.upstream.clone().unwrap().body();
             let unknown = json!({"jsonrpc": "2.0", "id": id, "method": "agentguard/denied"});
@@ -594,8 +599,12 @@ fn a_denied_call_of_the_older_transport_ends_by_an_error_of_the_server() {
             );
         }
         // Over streamable HTTP the client reads the response.
-        let (status, body) = refused(guard, &post(&call(7, "delete_customer", json!({}))));
-        assert_eq!((status, &body["result"]["isError"]), (200, &json!(true)));
+        for path in ["/mcp", "/mcp?session_id=1"] {
+            let message = call(7, "delete_customer", json!({})).to_string();
+            let request = with_headers(&[(":path", path)], message.as_bytes());
+            let (status, body) = refused(guard, &request);
+            assert_eq!((status, &body["result"]["isError"]), (200, &json!(true)));
+        }
     });
 }
 
