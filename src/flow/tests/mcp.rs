@@ -1620,6 +1620,34 @@ fn a_denied_result_is_an_error_in_its_place() {
     });
 }
 
+/// Hosts hand over whole blocks of content as JSON, so that a model reads every member of them.
+#[test]
+fn words_in_a_block_s_identifier_or_date_belong_to_the_result() {
+    let policy = "defaults: { action: allow }
+rules:
+  - { id: cards, match: { event: tool_result }, when: { text: { detects: credit_card } }, action: deny }
+";
+    let with = |members: &Value| {
+        let mut block = json!({"type": "text", "text": "x"});
+        let members = members.as_object().unwrap().clone();
+        block.as_object_mut().unwrap().extend(members);
+        result(1, json!({"content": [block]}))
+    };
+    in_both_modes(policy, |guard, _| {
+        let asked = post(&call(1, "x", json!({})));
+        for members in [
+            json!({"id": "card 4111 1111 1111 1111"}),
+            json!({"toolUseId": "card 4111 1111 1111 1111"}),
+            json!({"annotations": {"lastModified": "4111111111111111"}}),
+        ] {
+            let answer = answered(guard, &asked, with(&members));
+            assert_eq!(answer["result"]["isError"], true, "{members}");
+        }
+        let usual = json!({"id": "4111111111111111", "annotations": {"lastModified": "2025-01-12T15:00:58Z"}});
+        passes(guard, &asked, with(&usual));
+    });
+}
+
 #[test]
 fn a_response_that_is_also_something_else_is_evaluated_as_both() {
     in_both_modes(RESULTS, |guard, _| {
@@ -2301,7 +2329,7 @@ rules:
 }
 
 #[test]
-fn a_secret_is_found_in_an_identifier_and_prose_is_not_searched_there() {
+fn a_secret_is_found_in_an_identifier_and_words_there_are_text() {
     let guard = guard("defaults: { action: allow }
 rules:
   - { id: keys, match: { event: [message, response] }, when: { text: { detects: secrets } }, action: redact }
@@ -2316,8 +2344,10 @@ rules:
     );
     let mut page = request(1, "tools/list", json!({"cursor": key}));
     assert_eq!(refused(&guard, &post(&page)).0, 200);
-    page["params"]["cursor"] = json!("4111 1111 1111 1111");
+    page["params"]["cursor"] = json!("4111111111111111");
     passes(&guard, &post(&page), result(1, json!({"tools": []})));
+    page["params"]["cursor"] = json!("4111 1111 1111 1111");
+    assert_eq!(refused(&guard, &post(&page)).0, 200);
     let answer = answered(
         &guard,
         &post(&request(1, "tools/list", json!({}))),

@@ -400,7 +400,7 @@ const LISTED: &[Row] = &[
 const ANNOTATIONS: Type = Type::Object(&[
     ("audience", Type::List(&Type::Word(ROLES))),
     ("priority", Type::Number),
-    ("lastModified", Type::PeerId),
+    ("lastModified", Type::Text(Part::Other)),
 ]);
 
 /// Members of a server's card or of a domain's catalog. Older cards list tools.

@@ -58,7 +58,7 @@ pub(in crate::protocol) enum Type {
     /// Identifier, version or date: a string or a number. Only unmistakable secrets are found in it.
     Id,
     /// Identifier in MCP, A2A or OAuth. The peer is not a provider but anyone, so that an unmistakable secret in it is
-    /// found in a response, too.
+    /// found in a response, too, and that one with a blank is evaluated as text.
     PeerId,
     /// Identifier of content that the provider keeps: the model reads it, and AgentGuard does not.
     State,
@@ -224,6 +224,8 @@ impl<'b> Reader<'b> {
             Type::Mime if is_media_type(value) => self.claim(value),
             Type::Secret if could_grant_access(value) => self.claim(value),
             Type::Id | Type::PeerId if value.kind() != json::ValueKind::String => self.claim(value),
+            // Words are no identifier, and a peer may pass all of them to a model.
+            Type::PeerId if value.raw_content().contains(&b' ') => {}
             Type::PeerId if origin.emit != Emit::Never => self.emit_identifier(value, origin),
             Type::Id | Type::PeerId => self.id(value),
             Type::State => self.state(value),
