@@ -328,7 +328,7 @@ rules:
   - { id: cards, match: { event: [message, response] }, when: { text: { detects: credit_card } }, action: redact }
 ";
 
-/// A body that a server may read is evaluated, whatever the method, and a card is plumbing with a body, too.
+/// A body that a server may read is evaluated, or denied where no client sends one. A card is plumbing with a body, too.
 #[test]
 fn a_body_where_none_is_needed_is_no_way_past() {
     let version = [("a2a-version", "1.0")];
@@ -339,11 +339,12 @@ rules:
   - { id: swan, match: { event: message }, when: { text: { contains: swan } }, action: deny }
 ",
     );
-    for (method, path) in [
-        ("POST", "/tasks/t:cancel"),
-        ("POST", "/tasks/t:subscribe"),
-        ("GET", "/tasks/t"),
-        ("DELETE", "/tasks/t/pushNotificationConfigs/p"),
+    for (method, path, code) in [
+        ("POST", "/tasks/t:cancel", "AG3001"),
+        ("POST", "/tasks/t:subscribe", "AG3001"),
+        ("GET", "/tasks/t", "AG2007"),
+        ("GET", "/extendedAgentCard", "AG2007"),
+        ("DELETE", "/tasks/t/pushNotificationConfigs/p", "AG2007"),
     ] {
         let seen = run(
             &no_swan,
@@ -351,7 +352,7 @@ rules:
             |_| panic!("nothing may reach the agent"),
             NOW,
         );
-        assert_eq!(record(&seen)["code"], "AG3001", "{method} {path}");
+        assert_eq!(record(&seen)["code"], code, "{method} {path}");
     }
     let closed = guard(
         "defaults: { action: deny }

@@ -1,13 +1,13 @@
 //! Reader of the messages between agents.
 
 use super::tables::{ERROR, MESSAGE, PARAMS, PART, RESULT};
-use super::{CARD, NOTIFICATION, STREAM, SUBSCRIBE, endpoint_of, named_like};
+use super::{CANCEL, CARD, NOTIFICATION, STREAM, SUBSCRIBE, endpoint_of, named_like};
 use crate::diag::codes;
 use crate::event::{Author, DefaultGate, Direction, Event, Kind, Known, Part, RpcMessage, Turn};
 use crate::protocol::jsonrpc::{self, Envelope, PendingRpc, is_message};
 use crate::protocol::reader::{Origin, Reader, is_textual};
 use crate::protocol::stream::{Delta, TextDelta};
-use crate::protocol::{Endpoint, RequestContext};
+use crate::protocol::{BodyForm, Endpoint, RequestContext};
 use crate::wire::json::{self, NodeId, Value};
 
 /// Reads a request in either binding.
@@ -17,6 +17,13 @@ pub(super) fn request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpo
         let mut event = Event::new(Kind::Request, reader.direction(), root.place());
         event.gate = endpoint.gate;
         reader.reading.add(event);
+        let has_params = endpoint.body == BodyForm::Json
+            || matches!(endpoint.name, CANCEL | SUBSCRIBE)
+            || root.members().next().is_none();
+        if !has_params {
+            let what = "a body is not expected at this endpoint";
+            reader.problem(codes::AG2007, root, what);
+        }
         params(reader, root);
         return;
     }
