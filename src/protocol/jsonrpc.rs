@@ -58,6 +58,15 @@ pub(super) fn is_message(value: Value<'_>) -> bool {
     })
 }
 
+/// Returns the members that a peer takes for the one of this name, because it folds the case of keys.
+pub(super) fn members_like<'v>(
+    value: Value<'v>,
+    name: &'static str,
+) -> impl Iterator<Item = Value<'v>> {
+    let members = value.members();
+    members.filter_map(move |(key, member)| is_case_variant(&key.text()?, name).then_some(member))
+}
+
 /// Returns whether the method of a message is known here.
 pub(super) fn has_known_method(message: Value<'_>) -> bool {
     message

@@ -7,7 +7,7 @@ use crate::diag::codes;
 use crate::event::{APPROVAL_KEY, Author, DefaultGate, Event, Kind, Known, Part, Turn};
 use crate::protocol::Endpoint;
 use crate::protocol::conversation::Calls;
-use crate::protocol::jsonrpc::{self, Envelope, comparable, origin};
+use crate::protocol::jsonrpc::{self, Envelope, comparable, members_like, origin};
 use crate::protocol::reader::{Origin, Reader};
 use crate::wire::json::{self, Value};
 use crate::wire::sorted_map::SortedMap;
@@ -252,9 +252,9 @@ fn client_result(reader: &mut Reader<'_>, result: Value<'_>) {
 /// of it, and a call runs on the server.
 fn is_sampled(result: Value<'_>) -> bool {
     let content = result.get("content");
-    let is_block = |block: Value<'_>| match block.get("type") {
-        Some(kind) => result.get("action").is_none() || kind.is_text("tool_use"),
-        None => false,
+    let is_block = |block: Value<'_>| {
+        let is_spoken = result.get("action").is_none();
+        members_like(block, "type").any(|kind| is_spoken || kind.is_text("tool_use"))
     };
     ["role", "model", "stopReason"]
         .iter()

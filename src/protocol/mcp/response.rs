@@ -5,8 +5,8 @@ use super::content::{self, ToolResponse};
 use super::tables::{CARD, INPUT_REQUEST, Method, RESULT, TASK, TOOL, named};
 use crate::event::{DefaultGate, Event, Kind, Known, Part, RpcMessage, Turn};
 use crate::protocol::RequestContext;
-use crate::protocol::jsonrpc::{self, Envelope, PendingRpc};
-use crate::protocol::reader::{Emit, Origin, Reader, is_case_variant};
+use crate::protocol::jsonrpc::{self, Envelope, PendingRpc, members_like};
+use crate::protocol::reader::{Emit, Origin, Reader};
 use crate::wire::json::{self, Value};
 use crate::wire::span::index;
 
@@ -52,14 +52,9 @@ fn message(
     context: &RequestContext,
     waiting: &PendingRpc,
 ) {
-    // To a client that folds the case of keys, `Result` is one.
-    let is_own = |key: &str| {
-        let names = ["result", "error", "method"];
-        names.iter().any(|name| is_case_variant(key, name))
-    };
-    let is_message = message
-        .members()
-        .any(|(key, _)| key.text().is_some_and(|key| is_own(&key)));
+    let is_message = ["result", "error", "method"]
+        .iter()
+        .any(|name| members_like(message, name).next().is_some());
     if !is_message {
         // An element of a batch counts as a separate message all the same.
         if message.place().node != 0 {
@@ -145,8 +140,9 @@ fn outcome(reader: &mut Reader<'_>, key: &str, value: Value<'_>, question: Optio
 /// Reports the requests of the server in an error (2025-11-25, "URL Elicitation Required"), which clients treat like
 /// those that stand alone. Their texts are read with the error.
 fn required_elicitations(reader: &mut Reader<'_>, error: Value<'_>) {
-    let asked = error.get("data").and_then(|data| data.get("elicitations"));
-    for params in asked.into_iter().flat_map(|list| list.elements()) {
+    let data = error.get("data").into_iter();
+    let asked = data.flat_map(|data| members_like(data, "elicitations"));
+    for params in asked.flat_map(|list| list.elements()) {
         reader.message(
             params,
             RpcMessage {

@@ -190,6 +190,17 @@ fn a_page_to_open_in_an_error_is_a_request_of_the_server() {
         assert_eq!(answer["result"]["content"][0]["text"], "No pages.");
         let record = passes(guard, &asked, required("form"));
         assert_eq!(record["decision"], "allow");
+        // A client that folds the case of keys takes either, or the last one.
+        let page = json!([{"mode": "url", "url": "https://x.example/", "message": "Go."}]);
+        for data in [
+            json!({"Elicitations": page}),
+            json!({"Elicitations": [], "elicitations": page}),
+            json!({"elicitations": [], "ELICITATIONS": page}),
+        ] {
+            let body = json!({"jsonrpc": "2.0", "id": 1, "error": {"code": -32042, "message": "m", "data": data}});
+            let answer = answered(guard, &asked, answers(&body));
+            assert_eq!(answer["result"]["isError"], true, "{data}");
+        }
     });
     // Under a default of deny, the request needs an `allow`, as if it came alone.
     let only = |rules: &str| {
@@ -250,6 +261,32 @@ rules:
         let mut again = modern_call("x", json!({}));
         again["params"]["inputResponses"] = json!({"a": result});
         assert_eq!(refused(&guard, &modern(&again, &[])).0, 200, "{result}");
+    }
+    // A server that folds the case of keys reads a call, too.
+    for kind in [
+        json!({"Type": "tool_use"}),
+        json!({"TYPE": "text", "type": "tool_use"}),
+        json!({"type": "text", "Type": "tool_use"}),
+    ] {
+        let mut block = block.clone();
+        block.as_object_mut().unwrap().remove("type");
+        block
+            .as_object_mut()
+            .unwrap()
+            .extend(kind.as_object().unwrap().clone());
+        for result in [
+            json!({"content": block}),
+            json!({"action": "accept", "content": [block]}),
+        ] {
+            let message = json!({"jsonrpc": "2.0", "id": 0, "result": result});
+            let seen = run(
+                &guard,
+                &post(&message),
+                |_| panic!("nothing may reach the server"),
+                NOW,
+            );
+            assert_eq!(record(&seen)["code"], "AG2002", "{result}");
+        }
     }
     // A person's input may have any keys.
     let input =
