@@ -24,6 +24,7 @@ use super::words::{HeaderMode, StreamOnDeny};
 use super::zones::{self, Zones};
 use crate::diag::{Severity, codes};
 use crate::policy::rule::{self, Rule};
+use crate::wire::letter_case;
 use crate::wire::sort;
 use crate::wire::sorted_map::SortedMap;
 
@@ -623,7 +624,7 @@ fn applies_to(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Applie
         let at = at.key(&member.key);
         let globs = decoder.texts(&at, &member.value);
         for glob in globs.iter().flatten() {
-            if let Err(what) = super::glob::Glob::parse(glob) {
+            if let Err(what) = super::glob::Glob::parse(&letter_case::lower(glob)) {
                 decoder.error(codes::AG1013, &at, &member.value.span, &what, "");
             }
         }

@@ -127,13 +127,6 @@ pub(crate) fn compile(
             )
         })
         .ok()?;
-    if rules.len() > usize::from(u16::MAX) {
-        let message = format!("{} rules are more than the filter can number", rules.len());
-        let help =
-            "write one rule for several tools or texts: `tool: [a, b]`, `contains_any: [..]`";
-        decoder.error(codes::AG1019, &at, &(0..0), &message, help);
-        return None;
-    }
     Some(Policy {
         version,
         needs,
@@ -154,29 +147,24 @@ pub(crate) fn compile(
     })
 }
 
-fn scope(decoder: &mut Decoder, applies_to: &AppliesTo) -> Scope {
-    let at = PolicyPath::root();
-    let at = at.key("applies_to");
-    let mut globs = |key: &str, texts: &Option<Vec<Box<str>>>| {
-        texts.as_ref().map(|texts| {
-            texts
-                .iter()
-                .filter_map(|text| match Glob::parse(&letter_case::lower(text)) {
-                    Ok(glob) => Some(glob),
-                    Err(what) => {
-                        decoder.error(codes::AG1013, &at.key(key), &(0..0), &what, "");
-                        None
-                    }
-                })
-                .collect()
-        })
+fn scope(applies_to: &AppliesTo) -> Scope {
+    // A malformed glob was reported when the document was read, and no policy is made.
+    let globs = |texts: &Option<Vec<Box<str>>>| {
+        let globs = |texts: &Vec<Box<str>>| {
+            let lowered = texts.iter().map(|text| letter_case::lower(text));
+            lowered.filter_map(|text| Glob::parse(&text).ok()).collect()
+        };
+        texts.as_ref().map(globs)
     };
     Scope {
-        hosts: globs("hosts", &applies_to.hosts),
-        paths: globs("paths", &applies_to.paths),
-        clusters: globs("clusters", &applies_to.clusters),
+        hosts: globs(&applies_to.hosts),
+        paths: globs(&applies_to.paths),
+        clusters: globs(&applies_to.clusters),
     }
 }
+
+/// Rules are numbered by 16 bits.
+const _: () = assert!(MAX_RULES < 1 << 16);
 
 fn number_of(rules: usize) -> u16 {
     u16::try_from(rules).unwrap_or(u16::MAX)
@@ -197,7 +185,7 @@ impl<'d> Compiler<'d> {
             is_shadow,
             is_alone: false,
             audience,
-            scope: scope(self.decoder, &document.applies_to),
+            scope: scope(&document.applies_to),
         })
     }
 

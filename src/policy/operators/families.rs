@@ -196,8 +196,8 @@ what DNS answers is out of reach: `localhost` included.",
     OperatorFamily {
         title: "SQL",
         reading: "\
-A text is read by its tokens, as each of three families of servers reads it (PostgreSQL and the standard, MySQL, SQL Server), and every
-reading counts: a word that is a comment to one is a statement to another. Each verb, table and statement is a value of its own, those
+A text is read by its tokens, as each of five families of servers reads it (PostgreSQL and the standard, MySQL, SQL Server, BigQuery,
+Snowflake), and every reading counts: a word that is a comment to one is a statement to another. Each verb, table and statement is a value of its own, those
 of sub-queries and `WITH` included. A name with dots inside its quotes (`` `project.dataset.users` ``) may be one name or several: that
 can't be told. Open quotes and comments can't be read. Out of reach: what views, triggers and routines do.",
         cases: "sql",
