@@ -130,6 +130,12 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
+    /// Whether a mistake was noted, and not only something worth knowing.
+    pub(crate) fn has_errors(&self) -> bool {
+        let mut noted = self.diagnostics.iter();
+        noted.any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
     /// Adds a diagnostic and returns it, so that the caller can complete it.
     #[inline(never)]
     pub(crate) fn report(

@@ -151,6 +151,7 @@ fn load_with(root: &Node, find_zone: &dyn Fn(&str) -> Lookup) -> Loaded {
     let document = document::read(&mut decoder, root);
     let version = version::of(root);
     let policy = document.and_then(|document| compile(&mut decoder, document, version, find_zone));
+    let failed = decoder.has_errors();
     let mut diagnostics = decoder.diagnostics;
     sort::sort_by_key(&mut diagnostics, |diagnostic| {
         (
@@ -159,9 +160,6 @@ fn load_with(root: &Node, find_zone: &dyn Fn(&str) -> Lookup) -> Loaded {
             diagnostic.span.end,
         )
     });
-    let failed = diagnostics
-        .iter()
-        .any(|diagnostic| diagnostic.severity == Severity::Error);
     Loaded {
         policy: policy.filter(|_| !failed),
         diagnostics,

@@ -214,6 +214,10 @@ impl<'d> Compiler<'d> {
                     compiled.id = format!("{}/{}", document.name, rule.id).into();
                 }
                 rules.push(compiled);
+            } else if !self.decoder.has_errors() {
+                // Left out without a word, it would let pass what it stops.
+                let message = "this rule could not be compiled";
+                self.error(codes::AG1011, &rule.span, "", message, "");
             }
         }
     }

@@ -146,19 +146,22 @@ impl Compiler<'_> {
             NodeValue::List(items) => items.iter().map(Node::text).collect(),
             _ => vec![node.text()],
         };
-        let mut all: Option<Days> = None;
-        for text in &texts {
-            let Some(days) = text.and_then(Days::parse) else {
-                self.error(
-                    codes::AG1011,
-                    &node.span,
-                    &check.path,
-                    "these are no days of the week",
-                    "write for example `mon-fri`, `[sat, sun]` or `monday`",
-                );
-                return None;
-            };
-            all = Some(all.map_or(days, |all| all.and(days)));
+        // No day at all is no answer either: nothing would be inside.
+        let all = texts
+            .iter()
+            .try_fold(None, |all: Option<Days>, text| {
+                let days = text.and_then(Days::parse)?;
+                Some(Some(all.map_or(days, |all| all.and(days))))
+            })
+            .flatten();
+        if all.is_none() {
+            self.error(
+                codes::AG1011,
+                &node.span,
+                &check.path,
+                "these are no days of the week",
+                "write for example `mon-fri`, `[sat, sun]` or `monday`",
+            );
         }
         all
     }
