@@ -571,20 +571,21 @@ impl<'d> Compiler<'d> {
         })
     }
 
-    /// Reads `{ types: […], confidence: high }` and adds the names, each with its place.
+    /// Reads `{ types: […], confidence: high }` and adds the names, each with its place and this confidence.
     fn types(
         &mut self,
         operand: &Node,
-        names: &mut Vec<(Box<str>, Range<usize>)>,
-        confidence: &mut Confidence,
+        names: &mut Vec<(Box<str>, Range<usize>, Confidence)>,
     ) -> Option<()> {
+        let known_names = names.len();
+        let mut confidence = Confidence::Medium;
         let at = PolicyPath::root();
         let known = &["types", "confidence"];
         for member in self.decoder.mapping(&at, operand, known)? {
             let at = at.key(&member.key);
             let value = &member.value;
             if &*member.key == "confidence" {
-                *confidence = self.decoder.word(&at, value, CONFIDENCES)?;
+                confidence = self.decoder.word(&at, value, CONFIDENCES)?;
                 continue;
             }
             let types = self.decoder.texts(&at, value)?;
@@ -592,21 +593,27 @@ impl<'d> Compiler<'d> {
                 NodeValue::List(items) => items.iter().map(|item| item.span.clone()).collect(),
                 _ => vec![value.span.clone()],
             };
-            names.extend(types.into_iter().zip(spans));
+            let named = types.into_iter().zip(spans);
+            names.extend(named.map(|(name, span)| (name, span, Confidence::Medium)));
+        }
+        for (.., least) in names.iter_mut().skip(known_names) {
+            *least = confidence;
         }
         Some(())
     }
 
     /// Compiles `detects: credit_card`, `detects: [pii, secrets]` or `detects: { types: […], confidence: high }`.
     fn detects(&mut self, check: &Check, items: &[&Node]) -> Option<Operator> {
-        let mut confidence = Confidence::Medium;
-        let mut names: Vec<(Box<str>, Range<usize>)> = Vec::new();
+        let mut names: Vec<(Box<str>, Range<usize>, Confidence)> = Vec::new();
         for item in items {
+            let known_names = names.len();
             match &item.data {
-                NodeValue::String(text) => names.push((text.clone(), item.span.clone())),
+                NodeValue::String(text) => {
+                    names.push((text.clone(), item.span.clone(), Confidence::Medium));
+                }
                 NodeValue::Map(_) => {
                     let known = self.decoder.diagnostics.len();
-                    let read = self.types(item, &mut names, &mut confidence);
+                    let read = self.types(item, &mut names);
                     // The paths of the diagnostics begin at the operand.
                     for told in self.decoder.diagnostics.iter_mut().skip(known) {
                         told.path = format!("{}.{}", check.path, told.path);
@@ -618,13 +625,17 @@ impl<'d> Compiler<'d> {
                     return None;
                 }
             }
+            if names.len() == known_names {
+                self.does_not_fit(check, "no detector is named", "");
+                return None;
+            }
         }
         let mut detectors: Vec<(u16, Confidence)> = Vec::new();
         let mut are_known = true;
-        for (name, span) in &names {
+        for (name, span, confidence) in &names {
             match self.selection.members(name) {
                 Ok(members) => {
-                    detectors.extend(members.into_iter().map(|member| (member, confidence)))
+                    detectors.extend(members.into_iter().map(|member| (member, *confidence)))
                 }
                 Err(unknown) => {
                     let help = match unknown.suggestions.as_slice() {
@@ -641,7 +652,7 @@ impl<'d> Compiler<'d> {
                     continue;
                 }
             }
-            are_known &= self.selection.add(name, confidence).is_ok();
+            are_known &= self.selection.add(name, *confidence).is_ok();
         }
         if !are_known {
             return None;
