@@ -1197,6 +1197,25 @@ fn a_limit_covers_nothing_but_the_same_limit() {
     // However the condition is written.
     let twice = limit(5, "t", ", when: { any: [{ tool: t }] }");
     assert_eq!(proved(&policy(&[&five]), &policy(&[&twice])), [true; 3]);
+    // So are the sessions that it keeps apart, what models cost, and the field that it adds up.
+    let of_sessions = five.replace("max", "session: [conversation], max");
+    assert_eq!(
+        proved(&policy(&[&five]), &policy(&[&of_sessions])),
+        [false; 3]
+    );
+    let cost = |price: u32| {
+        policy(&[&format!(
+            "{{ id: c, match: {{ event: response }}, limit: {{ sum: usage.cost_usd, max: 5, window: 1h, prices: {{ otherwise: {{ input: {price}, output: 1 }} }} }}, action: deny }}"
+        )])
+    };
+    assert_eq!(proved(&cost(1), &cost(1)), [true; 3]);
+    assert_eq!(proved(&cost(1), &cost(2)), [false; 3]);
+    let sum = |field: &str| {
+        policy(&[&format!(
+            "{{ id: s, match: {{ tool: t }}, limit: {{ sum: {field}, max: 5, window: 1h }}, action: deny }}"
+        )])
+    };
+    assert_eq!(proved(&sum("args.a"), &sum("args.b")), [false; 3]);
 }
 
 #[test]

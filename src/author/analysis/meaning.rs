@@ -760,14 +760,16 @@ fn effect(rule: &Rule) -> String {
     effect
 }
 
-/// Returns a limit as it is written.
+/// Returns a limit as it is written: all that decides what is counted, together with what, and up to where.
 fn limited(limit: &Limit) -> String {
+    let sessions: Vec<Box<str>> = limit.session.iter().map(SessionSource::name).collect();
     format!(
-        " {:?} {:?} {:?} {:?}",
+        " {:?} {:?} {:?} {:?} {sessions:?} {:?}",
         limit.measure,
         limit.max.to_string(),
         limit.window,
-        limit.per().collect::<BTreeSet<_>>()
+        limit.per().collect::<BTreeSet<_>>(),
+        limit.prices,
     )
 }
 
