@@ -249,7 +249,7 @@ fn unite_spellings(root: &mut Node) {
                         .iter_mut()
                         .filter(|key| matches!(&*key.key, "when" | "unless"))
                     {
-                        unite_verbs(&mut key.value);
+                        unite_conditions(&mut key.value);
                     }
                 }
             }
@@ -258,30 +258,39 @@ fn unite_spellings(root: &mut Node) {
     }
 }
 
-fn unite_verbs(node: &mut Node) {
+/// Conditions: what is asked of each field, by itself or under `all`, `any`, `not` and `earlier`. Keys are names of fields, and
+/// those of an item are whatever its members are called.
+fn unite_conditions(node: &mut Node) {
     match &mut node.data {
-        NodeValue::List(items) => items.iter_mut().for_each(unite_verbs),
+        NodeValue::List(items) => items.iter_mut().for_each(unite_conditions),
         NodeValue::Map(members) => {
             for member in members {
-                if let Some(verb) = Verb::parse(&member.key)
-                    && verb.word() != &*member.key
-                {
-                    member.key = verb.word().into();
-                    // Written anew instead of copied from the text.
-                    member.key_span = 0..0;
-                }
-                match (&*member.key, &mut member.value.data) {
-                    // The keys are names of the item's members, not operators.
-                    ("any_item", NodeValue::Map(named)) => {
-                        named
-                            .iter_mut()
-                            .for_each(|named| unite_verbs(&mut named.value));
-                    }
-                    _ => unite_verbs(&mut member.value),
+                match &*member.key {
+                    "all" | "any" | "not" | "earlier" => unite_conditions(&mut member.value),
+                    _ => unite_checks(&mut member.value),
                 }
             }
         }
         _ => {}
+    }
+}
+
+/// What is asked of one field: operators with their operands.
+fn unite_checks(node: &mut Node) {
+    let NodeValue::Map(members) = &mut node.data else {
+        return;
+    };
+    for member in members {
+        if let Some(verb) = Verb::parse(&member.key)
+            && verb.word() != &*member.key
+        {
+            member.key = verb.word().into();
+            // Written anew instead of as it stands in the text.
+            member.key_span = 0..0;
+        }
+        if matches!(&*member.key, "any_item" | "overlaps") {
+            unite_conditions(&mut member.value);
+        }
     }
 }
 
@@ -928,6 +937,40 @@ rules:
             ),
             ("a: { b }\n", "a: { b: null }\n"),
             ("a: { b: , c: 1 }\n", "a: { b: null, c: 1 }\n"),
+    #[test]
+    fn operators_have_one_spelling_and_members_of_an_item_keep_their_names() {
+        let head = "rules:\n  - when: ";
+        for (written, formatted) in [
+            (
+                "{ args.n: { gt: 1, lte: 5 } }",
+                "{ args.n: { greater_than: 1, at_most: 5 } }",
+            ),
+            (
+                "{ not: { args.n: { gt: 1 } } }",
+                "{ not: { args.n: { greater_than: 1 } } }",
+            ),
+            (
+                "{ earlier: { tool: t, args.n: { gt: 1 } } }",
+                "{ earlier: { tool: t, args.n: { greater_than: 1 } } }",
+            ),
+            (
+                "{ args.x: { any_item: { gt: { gt: 1 } } } }",
+                "{ args.x: { any_item: { gt: { greater_than: 1 } } } }",
+            ),
+            (
+                "{ args.x: { any_item: { any: [{ gt: 1 }, { not: { lt: { gte: 2 } } }] } } }",
+                "{ args.x: { any_item: { any: [{ gt: 1 }, { not: { lt: { at_least: 2 } } }] } } }",
+            ),
+            (
+                "{ text: { overlaps: { earlier: { tool: t, args.n: { gt: 1 } } } } }",
+                "{ text: { overlaps: { earlier: { tool: t, args.n: { greater_than: 1 } } } } }",
+            ),
+        ] {
+            let out = format(&format!("{head}{written}\n")).unwrap();
+            assert_eq!(out, format!("{head}{formatted}\n"));
+        }
+    }
+
             ("a: [{ b }, c]\n", "a: [{ b: null }, c]\n"),
             ("a: {\n  b,\n  c: 1 # d\n}\n", "a:\n  b: null\n  c: 1 # d\n"),
         ] {
