@@ -402,11 +402,8 @@ impl<'t> Writer<'t> {
     fn attach(&mut self, root: &Node) {
         let mut anchors = Vec::new();
         self.anchors(root, None, &mut anchors);
-        let line_of = |at: usize| {
-            self.text
-                .get(..at)
-                .map_or(0, |before| before.matches('\n').count())
-        };
+        let ends: Vec<usize> = self.text.match_indices('\n').map(|(at, _)| at).collect();
+        let line_of = |at: usize| ends.partition_point(|end| *end < at);
         // Comments between the same two keys keep their order: none is indented further than the one before it.
         let mut gap = (0, usize::MAX);
         for comment in comments(self.text, root) {
@@ -670,8 +667,10 @@ impl<'t> Writer<'t> {
 
     fn holds_comments(&self, node: &Node) -> bool {
         // A comment at the node's own beginning belongs to the line that it is written in.
-        let holds = |at: &usize| node.span.contains(at) && *at > node.span.start;
-        self.leading.keys().any(holds) || self.trailing.keys().any(holds)
+        let start = node.span.start.saturating_add(1);
+        let inside = start..node.span.end.max(start);
+        self.leading.range(inside.clone()).next().is_some()
+            || self.trailing.range(inside).next().is_some()
     }
 
     fn key(&self, member: &Member) -> String {
