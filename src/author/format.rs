@@ -608,9 +608,16 @@ impl<'t> Writer<'t> {
     fn block_list(&mut self, items: &[Node], indent: usize) {
         for item in items {
             let at = first_byte(item);
+            let fits = self.fits(item, indent.saturating_add(2));
+            // What gets lines of its own has no line that its comment could stay behind.
+            if fits.is_none()
+                && self.is_flow(item)
+                && let Some(comment) = self.trailing.remove(&at)
+            {
+                self.leading.entry(at).or_default().push(comment);
+            }
             self.before(at, indent);
             self.out.push_str(&format!("{}-", " ".repeat(indent)));
-            let fits = self.fits(item, indent.saturating_add(2));
             match (&item.data, fits) {
                 (_, Some(line)) => {
                     self.out.push_str(&format!(" {line}"));
@@ -729,18 +736,21 @@ impl<'t> Writer<'t> {
 }
 
 /// Returns the key or item after which a comment between two of them belongs: the innermost one that has ended there and is not
-/// indented further. `None` if the comment is indented no further than the next one, to which it belongs then.
+/// indented further. `None` if the comment would be written no further to the right than the next one, to which it belongs then.
 fn ended_at(anchors: &[Anchor], last: usize, next: usize, column: usize) -> Option<Anchor> {
     let next = anchors.get(next);
-    if column <= next.map_or(0, |next| next.column) {
+    let least = next.map_or(0, |next| next.column);
+    if column <= least {
         return None;
     }
     let up =
         |from: Option<usize>| std::iter::successors(from, |number| anchors.get(*number)?.parent);
     let goes_on = |number: usize| up(next.and_then(|next| next.parent)).any(|open| open == number);
     let mut ended = up(Some(last)).take_while(|number| !goes_on(*number));
-    ended
-        .find_map(|number| anchors.get(number).filter(|anchor| anchor.column <= column))
+    let found =
+        ended.find_map(|number| anchors.get(number).filter(|anchor| anchor.column <= column));
+    found
+        .filter(|found| next.is_none() || found.column > least)
         .copied()
 }
 
@@ -928,15 +938,6 @@ rules:
     }
 
     #[test]
-    fn a_key_without_a_value_is_written_with_what_it_reads_as() {
-        for (text, written) in [
-            (
-                "a: { why: b, and c, when: d }\n",
-                "a: { why: b, and c: null, when: d }\n",
-            ),
-            ("a: { b }\n", "a: { b: null }\n"),
-            ("a: { b: , c: 1 }\n", "a: { b: null, c: 1 }\n"),
-    #[test]
     fn operators_have_one_spelling_and_members_of_an_item_keep_their_names() {
         let head = "rules:\n  - when: ";
         for (written, formatted) in [
@@ -970,6 +971,15 @@ rules:
         }
     }
 
+    #[test]
+    fn a_key_without_a_value_is_written_with_what_it_reads_as() {
+        for (text, written) in [
+            (
+                "a: { why: b, and c, when: d }\n",
+                "a: { why: b, and c: null, when: d }\n",
+            ),
+            ("a: { b }\n", "a: { b: null }\n"),
+            ("a: { b: , c: 1 }\n", "a: { b: null, c: 1 }\n"),
             ("a: [{ b }, c]\n", "a: [{ b: null }, c]\n"),
             ("a: {\n  b,\n  c: 1 # d\n}\n", "a:\n  b: null\n  c: 1 # d\n"),
         ] {
@@ -1088,6 +1098,12 @@ rules:
                 "a:\n  b:\n    c: 1\n  # one\n    # two\n# three\n  # four\nd: 1\n",
                 "a:\n  b:\n    c: 1\n  # one\n  # two\n# three\n# four\nd: 1\n",
             ),
+            // Written beside the next one, it is about that one.
+            ("a: 1\n    # far\n\nb: 2\n", "a: 1\n\n# far\nb: 2\n"),
+            (
+                "a:\n  - b\n     # far\n\n  - c\n",
+                "a:\n  - b\n\n  # far\n  - c\n",
+            ),
             // Indented further than everything.
             ("a:\n  b: 1\n        # far\n", "a:\n  b: 1\n  # far\n"),
             (
@@ -1101,6 +1117,28 @@ rules:
         ] {
             assert_eq!(format(text).as_deref(), Ok(written), "{text}");
             assert_eq!(format(written).as_deref(), Ok(written), "{written}");
+        }
+    }
+
+    #[test]
+    fn the_comment_behind_a_long_line_stands_before_what_the_line_becomes() {
+        let long = "x".repeat(WIDTH);
+        for (text, written) in [
+            (
+                format!("a:\n  # one\n  - {{ b: 1, c: {long} }} # two\n  - d\n"),
+                format!("a:\n  # one\n  # two\n  - b: 1\n    c: {long}\n  - d\n"),
+            ),
+            (
+                format!("a:\n  - [{long}] # one\n"),
+                format!("a:\n  # one\n  -\n    - {long}\n"),
+            ),
+            (
+                format!("a: {{ b: {long} }} # one\n"),
+                format!("a: # one\n  b: {long}\n"),
+            ),
+        ] {
+            assert_eq!(format(&text).as_deref(), Ok(&*written), "{text}");
+            assert_eq!(format(&written).as_deref(), Ok(&*written), "{written}");
         }
     }
 
