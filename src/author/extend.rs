@@ -28,22 +28,63 @@ pub struct ReadPolicyFile {
 /// Function that reads a file. Its arguments are the name of the file that names it, and the path there.
 pub type ReadFile<'r> = &'r mut dyn FnMut(&str, &str) -> Result<ReadPolicyFile, String>;
 
+/// Document with everything that it extends and that its lists read from files. All positions are those of the outermost
+/// document: content of another file has the position where that file is named.
+pub struct Resolved {
+    /// The document.
+    pub root: Node,
+    /// Positions at which other files are named.
+    borrowed: Vec<Borrowed>,
+}
+
+/// Position in the outermost document, and the file that is named there.
+struct Borrowed {
+    span: Range<usize>,
+    path: String,
+    /// Whether that file names others, whose content has the same position.
+    has_more: bool,
+}
+
+impl Resolved {
+    /// Adds the file to diagnostics about the content of another file, and removes their fixes: none of them can be fixed in the
+    /// outermost document.
+    pub fn attribute(&self, diagnostics: &mut [Diagnostic]) {
+        for diagnostic in diagnostics {
+            let mut borrowed = self.borrowed.iter();
+            let Some(from) = borrowed.find(|from| from.span == diagnostic.span) else {
+                continue;
+            };
+            let more = if from.has_more {
+                ", or what it extends"
+            } else {
+                ""
+            };
+            diagnostic.message = format!("in `{}`{more}: {}", from.path, diagnostic.message);
+            diagnostic.fix = None;
+        }
+    }
+}
+
 /// Merges a document with everything that it `extends`, and with the files of its lists. A document without either is returned
 /// unchanged.
 ///
 /// # Errors
 /// All errors, with positions in `root`.
-pub fn resolve(name: &str, root: &Node, read: ReadFile<'_>) -> Result<Node, Vec<Diagnostic>> {
+pub fn resolve(name: &str, root: &Node, read: ReadFile<'_>) -> Result<Resolved, Vec<Diagnostic>> {
     let mut resolver = Resolver {
         read,
         open: vec![name.to_owned()],
         count: 0,
         span: 0..0,
+        borrowed: Vec::new(),
         wrong: Vec::new(),
     };
-    let merged = resolver.document(name, root, true);
+    let root = resolver.document(name, root, true);
     match resolver.wrong.is_empty() {
-        true => Ok(merged),
+        true => Ok(Resolved {
+            root,
+            borrowed: resolver.borrowed,
+        }),
         false => Err(resolver.wrong),
     }
 }
@@ -55,6 +96,7 @@ struct Resolver<'r> {
     count: usize,
     /// Position in the outermost document that led here.
     span: Range<usize>,
+    borrowed: Vec<Borrowed>,
     wrong: Vec<Diagnostic>,
 }
 
@@ -92,23 +134,43 @@ impl Resolver<'_> {
         if is_top {
             self.span = extends.span.clone();
         }
-        let paths: Option<Vec<&str>> = match &extends.data {
-            NodeValue::String(path) => Some(vec![path]),
-            NodeValue::List(items) => items.iter().map(Node::text).collect(),
-            _ => None,
+        let named = match &extends.data {
+            NodeValue::List(items) => items,
+            _ => std::slice::from_ref(&extends),
         };
+        let paths: Option<Vec<(&str, &Range<usize>)>> = named
+            .iter()
+            .map(|item| Some((item.text()?, &item.span)))
+            .collect();
         let Some(paths) = paths else {
             let message = "a path or a list of paths is expected here".to_owned();
             self.error(codes::AG1005, "extends", message, "");
             return root;
         };
         let mut merged = root;
-        for path in paths {
+        for (path, span) in paths {
+            if is_top {
+                self.span = span.clone();
+            }
+            let count = self.count;
             if let Some(base) = self.base(name, path) {
                 self.merge(&mut merged, base, path);
             }
+            if is_top {
+                let has_more = self.count > count.saturating_add(1);
+                self.borrow(path, has_more);
+            }
         }
         merged
+    }
+
+    /// Notes that what stands at the present place comes out of a file.
+    fn borrow(&mut self, path: &str, has_more: bool) {
+        self.borrowed.push(Borrowed {
+            span: self.span.clone(),
+            path: path.to_owned(),
+            has_more,
+        });
     }
 
     /// Reads a file that a document names; `None`, and an error, if it can't be read.
@@ -134,7 +196,7 @@ impl Resolver<'_> {
             return None;
         }
         let root = match parse(&file) {
-            Ok(root) => root,
+            Ok(root) => placed(root, &self.span),
             Err(diagnostics) => {
                 for diagnostic in diagnostics {
                     let message = format!("in `{path}`: {}", diagnostic.message);
@@ -307,7 +369,7 @@ impl Resolver<'_> {
                 }
                 let hash = digest(read.text.trim().as_bytes());
                 file.key = "sha256".into();
-                file.value = text(&hex::encode(&hash));
+                file.value = placed(text(&hex::encode(&hash)), &self.span);
             }
         }
     }
@@ -346,7 +408,12 @@ impl Resolver<'_> {
                 )),
             };
             match items {
-                Some(data @ (NodeValue::List(_) | NodeValue::Map(_))) => list.value = node(data),
+                Some(data @ (NodeValue::List(_) | NodeValue::Map(_))) => {
+                    if is_top {
+                        self.borrow(path, false);
+                    }
+                    list.value = placed(node(data), &self.span);
+                }
                 _ => {
                     let message = format!("`{path}` holds no list");
                     self.error(codes::AG1005, &at, message, "");
@@ -494,6 +561,20 @@ fn opened(root: &Node) -> Node {
     opened
 }
 
+/// What comes out of another file, at a place of the outermost document.
+fn placed(mut node: Node, span: &Range<usize>) -> Node {
+    fn place(node: &mut Node, span: &Range<usize>) {
+        node.span = span.clone();
+        items_mut(node).for_each(|item| place(item, span));
+        for member in members_mut(node) {
+            member.key_span = span.clone();
+            place(&mut member.value, span);
+        }
+    }
+    place(&mut node, span);
+    node
+}
+
 /// Returns whether two values are the same, without regard to their positions.
 fn same(a: &Node, b: &Node) -> bool {
     let written = |node: &Node| {
@@ -585,7 +666,9 @@ mod tests {
         let messages = |wrong: Vec<Diagnostic>| -> Vec<String> {
             wrong.iter().map(ToString::to_string).collect()
         };
-        let merged = resolve("top.yaml", &root, &mut read).map_err(messages)?;
+        let merged = resolve("top.yaml", &root, &mut read)
+            .map_err(messages)?
+            .root;
         let loaded = load(&merged);
         let errors: Vec<String> = loaded.errors().map(ToString::to_string).collect();
         assert!(errors.is_empty(), "{errors:?}");
@@ -781,7 +864,7 @@ mod tests {
                         text: text.clone(),
                     })
                 };
-                let merged = resolve("top.yaml", &root, &mut read).unwrap();
+                let merged = resolve("top.yaml", &root, &mut read).unwrap().root;
                 assert!(
                     load(&merged).errors().any(|error| error.code == "AG1007"),
                     "{top} extends {base}"
@@ -817,7 +900,7 @@ mod tests {
                 text: (*text).to_owned(),
             })
         };
-        let merged = resolve("set.yaml", &root, &mut read).unwrap();
+        let merged = resolve("set.yaml", &root, &mut read).unwrap().root;
         assert!(load(&merged).policy.is_some());
     }
 
@@ -828,7 +911,7 @@ mod tests {
         );
         let root = parse_yaml(&text).unwrap();
         let mut read = |_: &str, _: &str| Err("nothing is read".to_owned());
-        let resolved = resolve("top.yaml", &root, &mut read).unwrap();
+        let resolved = resolve("top.yaml", &root, &mut read).unwrap().root;
         assert_eq!(resolved, root);
         let errors = load(&resolved)
             .errors()
@@ -850,5 +933,56 @@ mod tests {
         );
         let wrong = resolved(&top, &[]).unwrap_err();
         assert_eq!(wrong.len(), 2, "{wrong:?}");
+    }
+
+    #[test]
+    fn what_is_wrong_in_another_file_is_told_where_that_file_is_named() {
+        let files = [
+            (
+                "a.yaml",
+                "# a\n# b\n# c\nrules: [{ id: a, match: { tool: t }, action: deny, reasn: x }]",
+            ),
+            ("b.yaml", "extends: c.yaml\nrules: []"),
+            (
+                "c.yaml",
+                "rules: [{ id: c, match: { tool: t }, action: denied }]",
+            ),
+            ("d.txt", "example..com\n"),
+        ];
+        let text = format!(
+            "{HEAD}{ALLOW}\nextends: [a.yaml, b.yaml]\nlists: {{ d: {{ file: d.txt }} }}\nrules: [{{ id: top, match: {{ tool: t }}, when: {{ args.to: {{ domain_in: {{ list: d }} }} }}, action: deny }}]"
+        );
+        let root = parse_yaml(&text).unwrap();
+        let mut read = |_: &str, path: &str| {
+            let (name, text) = files.iter().find(|(name, _)| *name == path).unwrap();
+            Ok(ReadPolicyFile {
+                name: (*name).to_owned(),
+                text: (*text).to_owned(),
+            })
+        };
+        let resolved = resolve("top.yaml", &root, &mut read).unwrap();
+        let mut errors: Vec<Diagnostic> = load(&resolved.root).errors().cloned().collect();
+        resolved.attribute(&mut errors);
+        let told: Vec<(&str, &str)> = errors
+            .iter()
+            .map(|error| {
+                (
+                    text.get(error.span.clone()).unwrap_or_default(),
+                    &*error.message,
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("a.yaml", "in `a.yaml`: unknown key `reasn`"),
+                (
+                    "b.yaml",
+                    "in `b.yaml`, or what it extends: unknown value `denied`"
+                ),
+                ("d.txt", "in `d.txt`: `example..com` is no domain"),
+            ]
+        );
+        assert!(errors.iter().all(|error| error.fix.is_none()));
     }
 }

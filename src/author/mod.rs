@@ -26,7 +26,7 @@ pub use doctor::{
     ConfigurationProblem, Examination, Files, ModuleFile, PolicyInUse, Proxy, examine,
 };
 pub use explain::{Branch, Explained, Explainer};
-pub use extend::{ReadFile, ReadPolicyFile, resolve};
+pub use extend::{ReadFile, ReadPolicyFile, Resolved, resolve};
 pub use format::{FormatError, format_yaml, write_converted, write_json, write_yaml};
 pub use kill::{KillChange, KillDocument, is_kill_list, kill_schema, singular};
 pub use lint::lint;

@@ -2,8 +2,8 @@
 
 use super::{Failed, output};
 use crate::author::{
-    ReadPolicyFile, add_advice, foreign_document, is_kill_list, parse_yaml_in_part, resolve,
-    unprovided,
+    ReadPolicyFile, Resolved, add_advice, foreign_document, is_kill_list, parse_yaml_in_part,
+    resolve, unprovided,
 };
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::policy::{
@@ -32,6 +32,8 @@ pub(super) struct Source {
     partial: Option<Node>,
     /// Compiled document.
     pub(super) loaded: Loaded,
+    /// The document with the files that it names, if it names any.
+    resolved: Option<Resolved>,
 }
 
 impl Source {
@@ -83,6 +85,7 @@ impl Source {
                 policy: None,
                 diagnostics,
             },
+            resolved: None,
         }
     }
 
@@ -107,9 +110,11 @@ impl Source {
             };
             return Source { loaded, ..self };
         }
+        let mut resolved = None;
         let merged = desugar_document(root).and_then(|(root, notes)| {
             let merged = if names_files(&root) {
-                resolve(&self.name, &root, &mut read_beside)?
+                let whole = resolve(&self.name, &root, &mut read_beside)?;
+                resolved.insert(whole).root.clone()
             } else {
                 root
             };
@@ -150,11 +155,23 @@ impl Source {
         loaded
             .diagnostics
             .sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span.start));
+        if let Some(resolved) = &resolved {
+            resolved.attribute(&mut loaded.diagnostics);
+        }
         let root = root.filter(|_| self.root.is_some());
         Source {
             loaded,
             root,
+            resolved,
             ..self
+        }
+    }
+
+    /// Adds to diagnostics what to do, and which of the files that the document names they are about.
+    pub(super) fn advise(&self, diagnostics: &mut [Diagnostic]) {
+        add_advice(&self.text, diagnostics);
+        if let Some(resolved) = &self.resolved {
+            resolved.attribute(diagnostics);
         }
     }
 

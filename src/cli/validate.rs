@@ -3,7 +3,7 @@
 use super::source::{ProxyKind, Source};
 use super::test::{documents, failing_examples, is_policy_document};
 use super::{ExitStatus, Failed, ci, output, render};
-use crate::author::{add_advice, lint};
+use crate::author::lint;
 use crate::diag::{Diagnostic, Severity};
 use crate::policy::KillList;
 use clap::{Args, ValueEnum};
@@ -221,7 +221,7 @@ fn all(source: &Source, linted: bool) -> Vec<Diagnostic> {
             found.extend(lint(policy, root));
         }
     }
-    add_advice(&source.text, &mut found);
+    source.advise(&mut found);
     // Diagnostics of the document itself got their advice when it was loaded.
     let mut diagnostics = source.loaded.diagnostics.clone();
     diagnostics.append(&mut found);

@@ -213,7 +213,7 @@ fn an_extended_document_lets_through_no_more_than_its_base_and_no_more_than_alon
                 };
                 let merged =
                     agentguard::author::resolve("top.yaml", &extending, &mut read).unwrap();
-                let merged = decision(&merged);
+                let merged = decision(&merged.root);
                 assert!(
                     merged >= *top && merged >= *base,
                     "{event}: {of_top} extends {of_base}"
@@ -303,7 +303,7 @@ proptest! {
         let renamed = written(&base).replace("\"id\":\"r", "\"id\":\"base-r");
         let mut read = |_: &str, _: &str| Ok(agentguard::author::ReadPolicyFile { name: "base.json".to_owned(), text: renamed.clone() });
         let merged = agentguard::author::resolve("top.yaml", &top, &mut read).unwrap();
-        let merged = decided(&merged, &event).ruling.decision;
+        let merged = decided(&merged.root, &event).ruling.decision;
         let own = decided(&document(&a, of_a), &event).ruling.decision;
         let restricted = decided(&document(&b, "defaults: { action: allow }"), &event).ruling.decision;
         let observed_base = of_b.starts_with("mode: observe");

@@ -124,7 +124,7 @@ pub(super) fn spellings(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     }
     for spellings in known.values().filter(|spellings| spellings.len() > 1) {
         // Spellings in one list are there on purpose.
-        let places: BTreeSet<usize> = spellings.values().map(|(span, _)| span.start).collect();
+        let places: BTreeSet<&str> = spellings.values().map(|(_, path)| &**path).collect();
         if places.len() < 2 {
             continue;
         }
