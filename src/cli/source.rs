@@ -272,8 +272,15 @@ fn read_beside(from: &str, path: &str) -> Result<ReadPolicyFile, String> {
     let name = file.to_string_lossy().into_owned();
     let bytes =
         output::read_at_most(&name, MAX_DOCUMENT).map_err(|what| format!("{name}: {what}"))?;
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok(ReadPolicyFile { name, text }),
+    // The mark would be part of the first entry of a list, or of a key.
+    let bytes = bytes
+        .strip_prefix(output::BYTE_ORDER_MARK)
+        .unwrap_or(&bytes);
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(ReadPolicyFile {
+            name,
+            text: text.to_owned(),
+        }),
         Err(_) => Err(format!("{name} is not UTF-8")),
     }
 }

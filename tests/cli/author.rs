@@ -535,6 +535,24 @@ fn one_bare_word_does_not_hide_what_else_is_wrong() {
 }
 
 #[test]
+fn a_byte_order_mark_is_no_part_of_a_list_in_a_file() {
+    let folder = Folder::new("mark");
+    folder.file("tools.txt", "\u{feff}delete_user\r\ndrop_table\r\n");
+    folder.file(
+        "base.yaml",
+        "\u{feff}rules:\n  - { id: base, match: { tool: erase }, action: deny, reason: R. }\n",
+    );
+    let policy = folder.policy(
+        "p.yaml",
+        "extends: base.yaml\nlists: { l: { file: tools.txt } }\nrules:\n  - { id: a, match: { event: tool_call }, when: { tool: { list: l } }, action: deny, reason: R. }\n",
+    );
+    for tool in ["delete_user", "drop_table", "erase"] {
+        let decided = run(&["--json", "check", &policy, "--tool", tool]);
+        assert_eq!(json_lines(&decided)[0]["action"], "deny", "{tool}");
+    }
+}
+
+#[test]
 fn one_bad_file_of_a_folder_hides_nothing_of_the_others() {
     let folder = Folder::new("folder");
     folder.policy("a-good.yaml", NO_DELETE);
