@@ -27,6 +27,10 @@ use std::ops::Range;
 pub(super) const TOP: &[&str] = &["apiVersion", "kind", "metadata", "policy", "given", "tests"];
 /// Keys of a case other than its event and its facts.
 pub(super) const CASE: &[&str] = &["name", "exchange", "expect"];
+/// Facts of a case about an exchange, which no bytes of it say.
+const FACTS_OF_EXCHANGE: &[&str] = &["env", "principal", "time", "approved_by", "limits"];
+/// Keys of what is expected of the two sides of an exchange.
+const OF_SIDES: &[&str] = &["upstream", "client"];
 /// Keys of an expectation.
 pub(super) const EXPECT: &[&str] = &[
     "action", "would", "code", "status", "rules", "text", "reason", "upstream", "client",
@@ -281,6 +285,7 @@ fn read_case(
         }
         None => {
             let (event, facts) = sample_event::read(decoder, at, node, shared)?;
+            refuse_what_is_sent(decoder, at, node);
             CaseInput::Event(Box::new(event), Box::new(facts))
         }
     };
@@ -294,7 +299,21 @@ fn read_case(
         );
         return None;
     };
-    let expect = read_expect(decoder, &at.key("expect"), expect)?;
+    let at_expect = at.key("expect");
+    if matches!(subject, CaseInput::Event(..)) {
+        for key in OF_SIDES {
+            if let Some(value) = expect.get(key) {
+                decoder.error(
+                    codes::AG1004,
+                    &at_expect.key(key),
+                    &value.span,
+                    &format!("an event alone is sent to nobody, so that `{key}` means nothing"),
+                    "write the case as an `exchange`, or compare the `text` of the event",
+                );
+            }
+        }
+    }
+    let expect = read_expect(decoder, &at_expect, expect)?;
     Some(TestCase {
         name,
         span: node.span.clone(),
@@ -310,11 +329,33 @@ fn read_expect(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Optio
         expect.action = action(decoder, at, node);
         return expect.action.is_some().then_some(expect);
     }
-    for member in decoder.mapping(at, node, EXPECT)? {
+    let members = decoder.mapping(at, node, EXPECT)?;
+    if node.members().is_empty() {
+        let help = "for example `expect: deny`";
+        decoder.error(codes::AG1006, at, &node.span, "nothing is expected", help);
+        return None;
+    }
+    for member in members {
         let at = at.key(&member.key);
         let value = &member.value;
         match &*member.key {
             "action" => expect.action = Some(action(decoder, &at, value)?),
+/// Reports facts and events beside an exchange that its bytes themselves say: they would change nothing.
+fn refuse_what_is_sent(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) {
+    let beside = EVENT_KEYS.iter().chain(FACT_KEYS);
+    for key in beside.filter(|key| !FACTS_OF_EXCHANGE.contains(key)) {
+        if let Some(value) = node.get(key) {
+            decoder.error(
+                codes::AG1004,
+                &at.key(key),
+                &value.span,
+                &format!("`{key}` is read out of the exchange, so that it means nothing here"),
+                "write it as it is sent: in the host, path, headers or body under `exchange`",
+            );
+        }
+    }
+}
+
             "would" => expect.would = Some(action(decoder, &at, value)?),
             "code" => expect.code = Some(decoder.text(&at, value)?),
             "status" => expect.status = Some(decoder.count(&at, value)?),
@@ -383,6 +424,10 @@ fn read_exchange(
         response,
         properties,
         facts: Box::new(facts),
+            _ if !matches!(member.value.data, NodeValue::Map(_)) => {
+                decoder.wrong_type(&at, &member.value, "a mapping of properties");
+                return None;
+            }
     })
 }
 
@@ -424,6 +469,10 @@ fn read_half(
                 NodeValue::Null => {}
                 _ => value.write_json(&mut half.body),
             },
+                if !matches!(value.data, NodeValue::Map(_)) {
+                    decoder.wrong_type(&at, value, "a mapping of headers");
+                    return None;
+                }
         }
     }
     if known == EXCHANGE_REQUEST {

@@ -189,6 +189,30 @@ fn a_test_file_with_a_mistake_is_no_passing_test() {
             "unknown-outcome",
             "tests: [{ name: a, call: t, expect: blocked }]",
         ),
+        (
+            "nothing-compared",
+            "tests: [{ name: a, call: t, expect: {} }]",
+        ),
+        (
+            "sides-of-an-event",
+            "tests: [{ name: a, call: t, expect: { action: deny, upstream: never } }]",
+        ),
+        (
+            "an-event-beside-an-exchange",
+            "tests: [{ name: a, call: t, exchange: { request: { path: /x } }, expect: deny }]",
+        ),
+        (
+            "a-fact-beside-an-exchange",
+            "tests: [{ name: a, model: m, exchange: { request: { path: /x } }, expect: deny }]",
+        ),
+        (
+            "headers-in-a-list",
+            "tests: [{ name: a, exchange: { request: { path: /x, headers: [x] } }, expect: deny }]",
+        ),
+        (
+            "properties-in-a-list",
+            "tests: [{ name: a, exchange: { request: { path: /x }, properties: [x] }, expect: deny }]",
+        ),
     ] {
         let tests = Written::new(
             &format!("{name}.test.yaml"),
