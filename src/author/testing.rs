@@ -143,7 +143,7 @@ pub fn read_tests(root: &Node) -> Result<TestFile, Vec<Diagnostic>> {
     }
 }
 
-/// Parses the examples of a policy's rules.
+/// Parses the examples of a policy's rules; of a set, those of all its documents.
 ///
 /// # Errors
 /// All errors of the examples.
@@ -152,14 +152,36 @@ pub fn read_examples(root: &Node) -> Result<Vec<TestCase>, Vec<Diagnostic>> {
     let mut cases = Vec::new();
     let top = PolicyPath::root();
     let spec = top.key("spec");
-    let (at, rules) = match root.get("rules") {
-        Some(rules) => (&top, Some(rules)),
-        None => (&spec, root.get("spec").and_then(|spec| spec.get("rules"))),
+    let (at, inner) = match root.get("spec") {
+        Some(spec_of_root) => (&spec, spec_of_root),
+        None => (&top, root),
     };
-    let Some(NodeValue::List(rules)) = rules.map(|rules| &rules.data) else {
-        return Ok(cases);
-    };
+    examples_of(&mut decoder, at, inner, "", &mut cases);
+    let at = at.key("policies");
+    let documents = inner.get("policies").map_or(&[][..], Node::items);
+    for (number, document) in documents.iter().enumerate() {
+        let at = at.index(number);
+        let name = document.get("metadata").and_then(|data| data.get("name"));
+        let before = format!("{}/", name.and_then(Node::text).unwrap_or_default());
+        examples_of(&mut decoder, &at, document, &before, &mut cases);
+    }
+    if decoder.diagnostics.is_empty() {
+        Ok(cases)
+    } else {
+        Err(decoder.diagnostics)
+    }
+}
+
+/// Adds the examples of one document, whose rules have `before` in front of their ids.
+fn examples_of(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    document: &Node,
+    before: &str,
+    cases: &mut Vec<TestCase>,
+) {
     let at = at.key("rules");
+    let rules = document.get("rules").map_or(&[][..], Node::items);
     for (number, rule) in rules.iter().enumerate() {
         let at = at.index(number);
         let at = at.key("examples");
@@ -172,21 +194,10 @@ pub fn read_examples(root: &Node) -> Result<Vec<TestCase>, Vec<Diagnostic>> {
             continue;
         };
         for (number, example) in examples.iter().enumerate() {
-            let name = format!("{id} example {}", number.saturating_add(1));
+            let name = format!("{before}{id} example {}", number.saturating_add(1));
             let at = at.index(number);
-            cases.extend(read_case(
-                &mut decoder,
-                &at,
-                example,
-                &Facts::unknown(),
-                name,
-            ));
+            cases.extend(read_case(decoder, &at, example, &Facts::unknown(), name));
         }
-    }
-    if decoder.diagnostics.is_empty() {
-        Ok(cases)
-    } else {
-        Err(decoder.diagnostics)
     }
 }
 
@@ -274,6 +285,7 @@ fn read_case(
     };
     let subject = match node.get("exchange") {
         Some(exchange) => {
+            refuse_what_is_sent(decoder, at, node);
             let mut facts = shared.clone();
             sample_event::read_facts(decoder, at, node, &mut facts);
             CaseInput::Exchange(read_exchange(
@@ -285,7 +297,6 @@ fn read_case(
         }
         None => {
             let (event, facts) = sample_event::read(decoder, at, node, shared)?;
-            refuse_what_is_sent(decoder, at, node);
             CaseInput::Event(Box::new(event), Box::new(facts))
         }
     };
@@ -323,6 +334,22 @@ fn read_case(
     })
 }
 
+/// Reports facts and events beside an exchange that its bytes themselves say: they would change nothing.
+fn refuse_what_is_sent(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) {
+    let beside = EVENT_KEYS.iter().chain(FACT_KEYS);
+    for key in beside.filter(|key| !FACTS_OF_EXCHANGE.contains(key)) {
+        if let Some(value) = node.get(key) {
+            decoder.error(
+                codes::AG1004,
+                &at.key(key),
+                &value.span,
+                &format!("`{key}` is read out of the exchange, so that it means nothing here"),
+                "write it as it is sent: in the host, path, headers or body under `exchange`",
+            );
+        }
+    }
+}
+
 fn read_expect(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Expectation> {
     let mut expect = Expectation::default();
     if node.text().is_some() {
@@ -340,22 +367,6 @@ fn read_expect(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Optio
         let value = &member.value;
         match &*member.key {
             "action" => expect.action = Some(action(decoder, &at, value)?),
-/// Reports facts and events beside an exchange that its bytes themselves say: they would change nothing.
-fn refuse_what_is_sent(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) {
-    let beside = EVENT_KEYS.iter().chain(FACT_KEYS);
-    for key in beside.filter(|key| !FACTS_OF_EXCHANGE.contains(key)) {
-        if let Some(value) = node.get(key) {
-            decoder.error(
-                codes::AG1004,
-                &at.key(key),
-                &value.span,
-                &format!("`{key}` is read out of the exchange, so that it means nothing here"),
-                "write it as it is sent: in the host, path, headers or body under `exchange`",
-            );
-        }
-    }
-}
-
             "would" => expect.would = Some(action(decoder, &at, value)?),
             "code" => expect.code = Some(decoder.text(&at, value)?),
             "status" => expect.status = Some(decoder.count(&at, value)?),
@@ -413,6 +424,10 @@ fn read_exchange(
                     return None;
                 }
             },
+            _ if !matches!(member.value.data, NodeValue::Map(_)) => {
+                decoder.wrong_type(&at, &member.value, "a mapping of properties");
+                return None;
+            }
             _ => properties.extend(MemoryProperties::of_json(&as_json(&member.value))),
         }
     }
@@ -424,10 +439,6 @@ fn read_exchange(
         response,
         properties,
         facts: Box::new(facts),
-            _ if !matches!(member.value.data, NodeValue::Map(_)) => {
-                decoder.wrong_type(&at, &member.value, "a mapping of properties");
-                return None;
-            }
     })
 }
 
@@ -458,6 +469,10 @@ fn read_half(
             "path" => path = Some(decoder.text(&at, value)?),
             "status" => status = decoder.count(&at, value)?,
             "headers" => {
+                if !matches!(value.data, NodeValue::Map(_)) {
+                    decoder.wrong_type(&at, value, "a mapping of headers");
+                    return None;
+                }
                 for header in value.members() {
                     let text = decoder.text(&at.key(&header.key), &header.value)?;
                     others.push((header.key.to_ascii_lowercase(), text.into()));
@@ -469,10 +484,6 @@ fn read_half(
                 NodeValue::Null => {}
                 _ => value.write_json(&mut half.body),
             },
-                if !matches!(value.data, NodeValue::Map(_)) {
-                    decoder.wrong_type(&at, value, "a mapping of headers");
-                    return None;
-                }
         }
     }
     if known == EXCHANGE_REQUEST {

@@ -483,30 +483,40 @@ impl PolicyCoverage {
     /// Runs a case. Returns its result and the differences from the expected one.
     fn evaluate(&self, case: &TestCase) -> Result<(CheckResult, Vec<String>), Failed> {
         let policy = self.source.policy()?;
-        match &case.subject {
-            CaseInput::Event(event, facts) => {
-                let laid_out = SampleExchange::new(&[(**event).clone()], (**facts).clone(), policy)
-                    .map_err(|what| output::print_error(&format!("{}: {what}", case.name)))?;
-                let got = CheckResult::of(policy, &laid_out);
-                let mut differs = compare(&case.expect, &got);
-                if let Some(text) = &case.expect.text
-                    && got.text.as_deref() != Some(text)
-                {
-                    differs.push(expected("text", text, got.text.as_deref()));
-                }
-                Ok((got, differs))
+        let Some(root) = &self.source.root else {
+            return Err(output::print_error("the policy could not be read"));
+        };
+        evaluate(policy, root, case)
+            .map_err(|what| output::print_error(&format!("{}: {what}", case.name)))
+    }
+}
+
+/// Returns what a policy decides of a case, and the differences from what the case expects.
+fn evaluate(
+    policy: &Policy,
+    root: &Node,
+    case: &TestCase,
+) -> Result<(CheckResult, Vec<String>), String> {
+    match &case.subject {
+        CaseInput::Event(event, facts) => {
+            let events = [(**event).clone()];
+            let laid_out = SampleExchange::new(&events, (**facts).clone(), policy)?;
+            let got = CheckResult::of(policy, &laid_out);
+            let mut differs = compare(&case.expect, &got);
+            if let Some(text) = &case.expect.text
+                && got.text.as_deref() != Some(text)
+            {
+                differs.push(expected("text", text, got.text.as_deref()));
             }
-            CaseInput::Exchange(exchange) => {
-                let Some(root) = &self.source.root else {
-                    return Err(output::print_error("the policy could not be read"));
-                };
-                has_limits(policy, &exchange.facts)
-                    .map_err(|what| output::print_error(&format!("{}: {what}", case.name)))?;
-                let evaluated = evaluate_exchange(root, exchange)?;
-                let mut differs = compare(&case.expect, &evaluated.verdict);
-                differs.extend(compare_sides(&case.expect, &evaluated));
-                Ok((evaluated.verdict, differs))
-            }
+            Ok((got, differs))
+        }
+        CaseInput::Exchange(exchange) => {
+            has_limits(policy, &exchange.facts)?;
+            let evaluated = evaluate_exchange(root, exchange)
+                .map_err(|Failed| "the exchange can't be evaluated".to_owned())?;
+            let mut differs = compare(&case.expect, &evaluated.verdict);
+            differs.extend(compare_sides(&case.expect, &evaluated));
+            Ok((evaluated.verdict, differs))
         }
     }
 }
@@ -632,18 +642,11 @@ pub(super) fn failing_examples(policy: &Policy, root: &Node) -> Vec<Diagnostic> 
     cases
         .iter()
         .filter_map(|case| {
-            let CaseInput::Event(event, facts) = &case.subject else {
-                return None;
-            };
-            let case_of = SampleExchange::new(&[(**event).clone()], (**facts).clone(), policy);
-            let message = match case_of {
-                Ok(laid_out) => {
-                    let differs = compare(&case.expect, &CheckResult::of(policy, &laid_out));
-                    format!(
-                        "the example has another decision: {}",
-                        (!differs.is_empty()).then(|| differs.join("; "))?
-                    )
-                }
+            let message = match evaluate(policy, root, case) {
+                Ok((_, differs)) => format!(
+                    "the example has another decision: {}",
+                    (!differs.is_empty()).then(|| differs.join("; "))?
+                ),
                 Err(what) => format!("the example can't be evaluated: {what}"),
             };
             Some(Diagnostic {

@@ -535,6 +535,56 @@ fn one_bare_word_does_not_hide_what_else_is_wrong() {
 }
 
 #[test]
+fn examples_are_run_wherever_their_rules_are_and_compared_in_full() {
+    let folder = Folder::new("examples");
+    let rule = |example: &str| {
+        format!(
+            "{{ id: mask, match: {{ event: message }}, when: {{ text: {{ detects: email }} }}, action: redact, examples: [{example}] }}"
+        )
+    };
+    let head = |kind: &str| {
+        format!(
+            "apiVersion: agentguard.dev/v1\nkind: {kind}\nmetadata: {{ name: t }}\nrequire: none\n"
+        )
+    };
+    let exchange = "exchange: { request: { host: api.openai.com, path: /v1/chat/completions, body: { model: m, messages: [{ role: user, content: hi }] } } }";
+    let wrong = [
+        "{ text: \"to a@example.com\", expect: allow }".to_owned(),
+        "{ text: \"to a@example.com\", expect: { action: redact, text: \"to nobody\" } }"
+            .to_owned(),
+        format!("{{ {exchange}, expect: redact }}"),
+        format!("{{ {exchange}, expect: {{ action: allow, upstream: bye }} }}"),
+    ];
+    for example in &wrong {
+        let rule = rule(example);
+        let documents = [
+            format!(
+                "{}defaults: {{ action: allow }}\nrules: [{rule}]\n",
+                head("AgentPolicy")
+            ),
+            format!(
+                "{}spec:\n  defaults: {{ action: allow }}\n  rules: [{rule}]\n",
+                head("AgentPolicy")
+            ),
+            format!(
+                "{}policies: [{{ metadata: {{ name: one }}, defaults: {{ action: allow }}, rules: [{rule}] }}]\n",
+                head("AgentPolicySet")
+            ),
+        ];
+        for document in &documents {
+            let file = folder.file("p.yaml", document);
+            let told = json_lines(&run(&["--json", "validate", &file]));
+            let codes: Vec<&str> = told
+                .iter()
+                .filter_map(|line| line["code"].as_str())
+                .collect();
+            assert_eq!(codes, ["AG1023"], "{document}");
+            assert_eq!(run(&["test", &file]).status.code(), Some(1), "{document}");
+        }
+    }
+}
+
+#[test]
 fn a_byte_order_mark_is_no_part_of_a_list_in_a_file() {
     let folder = Folder::new("mark");
     folder.file("tools.txt", "\u{feff}delete_user\r\ndrop_table\r\n");
