@@ -164,28 +164,44 @@ fn as_text(policy: &str, record: &Value, is_same: bool) -> String {
 /// Returns the text of a rule in a policy or a document that it extends.
 fn written(policy: &str, id: &str, depth: usize) -> Option<RuleText> {
     let source = Source::read(policy).ok().filter(|_| depth < MAX_DEPTH)?;
-    let root = source.root.as_ref()?;
-    if let Some(node) = find_rule(root, id) {
+    written_in(&source, source.root.as_ref()?, id, depth)
+}
+
+/// The same in a document of a file. A rule of a document inside another one is recorded with that document's name before its id.
+fn written_in(source: &Source, document: &Node, id: &str, depth: usize) -> Option<RuleText> {
+    let document = document.get("spec").unwrap_or(document);
+    let members = document.get("policies").map_or(&[][..], Node::items);
+    let inside = members.iter().chain(document.get("shadow"));
+    let in_part = inside.into_iter().find_map(|part| {
+        let name = part.get("metadata").and_then(|data| data.get("name"));
+        let name = name.and_then(Node::text).unwrap_or("shadow");
+        let own = id.strip_prefix(name)?.strip_prefix('/')?;
+        written_in(source, part, own, depth)
+    });
+    if in_part.is_some() {
+        return in_part;
+    }
+    if let Some(node) = find_rule(document, id) {
         let (line, column) = source.position(node.span.start);
         let text = source.text.get(node.span.clone())?;
         return Some(RuleText {
-            file: policy.to_owned(),
+            file: source.name.clone(),
             line,
             text: outdented(text, column),
         });
     }
-    let folder = Path::new(policy).parent().unwrap_or(Path::new(""));
-    extended(root).into_iter().find_map(|name| {
-        written(
-            &folder.join(name).to_string_lossy(),
-            id,
-            depth.saturating_add(1),
-        )
+    let folder = Path::new(&source.name).parent().unwrap_or(Path::new(""));
+    let bases = document.get("extends").map_or(&[][..], Node::items);
+    bases.iter().filter_map(Node::text).find_map(|name| {
+        let base = folder.join(name);
+        written(&base.to_string_lossy(), id, depth.saturating_add(1))
     })
 }
 
-/// Returns the mapping with this id.
+/// Returns the mapping with this id: a rule, wherever a document in the short syntax has it.
 fn find_rule<'n>(node: &'n Node, id: &str) -> Option<&'n Node> {
+    // Callers have ids as well.
+    const OTHERS: [&str; 4] = ["examples", "policies", "principals", "shadow"];
     if node.get("id").and_then(Node::text) == Some(id) {
         return Some(node);
     }
@@ -194,25 +210,9 @@ fn find_rule<'n>(node: &'n Node, id: &str) -> Option<&'n Node> {
         _ => node
             .members()
             .iter()
+            .filter(|member| !OTHERS.contains(&&*member.key))
             .find_map(|member| find_rule(&member.value, id)),
     }
-}
-
-/// Returns the files that a document or one of its parts extends.
-fn extended(root: &Node) -> Vec<&str> {
-    let mut names = Vec::new();
-    for member in root.members() {
-        match (&*member.key, &member.value.data) {
-            ("extends", NodeValue::List(items)) => {
-                names.extend(items.iter().filter_map(Node::text));
-            }
-            ("extends", _) => names.extend(member.value.text()),
-            ("spec", _) => names.extend(extended(&member.value)),
-            ("policies", NodeValue::List(items)) => names.extend(items.iter().flat_map(extended)),
-            _ => {}
-        }
-    }
-    names
 }
 
 /// Returns a text whose lines begin at a column, without the spaces before that column.

@@ -717,6 +717,43 @@ fn explain_leads_from_a_record_to_the_rule_and_its_text() {
 }
 
 #[test]
+fn explain_finds_rules_of_sets_and_of_what_their_documents_extend() {
+    let folder = Folder::new("audit-explain-set");
+    folder.write(
+        "base.yaml",
+        b"rules:\n  - { id: shared, match: { tool: s }, action: deny }\n",
+    );
+    let policy = folder.write(
+        "set.yaml",
+        b"apiVersion: agentguard.dev/v1\nkind: AgentPolicySet\nmetadata: { name: s }\nrequire: none\npolicies:\n  - metadata: { name: one }\n    defaults: { action: allow }\n    rules:\n      - { id: a, match: { tool: t }, action: deny, examples: [{ call: t, principal: { id: b }, expect: deny }] }\n      - { id: b, match: { tool: w }, action: deny }\n  - metadata: { name: two }\n    extends: base.yaml\n    defaults: { action: allow }\n    rules:\n      - { id: a, match: { tool: u }, action: deny }\n",
+    );
+    for (rule, file, line) in [
+        ("one/a", "set.yaml", 9),
+        ("one/b", "set.yaml", 10),
+        ("two/a", "set.yaml", 15),
+        ("two/shared", "base.yaml", 2),
+    ] {
+        let record = serde_json::json!({
+            "v": 1, "ts": "2026-03-09T14:00:00Z", "request_id": "r", "decision": "deny", "chain": {},
+            "rules": [{ "id": rule, "action": "deny", "event": "tool_call" }],
+        });
+        let log = folder.write("audit.jsonl", record.to_string().as_bytes());
+        let told = run(&[
+            "--json",
+            "explain",
+            &policy,
+            "--request-id",
+            "r",
+            "--audit",
+            &log,
+        ]);
+        let found = &super::json_lines(&told)[0]["rules"][0];
+        assert_eq!(found["line"], line, "{rule}: {found}");
+        assert!(found["file"].as_str().unwrap().ends_with(file), "{found}");
+    }
+}
+
+#[test]
 fn a_pipe_is_read_once_and_from_its_beginning() {
     for file in ["-", "/dev/stdin"] {
         let output = run_with(&["--json", "audit", "query", file], &lines(&recorded()));
