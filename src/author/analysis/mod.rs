@@ -22,5 +22,6 @@ pub(super) use implies::{formula_implies, rule_implies};
 pub use keys::KeyChange;
 pub(super) use meaning::{Formula, Meaning, Range, RuleMeaning, TestLiteral, TestOperand};
 pub use relation::{Answers, Difference, PolicyOutcome, Proof, Witness, compare};
+pub(super) use sample::fitting;
 pub(super) use search::{Candidate, together};
 pub use settings::ListChange;

@@ -247,7 +247,7 @@ fn addresses(count: usize) -> Sample {
 }
 
 /// Returns a name that matches a glob.
-fn fitting(glob: &str) -> String {
+pub(in crate::author) fn fitting(glob: &str) -> String {
     let mut out = String::new();
     let mut chars = glob.chars();
     while let Some(c) = chars.next() {

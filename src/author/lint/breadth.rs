@@ -1,11 +1,12 @@
 //! Rules that match more than was intended.
 
-use super::{Findings, LintedPolicy};
+use super::{Findings, LintedPolicy, LintedRule};
+use crate::author::analysis::{Formula, TestOperand, fitting};
 use crate::detect::pattern::{Pattern, Scratch};
 use crate::diag::codes;
 use crate::policy::condition::{Check, Operand, Test};
 use crate::policy::field::Field;
-use crate::policy::glob::Glob;
+use crate::policy::glob::{Glob, GlobReading};
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::operators::Verb;
 use crate::policy::rule::Rule;
@@ -26,25 +27,51 @@ const SHORTEST_NEEDLE: usize = 3;
 /// Finds allow rules with a glob over names of tools.
 pub(super) fn open_names(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
-        if view.written.action != Action::Allow {
+        if view.written.action != Action::Allow || names_its_tools(view) {
             continue;
         }
+        let mut has_exceptions = false;
+        each_check(view.written, &mut |test, _| {
+            has_exceptions |= test.mention.field == Field::Tool;
+        });
         for item in &view.written.matches {
             if item.mention.field != Field::Tool {
                 continue;
             }
             let open = item.values.iter().find(|value| value.contains('*'));
             if let Some(glob) = open {
-                let taken = glob.replace("**", "*").replacen('*', "delete_all", 1);
-                let taken = taken.replace('*', "");
+                let taken = match has_exceptions {
+                    true => format!("any tool that fits `{glob}` and that its conditions leave"),
+                    false => format!("`{}`", taken_by(glob)),
+                };
                 findings.warn(
                     codes::AG1104,
                     (item.mention.span.clone(), item.path.clone()),
-                    format!("this allow takes `{taken}` on the day that there is such a tool"),
+                    format!("this allow takes {taken} on the day that there is such a tool"),
                     "name the tools that were looked at",
                 );
             }
         }
+    }
+}
+
+/// Whether a condition lists the tools that a rule is about, whatever `match` has.
+fn names_its_tools(view: &LintedRule<'_>) -> bool {
+    view.meaning.formula.parts().iter().any(|part| {
+        matches!(part, Formula::Literal(literal)
+            if literal.field == "tool" && !literal.negated && matches!(literal.ask, TestOperand::In(_)))
+    })
+}
+
+/// The name of a tool that nobody wants called, if a glob takes one of that name.
+fn taken_by(glob: &str) -> String {
+    let dangerous = fitting(&glob.replace("**", "*").replacen('*', "delete_all", 1));
+    let is_taken =
+        |name: &str| Glob::parse(glob).is_ok_and(|glob| glob.matches(name, GlobReading::Narrow));
+    if is_taken(&dangerous) {
+        dangerous
+    } else {
+        fitting(glob)
     }
 }
 
