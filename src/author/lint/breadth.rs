@@ -200,6 +200,11 @@ pub(super) fn patterns(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     }
 }
 
+/// Whether a character is in any text: not those of which one or two are a word, or that mark something.
+fn is_everywhere(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b' '
+}
+
 /// Finds searched texts that occur everywhere.
 pub(super) fn needles(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
@@ -227,7 +232,7 @@ pub(super) fn needles(subject: &LintedPolicy<'_>, findings: &mut Findings) {
             }
             let short = texts(check)
                 .into_iter()
-                .find(|(text, _)| text.chars().count() < SHORTEST_NEEDLE);
+                .find(|(text, _)| text.len() < SHORTEST_NEEDLE && text.bytes().all(is_everywhere));
             if let Some((text, node)) = short {
                 findings.warn(
                     codes::AG1107,
