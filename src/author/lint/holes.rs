@@ -492,7 +492,12 @@ fn names<'o>(operand: &'o Operand, used: &mut BTreeSet<&'o str>) {
         Operand::Commands { commands, .. } => names(commands, used),
         // A schedule may be named by a bare word.
         Operand::Value(node) => used.extend(node.text()),
-        Operand::Field(_) | Operand::Earlier(_) => {}
+        Operand::Earlier(earlier) => {
+            if let Some(condition) = &earlier.condition {
+                condition.each_operand(&mut |operand| names(operand, used));
+            }
+        }
+        Operand::Field(_) => {}
     }
     if let Operand::Windows { windows, .. } = operand
         && let Operand::Value(Node { data, .. }) = &**windows
