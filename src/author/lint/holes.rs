@@ -3,10 +3,11 @@
 use super::breadth::{each_check, texts};
 use super::tools::tools;
 use super::{Findings, LintedPolicy};
-use crate::author::analysis::{Formula, TestOperand};
+use crate::author::analysis::{Formula, TestOperand, fitting};
 use crate::author::provided::top;
+use crate::author::sample_event::{SampleEvent, SampleExchange};
 use crate::diag::{Severity, codes};
-use crate::policy::Policy;
+use crate::event::{Facts, Kind, Known};
 use crate::policy::action_spellings::spellings as spellings_of_name;
 use crate::policy::condition::{Check, Condition, Operand};
 use crate::policy::condition_tree::{Joins, Leaf};
@@ -17,6 +18,7 @@ use crate::policy::glob::Glob;
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::operators::{Polarity, Verb};
 use crate::policy::words::{Action, DefaultAction};
+use crate::policy::{Decision, EvaluationPhase, Policy};
 use crate::wire::json::PathStep;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -151,10 +153,14 @@ pub(super) fn passing_spellings(subject: &LintedPolicy<'_>, findings: &mut Findi
         .rules
         .iter()
         .filter(|view| matches!(view.written.action, Action::Deny | Action::RequireApproval));
+    // What another rule stops does not pass; `spellings` says that two rules name one tool.
+    let stopped = stopping.clone().filter_map(|view| tools(view.written));
+    let stopped = CoveredNames::of(stopped.flatten());
     let mut passing = stopping.filter_map(|view| {
         let names: Vec<&str> = tools(view.written)?.collect();
         let found = names.iter().find_map(|name| {
-            let others = uncovered(name, &names);
+            let mut others = uncovered(name, &names);
+            others.retain(|other| !stopped.covers(other) && passes(subject.policy, other));
             (!others.is_empty()).then_some((*name, others))
         });
         found.map(|(name, others)| (view, name, others))
@@ -162,7 +168,7 @@ pub(super) fn passing_spellings(subject: &LintedPolicy<'_>, findings: &mut Findi
     let Some((view, name, others)) = passing.next() else {
         return;
     };
-    let more = match passing.count() {
+    let more = match passing.take(2).count() {
         0 => "",
         1 => ", and so in one more rule",
         _ => ", and so in other rules",
@@ -181,6 +187,22 @@ pub(super) fn passing_spellings(subject: &LintedPolicy<'_>, findings: &mut Findi
     );
 }
 
+/// Whether a call without arguments of a tool that fits a glob is let pass.
+fn passes(policy: &Policy, glob: &str) -> bool {
+    let mut call = SampleEvent::new(Kind::ToolCall);
+    call.tool = Known::Is(fitting(glob).into());
+    call.args = Known::Is(Node::map_at(Vec::new(), &(0..0)));
+    let Ok(case) = SampleExchange::new(&[call], Facts::unknown(), policy) else {
+        return false;
+    };
+    let decision = case.seen_by(policy, |context| {
+        let event = case.reading.events.first()?;
+        let evaluation = policy.evaluate(event, context, EvaluationPhase::Whole);
+        Some(evaluation.would.decision)
+    });
+    decision.flatten() == Some(Decision::Allow)
+}
+
 /// Returns other spellings of a name that no name of a list covers in any letter case. Returns none if the list has one of
 /// them, because it was then written with spellings in mind.
 fn uncovered(name: &str, names: &[&str]) -> Vec<String> {
@@ -193,18 +215,41 @@ fn uncovered(name: &str, names: &[&str]) -> Vec<String> {
             |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '*' | '?' | '[' | ']');
         other.chars().all(is_of_names)
     };
-    let glob = |name: &str| Glob::parse(&name.to_lowercase()).ok();
-    let globs: Vec<Glob> = names.iter().filter_map(|name| glob(name)).collect();
-    let covered = |other: &String| {
-        let other = glob(other);
-        other.is_some_and(|other| globs.iter().any(|glob| glob.covers(&other)))
-    };
+    let names = CoveredNames::of(names.iter().copied());
+    let covered = |other: &String| names.covers(other);
     let others = spellings_of_name(name).into_iter().skip(1);
     let (covered, others): (Vec<String>, Vec<String>) = others.filter(is_name).partition(covered);
     if covered.is_empty() {
         others
     } else {
         Vec::new()
+    }
+}
+
+/// Names and globs, in any letter case. There may be thousands, of which few are globs.
+struct CoveredNames {
+    names: BTreeSet<String>,
+    globs: Vec<Glob>,
+}
+
+impl CoveredNames {
+    fn of<'n>(names: impl Iterator<Item = &'n str>) -> CoveredNames {
+        let (globs, names): (BTreeSet<String>, BTreeSet<String>) = names
+            .map(str::to_lowercase)
+            .partition(|name| Glob::is_glob(name));
+        let globs = globs.iter().filter_map(|glob| Glob::parse(glob).ok());
+        CoveredNames {
+            names,
+            globs: globs.collect(),
+        }
+    }
+
+    /// Whether one of them is this name or glob, or takes all that it takes.
+    fn covers(&self, other: &str) -> bool {
+        let other = other.to_lowercase();
+        self.names.contains(&other)
+            || Glob::parse(&other)
+                .is_ok_and(|other| self.globs.iter().any(|glob| glob.covers(&other)))
     }
 }
 
