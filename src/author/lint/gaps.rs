@@ -282,24 +282,33 @@ fn last_names(path: &JsonPath) -> impl Iterator<Item = &str> {
 
 /// Finds allow-side upper bounds without a lower bound.
 pub(super) fn no_lower_bound(subject: &LintedPolicy<'_>, findings: &mut Findings) {
-    let mut bounded: Vec<&Field> = Vec::new();
+    let mut bounded: Vec<(&Rule, &Field)> = Vec::new();
     let mut open = Vec::new();
     for view in &subject.rules {
-        each_side(view.written, &mut |test, check, side| {
+        let rule = view.written;
+        each_side(rule, &mut |test, check, side| {
             let is_argument = matches!(test.mention.field, Field::Args(_) | Field::Item(_));
             match (check.verb, side) {
                 (Verb::AtMost | Verb::LessThan, Polarity::Loosening) if is_argument => {
-                    open.push((test, check));
+                    open.push((rule, test, check));
                 }
-                (Verb::AtLeast | Verb::GreaterThan, Polarity::Loosening)
+                (
+                    Verb::AtLeast | Verb::GreaterThan | Verb::Equals | Verb::In,
+                    Polarity::Loosening,
+                )
                 | (Verb::AtMost | Verb::LessThan, Polarity::Restricting)
-                | (Verb::Between, _) => bounded.push(&test.mention.field),
+                | (Verb::Between, _) => bounded.push((rule, &test.mention.field)),
                 _ => {}
             }
         });
     }
-    for (test, check) in open {
-        if !bounded.contains(&&test.mention.field) {
+    for (rule, test, check) in open {
+        // What an allow asks for bounds what that allow lets pass; what is denied, is denied to all of them.
+        let is_bounded = bounded.iter().any(|(bounding, field)| {
+            *field == &test.mention.field
+                && (bounding.action != Action::Allow || std::ptr::eq(*bounding, rule))
+        });
+        if !is_bounded {
             let name = &test.mention.name;
             findings.warn(
                 codes::AG1124,
