@@ -120,7 +120,7 @@ fn all_texts(values: &BTreeSet<String>) -> bool {
 }
 
 /// Returns the literal start of a glob. Most globs differ in it, so that they need not be parsed.
-pub(super) fn beginning(glob: &str) -> &str {
+pub(in crate::author) fn beginning(glob: &str) -> &str {
     glob.split(['*', '?', '[']).next().unwrap_or_default()
 }
 

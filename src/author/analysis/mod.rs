@@ -18,7 +18,7 @@ mod search;
 mod settings;
 
 pub(super) use implication_index::ImplicationIndex;
-pub(super) use implies::{formula_implies, rule_implies};
+pub(super) use implies::{beginning, formula_implies, rule_implies};
 pub use keys::KeyChange;
 pub(super) use meaning::{Formula, Meaning, Range, RuleMeaning, TestLiteral, TestOperand};
 pub use relation::{Answers, Difference, PolicyOutcome, Proof, Witness, compare};

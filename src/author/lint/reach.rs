@@ -2,8 +2,8 @@
 
 use super::{Findings, LintedPolicy, LintedRule};
 use crate::author::analysis::{
-    Candidate, Formula, ImplicationIndex, TestLiteral, TestOperand, formula_implies, rule_implies,
-    together,
+    Candidate, Formula, ImplicationIndex, Range, TestLiteral, TestOperand, beginning,
+    formula_implies, rule_implies, together,
 };
 use crate::author::sample_event::{SampleExchange, written};
 use crate::detect::fold_name;
@@ -13,9 +13,11 @@ use crate::policy::environment::EnvironmentSource;
 use crate::policy::field::{Field, FieldType};
 use crate::policy::glob::{Glob, GlobReading};
 use crate::policy::operators::Polarity;
+use crate::policy::rule::{IfMissing, Rule};
 use crate::policy::words::Action;
 use crate::policy::words::DefaultAction;
-use std::collections::BTreeMap;
+use crate::wire::json::Decimal;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Maximum rules for which conflicts are searched.
 const MOST_SEARCHED: usize = 200;
@@ -23,8 +25,14 @@ const MOST_SEARCHED: usize = 200;
 /// Maximum conflicts that are reported for one rule.
 const MOST_CONFLICTS: usize = 3;
 
-/// Values that a deny-side condition matches although no plain value does, because it is read broadly.
-const AMBIGUOUS_VALUES: &str = "unknown, unreadable, several values, or spelled in another way";
+/// Returns the values that a deny-side condition matches although no plain value does, because it is read broadly.
+fn ambiguous_values(rule: &Rule) -> String {
+    let missing = match rule.if_missing {
+        Some(IfMissing::Apply) => "missing, ",
+        _ => "",
+    };
+    format!("{missing}unknown, unreadable, several values, or spelled in another way")
+}
 
 /// Finds rules whose conditions contradict one another.
 pub(super) fn contradictions(subject: &LintedPolicy<'_>, findings: &mut Findings) {
@@ -47,7 +55,8 @@ pub(super) fn contradictions(subject: &LintedPolicy<'_>, findings: &mut Findings
                         Severity::Warning
                     },
                     format!(
-                        "what rule `{id}` asks of `{field}` excludes itself: it holds only where that is {AMBIGUOUS_VALUES}"
+                        "what rule `{id}` asks of `{field}` excludes itself: it holds only where that is {}",
+                        ambiguous_values(view.written)
                     ),
                 ),
             };
@@ -59,20 +68,34 @@ pub(super) fn contradictions(subject: &LintedPolicy<'_>, findings: &mut Findings
                 "all of a rule's conditions must hold at once; for alternatives use a list or `any`",
             );
         } else if is_exempt_always(&view.meaning.formula, true) {
-            findings.warn(
-                codes::AG1101,
-                view.place("unless"),
-                format!("rule `{id}` can never hold: its `unless` holds wherever it does"),
-                "take the rule out, or ask less in `unless`",
-            );
+            let (key, message, help) = match view.written.unless {
+                Some(_) => (
+                    "unless",
+                    format!("rule `{id}` can never hold: its `unless` holds wherever it does"),
+                    "take the rule out, or ask less in `unless`",
+                ),
+                None => (
+                    "when",
+                    format!(
+                        "rule `{id}` can never hold: it asks for something and for its opposite"
+                    ),
+                    "take the rule out, or ask less under `not`",
+                ),
+            };
+            findings.warn(codes::AG1101, view.place(key), message, help);
         } else if is_exempt_always(&view.meaning.formula, false) {
             findings.warn(
                 codes::AG1101,
                 view.place("unless"),
                 format!(
-                    "the `unless` of rule `{id}` exempts what it is about: it holds only where that is {AMBIGUOUS_VALUES}"
+                    "{} of rule `{id}` exempts what it is about: it holds only where that is {}",
+                    match view.written.unless {
+                        Some(_) => "the `unless`",
+                        None => "a `not`",
+                    },
+                    ambiguous_values(view.written)
                 ),
-                "take the rule out, or ask in `unless` for less than in `match` and `when`",
+                "take the rule out, or ask there for less than in the rest of the rule",
             );
         } else if let Some((span, path, environment)) = elsewhere(subject, view) {
             findings.add(
@@ -97,23 +120,62 @@ fn elsewhere<'s>(
     let EnvironmentSource::Value(here) = &subject.policy.document.environment else {
         return None;
     };
+    let parts = view.meaning.formula.parts().iter();
+    let literal = parts
+        .filter_map(|part| match part {
+            Formula::Literal(literal) => Some(literal),
+            _ => None,
+        })
+        .find(|literal| literal.field == "environment" && never_holds(literal, here))?;
+    let mut items = view.written.matches.iter();
+    let matched = items.find(|item| item.mention.field == Field::Environment);
+    let (span, path) = match (matched, literal.negated && view.written.unless.is_some()) {
+        (_, true) => view.place("unless"),
+        (Some(item), _) if view.written.when.is_none() => {
+            (item.mention.span.clone(), item.path.clone())
+        }
+        (Some(item), _) if !item.values.iter().any(|value| is_taken_for(value, here)) => {
+            (item.mention.span.clone(), item.path.clone())
+        }
+        _ => view.place("when"),
+    };
+    Some((span, path, here))
+}
+
+/// Whether a test of a field that has this value always fails, however it is read.
+fn never_holds(literal: &TestLiteral, here: &str) -> bool {
+    let texts = |values: &BTreeSet<String>, reads: &dyn Fn(&str) -> bool| {
+        let mut texts = values.iter().filter_map(|value| value.strip_prefix("s:"));
+        texts.any(reads)
+    };
+    let as_written = |value: &str| value == here;
+    let taken_for = |value: &str| is_taken_for(value, here);
+    // Whether it certainly holds, and whether it can.
+    let (holds, may_hold) = match &literal.ask {
+        TestOperand::In(values) => (texts(values, &as_written), texts(values, &taken_for)),
+        TestOperand::NotIn(values) => (!texts(values, &taken_for), !texts(values, &as_written)),
+        TestOperand::Globs(globs) => {
+            let narrow = |glob: Glob| glob.matches(here, GlobReading::Narrow);
+            let mut parsed = globs.iter().filter_map(|glob| Glob::parse(glob).ok());
+            (
+                parsed.any(narrow),
+                globs.iter().any(|glob| is_taken_for(glob, here)),
+            )
+        }
+        _ => (false, true),
+    };
+    if literal.negated { holds } else { !may_hold }
+}
+
+/// Whether a name or a glob fits a value as it is read broadly.
+fn is_taken_for(value: &str, here: &str) -> bool {
     let folded = fold_name(here);
     let folded = folded.trim();
-    let fits = |value: &str| {
-        fold_name(value).trim() == folded
-            || Glob::parse(value).is_ok_and(|glob| {
-                let as_folded = glob.folded(|literal| fold_name(literal).into_owned());
-                glob.matches(here, GlobReading::Broad)
-                    || as_folded.matches(folded, GlobReading::Broad)
-            })
-    };
-    let item = view
-        .written
-        .matches
-        .iter()
-        .find(|item| item.mention.field == Field::Environment)
-        .filter(|item| !item.values.iter().any(|value| fits(value)))?;
-    Some((item.mention.span.clone(), item.path.clone(), here))
+    fold_name(value).trim() == folded
+        || Glob::parse(value).is_ok_and(|glob| {
+            let as_folded = glob.folded(|literal| fold_name(literal).into_owned());
+            glob.matches(here, GlobReading::Broad) || as_folded.matches(folded, GlobReading::Broad)
+        })
 }
 
 /// Two conditions on a field that no plain value meets.
@@ -147,7 +209,9 @@ fn contradictory(formula: &Formula) -> Option<Conflict<'_>> {
             let others = asked.iter().skip(at.saturating_add(1));
             others.map(move |other| (*one, *other))
         });
-        let mut excluding = pairs.filter(|(one, other)| exclude(&one.ask, &other.ask));
+        let mut excluding = pairs.filter(|(one, other)| {
+            exclude(&one.ask, &other.ask) || is_missing_and_read(one, other)
+        });
         let (one, other) = excluding.next().filter(|_| !is_set)?;
         Some(Conflict {
             field,
@@ -172,20 +236,69 @@ fn exclude(one: &TestOperand, other: &TestOperand) -> bool {
         (TestOperand::Order(one), TestOperand::Order(other))
         | (TestOperand::Count(one), TestOperand::Count(other))
         | (TestOperand::Length(one), TestOperand::Length(other)) => {
-            let below =
-                |a: &crate::author::analysis::Range, b: &crate::author::analysis::Range| match (
-                    &a.high, &b.low,
-                ) {
-                    (Some((high, high_in)), Some((low, low_in))) => {
-                        high < low || (high == low && !(*high_in && *low_in))
-                    }
-                    _ => false,
-                };
-            below(one, other) || below(other, one)
+            is_below(one, other) || is_below(other, one)
+        }
+        (TestOperand::In(values), TestOperand::Order(range))
+        | (TestOperand::Order(range), TestOperand::In(values)) => {
+            // A text may be a number, and what is none can't be compared.
+            let is_outside = |value: &String| {
+                let number = value.strip_prefix("n:").and_then(Decimal::parse);
+                number.is_some_and(|number| {
+                    let exactly = Range {
+                        low: Some((number.clone(), true)),
+                        high: Some((number, true)),
+                    };
+                    is_below(&exactly, range) || is_below(range, &exactly)
+                })
+            };
+            values.iter().all(is_outside)
+        }
+        (TestOperand::In(values), TestOperand::Globs(globs))
+        | (TestOperand::Globs(globs), TestOperand::In(values)) => {
+            let fits_none = |value: &String| {
+                let text = value.strip_prefix("s:");
+                text.is_some_and(|text| !globs.iter().any(|glob| is_taken_for(glob, text)))
+            };
+            values.iter().all(fits_none)
+        }
+        (TestOperand::Globs(one), TestOperand::Globs(other)) => {
+            let fold = |glob: &str| fold_name(beginning(glob)).trim_start().to_owned();
+            let begin_apart = |one: &String, other: &String| {
+                let (one, other) = (fold(one), fold(other));
+                !one.starts_with(&other) && !other.starts_with(&one)
+            };
+            one.iter()
+                .all(|one| other.iter().all(|other| begin_apart(one, other)))
         }
         (TestOperand::Exists(one), TestOperand::Exists(other)) => one != other,
         _ => false,
     }
+}
+
+fn is_below(a: &Range, b: &Range) -> bool {
+    match (&a.high, &b.low) {
+        (Some((high, high_in)), Some((low, low_in))) => {
+            high < low || (high == low && !(*high_in && *low_in))
+        }
+        _ => false,
+    }
+}
+
+/// Whether a value has to be missing for one test and to be there for the other.
+fn is_missing_and_read(one: &TestLiteral, other: &TestLiteral) -> bool {
+    let is_read = |literal: &TestLiteral| {
+        literal.if_missing.is_none()
+            && match &literal.ask {
+                TestOperand::In(_)
+                | TestOperand::Order(_)
+                | TestOperand::Length(_)
+                | TestOperand::Globs(_) => true,
+                TestOperand::OneOf(verb, _) => !verb.is_negative(),
+                _ => false,
+            }
+    };
+    let is_missing = |literal: &TestLiteral| literal.ask == TestOperand::Exists(false);
+    (is_missing(one) && is_read(other)) || (is_missing(other) && is_read(one))
 }
 
 /// Returns whether a condition is always exempted by `unless`: as it is evaluated, or (`as_read` false) if both
