@@ -9,7 +9,7 @@ use crate::diag::codes;
 use crate::event::{Direction, PROTOCOL_NAMES, Words};
 use crate::policy::field::NAMES;
 use crate::policy::grammar::{
-    DOCUMENT, DefaultKey, DetectorKey, ExceptionKey, Key, Keys, ValueType,
+    DOCUMENT, DefaultKey, DetectorKey, DocumentKey, ExceptionKey, Key, Keys, Role, ValueType,
 };
 use crate::policy::operators::Verb;
 use serde_json::{Map, Value, json};
@@ -43,12 +43,29 @@ fn about(mut value: Value, text: &str) -> Value {
 
 /// Returns the schema of a policy.
 pub fn schema() -> Value {
+    let mut properties = properties(DOCUMENT);
+    let inner = |role: Role| {
+        let around = ["apiVersion", "kind", "metadata", "spec"];
+        document(role, &|name| {
+            role == Role::Shadow || !around.contains(&name)
+        })
+    };
+    let member = about(document(Role::Member, &|_| true), "A policy of the set.");
+    for (name, part) in [
+        ("spec", inner(Role::Alone)),
+        ("shadow", inner(Role::Shadow)),
+        ("policies", json!({"type": "array", "items": member})),
+    ] {
+        if let Some(members) = properties.get_mut(name).and_then(Value::as_object_mut) {
+            members.extend(part.as_object().cloned().unwrap_or_default());
+        }
+    }
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "https://agentguard.dev/schema/v1/policy.json",
         "title": "AgentGuard policy",
         "type": "object",
-        "properties": properties(DOCUMENT),
+        "properties": properties,
         "required": ["apiVersion", "kind", "metadata"],
         "anyOf": [{"required": ["defaults"]}, {"required": ["spec"]}, {"required": ["policies"]}],
         "additionalProperties": false,
@@ -58,6 +75,21 @@ pub fn schema() -> Value {
             "condition": condition(),
             "test": test(),
         },
+    })
+}
+
+/// A document inside another one: what it may have in its role, as it is described at the top.
+fn document(role: Role, fits: &dyn Fn(&str) -> bool) -> Value {
+    let keys = DOCUMENT.iter().zip(DocumentKey::ROLES);
+    let keys = keys.filter(|(key, roles)| roles.contains(&role) && fits(key.name));
+    let described = keys.map(|(key, _)| {
+        let at = json!({"$ref": format!("#/properties/{}", key.name)});
+        (key.name.to_owned(), at)
+    });
+    json!({
+        "type": "object",
+        "properties": described.collect::<Map<_, _>>(),
+        "additionalProperties": false,
     })
 }
 
@@ -230,6 +262,10 @@ fn test() -> Value {
         ("list", text("The name of a list.")),
         ("key", text("The field that holds the key of a keyed list.")),
         (
+            "path",
+            text("Another field, with whose value this one is compared."),
+        ),
+        (
             "any_item",
             json!({"type": "object", "description": "One item of the list fits all of these."}),
         ),
@@ -277,20 +313,21 @@ fn commands() -> Value {
 fn detects() -> Value {
     // Built-in names, for completion; a policy may define its own.
     let name = json!({"anyOf": [{"enum": select::names()}, {"type": "string"}]});
-    let list = json!({"type": "array", "items": name, "minItems": 1});
+    let names = json!({"type": "array", "items": name, "minItems": 1});
+    let types = json!({
+        "type": "object",
+        "properties": {
+            "types": {"anyOf": [name, names]},
+            "confidence": {"enum": ["low", "medium", "high"]},
+            "list": {"type": "string"},
+            "key": {"type": "string"},
+        },
+        "additionalProperties": false,
+    });
     json!({"anyOf": [
         name,
-        list,
-        {
-            "type": "object",
-            "properties": {
-                "types": {"anyOf": [name, list]},
-                "confidence": {"enum": ["low", "medium", "high"]},
-                "list": {"type": "string"},
-                "key": {"type": "string"},
-            },
-            "additionalProperties": false,
-        },
+        {"type": "array", "items": {"anyOf": [name, types]}, "minItems": 1},
+        types,
     ]})
 }
 
