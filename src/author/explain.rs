@@ -602,7 +602,19 @@ fn operand_text(operand: &Operand) -> String {
         }
         Operand::Field(mention) => mention.name.to_string(),
         Operand::Earlier(earlier) => earlier_text(earlier),
-        Operand::Commands { commands, .. } => operand_text(commands),
+        Operand::Commands {
+            commands,
+            redirect,
+            variables,
+        } => {
+            let mut text = operand_text(commands);
+            for (word, node) in [("redirect", redirect), ("variables", variables)] {
+                if let Some(node) = node {
+                    text.push_str(&format!(" {word} {}", node_text(node)));
+                }
+            }
+            text
+        }
         Operand::Overlap { with, run } => format!("{} by {run} characters", operand_text(with)),
     }
 }

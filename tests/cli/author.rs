@@ -603,6 +603,20 @@ fn a_byte_order_mark_is_no_part_of_a_list_in_a_file() {
 }
 
 #[test]
+fn explain_says_where_commands_may_write_and_what_they_may_assign() {
+    let folder = Folder::new("commands");
+    let policy = folder.policy(
+        "p.yaml",
+        "rules:\n  - { id: a, match: { tool: t }, when: { not: { args.c: { command_in: { commands: [ls], redirect: [/tmp], variables: [LANG] } } } }, action: deny, reason: R. }\n",
+    );
+    let told = out(&run(&["explain", &policy, "t {c: \"ls > /tmp/x\"}"]));
+    assert!(
+        told.contains("args.c command_in [ls] redirect [/tmp] variables [LANG]"),
+        "{told}"
+    );
+}
+
+#[test]
 fn one_bad_file_of_a_folder_hides_nothing_of_the_others() {
     let folder = Folder::new("folder");
     folder.policy("a-good.yaml", NO_DELETE);
