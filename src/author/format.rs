@@ -446,7 +446,8 @@ impl<'t> Writer<'t> {
             let above = self.text.get(..start).unwrap_or_default();
             let mut lines = above.rsplit('\n');
             let above = lines.find(|line| !line.trim_start().starts_with('#'));
-            if above.is_some_and(|line| line.trim().is_empty()) {
+            // A line of other white space is a line of a text.
+            if above.is_some_and(|line| line.trim_matches([' ', '\t', '\r']).is_empty()) {
                 self.spaced.insert(anchor, ());
             }
         }
@@ -1098,6 +1099,8 @@ rules:
                 "a:\n  b:\n    c: 1\n  # one\n    # two\n# three\n  # four\nd: 1\n",
                 "a:\n  b:\n    c: 1\n  # one\n  # two\n# three\n# four\nd: 1\n",
             ),
+            // A no-break space at the end of a text is no blank line behind it.
+            ("a: |\n  b\n  \u{a0}\nc: 1\n", "a: |\n  b\n  \u{a0}\nc: 1\n"),
             // Written beside the next one, it is about that one.
             ("a: 1\n    # far\n\nb: 2\n", "a: 1\n\n# far\nb: 2\n"),
             (
