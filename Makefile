@@ -5,12 +5,12 @@ ENVOY_NEWEST := 1.40.0
 ENVOY_OLDEST := 1.36.2
 # The oldest one that loads the native module.
 ENVOY_OLDEST_NATIVE := 1.38.3
-OPENAI_SDK   := 3.51.0
-OTHER_SDKS   := anthropic==2.11.0 google-genai==3.4.0 boto3==1.44.5 ollama==0.6.3 h2==4.4.1
+OPENAI_SDK   := 3.57.0
+OTHER_SDKS   := anthropic==2.14.0 google-genai==3.6.1 boto3==1.44.8 ollama==0.6.3 h2==4.4.1
 MCP_SDK      := 2.3.0
 NODE         := 24.19.0
 BINARYEN     := 132.0.0
-NPM_SDKS     := openai@7.55.0 @anthropic-ai/sdk@1.11.0 @google/genai@3.1.0 @modelcontextprotocol/sdk@1.32.2
+NPM_SDKS     := openai@7.57.0 @anthropic-ai/sdk@1.14.0 @google/genai@3.3.0 @modelcontextprotocol/sdk@1.32.2
 # Frameworks for agents. The first one of each names its folder.
 AGENTS_SDKS  := openai-agents==0.24.0 pydantic-ai-slim[openai,anthropic,google]==2.68.0 langchain==1.4.7 \
   langchain-openai==1.7.3 langchain-anthropic==1.7.7 langchain-google-genai==4.4.2 google-genai==2.34.0 google-adk==2.13.0 \
