@@ -17,7 +17,7 @@ AGENTS_SDKS  := openai-agents==0.24.0 pydantic-ai-slim[openai,anthropic,google]=
   a2a-sdk==1.3.0
 AGENTS_NPM   := ai@6.0.326 @ai-sdk/openai@3.0.141 @ai-sdk/anthropic@3.0.138 @ai-sdk/google@3.0.141 zod@4.6.7
 # Coding agents, for `make test-clients`: a gigabyte.
-CODING       := @openai/codex@0.169.0 @anthropic-ai/claude-code@2.1.197 @google/gemini-cli@0.61.0 opencode-ai@1.18.33
+CODING       := @openai/codex@0.171.0 @anthropic-ai/claude-code@2.1.332 @google/gemini-cli@0.61.0 opencode-ai@1.18.33
 # For `make test-mesh`: Envoy's rate limit service, Istio (the state of 1.31 that Go's module proxy has), Kubernetes' API, Envoy
 # Gateway, the registry, Helm, and the resources of the Prometheus operator. tests/mesh/kubernetes/go.mod names the same Kubernetes.
 RATELIMIT    := v1.4.1-0.20260122083618-3fb702589d36
