@@ -10,7 +10,7 @@ pub struct Code {
     pub title: &'static str,
     /// HTTP status of a denial with this code; 0 for codes without a response to the client.
     ///
-    /// A denial by policy has status 400, the one status that no client retries and none takes for a failed login. At
+    /// A denial by policy has status 400, the status that clients retry least and none takes for a failed login. At
     /// 403, codex retries six times, Aider retries for over a minute, and Claude Code reports a failed authentication.
     /// docs/denials.md lists the behaviour of each client at each status.
     pub status: u16,
