@@ -19,8 +19,11 @@ pub(crate) const JOINED_END: usize = 512;
 /// Separator that no match is taken across.
 const GAP: &str = "\n\u{0}\n;\n\u{0}\n";
 
-/// Maximum texts that are scanned together.
+/// Maximum texts that are scanned together. More are scanned in several windows.
 const MAX_JOINED_TEXTS: usize = 10_000;
+
+/// Texts that a window has in common with the next one. A longer match is not found.
+const MAX_MATCHED_TEXTS: usize = 2_000;
 
 /// Minimum bytes of a literal that is searched across texts joined without a space. Shorter ones occur there by chance.
 pub(crate) const SHORTEST_WITHOUT_SPACE: usize = 8;
@@ -76,6 +79,13 @@ fn find_in(
     scratch: &mut ScanScratch,
     found: &mut Vec<CrossTextMatch>,
 ) {
+    let is_empty = |number: u32| {
+        let value = reading
+            .texts
+            .get(index(number))
+            .and_then(|text| json.value(text.place));
+        value.is_none_or(|value| value.raw_content().is_empty())
+    };
     let mut run: Vec<u32> = Vec::new();
     let mut last: Option<&Event> = None;
     for event in &reading.events {
@@ -103,7 +113,7 @@ fn find_in(
             let is_text = reading.texts.get(index(number)).is_some_and(|text| {
                 is_joined(text.class, part) && text.form == Form::String && text.key().is_none()
             });
-            if is_text && run.last() != Some(&number) {
+            if is_text && !is_empty(number) && run.last() != Some(&number) {
                 run.push(number);
             }
         }
@@ -131,23 +141,59 @@ fn join(
     scratch: &mut ScanScratch,
     found: &mut Vec<CrossTextMatch>,
 ) {
-    if run.len() < 2 {
-        return;
+    let step = MAX_JOINED_TEXTS.saturating_sub(MAX_MATCHED_TEXTS);
+    let mut rest = run;
+    while rest.len() > MAX_JOINED_TEXTS {
+        let window = rest.get(..MAX_JOINED_TEXTS).unwrap_or_default();
+        join_window(window, step, reading, json, matcher, wants, scratch, found);
+        rest = rest.get(step..).unwrap_or_default();
     }
+    if rest.len() >= 2 {
+        join_window(
+            rest,
+            usize::MAX,
+            reading,
+            json,
+            matcher,
+            wants,
+            scratch,
+            found,
+        );
+    }
+}
+
+/// Finds the matches over several texts of a window that begin in its first `step` texts. The others are in the next
+/// window.
+#[inline(never)]
+#[expect(clippy::too_many_arguments, reason = "it is a part of `join`")]
+fn join_window(
+    run: &[u32],
+    step: usize,
+    reading: &Reading,
+    json: &JsonBody<'_>,
+    matcher: &Matcher,
+    wants: MatchKinds,
+    scratch: &mut ScanScratch,
+    found: &mut Vec<CrossTextMatch>,
+) {
     let mut findings = Vec::new();
     let mut alone: Vec<CrossTextMatch> = Vec::new();
     let mut known = found.len();
     for between in [GAP, "", " "] {
         let mut joined = String::new();
         let mut stretches: Vec<JoinedSegment> = Vec::new();
-        for number in run.iter().take(MAX_JOINED_TEXTS) {
+        let mut until = usize::MAX;
+        for (at, number) in run.iter().enumerate() {
             let value = reading
                 .texts
                 .get(index(*number))
                 .and_then(|text| json.value(text.place)?.text());
-            let Some(text) = value else { continue };
+            let text = value.unwrap_or_default();
             if !stretches.is_empty() {
                 joined.push_str(between);
+            }
+            if at == step {
+                until = joined.len();
             }
             let mut add = |start: usize, part: &str| {
                 let begin = joined.len();
@@ -181,7 +227,7 @@ fn join(
                     confidence: Confidence::High,
                 };
                 let parts = split(&finding, Some(literal), &stretches);
-                if !by_chance && is_over_several(&parts) {
+                if !by_chance && is_over_several(&parts) && finding.start < until {
                     found.extend(parts);
                 }
             });
@@ -199,7 +245,10 @@ fn join(
             // A detector may match even across the gap. Such a match is in no text alone.
             match is_over_several(&parts) {
                 false if between == GAP => alone.extend(parts),
-                true if between != GAP && !parts.iter().any(|part| part.is_among(&alone)) => {
+                true if between != GAP
+                    && finding.start < until
+                    && !parts.iter().any(|part| part.is_among(&alone)) =>
+                {
                     found.extend(parts);
                 }
                 _ => {}

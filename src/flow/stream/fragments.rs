@@ -7,6 +7,7 @@ use super::call::{put, put_in_first};
 use super::queue::Queue;
 use crate::protocol::stream::{ArgumentStep, Extent};
 use crate::wire::json::{self, JsonBody, Limits, NodeId, Value, quote};
+use crate::wire::work;
 
 /// Maximum arguments of one call. Further ones are treated as a text.
 const MAX_FRAGMENTS: usize = 1_024;
@@ -170,7 +171,10 @@ impl ArgumentFragments {
             let mut path = argument.path.iter();
             let value = path.try_fold(body.root(), |value, step| match step {
                 ArgumentStep::Name(name) => value.get(name),
-                ArgumentStep::Index(index) => value.elements().nth(*index),
+                ArgumentStep::Index(index) => {
+                    work::spend(*index);
+                    value.elements().nth(*index)
+                }
             });
             value.and_then(|value| visit(argument, value)).is_some()
         })

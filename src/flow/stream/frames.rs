@@ -14,6 +14,7 @@ use crate::protocol::stream::{Delta, FrameReading, HeldFrame, OrderingGroups};
 use crate::redact;
 use crate::wire::frame::{Frame, Framing};
 use crate::wire::json::{Edits, JsonBody};
+use crate::wire::{sort, work};
 
 impl Flow {
     pub(super) fn take_frame(
@@ -277,7 +278,8 @@ impl Flow {
             &mut edits,
         );
         let restored = {
-            let is_free = |place| edited.iter().all(|edited| edited.place != place);
+            let places = sort::set(edited.iter().map(|edited| edited.place));
+            let is_free = |place| !places.contains(&place);
             self.restore_pseudonyms(json, reading, &is_free, &mut edits)
         };
         edited.extend(restored);
@@ -361,8 +363,13 @@ pub(super) fn is_plain(name: &str) -> bool {
         .all(|b| b.is_ascii_alphabetic() || matches!(b, b'.' | b'_' | b'-' | b'/'))
 }
 
+/// Maximum finish reasons of a stream that are known: one for each of the most choices that a provider has. All parts of
+/// the stream get a copy of them.
+const MAX_FINISH_REASONS: usize = 128;
+
 /// Copies the facts on the response to the reading of its events.
 pub(super) fn copy_known_facts(reading: &mut Reading, response: &Reading) {
+    work::spend(response.finish.len());
     reading.usage = response.usage;
     reading.finish.clone_from(&response.finish);
     reading.error.clone_from(&response.error);
@@ -382,7 +389,10 @@ pub(super) fn learn(response: &mut Reading, frame: &Reading) {
             *known = new;
         }
     }
-    response.finish.extend(frame.finish.iter().cloned());
+    let rest = MAX_FINISH_REASONS.saturating_sub(response.finish.len());
+    response
+        .finish
+        .extend(frame.finish.iter().take(rest).cloned());
     if frame.error.is_some() {
         response.error.clone_from(&frame.error);
     }

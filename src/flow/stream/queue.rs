@@ -2,8 +2,8 @@
 
 use crate::protocol::stream::{HeldFrame, HeldFrames, OrderingGroups};
 use crate::wire::frame::Frame;
-use crate::wire::sort;
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::ops::RangeInclusive;
 
 /// Maximum frames that are held behind a frame that waits for a little more of a text, regardless of their ordering
@@ -143,15 +143,19 @@ impl Queue {
         };
         entry.short = entry.short.saturating_sub(1);
         if entry.short == 0 {
+            // Behind another stop nothing can be released.
+            let was_first = self.stops.front() == Some(&number);
             self.stops.retain(|stop| *stop != number);
-            self.pass(number);
+            if was_first {
+                self.pass(number);
+            }
         }
     }
 
     /// Releases the frames that this frame held back.
     fn pass(&mut self, number: u64) {
         let until = self.stops.front().copied().unwrap_or(self.next());
-        self.leave(self.evaluated(number..=until).rev().collect());
+        self.leave(self.evaluated(number..=until).collect());
     }
 
     /// Takes the released frames in their order.
@@ -178,10 +182,11 @@ impl Queue {
         all
     }
 
-    /// Releases those candidates that may leave, and the frames that only waited for them. The last candidate is the
-    /// first to leave.
-    fn leave(&mut self, mut candidates: Vec<u64>) {
-        while let Some(number) = candidates.pop() {
+    /// Releases those candidates that may leave, and the frames that only waited for them, in the order of their numbers.
+    fn leave(&mut self, candidates: Vec<u64>) {
+        let mut candidates: BinaryHeap<Reverse<u64>> =
+            candidates.into_iter().map(Reverse).collect();
+        while let Some(Reverse(number)) = candidates.pop() {
             if !self.may_leave(number) {
                 continue;
             }
@@ -193,7 +198,7 @@ impl Queue {
             if self.stops.front() == Some(&number) {
                 self.stops.pop_front();
                 let until = self.stops.front().copied().unwrap_or(self.next());
-                candidates.extend(self.evaluated(number..=until));
+                candidates.extend(self.evaluated(number..=until).map(Reverse));
             }
             let was_barrier = entry.lanes == OrderingGroups::ALL;
             if was_barrier {
@@ -203,7 +208,7 @@ impl Queue {
                     let queue = self.lanes.get_mut(lane);
                     candidates.extend(queue.and_then(|queue| {
                         queue.pop_front();
-                        queue.front().copied()
+                        queue.front().copied().map(Reverse)
                     }));
                 }
             }
@@ -213,13 +218,10 @@ impl Queue {
                 self.first = self.first.saturating_add(1);
             }
             if was_barrier {
-                candidates.extend(self.freed_by_barrier());
+                candidates.extend(self.freed_by_barrier().into_iter().map(Reverse));
             } else if self.barriers.front() == Some(&self.first) {
-                candidates.push(self.first);
+                candidates.push(Reverse(self.first));
             }
-            // The lowest number is last, because the last one is taken first.
-            sort::sort_by_key(&mut candidates, |number| std::cmp::Reverse(*number));
-            candidates.dedup();
         }
     }
 
@@ -231,10 +233,7 @@ impl Queue {
 
     /// Returns the frames among these numbers whose items are all evaluated. With many interleaved choices, there are
     /// few.
-    fn evaluated(
-        &self,
-        numbers: RangeInclusive<u64>,
-    ) -> impl DoubleEndedIterator<Item = u64> + use<'_> {
+    fn evaluated(&self, numbers: RangeInclusive<u64>) -> impl Iterator<Item = u64> + use<'_> {
         numbers.filter(|number| {
             let entry = self.at(*number).and_then(|at| self.entries.get(at));
             entry

@@ -403,6 +403,15 @@ impl Flow {
         stream.is_changed = true;
         let is_across = channel.is_across();
         stream.has_edited_across |= is_across;
+        // Changes are in order, so that each character is counted once.
+        let (mut counted, mut characters) = (0, characters);
+        let mut characters_before = |at: usize| {
+            let between = part.get(counted..at).unwrap_or_default();
+            let more = u64::try_from(between.chars().count()).unwrap_or(u64::MAX);
+            counted = at;
+            characters = characters.saturating_add(more);
+            characters
+        };
         for (range, with) in changes {
             if range.end <= left {
                 continue;
@@ -410,12 +419,8 @@ impl Flow {
             // The released part of the value is missing, so that a label would be wrong.
             let with = if is_across { String::new() } else { with };
             let range = range.start.max(left)..range.end;
-            let count = |range: Range<usize>| {
-                let text = part.get(range).unwrap_or_default();
-                u64::try_from(text.chars().count()).unwrap_or(u64::MAX)
-            };
-            let from = characters.saturating_add(count(0..range.start));
-            let to = from.saturating_add(count(range.clone()));
+            let from = characters_before(range.start);
+            let to = characters_before(range.end);
             let bytes = range.start.saturating_add(start)..range.end.saturating_add(start);
             known.add(bytes, from..to, with);
         }

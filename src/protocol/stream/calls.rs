@@ -12,6 +12,7 @@ use super::{CallDelta, CallKey, MAX_TEXTS, TextPrefixHash, too_many};
 use crate::protocol::Reader;
 use crate::wire::json::{NodeId, Value};
 use crate::wire::span::{index, offset};
+use crate::wire::work;
 
 /// Position of a call in its response, in the protocol's own numbers.
 pub type CallPath = [u32; 2];
@@ -49,9 +50,17 @@ impl SnapshotCall {
 
     /// Returns whether the arguments so far are exactly these.
     pub fn has_arguments(&self, arguments: &str) -> bool {
-        self.so_far.length() == arguments.len() && self.so_far.begins(arguments)
+        if self.so_far.length() != arguments.len() {
+            return false;
+        }
+        // Each of many calls may be compared with each copy.
+        work::spend(arguments.len().saturating_add(HASH_STEPS));
+        self.so_far.begins(arguments)
     }
 }
+
+/// Work steps of a comparison by digest, beside those of its bytes.
+const HASH_STEPS: usize = 256;
 
 /// Whole call in a frame.
 pub struct CallCopy<'a> {

@@ -158,6 +158,8 @@ impl JsonBody<'_> {
         {
             let value = doc.value(place.node);
             let start = index(value.content_span().start);
+            // Each range is looked for from the beginning.
+            work::spend(range.end >> 2);
             let raw = DecodedOffsets::new(value.raw_content()).range(range);
             range = raw.start.saturating_add(start)..raw.end.saturating_add(start);
             place = parent;
