@@ -446,6 +446,10 @@ impl StreamReader for SessionEvents {
             kind if kind.ends_with("tool_use") => self.call(reader, root, kind),
             _ => event(reader, root),
         }
+        // The pieces of a text whose event does not follow, because the model was interrupted, end here.
+        if kind == "span.model_request_end" {
+            reader.piece(Delta::End(Some(0)));
+        }
     }
 
     fn text_at(&self, channel: &TextKey) -> String {

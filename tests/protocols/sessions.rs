@@ -2,6 +2,7 @@
 
 use super::{answered_in, asked_in, exchange, guard, json, received, route, sent, texts, tool};
 use agentguard::event::{Event, Kind, Known, Reading};
+use agentguard::flow::simulation::HttpMessage;
 use agentguard::protocol::Route;
 use agentguard::wire::json::JsonBody;
 use serde_json::{Value, json};
@@ -415,5 +416,65 @@ fn a_live_session_is_opened_past_the_proxy() {
     ] {
         let route = openai("POST", path);
         assert_eq!(route.endpoint.code, Some("AG2013"), "{path}");
+    }
+}
+
+#[test]
+fn a_turn_that_was_cancelled_holds_nothing_back() {
+    let rules = "rules:
+  - { id: no-wiping, match: { tool: wipe }, action: deny, reason: No wiping. }
+  - { id: mail, match: { event: response }, when: { text: { detects: email } }, action: redact }
+";
+    let guard = guard(rules);
+    let of = |kind: &str, more: Value| {
+        let mut event = json!({"type": kind, "event_id": "ev", "session_id": "s_1", "turn_id": "t_1", "output_index": 0});
+        let more = more.as_object().unwrap().clone();
+        event.as_object_mut().unwrap().extend(more);
+        event
+    };
+    let call = json!({"id": "f_1", "type": "function_call", "call_id": "c_1", "name": "find", "arguments": {"city": "Bern"},
+        "status": "in_progress", "turn_id": "t_1"});
+    let at_openai = [
+        of(
+            "agent.session.turn.output_text.delta",
+            json!({"item_id": "m_1", "content_index": 0, "delta": "Ask a@b.exam"}),
+        ),
+        of("agent.session.turn.item.added", json!({"item": call})),
+        of(
+            "agent.session.turn.cancelled",
+            json!({"turn": {"id": "t_1", "status": "cancelled"}}),
+        ),
+    ];
+    let at_anthropic = [
+        json!({"type": "event_delta", "event_id": "e_1", "delta": {"type": "content_delta", "index": 0,
+            "content": {"type": "text", "text": "Ask a@b.exam"}}}),
+        json!({"type": "span.model_request_end", "id": "e_2", "model_request_start_id": "e_0", "is_error": true}),
+    ];
+    for (host, path, events) in [
+        (
+            "api.openai.com",
+            "/v1/agents/sessions/s_1/events",
+            &at_openai[..],
+        ),
+        (
+            "llm.example",
+            "/v1/sessions/s_1/events/stream",
+            &at_anthropic,
+        ),
+    ] {
+        let mut response = HttpMessage::new(
+            &[(":status", "200"), ("content-type", "text/event-stream")],
+            b"",
+        );
+        let frames = events.iter().map(|event| format!("data: {event}\n\n"));
+        // The session goes on: nothing ends the stream.
+        let frames = frames.chain(std::iter::once(": later\n\n".to_owned()));
+        response.chunks = frames.map(String::into_bytes).collect();
+        let request = sent("GET", host, path, headers_for(host), "");
+        let seen = exchange(&guard, &request, &response);
+        let (last, before) = seen.client.chunks.split_last().unwrap();
+        assert_eq!(last, b": later\n\n", "{path}");
+        let before = String::from_utf8(before.concat()).unwrap();
+        assert!(before.contains("Ask [EMAIL]"), "{path}: {before}");
     }
 }

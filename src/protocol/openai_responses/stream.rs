@@ -29,8 +29,8 @@ use crate::protocol::json_edit::number;
 use crate::protocol::openai_shapes::{ANSWER, beside, error};
 use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
-    ArgumentStep, CallKey, ChangesByText, EvaluatedCall, Extent, HeldFrame, HeldFrames, KeepAlive,
-    MAX_TEXTS, OrderingGroups, SnapshotCall, SnapshotCalls, SnapshotTexts, StreamReader,
+    ArgumentStep, CallKey, ChangesByText, Delta, EvaluatedCall, Extent, HeldFrame, HeldFrames,
+    KeepAlive, MAX_TEXTS, OrderingGroups, SnapshotCall, SnapshotCalls, SnapshotTexts, StreamReader,
     SyntheticFrame, TextDelta, TextKey, TextPath, Update, is_done, too_many,
 };
 use crate::protocol::{CannotRemove, Denial, Dialect, Origin, Reader, Removals, RequestContext};
@@ -424,6 +424,11 @@ impl ResponsesStream {
                     self.texts.end(reader, &|path| path == ended);
                 }
             }
+        }
+        if self.is_session && (is_last(kind) || kind == "cancelled") {
+            // Nothing continues what a turn has left open.
+            self.calls.end(&|_| true);
+            reader.piece(Delta::End(Some(0)));
         }
     }
 
