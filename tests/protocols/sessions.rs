@@ -478,3 +478,31 @@ fn a_turn_that_was_cancelled_holds_nothing_back() {
         assert!(before.contains("Ask [EMAIL]"), "{path}: {before}");
     }
 }
+
+#[test]
+fn what_an_automation_starts_has_its_model_messages_and_tools() {
+    let create = openai("POST", "/v1/agents/automations");
+    let body = json!({"type": "periodic", "name": "daily", "expression": "0 9 * * *", "timezone": "Europe/Zurich",
+        "target": {"type": "new_session", "environment": {"type": "none"}, "vault_ids": ["v_1"],
+            "agent": {"model": "gpt-6", "instructions": "Be brief.", "tools": [{"type": "function", "name": "find"}]},
+            "input": [{"role": "user", "content": [{"type": "input_text", "text": "hi"}]}]}});
+    let read = asked(&create, &body);
+    for expected in [
+        "Message Is(System) Be brief.",
+        "ToolOffer find ",
+        "Message Is(User) hi",
+    ] {
+        assert!(
+            read.contains(&expected.to_owned()),
+            "{expected} in {read:?}"
+        );
+    }
+    assert_eq!(models(&create, &body), (vec!["gpt-6".to_owned()], false));
+    let body = json!({"target": {"type": "existing_session", "session_id": "s_1", "instructions": "Go on."}});
+    let read = asked(&openai("POST", "/v1/agents/automations/a_1"), &body);
+    assert!(
+        read.contains(&"Message Is(System) Go on.".to_owned()),
+        "{read:?}"
+    );
+    assert_eq!(models(&create, &body), (vec![], true));
+}

@@ -25,6 +25,9 @@ const REQUEST: &[Row] = &[
     ("definition", Type::Custom),
     // A session of OpenAI's agents: `{agent: {model, instructions, tools}, input, environment}`.
     ("agent", Type::Custom),
+    // What an automation starts: such a session, or a turn of one.
+    ("target", Type::Custom),
+    ("session_id", Type::Id),
     ("events", Type::List(&Type::Read(sessions::input_event))),
     ("environment", Type::Object(ENVIRONMENT)),
     ("vault_ids", Type::List(&Type::Id)),
@@ -222,6 +225,7 @@ pub(super) const OBJECT: &[Row] = &[
     ("required_action", Type::Read(required_action)),
     // A session of OpenAI's agents.
     ("agent", Type::Read(object)),
+    ("target", Type::Read(object)),
     (
         "required_actions",
         Type::List(&Type::Read(sessions::required_action)),
@@ -292,10 +296,9 @@ pub(super) fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &
     });
     // A continued conversation has a model, instructions and tools that the request does not contain, and so has an agent that
     // is changed.
-    let said = ["definition", "agent"]
+    let said = ["definition", "target", "agent"]
         .iter()
-        .find_map(|name| root.get(name))
-        .unwrap_or(root);
+        .fold(root, |said, name| said.get(name).unwrap_or(said));
     let says = |name: &str| said.get(name).is_some_and(|value| !value.is_null());
     let is_kept = match endpoint.name {
         "conversations" => says("inputs"),
@@ -338,7 +341,7 @@ fn request_member(
             reader.reading.count_message(&from);
             content(reader, value, &Origin { from, ..user });
         }
-        "thread" | "definition" | "agent" => {
+        "thread" | "definition" | "target" | "agent" => {
             reader.rows(value, REQUEST, &user, &mut |reader, key, member| {
                 request_member(reader, value, key, member, is_batch);
             });
