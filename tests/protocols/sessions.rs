@@ -506,3 +506,30 @@ fn what_an_automation_starts_has_its_model_messages_and_tools() {
     );
     assert_eq!(models(&create, &body), (vec![], true));
 }
+
+#[test]
+fn a_call_whose_name_or_arguments_a_session_withholds_is_one_of_any_tool() {
+    let asked = |request: Value| {
+        json!({"id": "s_1", "object": "agent.session", "required_actions": [
+            {"type": "mcp_approval_request", "request_id": "r_1", "turn_id": "t_1", "request": request}]})
+    };
+    let route = openai("GET", "/v1/agents/sessions/s_1");
+    for (request, expected) in [
+        (json!({"type": "mcp_tool_call", "server_label": "crm"}), "?"),
+        (
+            json!({"type": "mcp_tool_call", "name": null, "arguments": null}),
+            "?",
+        ),
+        (
+            json!({"type": "mcp_tool_call", "name": "lookup", "arguments": null}),
+            "lookup",
+        ),
+    ] {
+        let text = asked(request).to_string();
+        let (_, reading) = answered_in(&route, &text);
+        let mut calls = reading.events.iter();
+        let call = calls.find(|event| event.kind == Kind::ToolCall).unwrap();
+        assert_eq!((tool(call), &call.args), (expected, &Known::Unknown));
+        assert!(reading.problems.is_empty(), "{:?}", reading.problems);
+    }
+}

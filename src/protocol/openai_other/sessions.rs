@@ -73,12 +73,17 @@ pub(super) fn input_event(reader: &mut Reader<'_>, event: Value<'_>) {
 pub(super) fn required_action(reader: &mut Reader<'_>, action: Value<'_>) {
     let mut call = CallBuilder::at(reader, action);
     let asked = action.get("request");
+    // The session may ask for a permission without the name or the arguments of the call.
+    if asked.is_some() {
+        call.event.args = Known::Unknown;
+    }
     for object in std::iter::once(action).chain(asked) {
         reader.rows(
             object,
             ACTION,
             &beside(),
             &mut |reader, key, value| match key {
+                _ if value.is_null() && asked.is_some() => reader.claim(value),
                 "name" => call.name(reader, value),
                 "arguments" => {
                     let given = reader.any_arguments(value);
@@ -88,7 +93,12 @@ pub(super) fn required_action(reader: &mut Reader<'_>, action: Value<'_>) {
             },
         );
     }
-    if asked.unwrap_or(action).get("name").is_some() {
+    let kind = action.get("type").and_then(|kind| kind.text());
+    let is_call = matches!(
+        kind.as_deref(),
+        Some("function_call" | "mcp_approval_request")
+    );
+    if is_call || asked.unwrap_or(action).get("name").is_some() {
         call.add(reader);
     }
 }
