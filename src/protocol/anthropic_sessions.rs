@@ -65,13 +65,28 @@ const REQUEST: &[Row] = &[
     ("initial_events", Type::Custom),
     ("environment_id", Type::Id),
     ("vault_ids", Type::List(&Type::Id)),
-    ("resources", Type::Tree(Part::Other)),
+    ("resources", Type::List(&Type::Object(RESOURCE))),
     ("title", Type::Text(Part::Other)),
     ("budget", Type::Counts),
     ("metadata", Type::Tree(Part::Other)),
 ];
+/// What is put into the environment of a session.
+const RESOURCE: &[Row] = &[
+    ("type", Type::Word("file|github_repository|memory_store")),
+    ("file_id", Type::State),
+    ("memory_store_id", Type::State),
+    ("url", Type::Reference),
+    ("authorization_token", Type::Id),
+    ("checkout", Type::Tree(Part::Other)),
+    ("mount_path", Type::Text(Part::Other)),
+    ("access", Type::Word("read_write|read_only")),
+    ("instructions", Type::Read(system)),
+];
 const AGENT: &[Row] = &[
-    ("type", Type::Word("agent|agent_with_overrides|inline")),
+    (
+        "type",
+        Type::Word("agent|agent_with_overrides|inline|self|advisor|enabled|disabled"),
+    ),
     ("id", Type::State),
     ("version", Type::Number),
     ("model", Type::Custom),
@@ -80,10 +95,32 @@ const AGENT: &[Row] = &[
     ("system", Type::Read(system)),
     ("tools", Type::List(&Type::Read(offered_tool))),
     ("mcp_servers", Type::Custom),
-    ("skills", Type::Tree(Part::Other)),
-    ("multiagent", Type::Tree(Part::Other)),
+    (
+        "skills",
+        Type::List(&Type::Object(&[
+            ("type", Type::Word("anthropic|custom")),
+            ("skill_id", Type::State),
+            ("version", Type::Id),
+        ])),
+    ),
+    ("multiagent", Type::Object(MULTIAGENT)),
     ("execution_identity", Type::Counts),
 ];
+/// Agents that the agent may start, and the model that it may ask.
+const MULTIAGENT: &[Row] = &[
+    ("type", Type::Word("coordinator|multiagent_20261001")),
+    ("agents", AGENTS_BY_ID),
+    ("advisor", Type::Read(agent)),
+    ("subagents", STARTED),
+    ("workflows", STARTED),
+];
+const AGENTS_BY_ID: Type = Type::List(&Type::Read(agent));
+const ENABLED: Row = ("type", Type::Word("enabled|disabled"));
+const STARTED: Type = Type::Object(&[
+    ENABLED,
+    ("inline_agents", Type::Object(&[ENABLED])),
+    ("predefined_agents", AGENTS_BY_ID),
+]);
 const MODEL: &[Row] = &[
     ("id", Type::Model),
     ("effort", Type::Counts),
@@ -102,6 +139,11 @@ const EVENT: &[Row] = &[
     ("tool_use_id", Type::Id),
     ("custom_tool_use_id", Type::Id),
     ("mcp_tool_use_id", Type::Id),
+    ("outcome_id", Type::Id),
+    ("outcome_evaluation_start_id", Type::Id),
+    ("workflow_run_id", Type::Id),
+    ("workflow_run_phase_id", Type::Id),
+    ("phase_started_id", Type::Id),
     ("content", Type::Custom),
     ("name", Type::Custom),
     ("input", Type::Custom),
@@ -110,8 +152,19 @@ const EVENT: &[Row] = &[
     ("result", Type::Word("allow|deny")),
     ("deny_message", Type::Text(Part::Other)),
     ("description", Type::Spoken),
-    ("rubric", Type::Tree(Part::Other)),
+    (
+        "rubric",
+        Type::Object(&[
+            ("type", Type::Word("text|file")),
+            ("content", Type::Text(Part::Other)),
+            ("file_id", Type::State),
+        ]),
+    ),
+    ("explanation", Type::Text(Part::Other)),
+    ("agent_name", Type::Text(Part::Other)),
     ("max_iterations", Type::Number),
+    ("iteration", Type::Number),
+    ("usage", Type::Counts),
     ("evaluated_permission", Type::Word("allow|ask|deny")),
     ("model_usage", Type::Counts),
     ("stop_reason", Type::Counts),
@@ -220,8 +273,12 @@ fn names_model(root: Value<'_>) -> bool {
     agent.get("model").is_some_and(|model| !model.is_null())
 }
 
-/// Reads an agent with its settings, or a request that contains one.
+/// Reads an agent with its settings or its id alone, or a request that contains one.
 fn agent(reader: &mut Reader<'_>, value: Value<'_>) {
+    if value.kind() == json::ValueKind::String {
+        reader.state(value);
+        return;
+    }
     let aside = Origin::of(Author::System, Part::Other);
     let has_toolset = value.get("tools").is_some_and(|tools| {
         let is_toolset = |tool: Value<'_>| {
@@ -237,10 +294,7 @@ fn agent(reader: &mut Reader<'_>, value: Value<'_>) {
         &aside,
         &mut |reader, key, value| match key {
             _ if value.is_null() => reader.claim(value),
-            "agent" => match value.kind() {
-                json::ValueKind::String => reader.state(value),
-                _ => agent(reader, value),
-            },
+            "agent" => agent(reader, value),
             "model" => match value.kind() {
                 json::ValueKind::String => reader.model(value),
                 _ => reader.plain_rows(value, MODEL, &aside),
