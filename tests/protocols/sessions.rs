@@ -578,3 +578,81 @@ fn a_session_at_anthropic_is_given_credentials_that_are_not_text() {
         assert!(!read.concat().contains(id), "{read:?}");
     }
 }
+
+#[test]
+fn what_agents_tell_one_another_is_redacted_in_lists_and_in_streams() {
+    let rules = "rules:
+  - { id: mail, match: { event: [response, tool_result] }, when: { text: { detects: email } }, action: redact }
+  - { id: no-tasks, match: { event: tool_call, tool: create_subagent }, when: { args.content: { contains: wipe } },
+      action: deny, reason: No wiping. }
+";
+    let guard = guard(rules);
+    let said = |text: &str| json!([{"type": "output_text", "text": text, "annotations": []}, {"type": "encrypted_content", "encrypted_content": "a@b.example"}]);
+    let message = json!({"id": "a_1", "type": "agent_message", "sender_agent_id": "ag_1", "recipient_agent_id": "a@b.example", "turn_id": "t_1",
+        "content": said("Ask a@b.example")});
+    let run = json!({"id": "x_1", "type": "command_execution", "command": "cat", "cwd": null, "exit_code": 0, "output": "a@b.example",
+        "status": "completed", "turn_id": "t_1"});
+    let task = |text: &str| {
+        json!({"id": "t_1", "type": "create_subagent_call", "agent_id": "ag_1", "content": said(text),
+            "status": "completed", "turn_id": "t_1"})
+    };
+    let listed = |item: &Value| {
+        let request = sent(
+            "GET",
+            "api.openai.com",
+            "/v1/agents/sessions/s_1/items",
+            &[],
+            "",
+        );
+        let list = json!({"object": "list", "data": [item]}).to_string();
+        let seen = exchange(&guard, &request, &received("200", &list));
+        String::from_utf8(seen.client.body()).unwrap()
+    };
+    let streamed = |events: &[Value]| {
+        let request = sent(
+            "GET",
+            "api.openai.com",
+            "/v1/agents/sessions/s_1/events",
+            &[],
+            "",
+        );
+        let frames: String = events
+            .iter()
+            .map(|event| format!("data: {event}\n\n"))
+            .collect();
+        let headers = [(":status", "200"), ("content-type", "text/event-stream")];
+        let seen = exchange(
+            &guard,
+            &request,
+            &HttpMessage::new(&headers, frames.as_bytes()),
+        );
+        String::from_utf8(seen.client.body()).unwrap()
+    };
+    let done = |item: &Value| json!({"type": "agent.session.turn.item.done", "event_id": "ev", "turn_id": "t_1", "output_index": 0, "item": item});
+    let output = |delta: &str| json!({"type": "agent.output.command_execution_output.delta", "event_id": "ev", "item_id": "x_1", "output_index": 0, "delta": delta});
+    for (seen, before) in [
+        (listed(&message), "Ask "),
+        (streamed(&[done(&message)]), "Ask "),
+        (listed(&run), "\"output\":\""),
+        (streamed(&[done(&run)]), "\"output\":\""),
+        (
+            streamed(&[output("See a@b"), output(".example"), done(&run)]),
+            "See ",
+        ),
+        (listed(&task("Ask")), "Ask"),
+        (streamed(&[done(&task("Ask"))]), "Ask"),
+    ] {
+        assert!(!seen.contains("error"), "{seen}");
+        let mail = if before == "Ask" { "" } else { "[EMAIL]" };
+        assert!(seen.contains(&format!("{before}{mail}")), "{seen}");
+    }
+    for seen in [
+        listed(&task("wipe it")),
+        streamed(&[done(&task("wipe it"))]),
+    ] {
+        assert!(
+            seen.contains("No wiping.") && !seen.contains("wipe it"),
+            "{seen}"
+        );
+    }
+}

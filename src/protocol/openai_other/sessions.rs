@@ -56,6 +56,7 @@ const EVENT: &[Row] = &[
     ("turn", Type::Read(stored::object)),
     ("subagent", Type::Read(stored::object)),
     ("environment", Type::Object(stored::ENVIRONMENT)),
+    ("environment_id", Type::Id),
 ];
 
 /// Reads an event that a client sends.

@@ -109,6 +109,7 @@ pub(super) const ENVIRONMENT: &[Row] = &[
     ("type", Type::Id),
     ("id", Type::Id),
     ("environment_id", Type::Id),
+    ("environment_template_id", Type::Id),
     ("template_id", Type::Id),
     ("status", Type::Id),
 ];
@@ -201,7 +202,7 @@ pub(super) const OBJECT: &[Row] = &[
     ("filename", Type::Text(Part::Other)),
     ("name", Type::Text(Part::Other)),
     ("description", Type::Text(Part::Other)),
-    ("instructions", Type::Text(Part::Other)),
+    ("instructions", Type::Tree(Part::Other)),
     ("metadata", Type::Tree(Part::Other)),
     ("tool_resources", Type::Tree(Part::Other)),
     ("tools", Type::Tree(Part::Definition)),
@@ -636,6 +637,7 @@ fn is_item(value: Value<'_>) -> bool {
     value.get("type").is_some_and(|kind| {
         [
             "message",
+            "agent_message",
             "reasoning",
             "item_reference",
             "command_execution",

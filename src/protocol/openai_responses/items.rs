@@ -22,8 +22,12 @@ pub(super) const ITEM: &[Row] = &[
     ("call_id", Type::Id),
     ("status", STATUS),
     ("created_by", Type::Id),
-    // Of a session.
+    // Of a session, with several agents.
     ("turn_id", Type::Id),
+    ("agent_id", Type::Id),
+    ("sender_agent_id", Type::Id),
+    ("recipient_agent_id", Type::Id),
+    ("recipient_agent_ids", Type::List(&Type::Id)),
     ("encrypted_content", Type::Opaque),
 ];
 pub(super) const MESSAGE: &[Row] = &[
@@ -58,6 +62,9 @@ pub(super) const CALL: &[Row] = &[
     ("code", Type::Custom),
     ("queries", Type::Custom),
     ("command", Type::Custom),
+    // The task of another agent.
+    ("content", Type::Custom),
+    ("title", Type::Text(Part::Other)),
     ("cwd", Type::Text(Part::Other)),
     ("exit_code", Type::Number),
     ("duration_ms", Type::Number),
@@ -101,11 +108,12 @@ pub(super) const PART: &[Row] = &[
         "type",
         Type::Word(
             "input_text|output_text|text|summary_text|reasoning_text|refusal|\
-             input_image|input_file|input_audio|computer_screenshot",
+             input_image|input_file|input_audio|computer_screenshot|encrypted_content",
         ),
     ),
     ("text", Type::Custom),
     ("refusal", Type::Text(Part::Refusal)),
+    ("encrypted_content", Type::Opaque),
     ("annotations", Type::Tree(Part::Other)),
     ("logprobs", Type::Tokens),
     ("image_url", Type::Custom),
@@ -278,7 +286,8 @@ impl Items {
         }
         let kind = kind_of(item);
         match kind.as_str() {
-            "message" => {
+            // Or one between agents.
+            "message" | "agent_message" => {
                 let calls = turn(self.turns.call_turn(at));
                 self.message(reader, item, calls, &origin);
             }
@@ -428,7 +437,7 @@ impl Items {
                     call.given(reader, value, given);
                 }
                 // The item contains its arguments: `args.code`, `args.queries`, `args.command`.
-                "code" | "queries" | "command" => {
+                "code" | "queries" | "command" | "content" => {
                     let given = (Known::Is(item.place()), reader.tree(value));
                     call.given(reader, value, given);
                 }

@@ -26,6 +26,7 @@ const MCP: &[Row] = &[
     ("transport", Type::Object(TRANSPORT)),
     ("connector_id", Type::Name),
     ("authorization", Type::Id),
+    ("credential_id", Type::Id),
     ("server_description", Type::Text(Part::Definition)),
     ("allowed_tools", Type::Custom),
     ("require_approval", Type::Custom),

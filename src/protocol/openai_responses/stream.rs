@@ -93,6 +93,7 @@ const TEXTS: &[(&str, u32, Part, &str)] = &[
     ("reasoning_text", CONTENT, Part::Reasoning, "text"),
     ("reasoning_summary_text", SUMMARY, Part::Reasoning, "text"),
     ("audio.transcript", AUDIO, Part::Transcript, "transcript"),
+    ("command_execution_output", OUTPUT, Part::Other, "output"),
 ];
 
 /// Arguments that arrive in deltas: the name of the events, and the member of the final event and of the item that
@@ -122,7 +123,8 @@ const MAX_UNKNOWN: usize = 64;
 const CONTENT: u32 = 0;
 const SUMMARY: u32 = 1;
 const AUDIO: u32 = 2;
-const UNKNOWN: u32 = 3;
+const OUTPUT: u32 = 3;
+const UNKNOWN: u32 = 4;
 
 /// Item so far.
 #[derive(Debug)]
@@ -543,10 +545,11 @@ fn id_of(event: Value<'_>) -> Option<Value<'_>> {
     event.get("item_id").or_else(of_item)
 }
 
-/// Returns the name of an event without the common prefix. Sessions have a prefix of their own:
-/// `agent.session.turn.item.done`, `agent.session.turn.output_text.delta`.
+/// Returns the name of an event without the common prefix. Sessions have prefixes of their own:
+/// `agent.session.turn.item.done`, `agent.output.command_execution_output.delta`.
 fn stem(kind: &str) -> &str {
-    match kind.strip_prefix("agent.session.turn.") {
+    let of_session = kind.strip_prefix("agent.session.turn.");
+    match of_session.or_else(|| kind.strip_prefix("agent.output.")) {
         Some("item.added") => "output_item.added",
         Some("item.done") => "output_item.done",
         Some(rest) => rest,
@@ -581,6 +584,7 @@ impl StreamReader for ResponsesStream {
             CONTENT => format!("#output/{item}/content/{at}"),
             SUMMARY => format!("#output/{item}/summary/{at}"),
             AUDIO => "#audio/transcript".to_owned(),
+            OUTPUT => format!("#output/{item}/output"),
             _ => {
                 let name = self.unknown.get(index(list.saturating_sub(UNKNOWN)));
                 format!("#output/{item}/{}", name.map_or("", |name| name))

@@ -64,7 +64,7 @@ impl ResponsesStream {
             .map_or((false, false), |item| (item.is_done, item.is_annotated));
         let first = reader.reading.events.len();
         match kind.as_str() {
-            "message" => {
+            "message" | "agent_message" => {
                 let mut at = 0u32;
                 let origin = Origin::answer(0).with_part(Part::Other);
                 let tables = [ITEM, MESSAGE];
@@ -311,6 +311,7 @@ impl ResponsesStream {
                 "code" => CallDelta::Argument("code", place),
                 "queries" => CallDelta::Argument("queries", place),
                 "command" => CallDelta::Argument("command", place),
+                "content" => CallDelta::Argument("content", place),
                 _ => CallDelta::Arguments(place),
             }
         };
