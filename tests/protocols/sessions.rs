@@ -656,3 +656,15 @@ fn what_agents_tell_one_another_is_redacted_in_lists_and_in_streams() {
         );
     }
 }
+
+#[test]
+fn arguments_in_a_session_may_be_any_json() {
+    for arguments in [json!(["a"]), json!(1), json!("a"), json!(null)] {
+        let item = json!({"id": "o_1", "type": "mcp_call", "name": "lookup", "server_label": "crm", "arguments": arguments,
+            "output": null, "error": null, "status": "completed", "turn_id": "t_1"});
+        let text = json!({"object": "list", "data": [item]}).to_string();
+        let route = openai("GET", "/v1/agents/sessions/s_1/items");
+        let (_, reading) = answered_in(&route, &text);
+        assert!(reading.problems.is_empty(), "{:?}", reading.problems);
+    }
+}

@@ -430,7 +430,10 @@ impl Items {
             &mut |reader, key, value| match key {
                 "name" => call.name(reader, value),
                 _ if value.is_null() => reader.claim(value),
-                "arguments" => call.arguments(reader, value),
+                "arguments" => {
+                    let given = reader.any_arguments(value);
+                    call.given(reader, value, given);
+                }
                 "input" => call.free_text(reader, value),
                 "action" | "actions" | "operation" => {
                     let given = (Known::Is(value.place()), reader.tree(value));
