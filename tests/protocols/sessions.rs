@@ -408,6 +408,23 @@ fn a_header_of_anthropic_s_does_not_change_how_another_provider_s_bodies_are_rea
 }
 
 #[test]
+fn every_part_of_a_session_can_be_fetched() {
+    for path in [
+        "sessions/s_1/subagents/a_1",
+        "sessions/s_1/subagents/a_1/turns/t_1",
+        "sessions/s_1/traces",
+        "sessions/s_1/artifacts",
+        "sessions/s_1/artifacts/a_1",
+        "sessions/s_1/artifacts/a_1/content",
+        "automations/a_1/invocations/i_1",
+        "environments/templates/e_1",
+    ] {
+        let route = openai("GET", &format!("/v1/agents/{path}"));
+        assert_eq!(route.protocol.name(), "openai.other", "{path}");
+    }
+}
+
+#[test]
 fn a_live_session_is_opened_past_the_proxy() {
     for path in [
         "/v1/live/sessions",
