@@ -497,6 +497,40 @@ fn a_turn_that_was_cancelled_holds_nothing_back() {
 }
 
 #[test]
+fn the_end_of_a_turn_does_not_end_the_texts_of_another() {
+    let rules = "rules:
+  - { id: mail, match: { event: response }, when: { text: { detects: email } }, action: redact }
+";
+    let piece = |turn: u32, delta: &str| {
+        json!({"type": "agent.session.turn.output_text.delta", "event_id": "ev", "turn_id": format!("t_{turn}"),
+            "item_id": format!("m_{turn}"), "output_index": 0, "content_index": 0, "delta": delta})
+    };
+    let end = json!({"type": "agent.session.turn.completed", "event_id": "ev", "turn": {"id": "t_1", "status": "completed"}});
+    let events = [
+        piece(1, "Yes. "),
+        piece(2, "Ask a@b.e"),
+        end,
+        piece(2, "xample now."),
+    ];
+    let frames = events.map(|event| format!("data: {event}\n\n")).concat();
+    let headers = [(":status", "200"), ("content-type", "text/event-stream")];
+    let request = sent(
+        "GET",
+        "api.openai.com",
+        "/v1/agents/sessions/s_1/events",
+        &[],
+        "",
+    );
+    let response = HttpMessage::new(&headers, frames.as_bytes());
+    let seen = exchange(&guard(rules), &request, &response);
+    let seen = String::from_utf8(seen.client.body()).unwrap();
+    assert!(
+        seen.contains("Ask [EMAIL]") && seen.contains(" now."),
+        "{seen}"
+    );
+}
+
+#[test]
 fn what_an_automation_starts_has_its_model_messages_and_tools() {
     let create = openai("POST", "/v1/agents/automations");
     let body = json!({"type": "periodic", "name": "daily", "expression": "0 9 * * *", "timezone": "Europe/Zurich",

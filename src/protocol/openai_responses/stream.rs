@@ -29,8 +29,8 @@ use crate::protocol::json_edit::number;
 use crate::protocol::openai_shapes::{ANSWER, beside, error};
 use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
-    ArgumentStep, CallKey, ChangesByText, Delta, EvaluatedCall, Extent, HeldFrame, HeldFrames,
-    KeepAlive, MAX_TEXTS, OrderingGroups, SnapshotCall, SnapshotCalls, SnapshotTexts, StreamReader,
+    ArgumentStep, CallKey, ChangesByText, EvaluatedCall, Extent, HeldFrame, HeldFrames, KeepAlive,
+    MAX_TEXTS, OrderingGroups, SnapshotCall, SnapshotCalls, SnapshotTexts, StreamReader,
     SyntheticFrame, TextDelta, TextKey, TextPath, Update, is_done, too_many,
 };
 use crate::protocol::{CannotRemove, Denial, Dialect, Origin, Reader, Removals, RequestContext};
@@ -131,6 +131,8 @@ const UNKNOWN: u32 = 4;
 struct StreamedItem {
     number: u32,
     id: Option<Box<str>>,
+    /// Turn of a session.
+    turn: Option<Box<str>>,
     /// Whether the item is a call that has not run: its frames are held until it is evaluated.
     is_held: bool,
     is_done: bool,
@@ -257,6 +259,7 @@ impl ResponsesStream {
         self.items.push(StreamedItem {
             number,
             id,
+            turn: None,
             is_held,
             is_done: false,
             is_annotated: false,
@@ -349,6 +352,12 @@ impl ResponsesStream {
             too_many(reader);
             return;
         }
+        if self.is_session
+            && let Some(item) = self.item_mut(about.item)
+            && let Some(turn) = event.get("turn_id").and_then(|turn| turn.text())
+        {
+            item.turn = Some(turn.as_ref().into());
+        }
         self.hold(reader, event.place(), about.item);
         let other = Origin::answer(0).with_part(Part::Other);
         reader.rows(event, EVENT, &other, &mut |reader, key, value| match key {
@@ -428,9 +437,19 @@ impl ResponsesStream {
             }
         }
         if self.is_session && (is_last(kind) || kind == "cancelled") {
-            // Nothing continues what a turn has left open.
-            self.calls.end(&|_| true);
-            reader.piece(Delta::End(Some(0)));
+            self.end_turn(reader, event);
+        }
+    }
+
+    /// Ends the items that a turn has left open. Turns of other agents may go on.
+    fn end_turn(&mut self, reader: &mut Reader<'static>, event: Value<'_>) {
+        let turn = event.get("turn").and_then(|turn| turn.get("id"));
+        let turn = turn.and_then(|id| id.text());
+        let is_open =
+            |item: &&StreamedItem| !item.is_done && item.turn.as_deref() == turn.as_deref();
+        let open = self.items.iter().filter(is_open).map(|item| item.number);
+        for number in open.collect::<Vec<u32>>() {
+            self.end_item(reader, number);
         }
     }
 
