@@ -63,14 +63,22 @@ pub(super) const ANTHROPIC: ProviderApi = ProviderApi {
 };
 
 /// Returns whether a request goes to Anthropic, or to a server of its API. At another provider its headers mean nothing:
-/// with one of them a client could have that provider's bodies read as Anthropic's.
+/// with one of them a client could have that provider's bodies read as Anthropic's, and so at an unknown host with the
+/// paths of OpenAI's agents.
 pub(super) fn is_of_anthropic(head: &RouteHead<'_>) -> bool {
     let names = ["anthropic-version", "anthropic-beta"];
     let has_header = || names.iter().any(|name| head.header(name).is_some());
     let mut segments = head.path.segments.iter();
     match provider_of(head.host) {
         "anthropic" => true,
-        "other" => has_header(),
+        "other" => {
+            let is_openai = segments.any(|segment| segment.eq_ignore_ascii_case("agents"))
+                && segments.next().is_some_and(|kind| {
+                    let of_openai = ["sessions", "automations", "environments"];
+                    of_openai.iter().any(|it| kind.eq_ignore_ascii_case(it))
+                });
+            has_header() && !is_openai
+        }
         _ => segments.any(|segment| segment.eq_ignore_ascii_case("anthropic")) && has_header(),
     }
 }

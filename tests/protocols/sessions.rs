@@ -396,6 +396,13 @@ fn a_header_of_anthropic_s_does_not_change_how_another_provider_s_bodies_are_rea
             "anthropic.sessions",
         ),
         ("llm.example", "/v1/sessions", "anthropic.sessions"),
+        ("llm.example", "/v1/agents/ag_1", "anthropic.sessions"),
+        (
+            "llm.example",
+            "/v1/agents/sessions/s_1/events",
+            "openai.other",
+        ),
+        ("llm.example", "/v1/agents/automations", "openai.other"),
         ("api.anthropic.com", "/v1/files", "anthropic.other"),
         (
             "gateway.ai.cloudflare.com",
