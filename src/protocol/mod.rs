@@ -359,6 +359,19 @@ pub struct Removals {
 }
 
 impl Removals {
+    /// Checks that there are no more than protocols compare with one another.
+    ///
+    /// # Errors
+    /// There are more.
+    pub fn bounded(&self) -> Result<(), CannotRemove> {
+        const MAX_REMOVALS: usize = 10_000;
+        let counts = [self.calls.len(), self.choices.len(), self.edited.len()];
+        match counts.iter().all(|count| *count <= MAX_REMOVALS) {
+            true => Ok(()),
+            false => Err(CannotRemove),
+        }
+    }
+
     /// Returns the choices whose text is denied, each with the replacement text.
     pub(crate) fn denied_texts(&self) -> SortedMap<u32, &str> {
         self.choices
@@ -972,6 +985,7 @@ pub fn remove_from_response(
     removals: &Removals,
     edits: &mut Edits,
 ) -> Result<(), CannotRemove> {
+    removals.bounded()?;
     let body = json.body().ok_or(CannotRemove)?;
     protocol.remove_from_response(&mut ResponseEdit {
         json,

@@ -402,9 +402,13 @@ impl<'b> Reader<'b> {
     }
 
     /// Reads a signed, encrypted or otherwise unreadable value. It is counted, and evaluated by rules about opaque
-    /// content. Words with blanks between them are none: they stay unclaimed, and are evaluated.
+    /// content. Text that no encoding has (white space, an `@`, characters outside ASCII) is none: it stays unclaimed, and is
+    /// evaluated.
     pub fn opaque(&mut self, value: Value<'_>, class: &'static str) {
-        if !value.raw_content().contains(&b' ') {
+        let fits = |byte: &u8| byte.is_ascii_graphic() && *byte != b'@';
+        let text = value.text().unwrap_or_default();
+        let mut chunks = text.as_bytes().chunks(4096);
+        if chunks.all(|chunk| chunk.iter().fold(true, |all, byte| all & fits(byte))) {
             self.mark(value, Class::Opaque);
         }
         self.uninspectable(value, class);

@@ -365,6 +365,8 @@ impl<'t> Finder<'t> {
         let mut name = None;
         let mut quoted = None;
         let mut escaped = false;
+        // End of the white space behind the last line that was looked at: what follows all of its line ends is the same.
+        let mut white_until = 0;
         for (offset, c) in rest.char_indices() {
             self.search_budget = self.search_budget.saturating_sub(1);
             let is_over = self.search_budget == 0 || self.calls.len() > MOST_CALLS;
@@ -394,10 +396,12 @@ impl<'t> Finder<'t> {
                     continue;
                 }
                 // What follows the last call is another mark, the end of a fence, or prose.
-                '\n' if depth == 0
-                    && rest.get(offset..).and_then(begins_as_python) != Some(true) =>
-                {
-                    return at.saturating_add(offset);
+                '\n' if depth == 0 && offset >= white_until => {
+                    let behind = rest.get(offset..).unwrap_or_default().trim_start();
+                    white_until = rest.len().saturating_sub(behind.len());
+                    if begins_as_python(behind) != Some(true) {
+                        return at.saturating_add(offset);
+                    }
                 }
                 '<' | '`' if depth == 0 => return at.saturating_add(offset),
                 _ => {}

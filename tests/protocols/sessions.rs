@@ -645,7 +645,7 @@ fn what_agents_tell_one_another_is_redacted_in_lists_and_in_streams() {
       action: deny, reason: No wiping. }
 ";
     let guard = guard(rules);
-    let said = |text: &str| json!([{"type": "output_text", "text": text, "annotations": []}, {"type": "encrypted_content", "encrypted_content": "a@b.example"}]);
+    let said = |text: &str| json!([{"type": "output_text", "text": text, "annotations": []}, {"type": "encrypted_content", "encrypted_content": "YUBiLmV4YW1wbGU="}]);
     let message = json!({"id": "a_1", "type": "agent_message", "sender_agent_id": "ag_1", "recipient_agent_id": "a@b.example", "turn_id": "t_1",
         "content": said("Ask a@b.example")});
     let run = json!({"id": "x_1", "type": "command_execution", "command": "cat", "cwd": null, "exit_code": 0, "output": "a@b.example",

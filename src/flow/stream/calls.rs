@@ -11,11 +11,14 @@ use crate::flow::content::Source;
 use crate::flow::evaluate::AssembledPart;
 use crate::flow::exchange::ExchangeOutcome;
 use crate::policy::{EvaluationPhase, OnDeny, Scans};
-use crate::protocol::RemovalMethod;
 use crate::protocol::stream::{CallDelta, CallKey, EvaluatedCall, HeldFrames};
+use crate::protocol::{CannotRemove, RemovalMethod};
 use crate::redact;
 use crate::wire::json::{Edits, NodeId};
 use crate::wire::sort;
+
+/// Maximum calls that end together of which one can be removed.
+const MAX_REMOVED_CALLS: usize = 1_024;
 
 impl Flow {
     pub(super) fn take_call(
@@ -90,9 +93,13 @@ impl Flow {
         }
         if evaluated.iter().any(|call| call.denied.is_some()) {
             stream.is_changed = true;
-            let taken = stream
-                .reader
-                .remove_calls(&evaluated, end, &mut stream.queue);
+            // Readers compare calls with one another. No model makes as many at once.
+            let taken = match evaluated.len() <= MAX_REMOVED_CALLS {
+                true => stream
+                    .reader
+                    .remove_calls(&evaluated, end, &mut stream.queue),
+                false => Err(CannotRemove),
+            };
             if taken.is_err() {
                 return Err(Interruption::End(self.stop_uneditable(None)));
             }

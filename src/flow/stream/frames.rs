@@ -292,7 +292,10 @@ impl Flow {
         let removals = self.removals(protocol, &verdict.denied, edited, json);
         held.edits = edits;
         stream.is_changed = true;
-        match (stream.reader.remove_from_response(held, &removals), stop) {
+        let removed = removals
+            .bounded()
+            .and_then(|()| stream.reader.remove_from_response(held, &removals));
+        match (removed, stop) {
             (Ok(()), Some(stop)) if is_denied => {
                 self.exchange.code = Some(stop.denial.code);
                 Ok(())

@@ -43,6 +43,8 @@ pub(super) struct WrittenCallTail {
     kept: String,
     /// Offset of that text.
     start: usize,
+    /// Bytes of white space at the beginning of the whole text.
+    white: usize,
     /// Whether there is a call marker.
     is_marked: bool,
     /// Number of bytes at the end that may be the beginning of a marker.
@@ -58,7 +60,14 @@ impl WrittenCallTail {
         if self.is_marked {
             return;
         }
-        let is_begin = self.start == 0;
+        let is_begin = self.start == self.white;
+        if is_begin {
+            // However much white space comes first, it is no part of a call.
+            let white = self.kept.len().saturating_sub(self.kept.trim_start().len());
+            self.kept.drain(..white);
+            self.start = self.start.saturating_add(white);
+            self.white = self.start;
+        }
         let mark = written_calls::first_mark(&self.kept, 0, is_begin);
         self.is_marked = mark.is_some();
         let free = mark.unwrap_or_else(|| written_calls::free_of_marks(&self.kept, is_begin));

@@ -6,6 +6,7 @@ use crate::wire::json::{self, Edits, NodeId, Value};
 use crate::wire::sort;
 use crate::wire::sorted_map::SortedMap;
 use crate::wire::span::Span;
+use crate::wire::work;
 use std::ops::Range;
 
 /// Returns a response with one candidate that contains only a denial.
@@ -221,8 +222,13 @@ fn correct_copies(
             let changes = &edited.changes;
             move_index(place.get("startIndex"), changes, false, edits);
             move_index(place.get("endIndex"), changes, true, edits);
-            if let Some(copy) = place.get("text").filter(|copy| copy.text().is_some()) {
-                let range = start.unwrap_or(0)..end.unwrap_or(text.len());
+            if let Some(copy) = place.get("text")
+                && let Some(copied) = copy.text()
+            {
+                // Whatever the indices say, a copy is no longer than it is: many of them would fill the memory.
+                let start = start.unwrap_or(0);
+                let longest = start.saturating_add(copied.len());
+                let range = start..end.unwrap_or(text.len()).min(longest);
                 let mut with = Vec::new();
                 json::quote(&edited_part(text, range, changes), &mut with);
                 edits.replace(copy, with);
@@ -261,6 +267,7 @@ pub(in crate::protocol) fn moved(
         if range.start >= at {
             break;
         }
+        work::spend(1);
         let is_inside = at < range.end;
         let covered = range.end.min(at).saturating_sub(range.start);
         moved = moved.saturating_sub(covered);

@@ -21,6 +21,7 @@ use crate::protocol::stream::{
 };
 use crate::protocol::{CannotRemove, Denial, Dialect, Removals, RequestContext, ResponseForm};
 use crate::wire::json::{self, Edits, Value};
+use crate::wire::{sort, work};
 
 /// Candidates of a streamed response.
 #[derive(Debug, Default)]
@@ -496,6 +497,7 @@ impl CitationOffsets<'_> {
                     }
                 }
             }
+            let gone = sort::set(gone.into_iter());
             remove_elements(list, &|place| gone.contains(&place), edits);
         }
     }
@@ -512,6 +514,7 @@ impl CitationOffsets<'_> {
     /// Returns the position of a byte outside of any change.
     fn moved(&self, at: usize) -> usize {
         let before = self.0.into_iter().flat_map(|changes| changes.within(0..at));
+        let before = before.inspect(|_| work::spend(1));
         before.fold(at, |at, change| {
             at.saturating_sub(change.bytes.len())
                 .saturating_add(change.with.len())

@@ -24,13 +24,14 @@ use crate::protocol::openai_shapes::{
 use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
     CallDelta, CallKey, ChoiceFormat, ChoiceSpec, ChoiceStream, CorrectedFrame, DONE, Delta,
-    EvaluatedCall, HeldFrame, HeldFrames, SyntheticFrame, TextDelta, TextKey,
+    EvaluatedCall, HeldFrame, HeldFrames, MAX_TEXTS, SyntheticFrame, TextDelta, TextKey, too_many,
 };
 use crate::protocol::{CannotRemove, Denial, Dialect, Origin, Reader, Removals, RequestContext};
 use crate::wire::json::{self, Edits, Value, quote};
 use crate::wire::sort;
 use crate::wire::sorted_map::{SortedMap, SortedSet};
 use crate::wire::span::{index, offset};
+use crate::wire::work;
 
 /// Reasons of DashScope: `null` until a choice has ended.
 const DASHSCOPE_REASONS: &str = "null|stop|length|tool_calls";
@@ -298,7 +299,7 @@ impl ChatStream {
                 "tool_calls" if twin.is_some_and(|twin| twin.raw() == value.raw()) => {
                     let mut at = 0u32;
                     reader.array(value, |reader, call| {
-                        let item = self.call_number(call, choice, at);
+                        let item = self.call_number(reader, call, choice, at);
                         copied_call(reader, call, CallKey { choice, item });
                         at = at.saturating_add(1);
                     });
@@ -370,7 +371,7 @@ impl ChatStream {
             called_function(reader, call, call, Turn::Latest, choice);
             return;
         }
-        let item = self.call_number(call, choice, at);
+        let item = self.call_number(reader, call, choice, at);
         let key = CallKey { choice, item };
         whole_index(reader, call);
         let state = self.choices.get(&choice);
@@ -406,13 +407,21 @@ impl ChatStream {
 
     /// Returns the number of the call in an entry of `tool_calls`: that of its `index`. Mistral's entries have an id
     /// instead. An index that is repeated with another id is another call.
-    fn call_number(&mut self, call: Value<'_>, choice: u32, at: u32) -> u32 {
+    fn call_number(
+        &mut self,
+        reader: &mut Reader<'static>,
+        call: Value<'_>,
+        choice: u32,
+        at: u32,
+    ) -> u32 {
         let index = call.get("index").and_then(|index| index.as_u64());
         let id = call
             .get("id")
             .and_then(|id| id.text())
             .filter(|id| !id.is_empty());
         let calls = &mut self.state(choice).calls;
+        // Usually the last one is it.
+        work::spend(calls.len() >> 3);
         let known = calls.iter().rposition(|known| match (&id, &known.id) {
             (Some(id), Some(known_id)) => **known_id == **id && known.index == index,
             _ => known.index == index && (index.is_some() || id.is_none()),
@@ -424,7 +433,11 @@ impl ChatStream {
             _ => None,
         };
         let number = known.unwrap_or_else(|| {
-            calls.push(StreamedCall { index, id: None });
+            if calls.len() < MAX_TEXTS {
+                calls.push(StreamedCall { index, id: None });
+            } else {
+                too_many(reader);
+            }
             calls.len().saturating_sub(1)
         });
         if let (Some(call), Some(id)) = (calls.get_mut(number), id) {
@@ -755,6 +768,7 @@ fn take_out_of(
     let body = json.body().ok_or(CannotRemove)?;
     // Pieces are in the order of the bytes.
     let call_at = |value: Value<'_>| {
+        work::spend(calls.len());
         let piece = (number, value.place());
         calls
             .iter()
