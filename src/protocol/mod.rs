@@ -365,7 +365,9 @@ impl Removals {
     /// There are more.
     pub fn bounded(&self) -> Result<(), CannotRemove> {
         const MAX_REMOVALS: usize = 10_000;
-        let counts = [self.calls.len(), self.choices.len(), self.edited.len()];
+        let changes = self.edited.iter().map(|edited| edited.changes.len());
+        let changes = changes.fold(self.edited.len(), usize::saturating_add);
+        let counts = [self.calls.len(), self.choices.len(), changes];
         match counts.iter().all(|count| *count <= MAX_REMOVALS) {
             true => Ok(()),
             false => Err(CannotRemove),

@@ -12,7 +12,7 @@
 
 use super::{
     CallKey, ChangesByText, EvaluatedCall, HeldFrame, HeldFrames, KeepAlive, OrderingGroups,
-    StreamReader, SyntheticFrame, TextKey, UnknownTexts, is_done,
+    StreamReader, SyntheticFrame, TextKey, UnknownTexts, is_done, too_many,
 };
 use crate::diag::codes;
 use crate::event::Part;
@@ -21,6 +21,10 @@ use crate::protocol::reader::{Origin, Reader, Row};
 use crate::protocol::{CannotRemove, Denial, Removals, RequestContext};
 use crate::wire::json::{Edits, Value};
 use crate::wire::sorted_map::SortedMap;
+
+/// Maximum choices of a response: eight times those that a request to OpenAI may ask for. What is removed from one is looked
+/// for in all.
+const MAX_CHOICES: usize = 1_024;
 
 /// Declaration of an API for the state machine.
 pub(in crate::protocol) struct ChoiceSpec {
@@ -212,6 +216,9 @@ impl<F: ChoiceFormat> StreamReader for ChoiceStream<F> {
         F::begin(self, reader, root);
         let mut lanes = OrderingGroups::default();
         self.members(reader, root, &mut lanes);
+        if self.choices.len() > MAX_CHOICES {
+            too_many(reader);
+        }
         reader.frame.lanes = match lanes == OrderingGroups::default() {
             true => OrderingGroups::ALL,
             false => lanes,
