@@ -11,12 +11,12 @@
 //! let second = r#"{"v":1,"ts":"2026-01-01T00:00:01.000Z","chain":{"id":"0101010101010101","seq":1,"prev":"843b178c2cb2dd15fd53f6d85bf06b37efda1341013276726ae48c4dd7f51ea8"},"decision":"deny"}"#;
 //! let report = Verifier::new(Vec::new()).lines([first, second]);
 //! assert!(report.faults.is_empty());
-//! On another day, verify only what was written since.
+//! // On another day, verify only what was written since.
 //! let head = report.heads[&parse_chain_id("0101010101010101").unwrap()];
 //! assert_eq!(head.seq, 1);
 //! let report = Verifier::new(Vec::new()).behind(report.heads).lines([second]);
 //! assert!(report.faults.is_empty());
-//! A changed record does not match its successor.
+//! // A changed record does not match its successor.
 //! let changed = first.replace("allow", "deny");
 //! let report = Verifier::new(Vec::new()).lines([changed.as_str(), second]);
 //! assert_eq!(report.faults[0].word(), "unlinked");
