@@ -206,7 +206,11 @@ impl ScannedElement {
         let nodes: Box<[ElementNode]> = nodes.collect::<Option<_>>()?;
         Some(ScannedElement {
             bytes: bytes.into(),
-            depth: depth(&nodes),
+            depth: depth(
+                nodes
+                    .iter()
+                    .map(|node| (usize::from(node.nodes), node.kind)),
+            ),
             nodes,
             steps,
             remembered: RefCell::default(),
@@ -257,7 +261,7 @@ impl ScannedElement {
         remembered.of.push((at, what));
     }
 
-    fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         self.bytes.len().saturating_add(size_of_val(&*self.nodes))
     }
 }
@@ -268,14 +272,14 @@ fn head(bytes: &[u8]) -> Option<u64> {
     Some(slot_hash::mix(0, head.as_chunks::<8>().0.iter()))
 }
 
-/// Arrays and objects that are open at most.
-fn depth(nodes: &[ElementNode]) -> usize {
+/// Arrays and objects that are open at most, of nodes by their kinds and the number of nodes that each has, itself included.
+pub(super) fn depth(nodes: impl Iterator<Item = (usize, NodeKind)>) -> usize {
     let mut ends: Vec<usize> = Vec::new();
     let mut depth = 0;
-    for (at, node) in nodes.iter().enumerate() {
+    for (at, (size, kind)) in nodes.enumerate() {
         while ends.pop_if(|end| *end <= at).is_some() {}
-        if matches!(node.kind, NodeKind::Array | NodeKind::Object) {
-            ends.push(at.saturating_add(usize::from(node.nodes)));
+        if matches!(kind, NodeKind::Array | NodeKind::Object) {
+            ends.push(at.saturating_add(size));
             depth = depth.max(ends.len());
         }
     }

@@ -4,6 +4,7 @@
 //! The scanner is stricter than the RFC wherever two parsers of the same bytes could disagree: duplicate keys, invalid
 //! UTF-8, a byte order mark and other encodings are errors.
 
+mod array_cache;
 mod body;
 mod canonical;
 mod element_cache;
@@ -16,6 +17,7 @@ mod string;
 mod value;
 mod write;
 
+pub use array_cache::KnownArray;
 pub use body::{Edits, JsonBody, NodeId};
 pub use canonical::{Ambiguity, key_order, write_canonical};
 pub use element_cache::ScannedElement;

@@ -3,6 +3,7 @@
 //! The result is a tape of nodes in document order. `{"a":[1]}` has four nodes: the object, the key `a`, the array, the
 //! number `1`.
 
+use super::array_cache::{ArrayCache, ArrayScan, KnownArray, KnownBeginning, MIN_BYTES};
 use super::element_cache::{ElementCache, Noted, ScannedElement};
 use super::string;
 use crate::wire::simd::{self, StringStops};
@@ -11,7 +12,8 @@ use crate::wire::span::{Span, index, offset};
 use crate::wire::utf8;
 use crate::wire::work;
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::ops::Range;
 use std::rc::Rc;
 
 /// Limits of a scan.
@@ -44,6 +46,25 @@ pub(super) struct Node {
     pub(super) flags: u8,
 }
 
+impl Node {
+    /// Returns the node of the same value so many bytes and nodes further on.
+    pub(super) fn moved(&self, bytes: u32, nodes: u32) -> Node {
+        Node {
+            span: Span {
+                start: self.span.start.wrapping_add(bytes),
+                end: self.span.end.wrapping_add(bytes),
+            },
+            next: self.next.wrapping_add(nodes),
+            ..*self
+        }
+    }
+
+    /// Returns the node of the same value so many bytes and nodes before.
+    pub(super) fn moved_back(&self, bytes: u32, nodes: u32) -> Node {
+        self.moved(bytes.wrapping_neg(), nodes.wrapping_neg())
+    }
+}
+
 /// The string holds at least one backslash.
 pub(super) const ESCAPED: u8 = 1;
 /// The string holds an escaped surrogate without its partner.
@@ -55,15 +76,38 @@ pub struct Tape {
     pub(super) nodes: Vec<Node>,
     /// Elements that have come before, in the order of their bytes.
     known: Vec<KnownElement>,
+    /// Arrays whose first elements have come before.
+    beginnings: Vec<KnownBeginning>,
 }
 
 /// Nodes of an element whose bytes have come before.
 #[derive(Clone, Debug)]
-struct KnownElement {
+pub(super) struct KnownElement {
     first: u32,
     /// Index of the node behind it.
-    end: u32,
-    element: Rc<ScannedElement>,
+    pub(super) end: u32,
+    pub(super) element: Rc<ScannedElement>,
+}
+
+impl KnownElement {
+    /// Returns the same element so many nodes further on.
+    pub(super) fn moved(&self, nodes: u32) -> KnownElement {
+        KnownElement {
+            first: self.first.wrapping_add(nodes),
+            end: self.end.wrapping_add(nodes),
+            element: Rc::clone(&self.element),
+        }
+    }
+
+    /// Returns the same element so many nodes before.
+    pub(super) fn moved_back(&self, nodes: u32) -> KnownElement {
+        self.moved(nodes.wrapping_neg())
+    }
+
+    /// Whether it lies within these nodes.
+    pub(super) fn is_in(&self, nodes: &Range<u32>) -> bool {
+        nodes.start <= self.first && self.end <= nodes.end
+    }
 }
 
 impl Tape {
@@ -82,6 +126,13 @@ impl Tape {
         let after = self.known.partition_point(|known| known.first <= node);
         let known = self.known.get(after.checked_sub(1)?)?;
         (node < known.end).then(|| (&*known.element, node.wrapping_sub(known.first)))
+    }
+
+    /// Returns the array whose first elements have come before with those of the array at a node, and their number.
+    pub(super) fn known_beginning(&self, node: u32) -> Option<(&Rc<KnownArray>, usize)> {
+        let mut known = self.beginnings.iter();
+        let known = known.find(|known| known.node == node)?;
+        Some((&known.array, known.count))
     }
 }
 
@@ -158,6 +209,13 @@ struct Stacks {
 thread_local! {
     static STACKS: Cell<Stacks> = const { Cell::new(Stacks { open: Vec::new(), keys: Vec::new() }) };
     static ELEMENTS: Cell<ElementCache> = const { Cell::new(ElementCache::NEW) };
+    static ARRAYS: RefCell<ArrayCache> = const { RefCell::new(ArrayCache::NEW) };
+}
+
+/// Calls `look` with the arrays that have been scanned on this thread.
+#[cfg(test)]
+pub(super) fn with_arrays(look: impl FnOnce(&ArrayCache)) {
+    ARRAYS.with_borrow(look);
 }
 
 /// Maximum entries of a stack that is kept.
@@ -177,6 +235,9 @@ const REQUEST: usize = 1 << 10;
 /// Arrays and objects around an element that is looked up, at most: `{"request":{"tools":[{"functionDeclarations":[{`.
 const MAX_AROUND: usize = 6;
 
+/// Arrays and objects around an array whose beginning is looked up, at most: `{"request":{"contents":[`.
+const MAX_AROUND_NOTED: usize = 2;
+
 /// After so many small elements none is looked up until a larger one was scanned.
 const MANY_SMALL: u8 = 8;
 
@@ -193,6 +254,7 @@ const SORTED: usize = 4;
 pub fn scan(bytes: &[u8], limits: Limits, tape: &mut Tape) -> Result<(), ScanError> {
     tape.nodes.clear();
     tape.known.clear();
+    tape.beginnings.clear();
     if u32::try_from(bytes.len()).is_err() {
         return Err(ScanError {
             kind: ScanErrorKind::TooLarge,
@@ -214,6 +276,7 @@ pub fn scan(bytes: &[u8], limits: Limits, tape: &mut Tape) -> Result<(), ScanErr
         at: 0,
         nodes: &mut tape.nodes,
         known: &mut tape.known,
+        beginnings: &mut tape.beginnings,
         open: &mut open,
         keys: &mut keys,
         max_depth: usize::from(limits.max_depth),
@@ -222,6 +285,8 @@ pub fn scan(bytes: &[u8], limits: Limits, tape: &mut Tape) -> Result<(), ScanErr
         has_elements: bytes.len() >= REQUEST,
         small: 0,
         sorted: 0,
+        noted: 0,
+        steps: Vec::new(),
     };
     let scanned = scanner.run();
     work::spend(scanner.sorted);
@@ -284,6 +349,7 @@ struct Scanner<'a> {
     at: usize,
     nodes: &'a mut Vec<Node>,
     known: &'a mut Vec<KnownElement>,
+    beginnings: &'a mut Vec<KnownBeginning>,
     open: &'a mut Vec<OpenContainer>,
     keys: &'a mut Vec<SeenKey>,
     max_depth: usize,
@@ -296,6 +362,10 @@ struct Scanner<'a> {
     small: u8,
     /// Steps for sorted keys.
     sorted: usize,
+    /// Arrays and objects around the elements of the array that will be noted; 0: no such array is open.
+    noted: usize,
+    /// Steps for the sorted keys of each of its objects.
+    steps: Vec<usize>,
 }
 
 impl Scanner<'_> {
@@ -417,10 +487,18 @@ impl Scanner<'_> {
         }
         let first = self.nodes.len();
         self.nodes.extend(known.nodes_at(self.at, first));
-        self.sorted = self.sorted.saturating_add(known.steps);
+        self.add_steps(known.steps);
         self.at = self.at.wrapping_add(known.len());
         self.add_known_element(offset(first), known);
         true
+    }
+
+    /// Spends the steps for the sorted keys of an element that was not scanned.
+    fn add_steps(&mut self, steps: usize) {
+        self.sorted = self.sorted.saturating_add(steps);
+        if self.open.len() == self.noted {
+            self.steps.push(steps);
+        }
     }
 
     /// Notes an element, which begins with the node `first`, so that it is known when it comes again.
@@ -454,6 +532,7 @@ impl Scanner<'_> {
         if self.open.len() >= self.max_depth {
             return Err(self.error(ScanErrorKind::TooDeep));
         }
+        let is_noted = !is_object && self.is_noted(self.bytes.len().saturating_sub(self.at));
         self.open.push(OpenContainer {
             node: offset(self.nodes.len()),
             keys: self.keys.len(),
@@ -468,11 +547,59 @@ impl Scanner<'_> {
         };
         self.push(kind, self.at, self.at, 0);
         self.at = self.at.wrapping_add(1);
-        Ok(if is_object {
-            Expected::KeyOrClose
-        } else {
-            Expected::ElementOrClose
+        Ok(match is_object {
+            true => Expected::KeyOrClose,
+            false if is_noted && self.add_beginning() => Expected::CommaOrClose,
+            false => Expected::ElementOrClose,
         })
+    }
+
+    /// Whether an array that begins or ended here, so many bytes long, may be a conversation's or a list of tools: a member of
+    /// the body, or of an object in it.
+    fn is_noted(&self, bytes: usize) -> bool {
+        bytes >= MIN_BYTES && self.is_in_object && (1..=MAX_AROUND_NOTED).contains(&self.open.len())
+    }
+
+    /// Adds the first elements of an array that has just begun, if they have come before.
+    #[inline(never)]
+    fn add_beginning(&mut self) -> bool {
+        self.noted = self.open.len();
+        self.steps.clear();
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let Some(array) = ARRAYS.with_borrow(|arrays| arrays.look_up(rest)) else {
+            return false;
+        };
+        let node = offset(self.nodes.len()).saturating_sub(1);
+        let max_depth = self.max_depth.saturating_sub(self.open.len());
+        let added = array.add_to(self.at, max_depth, self.nodes, self.known);
+        let Some((bytes, steps)) = added else {
+            return false;
+        };
+        self.at = self.at.wrapping_add(bytes);
+        self.sorted = self.sorted.saturating_add(steps);
+        let count = array.len();
+        self.beginnings.push(KnownBeginning { node, count, array });
+        true
+    }
+
+    /// Notes an array that ended, so that its elements are known when they come again.
+    #[inline(never)]
+    fn note_array(&mut self, node: u32) {
+        self.noted = 0;
+        let array = self.nodes.get(index(node));
+        if !array.is_some_and(|array| self.is_noted(array.span.len())) {
+            return;
+        }
+        let scan = ArrayScan {
+            bytes: self.bytes,
+            nodes: self.nodes,
+            elements: self.known,
+            node,
+            known: self.beginnings.pop_if(|known| known.node == node),
+            steps: &self.steps,
+        };
+        let known = ARRAYS.with_borrow_mut(|arrays| arrays.note(&scan));
+        self.beginnings.extend(known);
     }
 
     fn close(&mut self) -> Result<Expected, ScanError> {
@@ -492,7 +619,12 @@ impl Scanner<'_> {
             node.next = next;
         }
         if open.is_object && self.is_element() {
+            if self.open.len() == self.noted {
+                self.steps.push(self.sorted.saturating_sub(open.sorted));
+            }
             self.note(open.node, open.sorted);
+        } else if self.open.len() < self.noted {
+            self.note_array(open.node);
         }
         Ok(self.after_value())
     }
