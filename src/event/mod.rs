@@ -3,6 +3,7 @@
 mod custom_format;
 mod facts;
 mod history;
+mod known_turns;
 mod model_names;
 mod name_cache;
 mod names;
@@ -14,6 +15,9 @@ mod texts;
 pub use custom_format::{CustomCallFormat, CustomFormat};
 pub use facts::{Facts, Principal, RequestFacts};
 pub use history::{BroadNarrow, Count, History, HistoryMatches, Position};
+pub use known_turns::{
+    CallChange, Conversation, KnownTurn, KnownTurns, PassedTurns, ReadTurn, TurnRead, TurnsKey,
+};
 pub(crate) use model_names::is_plain_in_model_name;
 pub use names::PROTOCOL_NAMES;
 #[cfg(test)]
@@ -97,7 +101,7 @@ impl Kind {
 
 /// Number of events of each kind.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct EventCounts([u64; Kind::ALL.len()]);
+pub struct EventCounts([u32; Kind::ALL.len()]);
 
 impl EventCounts {
     /// Counts an event.
@@ -107,11 +111,58 @@ impl EventCounts {
         }
     }
 
+    /// Adds the counts of other events.
+    pub fn add_all(&mut self, others: &EventCounts) {
+        for (count, more) in self.0.iter_mut().zip(others.0) {
+            *count = count.saturating_add(more);
+        }
+    }
+
     /// Returns the counts that are not zero, by the kinds' words.
     pub fn by_word(&self) -> SortedMap<&'static str, u64> {
         let counts = Kind::ALL.iter().zip(self.0);
         let counts = counts.filter(|(_, count)| *count > 0);
-        counts.map(|(kind, count)| (kind.word(), count)).collect()
+        let counts = counts.map(|(kind, count)| (kind.word(), u64::from(count)));
+        counts.collect()
+    }
+}
+
+/// Number of messages, altogether and by author in the order of [`Author::ALL`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MessageCounts {
+    /// All messages, those of unknown authors included.
+    pub all: u64,
+    /// Messages by author.
+    pub by_author: [u64; Author::ALL.len()],
+}
+
+impl MessageCounts {
+    /// Counts a message.
+    pub fn count(&mut self, from: &Known<Author>) {
+        self.all = self.all.saturating_add(1);
+        let count = from.value();
+        let count = count.and_then(|from| self.by_author.get_mut(from.number()));
+        if let Some(count) = count {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// Adds other messages.
+    pub fn add(&mut self, others: &MessageCounts) {
+        self.all = self.all.saturating_add(others.all);
+        for (count, more) in self.by_author.iter_mut().zip(others.by_author) {
+            *count = count.saturating_add(more);
+        }
+    }
+
+    /// Returns the messages since an earlier count.
+    pub fn since(&self, before: &MessageCounts) -> MessageCounts {
+        let mut more = *self;
+        more.all = more.all.saturating_sub(before.all);
+        for (count, before) in more.by_author.iter_mut().zip(before.by_author) {
+            *count = count.saturating_sub(before);
+        }
+        more
     }
 }
 

@@ -1,7 +1,9 @@
 //! Events, texts and problems that a protocol parser extracts from one body.
 
 use super::model_names::{add_spellings, hides_model, is_bare};
-use super::{Author, Class, Event, Form, Known, Text, Texts, each_named};
+use super::{
+    Author, Class, Conversation, Event, Form, Known, MessageCounts, Text, Texts, each_named,
+};
 use crate::wire::json::{NodeId, Value};
 use crate::wire::sorted_map::SortedSet;
 use crate::wire::work;
@@ -164,13 +166,7 @@ impl Reading {
 
     /// Counts a message of the conversation.
     pub fn count_message(&mut self, from: &Known<Author>) {
-        self.messages = self.messages.saturating_add(1);
-        let count = from
-            .value()
-            .and_then(|from| self.messages_by_author.get_mut(from.number()));
-        if let Some(count) = count {
-            *count = count.saturating_add(1);
-        }
+        self.messages.count(from);
     }
 }
 
@@ -267,9 +263,7 @@ pub struct Reading {
     /// Maximum length of the response in tokens, as requested.
     pub max_tokens: Option<u64>,
     /// Number of messages in the conversation.
-    pub messages: u64,
-    /// Number of messages by author: system, user, assistant, tool.
-    pub messages_by_author: [u64; 4],
+    pub messages: MessageCounts,
     /// Token usage, in a response.
     pub usage: Usage,
     /// The finish reason of each choice, in a response.
@@ -290,4 +284,15 @@ pub struct Reading {
     pub approvals: Vec<NodeId>,
     /// Values of class `sealed`, for code that reaches a value without its text.
     pub sealed: SortedSet<NodeId>,
+    /// The conversation, if turns at its beginning have come before.
+    pub conversation: Option<Box<Conversation>>,
+}
+
+impl Reading {
+    /// Returns the numbers of the events before which turns were passed over, ascending.
+    pub fn gaps(&self) -> std::iter::Peekable<std::iter::Copied<std::slice::Iter<'_, u32>>> {
+        let conversation = self.conversation.as_deref();
+        let gaps = conversation.map_or(&[][..], |conversation| &conversation.gaps);
+        gaps.iter().copied().peekable()
+    }
 }

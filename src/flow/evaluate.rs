@@ -4,6 +4,7 @@ use super::Flow;
 use super::approval::{ApprovalCheck, ApprovedEvent, DeniedApproval, is_required};
 use super::denial::redacted_pointer;
 use super::exchange::{Coverage, ExchangeOutcome};
+use super::known_turns::NewTurns;
 use super::limits::{LimitHit, LimitedEvent};
 use super::restore_pseudonyms::PseudonymUse;
 use crate::audit::RecordedRule;
@@ -181,7 +182,11 @@ impl Flow {
         force: Enforcement,
     ) -> HalfDecision {
         self.exchange.read(direction, Coverage::Full);
-        let size = reading.texts.length(json);
+        let passed = reading.conversation.as_deref().map(|it| it.passed.length);
+        let size = reading
+            .texts
+            .length(json)
+            .saturating_add(passed.unwrap_or_default());
         self.count_text(direction, size);
         let excess = (size > 0 && self.has_too_much_text()).then(|| Problem {
             code: codes::AG2004,
@@ -194,6 +199,7 @@ impl Flow {
         };
         let before = self.before_waiting(force);
         let mut verdict = self.in_context(json, reading, scans, |flow, context, verdict| {
+            flow.pass_turns(reading, context);
             let mut evaluate = |event: &Event, problem, unread| {
                 let case = EvaluatedEvent {
                     event,
@@ -217,14 +223,23 @@ impl Flow {
                 unread.denied |= decided.denied;
                 unread.would_be |= decided.would_be;
             }
-            for event in &reading.events {
+            let mut new_turns = NewTurns::of(reading);
+            for (number, event) in (0u32..).zip(&reading.events) {
                 if work::is_exhausted() {
                     break;
                 }
+                let left = work::remaining();
                 evaluate(event, None, unread);
+                if let Some(turns) = &mut new_turns {
+                    let steps = left.saturating_sub(work::remaining());
+                    turns.add(number, event, context, steps);
+                }
             }
-            for event in secret_identifier_events(direction, reading, context) {
+            for event in secret_identifier_events(direction, reading, context, &mut new_turns) {
                 evaluate(&event, None, unread);
+            }
+            if let Some(turns) = new_turns.filter(|_| !work::is_exhausted() && excess.is_none()) {
+                turns.keep(reading, context);
             }
             flow.evaluate_work(direction, force, context, verdict);
             verdict.waits = before.is_some() && flow.waits(direction, verdict);
@@ -796,6 +811,7 @@ fn secret_identifier_events(
     direction: Direction,
     reading: &Reading,
     context: &Context<'_>,
+    new_turns: &mut Option<NewTurns<'_>>,
 ) -> Vec<Event> {
     let asks = direction == Direction::Request && context.policy.needs.detects(direction);
     let is_asked = |class: Class| match class {
@@ -827,9 +843,18 @@ fn secret_identifier_events(
         }
     }
     let is_covered = |number: u32| is_covered.get(index(number)).copied().unwrap_or(false);
+    let mut is_unmistakable = |text: &Text| {
+        let left = work::remaining();
+        let is_found = context.is_unmistakable(direction, text);
+        if let Some(turns) = new_turns {
+            let steps = left.saturating_sub(work::remaining());
+            turns.add_identifier(text.place, context.json, steps, is_found);
+        }
+        is_found
+    };
     asked
         .into_iter()
-        .filter(|(number, text)| !is_covered(*number) && context.is_unmistakable(direction, text))
+        .filter(|(number, text)| !is_covered(*number) && is_unmistakable(text))
         .map(|(number, text)| {
             let mut event = Event::new(Kind::Message, direction, text.place);
             event.texts = number..number.saturating_add(1);

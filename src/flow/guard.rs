@@ -22,6 +22,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Maximum bytes of copies that one VM holds at a time. A VM has at most 1 GiB; beyond that it fails with all its
 /// exchanges.
@@ -83,7 +84,12 @@ pub struct Guard {
     held: Cell<usize>,
     /// Number in the next id of an exchange without request id.
     next_id: Cell<u64>,
+    /// Number that no other policy of the process has.
+    pub(super) number: u64,
 }
+
+/// Number of the next policy.
+static NUMBERED: AtomicU64 = AtomicU64::new(0);
 
 /// Returns the error of a secret that the proxy does not provide.
 fn missing_secret(key: &str, name: &str) -> GuardError {
@@ -205,6 +211,7 @@ impl Guard {
             kill: Rc::clone(&surroundings.kill),
             held: Cell::new(0),
             next_id: Cell::new(0),
+            number: NUMBERED.fetch_add(1, Ordering::Relaxed),
             policy: Rc::new(policy),
         })
     }
@@ -230,6 +237,7 @@ impl Guard {
             kill: Rc::clone(&self.kill),
             held: Cell::new(0),
             next_id: Cell::new(0),
+            number: NUMBERED.fetch_add(1, Ordering::Relaxed),
             policy: Rc::clone(&self.policy),
         }
     }
@@ -263,12 +271,14 @@ impl Guard {
         }
     }
 
+    /// Returns the bounds of reading a body.
     pub(super) fn bounds(&self) -> Bounds {
         Bounds {
             max_depth: self.policy.document.inspect.max_depth,
             nested_json: self.policy.document.inspect.nested_json,
             results: self.policy.needs.results,
             result_args: self.policy.needs.result_args,
+            known_turns: None,
         }
     }
 

@@ -24,6 +24,7 @@ mod exchange;
 mod guard;
 mod identity;
 mod kill;
+mod known_turns;
 mod limits;
 mod name_masker;
 mod request;

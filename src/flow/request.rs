@@ -11,7 +11,7 @@ use crate::event::{DefaultGate, Direction, Event, Kind, Known, Models, Problem, 
 use crate::identity::is_alike;
 use crate::policy::{Decision, EvaluationPhase, Interest, MatchedEntry, ProtocolEntry};
 use crate::protocol::{
-    self, BodyForm, Denial, Recognised, RequestContext, Route, RouteHead as ProtocolHead,
+    self, BodyForm, Bounds, Denial, Recognised, RequestContext, Route, RouteHead as ProtocolHead,
 };
 use crate::proxy::Properties;
 use crate::redact;
@@ -731,7 +731,11 @@ impl Flow {
                 route
             }
         };
-        protocol::read_request(&route, bytes, self.guard.bounds())
+        let bounds = Bounds {
+            known_turns: self.turns_key(bytes.len()),
+            ..self.guard.bounds()
+        };
+        protocol::read_request(&route, bytes, bounds)
     }
 
     fn determine(&mut self, bytes: &[u8]) -> Result<Route, Problem> {
@@ -925,8 +929,8 @@ impl Flow {
             let called = std::mem::replace(&mut request.region, Known::Unknown);
             request.region = protocol::region_with_models(called, &reading.models.names);
         }
-        request.message_count = Some(reading.messages);
-        request.messages_by_author = Some(reading.messages_by_author);
+        request.message_count = Some(reading.messages.all);
+        request.messages_by_author = Some(reading.messages.by_author);
         request.bytes = u64::try_from(size).ok();
         request.stream = Some(reading.stream);
         request.max_tokens = reading.max_tokens;

@@ -6,11 +6,12 @@
 
 use super::text_scan::{CrossTextMatch, MatchKinds};
 use crate::detect::{Confidence, Finding, Input};
-use crate::event::{Class, Direction, Event, Form, Kind, Part, Reading};
+use crate::event::{Class, Direction, Event, Form, Kind, Part, Reading, TurnRead};
 use crate::policy::scan::{Matcher, ScanScratch};
 use crate::wire::json::JsonBody;
 use crate::wire::sort;
 use crate::wire::span::index;
+use crate::wire::work;
 use std::ops::Range;
 
 /// Bytes at each end of a text that are scanned. A longer value that is split is not found.
@@ -48,6 +49,14 @@ struct JoinedSegment {
     start: usize,
 }
 
+/// Matches in a body that are split over texts.
+#[derive(Default)]
+pub(crate) struct CrossTextMatches {
+    pub(crate) matches: Vec<CrossTextMatch>,
+    /// First text of each run of texts that were read together, and the work steps that it took.
+    pub(crate) steps: Vec<(u32, u64)>,
+}
+
 /// Returns all matches in a body that are split over texts.
 pub(crate) fn find(
     reading: &Reading,
@@ -55,8 +64,8 @@ pub(crate) fn find(
     matcher: &Matcher,
     wants: MatchKinds,
     scratch: &mut ScanScratch,
-) -> Vec<CrossTextMatch> {
-    let mut found = Vec::new();
+) -> CrossTextMatches {
+    let mut found = CrossTextMatches::default();
     let is_request = |event: &Event| event.direction == Direction::Request;
     let parts: &[Part] = match reading.events.first().is_some_and(is_request) {
         // Clients don't join the reasoning of earlier responses.
@@ -69,7 +78,66 @@ pub(crate) fn find(
     found
 }
 
-/// Adds the split matches in texts of one part.
+/// Texts of one part that a reader joins.
+struct JoinedRun<'e> {
+    part: Part,
+    texts: Vec<u32>,
+    /// Last event that was said.
+    last: Option<&'e Event>,
+}
+
+impl<'e> JoinedRun<'e> {
+    fn of(part: Part) -> JoinedRun<'e> {
+        JoinedRun {
+            part,
+            texts: Vec::new(),
+            last: None,
+        }
+    }
+
+    /// Returns whether the texts before an event and behind it are separate unless the event continues them.
+    fn separates(&self, event: &Event) -> bool {
+        // Texts of a response before and after a call are separate, as they are in streams.
+        let is_between = event.direction == Direction::Response
+            && matches!(event.kind, Kind::ToolCall | Kind::ToolResult);
+        // A text of the part `other` does not separate the texts around it. Nor does reasoning, which many clients don't show.
+        let is_beside = match (event.direction, self.part) {
+            (_, Part::Reasoning) => event.part != self.part,
+            (Direction::Response, _) => matches!(event.part, Part::Other | Part::Reasoning),
+            (Direction::Request, _) => event.part == Part::Other,
+        };
+        is_between || is_said(event) && !is_beside
+    }
+
+    fn continues(&self, event: &Event) -> bool {
+        self.last.is_some_and(|last| goes_on(last, event))
+    }
+
+    /// Adds the texts of an event that separates texts, and continues these.
+    fn add(&mut self, event: &'e Event, reading: &Reading, json: &JsonBody<'_>) {
+        self.last = Some(event);
+        let joins = is_said(event) && event.part == self.part;
+        for number in event.texts.clone().filter(|_| joins) {
+            // A text under a name is separate: clients don't join the values of a tool's result.
+            let text = reading.texts.get(index(number)).filter(|text| {
+                is_joined(text.class, self.part)
+                    && text.form == Form::String
+                    && text.key().is_none()
+            });
+            let value = text.and_then(|text| json.value(text.place));
+            let is_empty = value.is_none_or(|value| value.raw_content().is_empty());
+            if !is_empty && self.texts.last() != Some(&number) {
+                self.texts.push(number);
+            }
+        }
+    }
+}
+
+fn is_said(event: &Event) -> bool {
+    matches!(event.kind, Kind::Message | Kind::Response)
+}
+
+/// Adds the split matches in texts of one part, and the work steps of each run of texts.
 fn find_in(
     part: Part,
     reading: &Reading,
@@ -77,48 +145,51 @@ fn find_in(
     matcher: &Matcher,
     wants: MatchKinds,
     scratch: &mut ScanScratch,
-    found: &mut Vec<CrossTextMatch>,
+    found: &mut CrossTextMatches,
 ) {
-    let is_empty = |number: u32| {
-        let value = reading
-            .texts
-            .get(index(number))
-            .and_then(|text| json.value(text.place));
-        value.is_none_or(|value| value.raw_content().is_empty())
-    };
-    let mut run: Vec<u32> = Vec::new();
-    let mut last: Option<&Event> = None;
-    for event in &reading.events {
-        let is_said = matches!(event.kind, Kind::Message | Kind::Response);
-        // Texts of a response before and after a call are separate, as they are in streams.
-        let is_between = event.direction == Direction::Response
-            && matches!(event.kind, Kind::ToolCall | Kind::ToolResult);
-        // A text of the part `other` does not separate the texts around it. Nor does reasoning, which many clients don't show.
-        let is_beside = match (event.direction, part) {
-            (_, Part::Reasoning) => event.part != part,
-            (Direction::Response, _) => matches!(event.part, Part::Other | Part::Reasoning),
-            (Direction::Request, _) => event.part == Part::Other,
-        };
-        if !is_between && (!is_said || is_beside) {
+    let mut run = JoinedRun::of(part);
+    let mut gaps = reading.gaps();
+    for (number, event) in (0u32..).zip(&reading.events) {
+        let has_gap = gaps.next_if(|gap| *gap <= number).is_some();
+        if !has_gap && !run.separates(event) {
             continue;
         }
-        if last.is_none_or(|last| !goes_on(last, event)) {
-            join(&run, reading, json, matcher, wants, scratch, found);
-            run.clear();
+        if has_gap || !run.continues(event) {
+            join(&run.texts, reading, json, matcher, wants, scratch, found);
+            run = JoinedRun::of(part);
         }
-        last = Some(event);
-        let joins = is_said && event.part == part;
-        for number in event.texts.clone().filter(|_| joins) {
-            // A text under a name is separate: clients don't join the values of a tool's result.
-            let is_text = reading.texts.get(index(number)).is_some_and(|text| {
-                is_joined(text.class, part) && text.form == Form::String && text.key().is_none()
-            });
-            if is_text && !is_empty(number) && run.last() != Some(&number) {
-                run.push(number);
-            }
+        if run.separates(event) {
+            run.add(event, reading, json);
         }
     }
-    join(&run, reading, json, matcher, wants, scratch, found);
+    join(&run.texts, reading, json, matcher, wants, scratch, found);
+}
+
+/// Returns for each turn of a request whether no text before it is joined with one in it or behind it.
+pub(crate) fn apart(reading: &Reading, json: &JsonBody<'_>, turns: &[TurnRead]) -> Vec<bool> {
+    let mut run = JoinedRun::of(Part::Text);
+    let mut gaps = reading.gaps();
+    let mut turns = turns.iter().peekable();
+    let mut apart = Vec::new();
+    for (number, event) in (0u32..).zip(&reading.events) {
+        if gaps.next_if(|gap| *gap <= number).is_some() {
+            run = JoinedRun::of(Part::Text);
+        }
+        while let Some(turn) = turns.next_if(|turn| turn.events.start <= number) {
+            let events = index(turn.events.start)..index(turn.events.end);
+            let mut events = reading.events.get(events).unwrap_or_default().iter();
+            let first = events.find(|event| run.separates(event));
+            apart.push(run.texts.is_empty() || first.is_some_and(|first| !run.continues(first)));
+        }
+        if run.separates(event) {
+            if !run.continues(event) {
+                run.texts.clear();
+            }
+            run.add(event, reading, json);
+        }
+    }
+    apart.extend(turns.map(|_| run.texts.is_empty()));
+    apart
 }
 
 fn goes_on(last: &Event, next: &Event) -> bool {
@@ -139,12 +210,14 @@ fn join(
     matcher: &Matcher,
     wants: MatchKinds,
     scratch: &mut ScanScratch,
-    found: &mut Vec<CrossTextMatch>,
+    found: &mut CrossTextMatches,
 ) {
+    let left = work::remaining();
     let step = MAX_JOINED_TEXTS.saturating_sub(MAX_MATCHED_TEXTS);
     let mut rest = run;
     while rest.len() > MAX_JOINED_TEXTS {
         let window = rest.get(..MAX_JOINED_TEXTS).unwrap_or_default();
+        let found = &mut found.matches;
         join_window(window, step, reading, json, matcher, wants, scratch, found);
         rest = rest.get(step..).unwrap_or_default();
     }
@@ -157,8 +230,12 @@ fn join(
             matcher,
             wants,
             scratch,
-            found,
+            &mut found.matches,
         );
+        if let Some(first) = run.first() {
+            let steps = left.saturating_sub(work::remaining());
+            found.steps.push((*first, steps));
+        }
     }
 }
 

@@ -121,19 +121,7 @@ impl Index {
         let Some(rules) = self.about_event(kind, event) else {
             return Candidates::default();
         };
-        let mut named = Vec::new();
-        match &event.tool {
-            Known::Is(tool) if !rules.by_tool.all.is_empty() => {
-                rules.by_tool.add_to(&mut named, tool);
-                if let Some(qualified) = facts.qualified(tool) {
-                    rules.by_tool.add_to(&mut named, &qualified);
-                }
-                joined::each(tool, true, &mut |name| {
-                    rules.by_tool.add_to(&mut named, &name);
-                });
-            }
-            _ => named.extend_from_slice(&rules.by_tool.all),
-        }
+        let mut named = rules.about_tool(event, facts);
         let models = &facts.models;
         if models.unknown || models.names.is_empty() {
             named.extend_from_slice(&rules.by_model.all);
@@ -158,6 +146,25 @@ impl Index {
     }
 }
 
+impl Index {
+    /// Returns the rules of a document that can match an event only if its texts contain something that they search for.
+    pub(crate) fn searching(&self, event: &Event, chapter: &Range<u16>) -> &[u16] {
+        let rules = self.about_event(event.kind, event);
+        rules.map_or(&[], |rules| among(&rules.on_hit, chapter))
+    }
+
+    /// Returns all other rules of a document that can match an event, whatever the models are.
+    pub(crate) fn others(&self, event: &Event, facts: &Facts, chapter: &Range<u16>) -> Vec<u16> {
+        let Some(rules) = self.about_event(event.kind, event) else {
+            return Vec::new();
+        };
+        let mut others = rules.about_tool(event, facts);
+        others.extend(rules.always.iter().chain(&rules.by_model.all));
+        others.retain(|rule| chapter.contains(rule));
+        others
+    }
+}
+
 /// Returns the part of an ascending list that belongs to a document.
 fn among<'r>(rules: &'r [u16], chapter: &Range<u16>) -> &'r [u16] {
     // Shortcut: nearly every policy has one document.
@@ -172,6 +179,24 @@ fn among<'r>(rules: &'r [u16], chapter: &Range<u16>) -> &'r [u16] {
 }
 
 impl Rules {
+    /// Returns the rules that name the tool of an event, or any tool if it is not known.
+    fn about_tool(&self, event: &Event, facts: &Facts) -> Vec<u16> {
+        let mut named = Vec::new();
+        match &event.tool {
+            Known::Is(tool) if !self.by_tool.all.is_empty() => {
+                self.by_tool.add_to(&mut named, tool);
+                if let Some(qualified) = facts.qualified(tool) {
+                    self.by_tool.add_to(&mut named, &qualified);
+                }
+                joined::each(tool, true, &mut |name| {
+                    self.by_tool.add_to(&mut named, &name);
+                });
+            }
+            _ => named.extend_from_slice(&self.by_tool.all),
+        }
+        named
+    }
+
     fn add(&mut self, number: u16, rule: &CompiledRule) {
         self.all.push(number);
         if rule.needs_hit {

@@ -60,7 +60,7 @@ pub use compiled::CompiledRule;
 pub use compiled_policy::Policy;
 pub use content_recording::ContentRecording;
 pub use context::Context;
-pub(crate) use cross_text::{JOINED_END, is_joined};
+pub(crate) use cross_text::{JOINED_END, apart, is_joined};
 pub use decision_point::{EvaluationPhase, ReleaseMode};
 pub use declared_principal::{default_principal, describe_principal};
 pub use document::Document;

@@ -239,6 +239,8 @@ pub(crate) type NamePlaces = [Option<NodeId>; 2];
 pub struct Scans {
     /// Scans of the body's texts, with matches across several texts; empty until the first scan.
     pub(crate) texts: KeptScans,
+    /// First text of each run of texts that were read together, and the work steps that it took.
+    pub(crate) joined: Vec<(u32, u64)>,
     /// Bytes of the body that may still be hashed for several texts together. Each byte may be hashed a few times, wherever
     /// the texts are.
     pub(crate) may_hash: usize,

@@ -1,10 +1,11 @@
 //! Conversations in every format: the author and the turn of a text, and the call of a result.
 
 use super::reader::{Origin, Reader, Roles};
-use crate::event::{Author, Class, Known, Part, Turn};
+use crate::event::{Author, CallChange, Class, Known, Part, Turn};
 use crate::wire::json::Value;
 use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
+use std::rc::Rc;
 
 /// Attribution of the content that is read.
 #[derive(Clone, Debug)]
@@ -44,31 +45,74 @@ impl Attribution {
 /// the last call with that id. If two calls wait for a result under the same id, it is unknown which of them the
 /// result belongs to.
 #[derive(Debug, Default)]
-pub(super) struct Calls(SortedMap<Box<str>, NamedCall>);
+pub(super) struct Calls {
+    called: SortedMap<Rc<str>, NamedCall>,
+    /// Calls and results of the turn that is being read, if they are kept.
+    changes: Option<Vec<CallChange>>,
+}
 
 #[derive(Debug)]
 struct NamedCall {
-    tool: Known<Box<str>>,
+    tool: Known<Rc<str>>,
     is_answered: bool,
 }
 
 impl Calls {
     /// Adds a call of a tool.
     pub(super) fn add(&mut self, id: &str, tool: &str) {
-        let mut tool = Known::Is(tool.into());
-        if let Some(other) = self.0.get(id)
-            && !other.is_answered
-            && other.tool != tool
-        {
-            tool = Known::Unknown;
+        self.change(CallChange::Called {
+            id: id.into(),
+            tool: tool.into(),
+        });
+    }
+
+    fn change(&mut self, change: CallChange) {
+        match &change {
+            CallChange::Called { id, tool } => {
+                let mut named = Known::Is(Rc::clone(tool));
+                if let Some(other) = self.called.get(&**id)
+                    && !other.is_answered
+                    && other.tool != named
+                {
+                    named = Known::Unknown;
+                }
+                let call = NamedCall {
+                    tool: named,
+                    is_answered: false,
+                };
+                self.called.insert(Rc::clone(id), call);
+            }
+            CallChange::Answered(id) => {
+                if let Some(called) = self.called.get_mut(&**id) {
+                    called.is_answered = true;
+                }
+            }
         }
-        let is_answered = false;
-        self.0.insert(id.into(), NamedCall { tool, is_answered });
+        if let Some(changes) = &mut self.changes {
+            changes.push(change);
+        }
+    }
+
+    /// Keeps the calls and results of a turn from here on.
+    pub(super) fn begin_turn(&mut self) {
+        self.changes = Some(Vec::new());
+    }
+
+    /// Returns the calls and results of the turn.
+    pub(super) fn end_turn(&mut self) -> Box<[CallChange]> {
+        self.changes.take().unwrap_or_default().into()
+    }
+
+    /// Adds the calls and results of a turn that is passed over.
+    pub(super) fn pass(&mut self, changes: &[CallChange]) {
+        for change in changes {
+            self.change(change.clone());
+        }
     }
 
     /// Returns whether a tool was called under this id.
     pub(super) fn knows(&self, id: &str) -> bool {
-        self.0.get(id).is_some()
+        self.called.get(id).is_some()
     }
 
     /// Returns the tool of a result that contains the id of the call, the name of the tool, or both. If they identify
@@ -83,9 +127,13 @@ impl Calls {
 
     /// Returns the tool whose result has this id; `None` if none was called under it.
     pub(super) fn answer(&mut self, id: &str) -> Option<Known<Box<str>>> {
-        let called = self.0.get_mut(id)?;
-        called.is_answered = true;
-        Some(called.tool.clone())
+        let tool = match &self.called.get(id)?.tool {
+            Known::Is(tool) => Known::Is(Box::from(&**tool)),
+            Known::Missing => Known::Missing,
+            Known::Unknown => Known::Unknown,
+        };
+        self.change(CallChange::Answered(id.into()));
+        Some(tool)
     }
 }
 
@@ -188,6 +236,14 @@ impl Turns {
         Turns {
             calls: 0..1,
             latest_from: 0,
+        }
+    }
+
+    /// Returns the number of messages whose texts and calls are all of earlier turns.
+    pub(super) fn earlier(&self) -> usize {
+        match self.calls.is_empty() {
+            true => self.latest_from,
+            false => self.latest_from.min(self.calls.start),
         }
     }
 

@@ -60,6 +60,8 @@ use coverage::{CONVERSATION, MINTED, MODEL_RESPONSE, TEXT_RESPONSE, TEXTS};
 pub use coverage::{CoverageRow, Inspected, OTHER_ROUTES, responses_of};
 pub use denial::{Denial, Dialect};
 pub use provider::{known_providers, provider_of};
+#[cfg(test)]
+pub(crate) use reader::known_turns_passed;
 pub use reader::{Bounds, Origin, Reader, begins_like_json, code_of, unread_message};
 pub use region::{region_of, region_with_models};
 

@@ -326,13 +326,18 @@ pub(super) fn read_request(
 pub(super) fn read_members(reader: &mut Reader<'_>, holder: Value<'_>) {
     let messages = holder.get("messages");
     let list = messages.into_iter().flat_map(|list| list.elements());
-    let mut request = RequestReader {
-        turns: Turns::of(list.map(|message| TurnRole::of(&author_of(message, ROLES), false))),
-        calls: Calls::default(),
-    };
+    let turns = Turns::of(list.map(|message| TurnRole::of(&author_of(message, ROLES), false)));
+    let mut calls = Calls::default();
     let other = Origin::of(Author::System, Part::Other);
     reader.rows(holder, REQUEST, &other, &mut |reader, key, value| {
-        request.member(reader, key, value);
+        // The model was read before all others.
+        if key == "messages" {
+            let read = &mut |reader: &mut Reader<'_>, message, at, called: &mut Calls| {
+                let attribution = turns.attribution(author_of(message, ROLES), at);
+                read_message(reader, message, attribution, called);
+            };
+            reader.conversation(value, "openai.chat", &turns, &mut calls, read);
+        }
     });
 }
 
@@ -393,76 +398,61 @@ pub(super) fn denied_response(
     out
 }
 
-/// A request while it is read.
-struct RequestReader {
-    turns: Turns,
-    /// Names of the tools called so far, by the id of the call.
-    calls: Calls,
-}
-
-impl RequestReader {
-    fn member<'b>(&mut self, reader: &mut Reader<'b>, key: &str, value: Value<'_>) {
-        // The model was read before all others.
-        if key == "messages" {
-            let mut at = 0usize;
-            reader.array(value, |reader, message| {
-                self.message(reader, message, at);
-                at = at.saturating_add(1);
-            });
-        }
+/// Reads a message of a request.
+fn read_message(
+    reader: &mut Reader<'_>,
+    message: Value<'_>,
+    attribution: Attribution,
+    called: &mut Calls,
+) {
+    let Attribution { origin, calls, .. } = attribution;
+    reader.reading.count_message(&origin.from);
+    let is_result = origin.from == Known::Is(Author::Tool);
+    let mut answered: Option<Box<str>> = None;
+    let mut named: Option<Box<str>> = None;
+    let mut result: Option<(Value<'_>, Range<u32>, Range<u32>)> = None;
+    let tables = [MESSAGE, SPEECH];
+    reader.row_lists(
+        message,
+        &tables,
+        &origin,
+        &mut |reader, key, value| match key {
+            "content" if is_result => {
+                let texts = content_texts(reader, value, &origin);
+                let beside = texts.end..reader.text_count();
+                result = Some((value, texts, beside));
+            }
+            "content" => content(reader, value, &origin),
+            "name" if is_result => named = reader.name(value).map(Into::into),
+            "name" => {
+                reader.text(value, &origin.with_part(Part::Name));
+            }
+            "tool_call_id" => {
+                answered = value.text().map(Into::into);
+                reader.id(value);
+            }
+            "tool_calls" => reader.array(value, |reader, call| {
+                if let Some((id, name)) = tool_call(reader, call, calls, 0) {
+                    called.add(&id, &name);
+                }
+            }),
+            "function_call" if !value.is_null() => {
+                called_function(reader, value, value, calls, 0);
+            }
+            _ => spoken(reader, key, value, &origin),
+        },
+    );
+    reader.role_is_needed(message);
+    // An earlier answer in audio, which the provider keeps.
+    if let Some(kept) = message.get("audio").and_then(|audio| audio.get("id")) {
+        reader.uninspectable(kept, "provider_state");
     }
-
-    fn message(&mut self, reader: &mut Reader<'_>, message: Value<'_>, at: usize) {
-        let Attribution { origin, calls, .. } =
-            self.turns.attribution(author_of(message, ROLES), at);
-        reader.reading.count_message(&origin.from);
-        let is_result = origin.from == Known::Is(Author::Tool);
-        let mut answered: Option<Box<str>> = None;
-        let mut named: Option<Box<str>> = None;
-        let mut result: Option<(Value<'_>, Range<u32>, Range<u32>)> = None;
-        let tables = [MESSAGE, SPEECH];
-        reader.row_lists(
-            message,
-            &tables,
-            &origin,
-            &mut |reader, key, value| match key {
-                "content" if is_result => {
-                    let texts = content_texts(reader, value, &origin);
-                    let beside = texts.end..reader.text_count();
-                    result = Some((value, texts, beside));
-                }
-                "content" => content(reader, value, &origin),
-                "name" if is_result => named = reader.name(value).map(Into::into),
-                "name" => {
-                    reader.text(value, &origin.with_part(Part::Name));
-                }
-                "tool_call_id" => {
-                    answered = value.text().map(Into::into);
-                    reader.id(value);
-                }
-                "tool_calls" => reader.array(value, |reader, call| {
-                    if let Some((id, name)) = tool_call(reader, call, calls, 0) {
-                        self.calls.add(&id, &name);
-                    }
-                }),
-                "function_call" if !value.is_null() => {
-                    called_function(reader, value, value, calls, 0);
-                }
-                _ => spoken(reader, key, value, &origin),
-            },
-        );
-        reader.role_is_needed(message);
-        // An earlier answer in audio, which the provider keeps.
-        if let Some(kept) = message.get("audio").and_then(|audio| audio.get("id")) {
-            reader.uninspectable(kept, "provider_state");
-        }
-        if is_result {
-            let mut event = Event::new(Kind::ToolResult, Direction::Request, message.place());
-            event.turn = origin.turn;
-            event.from = origin.from.clone();
-            event.tool = self.calls.tool_of(answered.as_deref(), named);
-            reader.said_result(event, result, &|part| part.get("text"));
-        }
+    if is_result {
+        let mut event = Event::new(Kind::ToolResult, Direction::Request, message.place());
+        event.turn = origin.turn;
+        event.from = origin.from.clone();
+        event.tool = called.tool_of(answered.as_deref(), named);
+        reader.said_result(event, result, &|part| part.get("text"));
     }
 }
 

@@ -8,7 +8,7 @@ mod offers;
 mod removal;
 mod stream;
 
-pub(super) use items::Items;
+pub(super) use items::{Items, read_items};
 pub(super) use mark::{restore, restored_path};
 pub(super) use offers::mcp as mcp_offer;
 pub(super) use removal::{denial_item, remove_from_response};
@@ -126,9 +126,9 @@ const RESPONSE: &[Row] = &[
     ("created_at", Type::Id),
     ("completed_at", Type::Id),
     ("status", Type::Read(status)),
-    ("output", Type::Read(items)),
+    ("output", Type::Read(read_items)),
     ("output_text", Type::Read(output_text)),
-    ("data", Type::Read(items)),
+    ("data", Type::Read(read_items)),
     ("first_id", Type::Id),
     ("last_id", Type::Id),
     ("has_more", Type::Flag),
@@ -260,13 +260,9 @@ pub(super) fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &
     reader.reading.add(event);
 }
 
-fn items(reader: &mut Reader<'_>, value: Value<'_>) {
-    Items::of(value).read(reader, value);
-}
-
 fn instructions(reader: &mut Reader<'_>, value: Value<'_>) {
     match value.kind() {
-        JsonKind::Array => items(reader, value),
+        JsonKind::Array => read_items(reader, value),
         _ => {
             reader.text(value, &Origin::of(Author::System, Part::Text));
         }
@@ -280,7 +276,7 @@ fn input(reader: &mut Reader<'_>, value: Value<'_>) {
             reader.reading.count_message(&origin.from);
             reader.text(value, &origin);
         }
-        _ => items(reader, value),
+        _ => read_items(reader, value),
     }
 }
 

@@ -3,6 +3,7 @@
 //! A reader *claims* the values that it knows. Every other string, key and long number is found at the end and
 //! evaluated as text of class `unknown`. So a field that a provider adds later is inspected, too.
 
+mod conversation;
 mod embedded;
 mod encoded;
 mod form;
@@ -16,6 +17,8 @@ mod tokens;
 mod tools;
 mod unclaimed;
 
+#[cfg(test)]
+pub(crate) use conversation::known_turns_passed;
 use embedded::text_of_media;
 pub(super) use encoded::is_textual;
 pub(super) use leaves::is_tag;
@@ -33,7 +36,7 @@ use super::stream::{Delta, FrameReading, TextDelta, TextKey};
 use crate::diag::codes;
 use crate::event::{
     Attachments, Author, Class, Direction, Event, Form, Kind, Known, Problem, Reading, Text,
-    TextNames,
+    TextNames, TurnsKey,
 };
 use crate::wire::json::{
     self, JsonBody, JsonText, Limits, NodeId, ScanError, ScanErrorKind, Value,
@@ -62,6 +65,8 @@ pub struct Bounds {
     pub results: bool,
     /// Whether results are evaluated together with the arguments of their call.
     pub result_args: bool,
+    /// What turns of a conversation that have come before are known for; `None`: they are read each time.
+    pub known_turns: Option<TurnsKey>,
 }
 
 /// Reader of a body.
@@ -73,6 +78,7 @@ pub struct Reader<'b> {
     direction: Direction,
     /// Whether structured results of tools are inspected.
     pub results: bool,
+    known_turns: Option<TurnsKey>,
     /// Whether the body is a form, whose values are all strings.
     is_form: bool,
     /// Document that is being read: the body, or one of its records.
@@ -192,6 +198,7 @@ impl<'b> Reader<'b> {
             reading,
             direction,
             results: bounds.results,
+            known_turns: bounds.known_turns,
             is_form: false,
             current: 0,
             is_frame: false,

@@ -16,6 +16,7 @@ const BOUNDS: Bounds = Bounds {
     nested_json: 4,
     results: true,
     result_args: true,
+    known_turns: None,
 };
 
 /// A recorded exchange whose answer comes as a whole.

@@ -4,7 +4,7 @@ use super::known_texts::{any_data, outcome, outcome_alone};
 use super::*;
 
 /// Rules that distinguish the author of each text and the turn of each call.
-const POLICY: &str = "
+pub(super) const POLICY: &str = "
 defaults: { action: allow }
 rules:
   - { id: mask, match: { event: [message, tool_result] }, when: { text: { detects: [pii, secrets] } }, action: redact }
@@ -20,7 +20,7 @@ rules:
 
 /// Element of a conversation.
 #[derive(Clone, Debug)]
-enum Said {
+pub(super) enum Said {
     User(String),
     Model(String),
     Call {
@@ -32,6 +32,10 @@ enum Said {
         id: &'static str,
         text: String,
     },
+    /// Message of the user with an image.
+    Shown(String),
+    /// Message of the model with a member that no provider has.
+    Noted(String),
 }
 
 /// Makes a text long enough for the cache of elements.
@@ -39,8 +43,11 @@ fn long(text: &str) -> String {
     format!("{text} {}", "Nobody knows why it is so. ".repeat(6))
 }
 
-fn any_turn() -> impl Strategy<Value = Said> {
-    let id = || prop::sample::select(vec!["call_1", "call_2"]);
+pub(super) fn any_turn() -> impl Strategy<Value = Said> {
+    let id = || {
+        let token = "ghp_Zx81mKq07RtYw3LbNv5Js9Dc2Fh6Gp4TaQe0";
+        prop::sample::select(vec!["call_1", "call_2", "call_3", token])
+    };
     let text = || {
         let text = prop::sample::select(vec![
             "Where is it?",
@@ -58,6 +65,8 @@ fn any_turn() -> impl Strategy<Value = Said> {
     prop_oneof![
         text().prop_map(Said::User),
         text().prop_map(Said::Model),
+        text().prop_map(Said::Shown),
+        text().prop_map(Said::Noted),
         (id(), tool, any_data()).prop_map(|(id, tool, args)| Said::Call {
             id,
             tool,
@@ -66,6 +75,8 @@ fn any_turn() -> impl Strategy<Value = Said> {
         (id(), result).prop_map(|(id, text)| Said::Result { id, text }),
     ]
 }
+
+const IMAGE: &str = "https://example.com/picture.png";
 
 fn chat_turn(said: &Said) -> Value {
     match said {
@@ -77,6 +88,11 @@ fn chat_turn(said: &Said) -> Value {
             ]})
         }
         Said::Result { id, text } => json!({"role": "tool", "tool_call_id": id, "content": text}),
+        Said::Shown(text) => json!({"role": "user", "content": [
+            {"type": "text", "text": text},
+            {"type": "image_url", "image_url": {"url": IMAGE}},
+        ]}),
+        Said::Noted(text) => json!({"role": "assistant", "content": "Noted.", "note": text}),
     }
 }
 
@@ -94,6 +110,14 @@ fn item(said: &Said) -> Value {
         Said::Result { id, text } => {
             json!({"type": "function_call_output", "call_id": id, "output": text})
         }
+        Said::Shown(text) => json!({"type": "message", "role": "user", "content": [
+            {"type": "input_text", "text": text}, {"type": "input_image", "image_url": IMAGE},
+        ]}),
+        Said::Noted(text) => {
+            json!({"type": "message", "role": "assistant", "note": text, "content": [
+                {"type": "output_text", "text": "Noted."},
+            ]})
+        }
     }
 }
 
@@ -108,6 +132,14 @@ fn anthropic_turn(said: &Said) -> Value {
         Said::Result { id, text } => (
             "user",
             json!({"type": "tool_result", "tool_use_id": id, "content": text}),
+        ),
+        Said::Shown(text) => {
+            let image = json!({"type": "image", "source": {"type": "url", "url": IMAGE}});
+            return json!({"role": "user", "content": [{"type": "text", "text": text}, image]});
+        }
+        Said::Noted(text) => (
+            "assistant",
+            json!({"type": "thinking", "thinking": text, "signature": "c2lnbmF0dXJl"}),
         ),
     };
     json!({"role": role, "content": [block]})
@@ -125,6 +157,11 @@ fn converse_turn(said: &Said) -> Value {
             "user",
             json!({"toolResult": {"toolUseId": id, "content": [{"text": text}]}}),
         ),
+        Said::Shown(text) => {
+            let image = json!({"image": {"format": "png", "source": {"bytes": "iVBORw0KGgo="}}});
+            return json!({"role": "user", "content": [{"text": text}, image]});
+        }
+        Said::Noted(text) => ("assistant", json!({"text": "Noted.", "note": text})),
     };
     json!({"role": role, "content": [block]})
 }
@@ -141,14 +178,22 @@ fn gemini_turn(said: &Said) -> Value {
             "user",
             json!({"functionResponse": {"id": id, "name": "search", "response": {"output": text}}}),
         ),
+        Said::Shown(text) => {
+            let image = json!({"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}});
+            return json!({"role": "user", "parts": [{"text": text}, image]});
+        }
+        Said::Noted(text) => (
+            "model",
+            json!({"text": text, "thought": true, "thoughtSignature": "c2ln"}),
+        ),
     };
     json!({"role": role, "parts": [part]})
 }
 
 /// Path, host, name of the member with the turns, and function that writes a turn.
-type Format = (&'static str, &'static str, &'static str, fn(&Said) -> Value);
+pub(super) type Format = (&'static str, &'static str, &'static str, fn(&Said) -> Value);
 
-const FORMATS: [Format; 5] = [
+pub(super) const FORMATS: [Format; 5] = [
     (
         "/v1/chat/completions",
         "api.openai.com",
@@ -176,7 +221,7 @@ const FORMATS: [Format; 5] = [
     ),
 ];
 
-fn request(format: &Format, turns: &[Said]) -> HttpMessage {
+pub(super) fn request(format: &Format, turns: &[Said]) -> HttpMessage {
     let (path, host, member, written) = format;
     let turns: Vec<Value> = turns.iter().map(written).collect();
     let mut body = json!({"padding": "-".repeat(1_024), *member: turns});

@@ -6,6 +6,7 @@
 
 pub(crate) mod condition;
 mod history;
+mod known_turns;
 pub(crate) mod operand;
 mod path_readings;
 mod redactions;

@@ -3,12 +3,13 @@
 use crate::detect::{Confidence, Finding, fold_name};
 use crate::event::{Class, Direction, Event, Form, Kind, Known, NodeName, Text};
 use crate::policy::context::Context;
+use crate::policy::cross_text::CrossTextMatches;
 use crate::policy::evaluate::path_readings;
 use crate::policy::evaluate::value::line;
 use crate::policy::negative_cache::CachedMiss;
 use crate::policy::scalar::{Spelling, TextValue};
 use crate::policy::scan::Scans;
-use crate::policy::text_scan::{CrossTextMatch, KeptScan, KeptScans, MatchKinds, TextScan};
+use crate::policy::text_scan::{KeptScan, KeptScans, MatchKinds, TextScan};
 use crate::policy::{cross_text, embedded_data};
 use crate::wire::json::{NodeId, Value};
 use crate::wire::sorted_map::SortedMap;
@@ -191,17 +192,36 @@ impl<'a> Context<'a> {
         scans.texts = KeptScans::new(self.reading.texts.len());
         let size = self.json.body().map_or(0, |body| body.bytes().len());
         scans.may_hash = size.saturating_mul(HASHED_AT_MOST);
-        for split in self.splits(self.wants(direction, scans)) {
+        let found = self.splits(self.wants(direction, scans));
+        scans.joined = found.steps;
+        for split in found.matches {
             scans.texts.change(split.text, |kept| {
                 kept.extend(MatchKinds::default(), |scan| scan.splits.push(split));
             });
         }
     }
 
+    /// Searches for matches over several texts, if texts of turns that were passed over are searched.
+    pub fn begin_search(&self, direction: Direction) {
+        self.begin_scans(direction, &mut self.scans.borrow_mut());
+    }
+
+    /// Returns the first text of each run of texts that were read together, and the work steps that it took.
+    pub fn joined(&self) -> Vec<(u32, u64)> {
+        self.scans.borrow().joined.clone()
+    }
+
+    /// Returns the work steps of all texts that were read together.
+    pub fn joined_steps(&self) -> u64 {
+        let scans = self.scans.borrow();
+        let steps = scans.joined.iter().map(|(_, steps)| *steps);
+        steps.fold(0, u64::saturating_add)
+    }
+
     /// Returns matches that extend over several texts of the body.
-    pub(super) fn splits(&self, wants: MatchKinds) -> Vec<CrossTextMatch> {
+    pub(super) fn splits(&self, wants: MatchKinds) -> CrossTextMatches {
         if !wants.detectors && !wants.literals {
-            return Vec::new();
+            return CrossTextMatches::default();
         }
         let scratch = &mut self.scratch.borrow_mut();
         cross_text::find(

@@ -154,11 +154,13 @@ pub(in crate::protocol) fn request(reader: &mut Reader<'_>, root: Value<'_>, end
         &origin,
         &mut |reader, key, value| match key {
             "messages" => {
-                let mut at = 0usize;
-                reader.array(value, |reader, element| {
-                    message(reader, element, &turns, at, &mut calls);
-                    at = at.saturating_add(1);
-                });
+                reader.conversation(
+                    value,
+                    "anthropic.messages",
+                    &turns,
+                    &mut calls,
+                    &mut |reader, element, at, calls| message(reader, element, &turns, at, calls),
+                );
             }
             "system" => content(reader, value, &system, &mut Calls::default()),
             "mcp_servers" => tools::mcp_servers(reader, value, has_toolset),

@@ -66,11 +66,13 @@ pub(in crate::protocol) fn converse_request(
         &beside(),
         &mut |reader, key, value| match key {
             "messages" => {
-                let mut at = 0usize;
-                reader.array(value, |reader, element| {
-                    message(reader, element, &turns, at, &mut calls);
-                    at = at.saturating_add(1);
-                });
+                reader.conversation(
+                    value,
+                    "bedrock.converse",
+                    &turns,
+                    &mut calls,
+                    &mut |reader, element, at, calls| message(reader, element, &turns, at, calls),
+                );
             }
             _ => model_fields(reader, value, endpoint),
         },

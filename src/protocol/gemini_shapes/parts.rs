@@ -90,14 +90,16 @@ pub(in crate::protocol) fn contents(reader: &mut Reader<'_>, value: Value<'_>) {
         .map(|content| TurnRole::of(&role_of(reader, content), holds_result(content)));
     let turns = Turns::of(roles);
     let mut calls = Calls::default();
-    let mut at = 0usize;
-    one_or_many(reader, value, |reader, content| {
+    let read = &mut |reader: &mut Reader<'_>, content, at, calls: &mut Calls| {
         let from = role_of(reader, content);
         reader.reading.count_message(&from);
         let speaker = turns.attribution(from, at);
-        read_content(reader, content, &speaker, &mut calls);
-        at = at.saturating_add(1);
-    });
+        read_content(reader, content, &speaker, calls);
+    };
+    match value.kind() {
+        json::ValueKind::Object => read(reader, value, 0, &mut calls),
+        _ => reader.conversation(value, "gemini.contents", &turns, &mut calls, read),
+    }
 }
 
 /// Reads content by one author, whatever its role: a system instruction, or a text to embed, which has no author in a

@@ -5,7 +5,7 @@ use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{ROLES, author_of};
 use crate::protocol::json_edit::move_indices;
 use crate::protocol::openai_chat;
-use crate::protocol::openai_responses::Items;
+use crate::protocol::openai_responses::{Items, read_items};
 use crate::protocol::openai_shapes::{
     self, ANSWER, beside, content, documents, inputs, response_format, tool_call, tool_choice,
     tool_offer,
@@ -396,7 +396,7 @@ fn conversation_inputs(reader: &mut Reader<'_>, value: Value<'_>) {
 }
 
 pub(super) fn items(reader: &mut Reader<'_>, value: Value<'_>) {
-    Items::of(value).read(reader, value);
+    read_items(reader, value);
 }
 
 /// Reads results for a run that waits for them. It continues with content that the provider keeps.

@@ -227,38 +227,37 @@ fn role_of(item: Value<'_>) -> TurnRole {
     }
 }
 
-/// State of reading a list of items.
-pub(in crate::protocol) struct Items {
-    turns: Turns,
-    /// Names of the called tools, by the id of the call.
-    calls: Calls,
+/// Reads a list of items. The calls of the model's last items are the latest ones, if only results follow them.
+pub(in crate::protocol) fn read_items(reader: &mut Reader<'_>, list: Value<'_>) {
+    let turns = Turns::of(list.elements().map(role_of));
+    let mut calls = Calls::default();
+    reader.conversation(
+        list,
+        "openai.responses",
+        &turns,
+        &mut calls,
+        &mut |reader, item, at, calls| {
+            let turns = &turns;
+            Items { turns, calls }.item(reader, item, at);
+        },
+    );
 }
 
-impl Items {
-    /// Determines the latest turn: the calls of the model's last items, if only results follow them.
-    pub(in crate::protocol) fn of(list: Value<'_>) -> Items {
-        Items {
-            turns: Turns::of(list.elements().map(role_of)),
-            calls: Calls::default(),
-        }
-    }
+/// State of reading a list of items.
+pub(in crate::protocol) struct Items<'a> {
+    turns: &'a Turns,
+    /// Names of the called tools, by the id of the call.
+    calls: &'a mut Calls,
+}
 
+impl Items<'_> {
     /// Reads an item outside of any list.
     pub(in crate::protocol) fn alone(reader: &mut Reader<'_>, item: Value<'_>) {
         let mut items = Items {
-            turns: Turns::of_one(),
-            calls: Calls::default(),
+            turns: &Turns::of_one(),
+            calls: &mut Calls::default(),
         };
         items.item(reader, item, 0);
-    }
-
-    /// Reads the list.
-    pub(in crate::protocol) fn read(&mut self, reader: &mut Reader<'_>, list: Value<'_>) {
-        let mut at = 0usize;
-        reader.array(list, |reader, item| {
-            self.item(reader, item, at);
-            at = at.saturating_add(1);
-        });
     }
 
     fn item(&mut self, reader: &mut Reader<'_>, item: Value<'_>, at: usize) {

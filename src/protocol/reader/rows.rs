@@ -386,6 +386,7 @@ mod tests {
             nested_json: 0,
             results: false,
             result_args: false,
+            known_turns: None,
         };
         let mut reader = Reader::new(body.as_bytes(), direction, bounds).unwrap();
         let body = reader.body().unwrap();
@@ -511,6 +512,7 @@ mod tests {
             nested_json: 0,
             results: false,
             result_args: false,
+            known_turns: None,
         };
         let mut reader = Reader::new(body, Direction::Response, bounds).unwrap();
         let body = reader.body().unwrap();
@@ -552,6 +554,7 @@ mod tests {
             nested_json: 0,
             results: false,
             result_args: false,
+            known_turns: None,
         };
         let body = br#"{"name": "a", "own": "m-1"}"#;
         let mut reader = Reader::new(body, Direction::Response, bounds).unwrap();

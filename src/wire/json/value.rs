@@ -1,5 +1,6 @@
 //! A cursor over a scanned document.
 
+use super::array_cache::KnownArray;
 use super::body::NodeId;
 use super::element_cache::ScannedElement;
 use super::number::Decimal;
@@ -8,6 +9,7 @@ use super::scan::{ESCAPED, LONE_SURROGATE, Node, NodeKind, Tape};
 use super::string;
 use crate::wire::span::{Span, index, offset};
 use std::borrow::Cow;
+use std::rc::Rc;
 
 /// A scanned JSON text, and the tape of its values.
 #[derive(Debug)]
@@ -115,6 +117,12 @@ impl<'a> Value<'a> {
     /// whether it has come before.
     pub fn known_element(self) -> Option<(&'a ScannedElement, u32)> {
         self.doc.tape.known_element(self.node)
+    }
+
+    /// The array that came before with the first elements of this one, and the number of these. `None`: it is not known whether
+    /// any has come before.
+    pub fn known_beginning(self) -> Option<(&'a Rc<KnownArray>, usize)> {
+        self.doc.tape.known_beginning(self.node)
     }
 
     /// The type of the value. A key is a string.

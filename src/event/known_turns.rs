@@ -1,0 +1,213 @@
+//! Turns of a conversation that have come before, byte for byte and in the same place, and on which the policy has no say: no
+//! rule and no default could decide anything about them, whoever sends them. An agent sends all of its turns with every
+//! request. Such turns are passed over: what the exchange needs of them is remembered.
+
+use super::{EventCounts, MessageCounts};
+use std::cell::RefCell;
+use std::ops::Range;
+use std::rc::Rc;
+
+/// What turns are known for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TurnsKey {
+    /// Number of the policy, unique in the process.
+    pub policy: u64,
+    /// Documents of the policy that apply to the exchange, one bit each.
+    pub documents: u64,
+}
+
+/// Turns of one conversation, from the first one on.
+#[derive(Debug)]
+pub struct KnownTurns {
+    /// Policy and documents.
+    pub key: TurnsKey,
+    /// Reader of the turns.
+    pub reader: &'static str,
+    /// Turns. More are added when they come again; none is ever changed.
+    pub turns: RefCell<Vec<KnownTurn>>,
+}
+
+/// What an exchange needs of a turn that is passed over.
+#[derive(Clone, Debug, Default)]
+pub struct KnownTurn {
+    /// Whether the turn can be passed over.
+    pub passes: bool,
+    /// Whether no text before the turn is read together with one in it or behind it.
+    pub is_apart: bool,
+    /// Whether a message of the turn is the user's.
+    pub is_of_user: bool,
+    /// What reading the turn gave.
+    pub read: ReadTurn,
+    /// Whether texts of the turn are searched.
+    pub is_searched: bool,
+    /// Number of its events.
+    pub events: EventCounts,
+    /// Classes of its opaque content.
+    pub opaque: Vec<&'static str>,
+    /// Length of its texts in bytes.
+    pub length: usize,
+    /// Work steps that evaluating it takes.
+    pub steps: u64,
+}
+
+/// What a reader needs of a turn, beside its events and texts.
+#[derive(Clone, Debug, Default)]
+pub struct ReadTurn {
+    /// Number of its messages.
+    pub messages: MessageCounts,
+    /// Calls and results in it, in their order.
+    pub calls: Box<[CallChange]>,
+    /// Work steps that reading it takes.
+    pub steps: u64,
+}
+
+/// Call or result in a turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallChange {
+    /// Call of a tool under an id.
+    Called {
+        /// Id of the call.
+        id: Rc<str>,
+        /// Name of the tool.
+        tool: Rc<str>,
+    },
+    /// Result of the call with an id.
+    Answered(Rc<str>),
+}
+
+/// Turn that was read, of those that have come before.
+#[derive(Clone, Debug)]
+pub struct TurnRead {
+    /// Its nodes in the body.
+    pub nodes: Range<u32>,
+    /// Its events.
+    pub events: Range<u32>,
+    /// Its texts.
+    pub texts: Range<u32>,
+    /// Whether its events are all that reading it gave.
+    pub is_plain: bool,
+    /// What reading it gave.
+    pub read: ReadTurn,
+}
+
+/// Conversation of a request whose first turns have come before.
+#[derive(Clone, Debug)]
+pub struct Conversation {
+    /// Turns that are known.
+    pub known: Rc<KnownTurns>,
+    /// Number of these turns before the request.
+    pub first: usize,
+    /// Turns behind them that have come before.
+    pub turns: Vec<TurnRead>,
+    /// Numbers of the events before which turns were passed over.
+    pub gaps: Vec<u32>,
+    /// Sums over the turns that were passed over.
+    pub passed: PassedTurns,
+}
+
+/// Sums over turns that were passed over.
+#[derive(Clone, Debug, Default)]
+pub struct PassedTurns {
+    /// Whether texts of the turns are searched.
+    pub is_searched: bool,
+    /// Number of events.
+    pub events: EventCounts,
+    /// Classes of opaque content.
+    pub opaque: Vec<&'static str>,
+    /// Length of the texts in bytes.
+    pub length: usize,
+    /// Work steps of evaluating them.
+    pub steps: u64,
+}
+
+impl KnownTurns {
+    /// Returns which turns are passed over, of so many. Texts on the two sides of a place where turns are left out are never
+    /// read together. Turns up to the user's first message are always read: they name the session.
+    pub fn to_pass(&self, most: usize) -> Vec<Range<usize>> {
+        let turns = self.turns.borrow();
+        let mut ranges = Vec::new();
+        let mut at = turns
+            .iter()
+            .position(|turn| turn.is_of_user)
+            .map_or(most, |user| user.saturating_add(1));
+        while at < most {
+            let rest = turns.get(at..).unwrap_or_default();
+            let passing = rest.iter().take_while(|turn| turn.passes).count();
+            let passing = passing.min(most.saturating_sub(at));
+            let mut places =
+                (0..=passing).filter(|end| rest.get(*end).is_some_and(|turn| turn.is_apart));
+            if let (Some(start), Some(end)) = (places.next(), places.next_back()) {
+                ranges.push(at.saturating_add(start)..at.saturating_add(end));
+            }
+            at = at.saturating_add(passing).saturating_add(1);
+        }
+        ranges
+    }
+}
+
+impl PassedTurns {
+    /// Adds a turn.
+    pub fn add(&mut self, turn: &KnownTurn) {
+        self.is_searched |= turn.is_searched;
+        self.events.add_all(&turn.events);
+        for class in &turn.opaque {
+            if !self.opaque.contains(class) {
+                self.opaque.push(class);
+            }
+        }
+        self.length = self.length.saturating_add(turn.length);
+        self.steps = self.steps.saturating_add(turn.steps);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns which turns are passed over: `u`ser's and `m`odel's, in upper case with texts that may go on from before; those
+    /// in which something could match are marked by `!` behind them.
+    fn passed(turns: &str, most: usize) -> Vec<Range<usize>> {
+        let mut all: Vec<KnownTurn> = Vec::new();
+        for letter in turns.chars() {
+            match letter {
+                '!' => all.last_mut().unwrap().passes = false,
+                _ => all.push(KnownTurn {
+                    passes: true,
+                    is_apart: letter.is_lowercase(),
+                    is_of_user: letter.eq_ignore_ascii_case(&'u'),
+                    ..KnownTurn::default()
+                }),
+            }
+        }
+        let known = KnownTurns {
+            key: TurnsKey {
+                policy: 0,
+                documents: 0,
+            },
+            reader: "",
+            turns: RefCell::new(all),
+        };
+        known.to_pass(most)
+    }
+
+    #[test]
+    fn turns_are_passed_over_where_texts_on_both_sides_are_read_apart() {
+        let cases: [(&str, usize, &[Range<usize>]); 12] = [
+            ("", 0, &[]),
+            ("umumum", 6, &[1..5]),
+            ("umumum", 3, &[1..3]),
+            ("sumumum", 7, &[2..6]),
+            ("mmmm", 4, &[]),
+            ("umUMUM", 6, &[]),
+            ("umUMuM", 6, &[1..4]),
+            ("uMumUm", 6, &[2..5]),
+            ("umum!um", 6, &[1..3, 4..5]),
+            ("umuM!um", 6, &[1..2, 4..5]),
+            ("um!u!m!u!m", 6, &[]),
+            ("u!mum", 4, &[1..3]),
+        ];
+        for (turns, most, expected) in cases {
+            assert_eq!(passed(turns, most), expected, "{turns} {most}");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Turns of a conversation that come again with every request: those on which the policy has no say are passed over from then
+//! on, with the same decision, the same audit event and the same work budget.
+
+use super::Flow;
+use super::exchange::Coverage;
+use super::request::empty_body;
+use crate::event::{
+    Author, Class, Conversation, Direction, Event, Kind, KnownTurn, Reading, TurnsKey,
+};
+use crate::policy::{Context, apart};
+use crate::wire::json::{JsonBody, NodeId};
+use crate::wire::span::index;
+use crate::wire::work;
+use std::cell::RefCell;
+
+/// Minimum bytes of a body whose turns are known. Smaller conversations are read each time.
+const MIN_BYTES: usize = 8 << 10;
+
+impl Flow {
+    /// Returns what the turns of a request are known for; `None` if they are evaluated each time.
+    pub(super) fn turns_key(&self, size: usize) -> Option<TurnsKey> {
+        let policy = &self.guard.policy;
+        let text = u64::try_from(size).ok()?.checked_add(self.exchange.text)?;
+        // A simulation observes every event. The kill list changes while policies stay.
+        let is_kept = self.watcher.is_none()
+            && !self.kill.stops_tools()
+            && size >= MIN_BYTES
+            && text <= policy.document.inspect.max_text;
+        if !is_kept {
+            return None;
+        }
+        let json = empty_body()?;
+        let (reading, scans) = (Reading::new(), RefCell::default());
+        let context = self.guard.context(&self.facts, &reading, &json, &scans);
+        let event = Event::new(Kind::Request, Direction::Request, NodeId::default());
+        Some(TurnsKey {
+            policy: self.guard.number,
+            documents: policy.documents_of(&event, &context)?,
+        })
+    }
+
+    /// Adds what the turns that were passed over add to the exchange.
+    pub(super) fn pass_turns(&mut self, reading: &Reading, context: &Context<'_>) {
+        let Some(conversation) = reading.conversation.as_deref() else {
+            return;
+        };
+        let passed = &conversation.passed;
+        work::spend(usize::try_from(passed.steps).unwrap_or(usize::MAX));
+        self.exchange.events.add_all(&passed.events);
+        for class in &passed.opaque {
+            self.exchange
+                .gap(Direction::Request, Coverage::Partial, class);
+        }
+        if passed.is_searched {
+            context.begin_search(Direction::Request);
+        }
+    }
+}
+
+/// Evaluation of turns that came a second time.
+pub(super) struct NewTurns<'r> {
+    conversation: &'r Conversation,
+    turns: Vec<KnownTurn>,
+    /// Number of the turn whose events are evaluated.
+    at: usize,
+    /// Work steps of matches over several texts, which are those of their turns.
+    joined: u64,
+}
+
+impl<'r> NewTurns<'r> {
+    /// Returns the turns of a reading that are to be known; `None` if there are none.
+    pub(super) fn of(reading: &'r Reading) -> Option<NewTurns<'r>> {
+        let conversation = reading.conversation.as_deref()?;
+        if conversation.turns.is_empty() || !reading.problems.is_empty() {
+            return None;
+        }
+        let turns = conversation.turns.iter().map(|turn| KnownTurn {
+            passes: turn.is_plain,
+            is_of_user: turn.read.messages.by_author[Author::User.number()] > 0,
+            read: turn.read.clone(),
+            ..KnownTurn::default()
+        });
+        Some(NewTurns {
+            conversation,
+            turns: turns.collect(),
+            at: 0,
+            joined: 0,
+        })
+    }
+
+    /// Adds an event that was evaluated, with the steps that it took.
+    pub(super) fn add(&mut self, number: u32, event: &Event, context: &Context<'_>, steps: u64) {
+        let joined = context.joined_steps();
+        let own = steps.saturating_sub(joined.saturating_sub(self.joined));
+        self.joined = joined;
+        let turns = &self.conversation.turns;
+        while turns
+            .get(self.at)
+            .is_some_and(|turn| turn.events.end <= number)
+        {
+            self.at = self.at.saturating_add(1);
+        }
+        let is_in = turns
+            .get(self.at)
+            .is_some_and(|turn| turn.events.contains(&number));
+        let Some(turn) = self.turns.get_mut(self.at).filter(|_| is_in) else {
+            return;
+        };
+        turn.steps = turn.steps.saturating_add(own);
+        if !event.is_duplicate {
+            turn.events.add(event.kind);
+        }
+        turn.opaque.extend(event.opacity);
+        let searched = &mut turn.is_searched;
+        turn.passes = turn.passes && context.policy.leaves_alone(event, context, searched);
+    }
+
+    /// Adds an identifier or a name in which a secret was looked for.
+    pub(super) fn add_identifier(
+        &mut self,
+        place: NodeId,
+        json: &JsonBody<'_>,
+        steps: u64,
+        is_found: bool,
+    ) {
+        if let Some(turn) = self.turn_at(place, json) {
+            turn.steps = turn.steps.saturating_add(steps);
+            turn.passes &= !is_found;
+        }
+    }
+
+    fn turn_at(&mut self, place: NodeId, json: &JsonBody<'_>) -> Option<&mut KnownTurn> {
+        let node = json.in_body(place)?.node;
+        let turns = &self.conversation.turns;
+        let at = turns.partition_point(|turn| turn.nodes.end <= node);
+        turns.get(at).filter(|turn| turn.nodes.contains(&node))?;
+        self.turns.get_mut(at)
+    }
+
+    /// Keeps the turns for the next request.
+    pub(super) fn keep(mut self, reading: &Reading, context: &Context<'_>) {
+        let json = context.json;
+        for (first, steps) in context.joined() {
+            let place = reading.texts.get(index(first)).map(|text| text.place);
+            if let Some(turn) = place.and_then(|place| self.turn_at(place, json)) {
+                turn.steps = turn.steps.saturating_add(steps);
+            }
+        }
+        let apart = apart(reading, json, &self.conversation.turns);
+        let read = self.conversation.turns.iter();
+        let mut end = 0;
+        for ((turn, is_apart), read) in self.turns.iter_mut().zip(apart).zip(read) {
+            turn.is_apart = is_apart;
+            let texts = reading.texts.of(read.texts.clone()).iter();
+            turn.length = json.length(texts.map(|text| text.place));
+            end = read.texts.end;
+        }
+        // Names become texts when the whole body has been read.
+        let all = reading.texts.get(index(end)..).unwrap_or_default();
+        for name in all.iter().filter(|text| text.class == Class::Name) {
+            if let Some(turn) = self.turn_at(name.place, json) {
+                turn.length = turn
+                    .length
+                    .saturating_add(json.length(std::iter::once(name.place)));
+            }
+        }
+        let mut known = self.conversation.known.turns.borrow_mut();
+        // Another exchange of the same conversation may have added them meanwhile.
+        if known.len() == self.conversation.first {
+            known.extend(self.turns);
+        }
+    }
+}

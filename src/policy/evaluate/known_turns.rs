@@ -1,0 +1,78 @@
+//! Turns on which a policy has no say, so that they need not be evaluated again when they come again.
+
+use crate::event::{Direction, Event, Kind, Turn};
+use crate::policy::compiled_policy::Policy;
+use crate::policy::context::Context;
+use crate::policy::decision_point::EvaluationPhase;
+use crate::policy::words::DefaultAction;
+use crate::wire::work;
+
+/// Maximum documents of a policy whose turns are known, one for each bit.
+const MAX_DOCUMENTS: usize = 64;
+
+impl Policy {
+    /// Returns which documents apply to the exchange, one bit each. Returns `None` if turns that came before are evaluated
+    /// each time: their texts are recorded, a rule asks for the history, or a tool's name depends on the server.
+    pub fn documents_of(&self, event: &Event, context: &Context<'_>) -> Option<u64> {
+        let is_kept = self.questions.is_empty()
+            && self.content.is_none()
+            && context.facts.qualified("").is_none()
+            && self.chapters.len() <= MAX_DOCUMENTS;
+        let apply = self.chapters.iter();
+        let apply = apply.map(|chapter| u64::from(chapter.takes_part(event, context).is_some()));
+        is_kept.then(|| apply.fold(0, |all, applies| all << 1 | applies))
+    }
+
+    /// Returns whether no rule and no default of the documents that apply could decide anything about an event of an earlier
+    /// turn, whatever the caller, the model and the time are. `is_searched` is set if its texts are searched.
+    pub fn leaves_alone(
+        &self,
+        event: &Event,
+        context: &Context<'_>,
+        is_searched: &mut bool,
+    ) -> bool {
+        let is_of_turn = match event.kind {
+            Kind::Message | Kind::ToolResult => true,
+            Kind::ToolCall => event.turn == Turn::Earlier && !event.is_provider_offer(),
+            Kind::Uninspectable => {
+                let class = event.opacity.filter(|_| event.code.is_none());
+                class.is_some_and(|class| class != "provider_state")
+            }
+            Kind::Request | Kind::ToolOffer | Kind::Response => false,
+        };
+        if !is_of_turn || event.direction != Direction::Request {
+            return false;
+        }
+        let mut hit = None;
+        let mut has_hit = || {
+            let asked = self.index.asks_texts(event);
+            *hit.get_or_insert_with(|| work::aside(|| context.has_hit(event, asked)))
+        };
+        let mut apply = self.chapters.iter();
+        apply.all(|chapter| {
+            if chapter.takes_part(event, context).is_none() {
+                return true;
+            }
+            let default = self.default(chapter, event, context);
+            let is_allowed = default.is_none_or(|default| default.action == DefaultAction::Allow);
+            let searching = self.index.searching(event, &chapter.rules);
+            *is_searched |= !searching.is_empty();
+            let can_match = |number: &u16| {
+                self.rule(*number).is_some_and(|rule| {
+                    // A rule that searches texts found nothing there, or would be the only one that searches them.
+                    let found_nothing = rule.needs_hit && !searching.is_empty();
+                    EvaluationPhase::Whole.includes(rule)
+                        && rule.inapplicable_reason(event).is_none()
+                        && !found_nothing
+                })
+            };
+            is_allowed
+                && (searching.is_empty() || !has_hit())
+                && !self
+                    .index
+                    .others(event, context.facts, &chapter.rules)
+                    .iter()
+                    .any(can_match)
+        })
+    }
+}
