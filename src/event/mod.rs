@@ -147,6 +147,12 @@ impl MessageCounts {
         }
     }
 
+    /// Returns the number of an author's messages.
+    pub fn by(&self, author: Author) -> u64 {
+        let count = self.by_author.get(author.number());
+        count.copied().unwrap_or_default()
+    }
+
     /// Adds other messages.
     pub fn add(&mut self, others: &MessageCounts) {
         self.all = self.all.saturating_add(others.all);

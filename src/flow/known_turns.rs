@@ -21,9 +21,13 @@ impl Flow {
     pub(super) fn turns_key(&self, size: usize) -> Option<TurnsKey> {
         let policy = &self.guard.policy;
         let text = u64::try_from(size).ok()?.checked_add(self.exchange.text)?;
-        // A simulation observes every event. The kill list changes while policies stay.
-        let is_kept = self.watcher.is_none()
-            && !self.kill.stops_tools()
+        // A simulation may observe every event.
+        #[cfg(not(target_arch = "wasm32"))]
+        if self.watcher.is_some() {
+            return None;
+        }
+        // The kill list changes while policies stay.
+        let is_kept = !self.kill.stops_tools()
             && size >= MIN_BYTES
             && text <= policy.document.inspect.max_text;
         if !is_kept {
@@ -76,7 +80,7 @@ impl<'r> NewTurns<'r> {
         }
         let turns = conversation.turns.iter().map(|turn| KnownTurn {
             passes: turn.is_plain,
-            is_of_user: turn.read.messages.by_author[Author::User.number()] > 0,
+            is_of_user: turn.read.messages.by(Author::User) > 0,
             read: turn.read.clone(),
             ..KnownTurn::default()
         });

@@ -136,7 +136,7 @@ impl ArrayCache {
             // It stands before all others, since it was looked up.
             let is_it = |array: &CachedArray| array.holds(&known.array);
             let at = self.arrays.iter().position(is_it)?;
-            let array = self.to_front(at)?;
+            let array = self.move_to_front(at)?;
             let again = common(array.seen.get(known.count..)?, fingerprints());
             array.seen.truncate(known.count);
             array.seen.extend(fingerprints());
@@ -161,7 +161,7 @@ impl ArrayCache {
                 self.arrays.len().saturating_sub(1)
             }
         };
-        let array = self.to_front(at)?;
+        let array = self.move_to_front(at)?;
         array.head = head;
         array.seen.clear();
         array.seen.extend(fingerprints());
@@ -180,7 +180,7 @@ impl ArrayCache {
     }
 
     /// Moves an array before all others.
-    fn to_front(&mut self, at: usize) -> Option<&mut CachedArray> {
+    fn move_to_front(&mut self, at: usize) -> Option<&mut CachedArray> {
         self.arrays.get_mut(..=at)?.rotate_right(1);
         self.arrays.first_mut()
     }

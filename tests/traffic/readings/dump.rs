@@ -168,8 +168,8 @@ fn answer(out: &mut String, nest: &JsonBody<'_>, reading: &Reading) {
     line("without finish", reading.endless.to_string(), "0");
     let max_tokens = reading.max_tokens.map(|most| most.to_string());
     line("max tokens", max_tokens.unwrap_or_default(), "");
-    line("messages", reading.messages.to_string(), "0");
-    let by_author = reading.messages_by_author.map(|count| count.to_string());
+    line("messages", reading.messages.all.to_string(), "0");
+    let by_author = reading.messages.by_author.map(|count| count.to_string());
     line("messages by author", by_author.join(" "), "0 0 0 0");
     if let Some(error) = &reading.error {
         line("error", format!("{error:?}"), "");
