@@ -109,6 +109,11 @@ impl<'e> JoinedRun<'e> {
         is_between || is_said(event) && !is_beside
     }
 
+    fn end(&mut self) {
+        self.texts.clear();
+        self.last = None;
+    }
+
     fn continues(&self, event: &Event) -> bool {
         self.last.is_some_and(|last| goes_on(last, event))
     }
@@ -156,7 +161,7 @@ fn find_in(
         }
         if has_gap || !run.continues(event) {
             join(&run.texts, reading, json, matcher, wants, scratch, found);
-            run = JoinedRun::of(part);
+            run.end();
         }
         if run.separates(event) {
             run.add(event, reading, json);
@@ -173,7 +178,7 @@ pub(crate) fn apart(reading: &Reading, json: &JsonBody<'_>, turns: &[TurnRead]) 
     let mut apart = Vec::new();
     for (number, event) in (0u32..).zip(&reading.events) {
         if gaps.next_if(|gap| *gap <= number).is_some() {
-            run = JoinedRun::of(Part::Text);
+            run.end();
         }
         while let Some(turn) = turns.next_if(|turn| turn.events.start <= number) {
             let events = index(turn.events.start)..index(turn.events.end);
@@ -183,7 +188,7 @@ pub(crate) fn apart(reading: &Reading, json: &JsonBody<'_>, turns: &[TurnRead]) 
         }
         if run.separates(event) {
             if !run.continues(event) {
-                run.texts.clear();
+                run.end();
             }
             run.add(event, reading, json);
         }

@@ -60,37 +60,23 @@ struct NamedCall {
 impl Calls {
     /// Adds a call of a tool.
     pub(super) fn add(&mut self, id: &str, tool: &str) {
-        self.change(CallChange::Called {
-            id: id.into(),
-            tool: tool.into(),
-        });
+        self.call(id.into(), tool.into());
     }
 
-    fn change(&mut self, change: CallChange) {
-        match &change {
-            CallChange::Called { id, tool } => {
-                let mut named = Known::Is(Rc::clone(tool));
-                if let Some(other) = self.called.get(&**id)
-                    && !other.is_answered
-                    && other.tool != named
-                {
-                    named = Known::Unknown;
-                }
-                let call = NamedCall {
-                    tool: named,
-                    is_answered: false,
-                };
-                self.called.insert(Rc::clone(id), call);
-            }
-            CallChange::Answered(id) => {
-                if let Some(called) = self.called.get_mut(&**id) {
-                    called.is_answered = true;
-                }
-            }
-        }
+    fn call(&mut self, id: Rc<str>, tool: Rc<str>) {
         if let Some(changes) = &mut self.changes {
-            changes.push(change);
+            let (id, tool) = (Rc::clone(&id), Rc::clone(&tool));
+            changes.push(CallChange::Called { id, tool });
         }
+        let mut tool = Known::Is(tool);
+        if let Some(other) = self.called.get(&*id)
+            && !other.is_answered
+            && other.tool != tool
+        {
+            tool = Known::Unknown;
+        }
+        let is_answered = false;
+        self.called.insert(id, NamedCall { tool, is_answered });
     }
 
     /// Keeps the calls and results of a turn from here on.
@@ -106,7 +92,12 @@ impl Calls {
     /// Adds the calls and results of a turn that is passed over.
     pub(super) fn pass(&mut self, changes: &[CallChange]) {
         for change in changes {
-            self.change(change.clone());
+            match change {
+                CallChange::Called { id, tool } => self.call(Rc::clone(id), Rc::clone(tool)),
+                CallChange::Answered(id) => {
+                    let _ = self.answer(id);
+                }
+            }
         }
     }
 
@@ -127,13 +118,16 @@ impl Calls {
 
     /// Returns the tool whose result has this id; `None` if none was called under it.
     pub(super) fn answer(&mut self, id: &str) -> Option<Known<Box<str>>> {
-        let tool = match &self.called.get(id)?.tool {
-            Known::Is(tool) => Known::Is(Box::from(&**tool)),
+        let called = self.called.get_mut(id)?;
+        called.is_answered = true;
+        if let Some(changes) = &mut self.changes {
+            changes.push(CallChange::Answered(id.into()));
+        }
+        Some(match &called.tool {
+            Known::Is(tool) => Known::Is((**tool).into()),
             Known::Missing => Known::Missing,
             Known::Unknown => Known::Unknown,
-        };
-        self.change(CallChange::Answered(id.into()));
-        Some(tool)
+        })
     }
 }
 

@@ -11,8 +11,10 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// Minimum bytes of an array whose elements are kept. Scanning fewer costs hardly more than finding them here.
+/// Minimum bytes of a body from an array on whose elements are kept, and minimum elements. Scanning fewer costs hardly more
+/// than finding them here.
 pub(super) const MIN_BYTES: usize = 8 << 10;
+const MIN_ELEMENTS: usize = 8;
 
 /// First bytes behind the bracket that tell which arrays may begin alike.
 const HEAD: usize = 64;
@@ -131,6 +133,9 @@ impl ArrayCache {
         let start = index(scan.nodes.get(index(scan.node))?.span.start).saturating_add(1);
         let head = head(scan.bytes.get(start..)?)?;
         let new = scan.new_elements();
+        if scan.known.is_none() && new.len() < MIN_ELEMENTS {
+            return None;
+        }
         let fingerprints = || new.iter().map(|element| element.fingerprint);
         if let Some(known) = &scan.known {
             // It stands before all others, since it was looked up.
@@ -474,7 +479,7 @@ mod tests {
     fn arrays_of_other_elements_are_known_up_to_the_first_that_is_no_object() {
         let messages: Vec<String> = (0..40).map(message).collect();
         let body = format!(
-            r#"{{"m":[{},7,{}]}}"#,
+            r#"{{"input":[{},7,{}]}}"#,
             messages[..30].join(","),
             messages.join(",")
         );
@@ -488,7 +493,7 @@ mod tests {
             let messages: Vec<String> = (0..8)
                 .map(|at| format!(r#"{{"n":{number},"at":{at},"text":"{long}"}}"#))
                 .collect();
-            let body = format!(r#"{{"m":[{}]}}"#, messages.join(","));
+            let body = format!(r#"{{"input":[{}]}}"#, messages.join(","));
             for _ in 0..2 {
                 scanned(&body, 64).unwrap();
             }

@@ -238,6 +238,9 @@ const MAX_AROUND: usize = 6;
 /// Arrays and objects around an array whose beginning is looked up, at most: `{"request":{"contents":[`.
 const MAX_AROUND_NOTED: usize = 2;
 
+/// Members with the messages of a conversation, of those formats whose readers pass over known turns.
+const CONVERSATIONS: [&[u8]; 3] = [b"messages", b"input", b"contents"];
+
 /// After so many small elements none is looked up until a larger one was scanned.
 const MANY_SMALL: u8 = 8;
 
@@ -532,7 +535,7 @@ impl Scanner<'_> {
         if self.open.len() >= self.max_depth {
             return Err(self.error(ScanErrorKind::TooDeep));
         }
-        let is_noted = !is_object && self.is_noted(self.bytes.len().saturating_sub(self.at));
+        let is_noted = !is_object && self.is_conversation();
         self.open.push(OpenContainer {
             node: offset(self.nodes.len()),
             keys: self.keys.len(),
@@ -554,10 +557,16 @@ impl Scanner<'_> {
         })
     }
 
-    /// Whether an array that begins or ended here, so many bytes long, may be a conversation's or a list of tools: a member of
-    /// the body, or of an object in it.
-    fn is_noted(&self, bytes: usize) -> bool {
-        bytes >= MIN_BYTES && self.is_in_object && (1..=MAX_AROUND_NOTED).contains(&self.open.len())
+    /// Whether an array that begins here is that of a conversation.
+    fn is_conversation(&self) -> bool {
+        let rest = self.bytes.len().saturating_sub(self.at);
+        rest >= MIN_BYTES
+            && self.is_in_object
+            && (1..=MAX_AROUND_NOTED).contains(&self.open.len())
+            && self.nodes.last().is_some_and(|key| {
+                let key = key.span.of(self.bytes);
+                CONVERSATIONS.contains(&key)
+            })
     }
 
     /// Adds the first elements of an array that has just begun, if they have come before.
@@ -586,10 +595,6 @@ impl Scanner<'_> {
     #[inline(never)]
     fn note_array(&mut self, node: u32) {
         self.noted = 0;
-        let array = self.nodes.get(index(node));
-        if !array.is_some_and(|array| self.is_noted(array.span.len())) {
-            return;
-        }
         let scan = ArrayScan {
             bytes: self.bytes,
             nodes: self.nodes,
