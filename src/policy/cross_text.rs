@@ -26,6 +26,9 @@ const MAX_JOINED_TEXTS: usize = 10_000;
 /// Texts that a window has in common with the next one. A longer match is not found.
 const MAX_MATCHED_TEXTS: usize = 2_000;
 
+/// Texts from the beginning of a window to that of the next one.
+const WINDOW_STEP: usize = MAX_JOINED_TEXTS - MAX_MATCHED_TEXTS;
+
 /// Minimum bytes of a literal that is searched across texts joined without a space. Shorter ones occur there by chance.
 pub(crate) const SHORTEST_WITHOUT_SPACE: usize = 8;
 
@@ -207,6 +210,7 @@ fn goes_on(last: &Event, next: &Event) -> bool {
         && (next.direction == Direction::Request || last.is_duplicate == next.is_duplicate)
 }
 
+/// Adds the matches over several texts of a run, window by window.
 #[inline(never)]
 fn join(
     run: &[u32],
@@ -218,18 +222,15 @@ fn join(
     found: &mut CrossTextMatches,
 ) {
     let left = work::remaining();
-    let step = MAX_JOINED_TEXTS.saturating_sub(MAX_MATCHED_TEXTS);
     let mut rest = run;
-    while rest.len() > MAX_JOINED_TEXTS {
-        let window = rest.get(..MAX_JOINED_TEXTS).unwrap_or_default();
-        let found = &mut found.matches;
-        join_window(window, step, reading, json, matcher, wants, scratch, found);
-        rest = rest.get(step..).unwrap_or_default();
-    }
-    if rest.len() >= 2 {
+    while rest.len() >= 2 {
+        // Matches that begin behind the first `step` texts of a window are those of the next one.
+        let (window, step) = match rest.get(..MAX_JOINED_TEXTS) {
+            Some(window) if window.len() < rest.len() => (window, WINDOW_STEP),
+            _ => (rest, usize::MAX),
+        };
         join_window(
-            rest,
-            usize::MAX,
+            (window, step),
             reading,
             json,
             matcher,
@@ -237,20 +238,17 @@ fn join(
             scratch,
             &mut found.matches,
         );
-        if let Some(first) = run.first() {
-            let steps = left.saturating_sub(work::remaining());
-            found.steps.push((*first, steps));
-        }
+        rest = rest.get(step..).unwrap_or_default();
+    }
+    if let [first, _, ..] = run {
+        let steps = left.saturating_sub(work::remaining());
+        found.steps.push((*first, steps));
     }
 }
 
-/// Finds the matches over several texts of a window that begin in its first `step` texts. The others are in the next
-/// window.
-#[inline(never)]
-#[expect(clippy::too_many_arguments, reason = "it is a part of `join`")]
+/// Finds the matches over several texts of a window that begin in its first `step` texts.
 fn join_window(
-    run: &[u32],
-    step: usize,
+    (run, step): (&[u32], usize),
     reading: &Reading,
     json: &JsonBody<'_>,
     matcher: &Matcher,

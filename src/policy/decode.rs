@@ -130,7 +130,7 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// Whether a mistake was noted, and not only something worth knowing.
+    /// Returns whether an error was noted, and not only warnings.
     pub(crate) fn has_errors(&self) -> bool {
         let mut noted = self.diagnostics.iter();
         noted.any(|diagnostic| diagnostic.severity == Severity::Error)

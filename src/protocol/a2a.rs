@@ -121,7 +121,7 @@ static FORMAT: Format = Format {
     ],
 };
 
-/// Whether a method is one of this protocol, however it is spelt.
+/// Returns whether a method is one of this protocol, however it is spelt.
 pub(super) fn knows(method: &str) -> bool {
     named_like(method).is_some()
 }

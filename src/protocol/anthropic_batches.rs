@@ -160,7 +160,7 @@ impl Protocol for AnthropicBatches {
     }
 }
 
-/// Whether a line contains only its message and its id, so that nothing is left when the message is replaced.
+/// Returns whether a line contains only its message and its id, so that nothing is left when the message is replaced.
 fn has_nothing_else(line: Value<'_>) -> bool {
     let is_known =
         |(key, _): (Value<'_>, Value<'_>)| key.is_text("custom_id") || key.is_text("result");

@@ -150,7 +150,7 @@ fn is_at(head: &RouteHead<'_>) -> bool {
     head.method == "POST" && routes::ends_with(head.path, "api/v1/chat")
 }
 
-/// Whether LM Studio would read this body, whatever other servers would.
+/// Returns whether LM Studio would read this body, whatever other servers would.
 pub(super) fn reads(head: &RouteHead<'_>, body: Value<'_>) -> bool {
     is_at(head) && body.get("input").is_some()
 }

@@ -353,7 +353,8 @@ fn posted(head: &RouteHead<'_>) -> Endpoint {
     }
 }
 
-/// Whether an endpoint, of MCP or A2A, is that of a message whose method is not known: a known one is an endpoint of its own.
+/// Returns whether an endpoint, of MCP or A2A, is that of a message whose method is not known: a known one is an endpoint
+/// of its own.
 pub(super) fn is_message(endpoint: &str) -> bool {
     matches!(endpoint, MESSAGE | OLD_MESSAGE)
 }

@@ -32,7 +32,7 @@ const ROUTES: &[RouteSpec] = &[
     json("infill", native::NAME),
 ];
 
-/// Whether an endpoint speaks a server's own format.
+/// Returns whether an endpoint speaks a server's own format.
 fn is_native(endpoint: &Endpoint) -> bool {
     matches!(endpoint.name, native::NAME | native::STREAM)
 }

@@ -67,7 +67,7 @@ impl RouteSpec {
     }
 }
 
-/// Whether a path's last byte is that of these segments, which most endpoints of a protocol are told apart by.
+/// Returns whether a path's last byte is that of these segments, which most endpoints of a protocol are told apart by.
 fn may_end_with(path: &Path, tail: &str) -> bool {
     let end = path
         .segments
@@ -204,7 +204,7 @@ pub(super) fn add_models_beside(head: &RouteHead<'_>, models: &mut Models) {
     }
 }
 
-/// Whether a header may be one of those above: hardly one of an exchange begins as they do and is as long.
+/// Returns whether a header may be one of those above: hardly one of an exchange begins as they do and is as long.
 fn may_name_model(header: &[u8]) -> bool {
     let first = header.first().map(u8::to_ascii_lowercase);
     header.len() > 12 && matches!(first, Some(b'a' | b'h' | b'x'))

@@ -213,7 +213,7 @@ fn begins_as_call(text: &str) -> Option<bool> {
     (!may_be || text.len() > LONGEST_NAME).then_some(false)
 }
 
-/// Whether a character may stand in the name of a tool.
+/// Returns whether a character may stand in the name of a tool.
 fn is_named(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/')
 }

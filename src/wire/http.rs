@@ -81,7 +81,7 @@ impl ContentType {
     }
 }
 
-/// Whether a `content-encoding` (or a `transfer-encoding` apart from chunking) leaves the bytes unchanged.
+/// Returns whether a `content-encoding` (or a `transfer-encoding` apart from chunking) leaves the bytes unchanged.
 pub fn is_identity(encoding: &[u8]) -> bool {
     let encoding = encoding.trim_ascii();
     encoding.is_empty() || encoding.eq_ignore_ascii_case(b"identity")
@@ -154,7 +154,7 @@ impl Path {
         }
     }
 
-    /// Whether the last segments equal `tail`, ignoring letter case.
+    /// Returns whether the last segments equal `tail`, ignoring letter case.
     pub fn ends_with(&self, tail: &[&str]) -> bool {
         self.segments.len() >= tail.len()
             && self

@@ -88,7 +88,7 @@ fn counterpart(c: char, runs: &[CaseRun]) -> char {
     .unwrap_or(c)
 }
 
-/// Whether the capital sigma at an offset is the last letter of a word (Unicode's `Final_Sigma`).
+/// Returns whether the capital sigma at an offset is the last letter of a word (Unicode's `Final_Sigma`).
 fn ends_word(text: &str, at: usize) -> bool {
     let before = text.get(..at).unwrap_or_default();
     let after = text.get(at..).unwrap_or_default();
@@ -100,7 +100,7 @@ fn is_letter_next(mut characters: impl Iterator<Item = char>) -> bool {
     next.is_some_and(|c| c.is_lowercase() || c.is_uppercase() || counterpart(c, &LOWER) != c)
 }
 
-/// Whether a word continues after a character such as an apostrophe or an accent (Unicode's `Case_Ignorable`).
+/// Returns whether a word continues after a character such as an apostrophe or an accent (Unicode's `Case_Ignorable`).
 fn is_ignored(c: char) -> bool {
     let code = u32::from(c);
     let after = IGNORED.partition_point(|run| run >> 8 <= code);

@@ -51,7 +51,7 @@ pub(crate) fn plain_string_bytes(bytes: &[u8], high: &mut bool) -> usize {
     plain
 }
 
-/// Whether two blocks of 64 bytes are the same.
+/// Returns whether two blocks of 64 bytes are the same.
 #[inline(always)]
 pub(crate) fn are_equal(a: &[u8; BLOCK], b: &[u8; BLOCK]) -> bool {
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]

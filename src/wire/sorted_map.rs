@@ -263,7 +263,7 @@ impl<K, V> SortedMap<K, V> {
         self.entries.len().saturating_sub(free)
     }
 
-    /// Whether the map is empty.
+    /// Returns whether the map is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -366,7 +366,7 @@ impl<K: Ord, V> SortedMap<K, V> {
         self.at_mut(number)
     }
 
-    /// Whether the map has this key.
+    /// Returns whether the map has this key.
     pub fn contains_key<Q: Ord + ?Sized>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -530,7 +530,7 @@ impl<T> SortedSet<T> {
         self.map.len()
     }
 
-    /// Whether the set is empty.
+    /// Returns whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.map.is_empty()
     }
@@ -547,7 +547,7 @@ impl<T> SortedSet<T> {
 }
 
 impl<T: Ord> SortedSet<T> {
-    /// Whether the set contains an item.
+    /// Returns whether the set contains an item.
     pub fn contains<Q: Ord + ?Sized>(&self, item: &Q) -> bool
     where
         T: Borrow<Q>,

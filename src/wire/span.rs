@@ -25,7 +25,7 @@ impl Span {
         index(self.end.saturating_sub(self.start))
     }
 
-    /// Whether the span is empty.
+    /// Returns whether the span is empty.
     pub fn is_empty(self) -> bool {
         self.end <= self.start
     }
@@ -48,7 +48,7 @@ impl Span {
         }
     }
 
-    /// Whether `other` lies completely inside.
+    /// Returns whether `other` lies completely inside.
     pub fn contains(self, other: Span) -> bool {
         self.start <= other.start && other.end <= self.end
     }

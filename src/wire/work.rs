@@ -20,7 +20,7 @@ pub fn spend(steps: usize) {
     LEFT.with(|left| left.set(left.get().saturating_sub(steps)));
 }
 
-/// Whether the budget is exhausted. Searches then stop, since their findings don't count any more.
+/// Returns whether the budget is exhausted. Searches then stop, since their findings don't count any more.
 #[inline]
 pub fn is_exhausted() -> bool {
     LEFT.with(|left| left.get() == 0)

@@ -55,7 +55,7 @@ pub(super) fn open_names(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     }
 }
 
-/// Whether a condition lists the tools that a rule is about, whatever `match` has.
+/// Returns whether a condition lists the tools that a rule is about, whatever `match` has.
 fn names_its_tools(view: &LintedRule<'_>) -> bool {
     view.meaning.formula.parts().iter().any(|part| {
         matches!(part, Formula::Literal(literal)
@@ -200,7 +200,7 @@ pub(super) fn patterns(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     }
 }
 
-/// Whether a character is in any text: not those of which one or two are a word, or that mark something.
+/// Returns whether a character is in any text: not those of which one or two are a word, or that mark something.
 fn is_everywhere(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b' '
 }

@@ -187,7 +187,7 @@ pub(super) fn passing_spellings(subject: &LintedPolicy<'_>, findings: &mut Findi
     );
 }
 
-/// Whether a call without arguments of a tool that fits a glob is let pass.
+/// Returns whether a call without arguments of a tool that fits a glob is let pass.
 fn passes(policy: &Policy, glob: &str) -> bool {
     let mut call = SampleEvent::new(Kind::ToolCall);
     call.tool = Known::Is(fitting(glob).into());
@@ -244,7 +244,7 @@ impl CoveredNames {
         }
     }
 
-    /// Whether one of them is this name or glob, or takes all that it takes.
+    /// Returns whether one of them is this name or glob, or takes all that it takes.
     fn covers(&self, other: &str) -> bool {
         let other = other.to_lowercase();
         self.names.contains(&other)

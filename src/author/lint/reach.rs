@@ -142,7 +142,7 @@ fn elsewhere<'s>(
     Some((span, path, here))
 }
 
-/// Whether a test of a field that has this value always fails, however it is read.
+/// Returns whether a test of a field that has this value always fails, however it is read.
 fn never_holds(literal: &TestLiteral, here: &str) -> bool {
     let texts = |values: &BTreeSet<String>, reads: &dyn Fn(&str) -> bool| {
         let mut texts = values.iter().filter_map(|value| value.strip_prefix("s:"));
@@ -167,7 +167,7 @@ fn never_holds(literal: &TestLiteral, here: &str) -> bool {
     if literal.negated { holds } else { !may_hold }
 }
 
-/// Whether a name or a glob fits a value as it is read broadly.
+/// Returns whether a name or a glob fits a value as it is read broadly.
 fn is_taken_for(value: &str, here: &str) -> bool {
     let folded = fold_name(here);
     let folded = folded.trim();
@@ -284,7 +284,7 @@ fn is_below(a: &Range, b: &Range) -> bool {
     }
 }
 
-/// Whether a value has to be missing for one test and to be there for the other.
+/// Returns whether a value has to be missing for one test and to be there for the other.
 fn is_missing_and_read(one: &TestLiteral, other: &TestLiteral) -> bool {
     let is_read = |literal: &TestLiteral| {
         literal.if_missing.is_none()

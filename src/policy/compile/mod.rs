@@ -149,12 +149,10 @@ pub(crate) fn compile(
 
 fn scope(applies_to: &AppliesTo) -> Scope {
     // A malformed glob was reported when the document was read, and no policy is made.
+    let compiled = |text: &Box<str>| Glob::parse(&letter_case::lower(text)).ok();
     let globs = |texts: &Option<Vec<Box<str>>>| {
-        let globs = |texts: &Vec<Box<str>>| {
-            let lowered = texts.iter().map(|text| letter_case::lower(text));
-            lowered.filter_map(|text| Glob::parse(&text).ok()).collect()
-        };
-        texts.as_ref().map(globs)
+        let texts = texts.as_ref()?;
+        Some(texts.iter().filter_map(compiled).collect())
     };
     Scope {
         hosts: globs(&applies_to.hosts),

@@ -78,7 +78,7 @@ fn author_of(step: Value<'_>) -> Known<Author> {
     }
 }
 
-/// Whether a turn of the user has results among its contents.
+/// Returns whether a turn of the user has results among its contents.
 fn holds_result(turn: Value<'_>) -> bool {
     let contents = turn.get("content").into_iter();
     let kinds = contents

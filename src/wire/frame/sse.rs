@@ -146,19 +146,20 @@ impl SseState {
     }
 }
 
-/// Whether the name of a field is `data` for a client that trims lines or ignores case, and for nobody else.
+/// Returns whether the name of a field is `data` for a client that trims lines or ignores case, and for nobody else.
 fn is_nearly_data(name: &[u8]) -> bool {
     let seen = name.iter().filter(|byte| byte.is_ascii_graphic());
     name.len() > 3 && seen.map(u8::to_ascii_lowercase).eq(*b"data")
 }
 
-/// Whether a line beside the data has a character at which only some clients end lines. What follows is a field to them.
+/// Returns whether a line beside the data has a character at which only some clients end lines. What follows is a field
+/// to them.
 fn is_torn(line: &[u8]) -> bool {
     !line.iter().all(|byte| matches!(byte, b' '..=b'~'))
         && String::from_utf8_lossy(line).contains(is_line_end)
 }
 
-/// Whether any client ends a line at a character: Python's `splitlines` does at all of these.
+/// Returns whether any client ends a line at a character: Python's `splitlines` does at all of these.
 pub fn is_line_end(c: char) -> bool {
     matches!(
         c,
@@ -166,8 +167,8 @@ pub fn is_line_end(c: char) -> bool {
     )
 }
 
-/// Whether one `data` line of JSON over several is an object on its own: it is the event to a client that reads line by
-/// line, and a member of the event to others. No writer of indented JSON leaves an object on one line.
+/// Returns whether one `data` line of JSON over several is an object on its own: it is the event to a client that reads
+/// line by line, and a member of the event to others. No writer of indented JSON leaves an object on one line.
 fn has_whole_line(raw: &[u8], data: &[(Range<usize>, Range<usize>)]) -> bool {
     let mut lines = data
         .iter()

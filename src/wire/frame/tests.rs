@@ -82,7 +82,7 @@ fn a_json_response_with_the_content_type_of_a_stream_is_malformed() {
     }
 }
 
-/// Whether the parser refuses to read on.
+/// Returns whether the parser refuses to read on.
 fn refuses(framing: Framing, stream: &str) -> bool {
     read(framing, &[stream.as_bytes()]) == Err(FrameError::Malformed)
 }

@@ -255,7 +255,7 @@ impl<'b> JsonBody<'b> {
         id.filter(|id| *id < FIRST)
     }
 
-    /// Whether an edit at a location can be written back to the body.
+    /// Returns whether an edit at a location can be written back to the body.
     pub fn is_editable(&self, place: NodeId) -> bool {
         let mut doc = self.doc(place.doc);
         while let Some(current) = doc {
@@ -437,12 +437,12 @@ pub struct Edits {
 }
 
 impl Edits {
-    /// Whether there are no edits.
+    /// Returns whether there are no edits.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// Whether the edits replace all of these values completely.
+    /// Returns whether the edits replace all of these values completely.
     pub fn replace_all<'v>(&self, values: &mut dyn Iterator<Item = Value<'v>>) -> bool {
         let mut spans: Vec<(u16, Span)> = self
             .list

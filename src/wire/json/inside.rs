@@ -168,7 +168,7 @@ impl JsonBody<'_> {
     }
 }
 
-/// Whether the first character of a string can begin a JSON object, array or string. The character may be escaped.
+/// Returns whether the first character of a string, which may be escaped, can begin a JSON object, array or string.
 fn may_hold_json(raw: &[u8]) -> bool {
     matches!(raw.first(), Some(b'{' | b'[' | b'\\' | b' '))
 }

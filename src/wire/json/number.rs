@@ -148,12 +148,12 @@ impl Decimal {
         Cow::Owned(rounded)
     }
 
-    /// Whether the number is below zero.
+    /// Returns whether the number is below zero.
     pub fn is_negative(&self) -> bool {
         self.negative
     }
 
-    /// Whether the number is zero in any spelling.
+    /// Returns whether the number is zero in any spelling.
     pub fn is_zero(&self) -> bool {
         self.digits.is_empty()
     }

@@ -24,7 +24,7 @@ pub enum PathStep {
 }
 
 impl JsonPath {
-    /// Whether the path is the whole value.
+    /// Returns whether the path is the whole value.
     pub fn is_whole(&self) -> bool {
         self.ways.is_empty()
     }

@@ -116,7 +116,7 @@ impl Tape {
         self.nodes.len()
     }
 
-    /// Whether there are no nodes.
+    /// Returns whether there are no nodes.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }
@@ -474,7 +474,7 @@ impl Scanner<'_> {
         Ok(self.after_value())
     }
 
-    /// Whether an object that begins or ended here is an element that may have come before.
+    /// Returns whether an object that begins or ended here is an element that may have come before.
     fn is_element(&self) -> bool {
         self.has_elements && !self.is_in_object && (1..=MAX_AROUND).contains(&self.open.len())
     }
@@ -859,7 +859,7 @@ fn skip_digits(bytes: &[u8], at: &mut usize) -> bool {
 /// Keys of an object whose hashes are compared with each other before any is sorted.
 const FEW_KEYS: usize = 16;
 
-/// Whether two of a few keys have the same hash.
+/// Returns whether two of a few keys have the same hash.
 fn may_repeat(keys: &[SeenKey]) -> bool {
     let (mut seen, mut is_seen) = (0u64, 0u64);
     for key in keys {

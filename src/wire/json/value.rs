@@ -64,7 +64,7 @@ impl JsonText<'_> {
         offset(self.tape.len())
     }
 
-    /// Whether there are no values.
+    /// Returns whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.tape.is_empty()
     }
@@ -189,12 +189,12 @@ impl<'a> Value<'a> {
         self.doc.node(self.node).map_or(0, |node| node.flags)
     }
 
-    /// Whether a string has escapes.
+    /// Returns whether a string has escapes.
     pub fn has_escapes(self) -> bool {
         self.flags() & ESCAPED != 0
     }
 
-    /// Whether a string has an unpaired surrogate.
+    /// Returns whether a string has an unpaired surrogate.
     pub fn has_lone_surrogate(self) -> bool {
         self.flags() & LONE_SURROGATE != 0
     }
@@ -215,7 +215,7 @@ impl<'a> Value<'a> {
         [first, last].map(|half| half.and_then(|half| u16::try_from(half).ok()))
     }
 
-    /// Whether the value is `null`.
+    /// Returns whether the value is `null`.
     #[inline(never)]
     pub fn is_null(self) -> bool {
         self.kind() == ValueKind::Null
@@ -229,7 +229,7 @@ impl<'a> Value<'a> {
         })
     }
 
-    /// Whether the value is a string with exactly this text.
+    /// Returns whether the value is a string with exactly this text.
     #[inline(never)]
     pub fn is_text(self, text: &str) -> bool {
         let Some(node) = self.doc.node(self.node) else {
@@ -331,7 +331,7 @@ impl<'a> Value<'a> {
         })
     }
 
-    /// Whether there is a string or a key in the value, itself included.
+    /// Returns whether there is a string or a key in the value, itself included.
     pub fn holds_strings(self) -> bool {
         let range = index(self.node)..index(self.end_node());
         let nodes = self.doc.tape.nodes.get(range).unwrap_or_default();

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 /// The version of Unicode in the tables.
 const UNICODE: (u8, u8, u8) = (17, 0, 0);
 
-/// Whether the standard library has a newer Unicode, with letters that the tables lack. These letters stay unchanged
-/// until the tables are generated again with the next compiler that the project requires.
+/// Returns whether the standard library has a newer Unicode, with letters that the tables lack. These letters stay
+/// unchanged until the tables are generated again with the next compiler that the project requires.
 fn is_newer() -> bool {
     char::UNICODE_VERSION > UNICODE
 }

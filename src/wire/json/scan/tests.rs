@@ -375,7 +375,7 @@ fn an_element_that_comes_a_third_time_is_not_scanned_again() {
     }
 }
 
-/// Whether an element would be found.
+/// Returns whether an element would be found.
 fn is_known(element: &str) -> bool {
     let mut elements = ELEMENTS.take();
     let known = elements.look_up(element.as_bytes()).is_some();
