@@ -224,6 +224,12 @@ fn by_kind(diagnostic: &Diagnostic) -> Option<&'static str> {
         codes::AG1011 if message.ends_with("compares with a whole number") => {
             "write digits alone, such as `100`"
         }
+        codes::AG1011 if message == "nothing is less than 0" => {
+            "write the number that is too much, such as `1`; `exists: false` applies to what is missing"
+        }
+        codes::AG1011 if message.starts_with("no counter can reach ") => {
+            "write a whole number; sums and costs have at most six decimal places"
+        }
         codes::AG1011 if message.contains(" does not apply to ") => {
             "docs/operators says what each operator reads; ask this of another field, or use another operator"
         }
@@ -279,7 +285,10 @@ fn about_type(message: &str) -> &'static str {
         ),
         ("a whole number", "write digits alone, such as `10`"),
         ("a number", "write digits without quotes, such as `10`"),
-        ("US dollars", "write a number without quotes, such as `2.5`"),
+        (
+            "US dollars",
+            "write digits without a sign and without quotes, such as `2.5`",
+        ),
         ("true or false", "write `true` or `false`, without quotes"),
         (
             "a list",

@@ -88,8 +88,8 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
         let value = &member.value;
         match key {
             ApprovalKey::By => approval.by = decoder.names(&at, value)?,
-            ApprovalKey::Needed => approval.needed = positive(decoder, &at, value)?,
-            ApprovalKey::Uses => approval.uses = positive(decoder, &at, value)?,
+            ApprovalKey::Needed => approval.needed = decoder.positive(&at, value)?,
+            ApprovalKey::Uses => approval.uses = decoder.positive(&at, value)?,
             ApprovalKey::ValidFor => approval.valid_for = decoder.seconds(&at, value)?,
             ApprovalKey::Wait => {
                 let seconds = decoder.seconds(&at, value)?;
@@ -172,14 +172,4 @@ pub(super) fn read_service(
         authority: authority.unwrap_or_else(|| cluster.clone()),
         cluster,
     })
-}
-
-fn positive(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<u32> {
-    let count = decoder.count(at, node)?;
-    let count = u32::try_from(count).ok().filter(|count| *count > 0);
-    if count.is_none() {
-        let help = "write `1` or more, or leave it out";
-        decoder.error(codes::AG1011, at, &node.span, "one is the least", help);
-    }
-    count
 }

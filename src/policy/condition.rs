@@ -379,18 +379,10 @@ fn read_earlier(
                 kind = Some(decoder.word(&inner, value, &words.map(|kind| (kind.word(), kind)))?);
             }
             key @ ("count_at_least" | "in_a_row") => {
-                let count = decoder.count(&inner, value)?;
-                let slot = counts.get_mut(usize::from(key == "in_a_row"));
-                let Some((count, slot)) = u32::try_from(count)
-                    .ok()
-                    .filter(|count| *count > 0)
-                    .zip(slot)
-                else {
-                    let help = "write `1` or more, or leave it out";
-                    decoder.error(codes::AG1011, &inner, &value.span, "one is the least", help);
-                    return None;
-                };
-                *slot = count;
+                let count = decoder.positive(&inner, value)?;
+                if let Some(slot) = counts.get_mut(usize::from(key == "in_a_row")) {
+                    *slot = count;
+                }
             }
             key if is_plain && is_match_key(key) => {
                 matches.push(read_match_item(decoder, at, member)?);

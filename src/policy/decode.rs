@@ -413,6 +413,18 @@ impl Decoder {
         }
     }
 
+    /// Reads a whole number from 1 to [`u32::MAX`].
+    pub(crate) fn positive(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<u32> {
+        let count = self.count(at, node)?;
+        let count = u32::try_from(count).ok().filter(|count| *count > 0);
+        if count.is_none() {
+            let message = "a number from 1 to 4294967295 is expected here";
+            let help = "write `1` or more, or leave it out";
+            self.error(codes::AG1011, at, &node.span, message, help);
+        }
+        count
+    }
+
     /// Reads a number of bytes: `8MiB`, `64KiB`, `500kB`, or a whole number.
     pub(crate) fn bytes(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<u64> {
         let parsed = match &node.data {
@@ -435,18 +447,22 @@ impl Decoder {
     /// Reads a time span and returns its seconds: `30s`, `10m`, `24h`, `7d`.
     pub(crate) fn seconds(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<u64> {
         let parsed = node.text().and_then(duration);
+        let parsed = parsed.filter(|seconds| *seconds <= LONGEST);
         if parsed.is_none() {
             self.error(
                 codes::AG1005,
                 at,
                 &node.span,
-                "a span of time is expected here",
+                "a span of time up to 36500d is expected here",
                 "write for example `30s`, `10m`, `24h` or `7d`",
             );
         }
         parsed
     }
 }
+
+/// Maximum seconds of a time span, a hundred years. A longer one is a slip of the pen, and no counter lives as long.
+const LONGEST: u64 = 36_500 * 86_400;
 
 /// Parses a whole number. A protobuf Struct writes `64` as `64.0`.
 fn whole(text: &str) -> Option<u64> {

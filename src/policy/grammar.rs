@@ -642,8 +642,10 @@ keys! {
 
     /// Keys of a model's price.
     PriceKey {
-        Input = "input" => "US dollars for a million tokens that are read.", Number;
-        Output = "output" => "US dollars for a million tokens that are written.", Number;
+        Input = "input" required "write `0` for tokens that cost nothing"
+            => "US dollars for a million tokens that are read.", Number;
+        Output = "output" required "write `0` for tokens that cost nothing"
+            => "US dollars for a million tokens that are written.", Number;
     }
 
     /// Keys of `limit`.

@@ -371,8 +371,7 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
                     NodeValue::Number(text) => Decimal::parse(text),
                     _ => None,
                 };
-                let is_sound = number >= Decimal::parse("0");
-                if !is_sound {
+                if number.as_ref().is_none_or(Decimal::is_negative) {
                     let message = "a number that is not negative is expected here";
                     decoder.error(
                         codes::AG1011,
@@ -383,7 +382,7 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
                     );
                     return None;
                 }
-                max = number;
+                max = number.zip(Some(value.span.clone()));
             }
             LimitKey::Window => window = Some(read_window(decoder, &at, value)?),
             LimitKey::Prices => prices = Some(read_prices(decoder, &at, value)?),
@@ -399,7 +398,7 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
         return None;
     };
     decoder.has_required::<LimitKey>(at, node, &node.span);
-    let max = max?;
+    let (max, max_span) = max?;
     if matches!(window, Some(Window::Fixed(0) | Window::Sliding(0))) {
         let message = "a window of no time counts nothing";
         let help = "write for example `window: 24h`, or `per: session` without a window";
@@ -443,7 +442,7 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
         );
         return None;
     }
-    Some(Limit {
+    let limit = Limit {
         prices: prices.unwrap_or_default(),
         session: session.unwrap_or_else(|| SessionSource::OF_LIMITS.to_vec()),
         measure,
@@ -453,7 +452,13 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
         path: at.path(),
         per,
         sum,
-    })
+    };
+    if !matches!(limit.max.scaled(limit.places()), Some((_, true))) {
+        let message = "no counter can reach this number exactly";
+        decoder.error(codes::AG1011, &at.key("max"), &max_span, message, "");
+        return None;
+    }
+    Some(limit)
 }
 
 /// Reads `1h` or `{ fixed: 1h }`, or `{ sliding: 1h }`.
@@ -501,14 +506,18 @@ fn read_prices(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Optio
             input: 0,
             output: 0,
         };
+        if !decoder.has_required::<PriceKey>(&at, &member.value, &member.value.span) {
+            return None;
+        }
         for (key, part) in decoder.keys(&at, &member.value)? {
             let number = match &part.value.data {
                 NodeValue::Number(text) => Decimal::parse(text),
                 _ => None,
             };
             let Some((units, _)) = number.and_then(|number| number.scaled(SUM_PLACES)) else {
+                let message = "US dollars for a million tokens are expected here";
                 let at = at.key(&part.key);
-                decoder.wrong_type(&at, &part.value, "US dollars for a million tokens");
+                decoder.error(codes::AG1005, &at, &part.value.span, message, "");
                 return None;
             };
             match key {

@@ -728,6 +728,22 @@ fn invalid_bounds_are_rejected_with_a_valid_suggestion() {
             "rules:\n  - { id: a, match: { tool: t }, action: require_approval, approval: { by: [x], uses: 0, valid_for: 0s }, reason: R. }\n",
         ),
         (
+            "fraction",
+            "rules:\n  - { id: a, match: { tool: t }, limit: { count: tool_calls, max: 0.5, window: 1h }, action: deny, reason: R. }\n",
+        ),
+        (
+            "price",
+            "rules:\n  - { id: a, limit: { sum: usage.cost_usd, max: 5, window: 1h, prices: { otherwise: { input: -1, output: 2 } } }, action: deny, reason: R. }\n",
+        ),
+        (
+            "free",
+            "rules:\n  - { id: a, limit: { sum: usage.cost_usd, max: 5, window: 1h, prices: { otherwise: { input: 1 } } }, action: deny, reason: R. }\n",
+        ),
+        (
+            "length",
+            "rules:\n  - { id: a, match: { tool: t }, when: { args.x: { length_at_most: -1 }, args.y: { count_less_than: 0 } }, action: deny, reason: R. }\n",
+        ),
+        (
             "earlier",
             "rules:\n  - { id: a, match: { tool: t }, when: { earlier: { tool: u, count_at_least: 0 } }, action: deny, reason: R. }\n",
         ),

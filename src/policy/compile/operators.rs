@@ -15,7 +15,7 @@ use crate::policy::field_ref::FieldRef;
 use crate::policy::glob::Glob;
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::operators::{
-    Affix, Commands, Comparison, Contains, Domains, Equality, Folders, Literal, Networks,
+    Affix, Commands, Comparison, Contains, Domains, Equality, Folders, Literal, Measured, Networks,
     OperandError, OperandKind, SqlQuestion,
 };
 use crate::wire::json::Decimal;
@@ -203,10 +203,18 @@ impl<'d> Compiler<'d> {
                 }
             },
             OperandKind::Bounds(measured, bounds) => {
-                let number = self.number(check, items)?;
+                let is_count = measured != Measured::Number || field.nature() == FieldType::Number;
+                let number = match is_count {
+                    true => self.whole(check, items)?,
+                    false => self.number(check, items)?,
+                };
+                if is_count && bounds.high == Some(false) && number.is_zero() {
+                    self.does_not_fit(check, "nothing is less than 0", "");
+                    return None;
+                }
                 Some(Operator::comparison(measured, bounds.around(&number)))
             }
-            OperandKind::Between => self.between(check, items),
+            OperandKind::Between => self.between(field, check, items),
             kind @ (OperandKind::Literal | OperandKind::Literals { .. }) => {
                 if kind == OperandKind::Literal && is_list {
                     self.does_not_fit(
@@ -267,15 +275,8 @@ impl<'d> Compiler<'d> {
                 .listed(check, items, SqlQuestion::tables)
                 .map(Operator::Sql),
             OperandKind::SqlRows => {
-                let number = self.number(check, items)?;
-                match number.to_string().parse() {
-                    Ok(rows) => Some(Operator::Sql(SqlQuestion::MoreRowsThan(rows))),
-                    Err(_) => {
-                        let message = format!("`{}` compares with a whole number", verb.word());
-                        self.does_not_fit(check, &message, "");
-                        None
-                    }
-                }
+                let (rows, _) = self.whole(check, items)?.scaled(0)?;
+                Some(Operator::Sql(SqlQuestion::MoreRowsThan(rows)))
             }
             OperandKind::Moment => self.moment(check, items),
             OperandKind::OtherText | OperandKind::Windows => {
@@ -342,6 +343,9 @@ impl<'d> Compiler<'d> {
                 (FieldType::Number, literal) => matches!(literal, Literal::Number(_)),
                 (_, literal) => matches!(literal, Literal::Text { .. }),
             };
+            if matches!(literal, Literal::Number(_)) && field.nature() == FieldType::Number {
+                self.whole(check, &[*item])?;
+            }
             if !fits {
                 let help = if matches!(literal, Literal::Text { .. }) {
                     "without quotes it is a number or a boolean"
@@ -402,7 +406,18 @@ impl<'d> Compiler<'d> {
         number
     }
 
-    fn between(&mut self, check: &Check, items: &[&Node]) -> Option<Operator> {
+    /// Reads what a count is compared with: a whole number that is not negative.
+    fn whole(&mut self, check: &Check, items: &[&Node]) -> Option<Decimal> {
+        let number = self.number(check, items)?;
+        if !matches!(number.scaled(0), Some((_, true))) {
+            let message = format!("`{}` compares with a whole number", check.verb.word());
+            self.does_not_fit(check, &message, "");
+            return None;
+        }
+        Some(number)
+    }
+
+    fn between(&mut self, field: &Field, check: &Check, items: &[&Node]) -> Option<Operator> {
         let [low, high] = items else {
             self.does_not_fit(
                 check,
@@ -411,8 +426,12 @@ impl<'d> Compiler<'d> {
             );
             return None;
         };
-        let low = self.number(check, &[low])?;
-        let high = self.number(check, &[high])?;
+        let read = match field.nature() {
+            FieldType::Number => Compiler::whole,
+            _ => Compiler::number,
+        };
+        let low = read(self, check, &[low])?;
+        let high = read(self, check, &[high])?;
         if high < low {
             self.does_not_fit(check, "the first number is larger than the second", "");
             return None;
