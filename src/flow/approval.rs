@@ -19,7 +19,7 @@ use crate::policy::{
 };
 use crate::protocol::Protocol;
 use crate::proxy::SharedData;
-use crate::wire::json::{JsonBody, quote, write_canonical};
+use crate::wire::json::{JsonBody, ValueKind, quote, write_canonical};
 use crate::wire::sorted_map::{SortedMap, SortedSet};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -520,9 +520,10 @@ impl Flow {
             Kind::Request => self.approvals.target.clone(),
             _ => {
                 let tool = event.tool.value()?;
-                facts
-                    .qualified(tool)
-                    .map_or_else(|| tool.clone(), Into::into)
+                // No server's name has a slash: an approval for `delete` of a server `github` is none for a tool
+                // `github/delete` of a server without a name.
+                let alone = || tool.replace('%', "%25").replace('/', "%2F");
+                facts.qualified(tool).unwrap_or_else(alone).into()
             }
         };
         let binds_all = rules.iter().any(|rule| approval_of(rule).bind.is_empty());
@@ -584,11 +585,12 @@ impl Flow {
                     let message = json.value(event.at)?;
                     out.extend_from_slice(b"{\"method\":");
                     quote(&message.get("method")?.text()?, &mut out);
-                    for (key, value) in message
-                        .get("params")
-                        .into_iter()
-                        .flat_map(|params| params.members())
-                    {
+                    let params = message.get("params");
+                    // Those of a list have no names under which they could be bound.
+                    if params.is_some_and(|params| params.kind() == ValueKind::Array) {
+                        return None;
+                    }
+                    for (key, value) in params.into_iter().flat_map(|params| params.members()) {
                         if key.is_text("_meta") {
                             continue;
                         }

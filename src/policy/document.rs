@@ -463,8 +463,20 @@ fn set_members(
         let Some(document) = read_in_role(decoder, &at, item, Role::Member, usual) else {
             continue;
         };
-        if documents.iter().any(|other| other.name == document.name) {
-            let message = format!("document `{}` is defined twice", document.name);
+        // A rule `c` of a document `a/b` has the name of a rule `b/c` of a document `a`.
+        let is_in = |a: &str, b: &str| {
+            let rest = a.strip_prefix(b);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let name = &*document.name;
+        if let Some(other) = documents
+            .iter()
+            .find(|other| is_in(name, &other.name) || is_in(&other.name, name))
+        {
+            let message = format!(
+                "rules of documents `{}` and `{name}` have one name",
+                other.name
+            );
             let help = "records name a rule by its document and its id";
             decoder.error(codes::AG1008, &at, &item.span, &message, help);
         }

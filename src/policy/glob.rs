@@ -20,7 +20,7 @@ enum Token {
         negated: bool,
         ranges: Vec<(char, char)>,
     },
-    /// Any run of characters. `crosses`: also crosses separators under the narrow reading. `may_go`: the run and the `/`
+    /// Any run of characters. `crosses`: also crosses separators and control characters under the narrow reading. `may_go`: the run and the `/`
     /// after it may both be absent.
     Run {
         crosses: bool,
@@ -33,8 +33,19 @@ enum Token {
 pub(crate) enum GlobReading {
     /// `*` crosses `/` and `:`.
     Broad,
-    /// `*` stops at `/` and `:`.
+    /// `*` stops at `/`, `:` and control characters, and `?` and sets don't match the latter: behind a line end, other
+    /// text begins.
     Narrow,
+}
+
+/// Returns whether a character is one that no name has: a control character, or another line end.
+fn is_control(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// Returns whether `*` stops at a character under the narrow reading.
+fn separates(c: char) -> bool {
+    matches!(c, '/' | ':') || is_control(c)
 }
 
 impl Glob {
@@ -133,16 +144,18 @@ impl Glob {
                 if !states.get(at).copied().unwrap_or(false) {
                     continue;
                 }
-                let separates = |c: &char| matches!(c, '/' | ':');
                 let (stays, moves) = match (token, symbol) {
                     (Token::Run { crosses, .. }, Token::Run { crosses: wide, .. }) => {
                         (*crosses || !wide, false)
                     }
                     (Token::Run { crosses, .. }, Token::Literal(c)) => {
-                        (*crosses || !separates(c), false)
+                        (*crosses || !separates(*c), false)
                     }
                     (Token::Run { crosses, .. }, _) => (*crosses, false),
                     (_, Token::Run { .. }) => (false, false),
+                    (Token::Any | Token::Set { .. }, Token::Literal(c)) if is_control(*c) => {
+                        (false, false)
+                    }
                     (Token::Any, _) => (false, true),
                     (Token::Set { negated, ranges }, Token::Literal(c)) => {
                         let within = ranges.iter().any(|(low, high)| (*low..=*high).contains(c));
@@ -206,14 +219,14 @@ impl Glob {
             }
             next.fill(false);
             let mut alive = false;
+            let is_narrow = reading == GlobReading::Narrow;
+            let is_literal_only = is_narrow && is_control(c);
             for (at, token) in self.tokens.iter().enumerate() {
                 if !states.get(at).copied().unwrap_or(false) {
                     continue;
                 }
                 let stays = match token {
-                    Token::Run { crosses, .. } => {
-                        *crosses || reading == GlobReading::Broad || !matches!(c, '/' | ':')
-                    }
+                    Token::Run { crosses, .. } => *crosses || !is_narrow || !separates(c),
                     _ => false,
                 };
                 if stays {
@@ -222,6 +235,7 @@ impl Glob {
                 }
                 let moves = match token {
                     Token::Literal(expected) => *expected == c,
+                    Token::Any | Token::Set { .. } if is_literal_only => false,
                     Token::Any => true,
                     Token::Set { negated, ranges } => {
                         ranges.iter().any(|(low, high)| (*low..=*high).contains(&c)) != *negated
@@ -347,6 +361,21 @@ mod tests {
     }
 
     #[test]
+    fn where_it_loosens_only_two_stars_cross_a_line_end() {
+        for end in ["\n", "\r", "\t", "\0", "\u{7f}", "\u{85}", "\u{2028}"] {
+            let text = format!("a{end}b");
+            for glob in ["a*", "*b", "a?b", "a[!x]b", "a*b"] {
+                assert!(broad(glob, &text), "{glob} {text:?}");
+                assert!(!narrow(glob, &text), "{glob} {text:?}");
+            }
+            for glob in ["a**", "*", "**", &format!("a{end}*"), &format!("?{end}b")] {
+                assert!(narrow(glob, &text), "{glob} {text:?}");
+            }
+        }
+        assert!(narrow("a*", "a b"));
+    }
+
+    #[test]
     fn any_folders_may_be_none() {
         assert!(narrow("**/.env", ".env") && narrow("**/.env", "a/b/.env"));
         assert!(!broad("**/.env", "x.env") && !broad("**/.env", "a/x.env"));
@@ -376,7 +405,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_covered_fits(wide in "[ab*?/]{0,6}", thin in "[ab*?/]{0,6}", text in "[ab/]{0,6}") {
+        fn what_is_covered_fits(wide in "[ab*?/\n]{0,6}", thin in "[ab*?/\n]{0,6}", text in "[ab/\n]{0,6}") {
             let (wide, thin) = (Glob::parse(&wide).unwrap(), Glob::parse(&thin).unwrap());
             for reading in [GlobReading::Broad, GlobReading::Narrow] {
                 prop_assert!(!wide.covers(&thin) || !thin.matches(&text, reading) || wide.matches(&text, reading));

@@ -770,3 +770,82 @@ fn a_call_that_a_stream_repeats_at_its_end_needs_one_approval() {
     );
     assert_eq!(text(&again.client).matches("250").count(), 4);
 }
+
+/// A slash parts the server from its tool, so that it stands for nothing else in an approval.
+#[test]
+fn an_approval_for_a_tool_of_a_server_is_for_no_tool_that_is_called_like_both() {
+    let guard = guard(&format!(
+        "{}protocols:
+  - {{ paths: [/plain], protocol: mcp }}
+  - {{ paths: [/github], protocol: mcp, server: github }}
+defaults: {{ action: allow }}
+rules:
+  - {{ id: ask, match: {{ event: tool_call }}, action: require_approval, approval: {{ by: manager }} }}
+",
+        approvers()
+    ));
+    let call = |path: &str, tool: &str, token: Option<&str>| {
+        let mut params = json!({"name": tool, "arguments": {}});
+        if let Some(token) = token {
+            params["_meta"] = json!({"agentguard/approval": token});
+        }
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+        let body = body.to_string();
+        let mut request = mcp_call(json!({}), None, "s1");
+        let headers = request.headers.iter_mut();
+        for (name, value) in headers {
+            match name.as_slice() {
+                b":path" => *value = path.as_bytes().to_vec(),
+                b"content-length" => *value = body.len().to_string().into_bytes(),
+                _ => {}
+            }
+        }
+        request.chunks = vec![body.into_bytes()];
+        exchange(&guard, &request, mcp_done())
+    };
+    let names = [
+        ("/github", "delete", "github/delete"),
+        ("/plain", "github/delete", "github%2Fdelete"),
+        ("/plain", "github%2Fdelete", "github%252Fdelete"),
+        ("/github", "a/b", "github/a/b"),
+        ("/plain", "github/a/b", "github%2Fa%2Fb"),
+    ];
+    for (path, tool, what) in names {
+        let request = requested(&call(path, tool, None));
+        assert_eq!(&*request.subject.what, what);
+        let token = approved_by(&manager(), &request);
+        for (other_path, other_tool, other) in names {
+            let seen = call(other_path, other_tool, Some(&token));
+            match other == what {
+                true => assert!(text(&seen.client).contains("done"), "{what}"),
+                false => assert_eq!(detail(&seen), "other_call", "{what} {other}"),
+            }
+        }
+    }
+}
+
+/// Parameters without names can't be bound one by one, and an approval of the method alone would be one of all of them.
+#[test]
+fn a_message_with_a_list_of_parameters_is_not_approved() {
+    let guard = guard(&format!(
+        "{}defaults: {{ action: allow, uninspectable: allow }}
+rules:
+  - {{ id: ask, match: {{ event: request, method: vendor/pay }}, action: require_approval, approval: {{ by: manager }} }}
+",
+        approvers()
+    ));
+    for (params, is_approvable) in [(json!([1]), false), (json!({"amount": 1}), true)] {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "vendor/pay", "params": params});
+        let mut request = mcp_call(json!({}), None, "s1");
+        request
+            .headers
+            .retain(|(name, _)| name != b"content-length");
+        request.chunks = vec![body.to_string().into_bytes()];
+        let seen = exchange(&guard, &request, mcp_done());
+        assert_eq!(
+            text(&seen.client).contains("agar1."),
+            is_approvable,
+            "{params}"
+        );
+    }
+}

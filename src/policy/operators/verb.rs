@@ -101,7 +101,8 @@ it slow.",
         about(
             "\
 The whole value fits: `*` is any run, `**` any run across `/` and `:`, `?` one character, `[abc]` and `[!a-z]` one of a set. Where it
-restricts, `*` crosses separators too and the text is also read as a reader sees it.",
+restricts, `*` crosses separators too and the text is also read as a reader sees it. Where it loosens, only `**` and a lone `*` match line
+ends and other control characters.",
             "a glob, or a list of which one is enough",
             "args.bucket: { glob: \"logs-*\" }",
         );
