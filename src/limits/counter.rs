@@ -113,7 +113,8 @@ impl Shape {
         match window {
             Window::Fixed(seconds) => Shape::Fixed(seconds.saturating_mul(1_000).max(1)),
             Window::Sliding(seconds) => Shape::Sliding {
-                slice: seconds.saturating_mul(1_000).div_euclid(SLICES).max(1),
+                // All slices together are not shorter than the window.
+                slice: seconds.saturating_mul(1_000).div_ceil(SLICES).max(1),
             },
             Window::Session => Shape::Session,
         }

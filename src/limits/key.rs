@@ -66,9 +66,8 @@ pub(super) fn of(
     for per in limit.counters() {
         parts.push(match per {
             Per::Session => {
-                let (source, value) = session_of(limit, context.facts);
-                session = Some(source);
-                one(&value)
+                session = Some(add_session(limit, context.facts, &mut parts));
+                continue;
             }
             Per::Address => one(&context.facts.address),
             Per::Field(mention) => values(&mention.field, event, context),
@@ -106,31 +105,31 @@ pub(super) fn of(
     }
 }
 
-/// Returns the session and its source: the first source that names one in the request, else the caller, else the client's
-/// address. A session that a client names is scoped to the caller, so two principals never share a session.
-fn session_of(limit: &Limit, facts: &Facts) -> (Box<str>, Known<Box<str>>) {
+/// Adds the session: the caller, the client's address if no caller is known, and the name that the first source in the
+/// request gives. A session that a client names belongs to the caller, so two principals never share a session. Returns
+/// the source.
+fn add_session(limit: &Limit, facts: &Facts, parts: &mut Vec<SortedSet<Value>>) -> Box<str> {
     let principal = &facts.principal;
-    let caller = [&principal.id, &principal.client, &principal.agent];
-    let caller: Vec<&str> = caller
-        .into_iter()
-        .filter_map(|name| name.value().map(|name| &**name))
-        .collect();
-    let caller = caller.join("\n");
-    let scope = match &facts.address {
-        Known::Is(address) if caller.is_empty() => address,
-        _ => &*caller,
-    };
+    let mut is_known = false;
+    for name in [&principal.id, &principal.client, &principal.agent] {
+        is_known |= name.value().is_some();
+        parts.push(one(name));
+    }
+    if !is_known {
+        parts.push(one(&facts.address));
+    }
     for source in &limit.session {
         let name = source.name();
         let found = facts.sessions.iter().find(|(known, _)| *known == name);
         if let Some((_, value)) = found {
-            return (name, Known::Is(format!("{scope}\n{value}").into()));
+            parts.push(one(&Known::Is(value.clone())));
+            return name;
         }
     }
-    if caller.is_empty() {
-        return ("address".into(), facts.address.clone());
+    match is_known {
+        true => "principal".into(),
+        false => "address".into(),
     }
-    ("principal".into(), Known::Is(caller.into()))
 }
 
 /// Returns the sum of a field's values in the limit's units, rounded up; `None` if a value is unknown or not a number.

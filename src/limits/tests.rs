@@ -49,6 +49,10 @@ fn event_keys(
     let mut facts = Facts::unknown();
     facts.principal.tenant = Known::Is(tenant.into());
     facts.principal.id = Known::Is(id.into());
+    keys_for(limits, policy, &facts, event)
+}
+
+fn keys_for(limits: &Limits, policy: &Policy, facts: &Facts, event: &Event) -> LimitKeys {
     let json = JsonBody::scan(b"null", crate::wire::json::Limits { max_depth: 1 }, 0).unwrap();
     let (reading, scans, scratch) = (
         Reading::new(),
@@ -57,7 +61,7 @@ fn event_keys(
     );
     let context = Context {
         policy,
-        facts: &facts,
+        facts,
         reading: &reading,
         json: &json,
         scans: &scans,
@@ -492,22 +496,25 @@ proptest! {
 
     /// Whatever the times, no window of the limit's length ever exceeds the limit.
     #[test]
-    fn a_sliding_window_is_never_exceeded(steps in prop::collection::vec(0u64..20_000, 1..200)) {
-        let limit = r#"{"count": "requests", "max": 5, "window": {"sliding": "1m"}}"#;
-        let worker = Worker::new(limit, &memory());
+    fn a_sliding_window_is_never_exceeded(
+        seconds in prop::sample::select(vec![1, 3, 7, 60]),
+        steps in prop::collection::vec(0u64..20_000, 1..200),
+    ) {
+        let limit = format!(r#"{{"count": "requests", "max": 5, "window": {{"sliding": "{seconds}s"}}}}"#);
+        let worker = Worker::new(&limit, &memory());
         let mut now = NOW;
         let mut passed: Vec<u64> = Vec::new();
         for step in steps {
-            now += step * 1_000_000;
+            now += step * seconds / 60 * 1_000_000;
             let standing = worker.charge("ann", now);
             if standing.is_exceeded {
                 // The reported wait suffices, and is at most the window and one slice.
                 let wait = standing.wait_ms.unwrap();
-                prop_assert!(wait <= 60_000 + 3_750);
+                prop_assert!(wait <= seconds * 1_000 + (seconds * 1_000).div_ceil(16) + 16);
                 continue;
             }
             passed.push(now);
-            let within = passed.iter().filter(|then| now - **then < 60 * SECOND).count();
+            let within = passed.iter().filter(|then| now - **then < seconds * SECOND).count();
             prop_assert!(within <= 5);
         }
     }
@@ -653,4 +660,47 @@ fn distinct_tools_are_counted_up_to_the_largest_limit() {
     );
     let told = loaded.diagnostics.first().unwrap();
     assert_eq!(told.message, "at most 64 distinct tools are kept apart");
+}
+
+/// Whatever their names have in them: a line end in the id of one is no border to another's client.
+#[test]
+fn two_principals_never_share_a_session() {
+    let limit = r#"{"count": "requests", "per": "session", "max": 1}"#;
+    let worker = Worker::new(limit, &memory());
+    let event = Event::new(Kind::Request, Direction::Request, NodeId::default());
+    let is = |name: &str| match name {
+        "" => Known::Missing,
+        name => Known::Is(name.into()),
+    };
+    let names = [
+        ["ann", "", "", ""],
+        ["", "ann", "", ""],
+        ["", "", "ann", ""],
+        ["", "", "", "ann"],
+        ["ann", "shop", "", ""],
+        ["ann\nshop", "", "", ""],
+        ["ann", "", "shop", ""],
+        ["ann", "shop", "bot", ""],
+        ["ann\nshop", "bot", "", ""],
+        ["ann", "shop\nbot", "", ""],
+    ];
+    let mut known = Vec::new();
+    for session in ["", "s", "s\nt"] {
+        for [id, client, agent, address] in names {
+            let mut facts = Facts::unknown();
+            facts.principal.id = is(id);
+            facts.principal.client = is(client);
+            facts.principal.agent = is(agent);
+            facts.address = is(address);
+            if !session.is_empty() {
+                facts.sessions.push(("mcp".into(), session.into()));
+            }
+            let keys = keys_for(&worker.limits, &worker.policy, &facts, &event);
+            assert!(
+                !known.contains(&keys.keys),
+                "{session:?} {id:?} {client:?} {agent:?}"
+            );
+            known.push(keys.keys);
+        }
+    }
 }
