@@ -17,6 +17,7 @@ use crate::redact;
 use crate::wire::frame::Framing;
 use crate::wire::http::{ContentType, MediaType, is_identity};
 use crate::wire::json::{Edits, JsonBody, NodeId};
+use crate::wire::sorted_map::SortedSet;
 use crate::wire::utf8;
 
 /// Response headers that determine how the body is parsed.
@@ -729,6 +730,7 @@ impl Flow {
                 .collect(),
             ..Removals::default()
         };
+        let mut choices = SortedSet::new();
         for denied in denied {
             let denial = self.denial(denied, json);
             let event = &denied.event;
@@ -740,8 +742,7 @@ impl Flow {
                 }),
                 RemovalMethod::Offer => removals.offers.push(event.at),
                 RemovalMethod::Choice | RemovalMethod::Message | RemovalMethod::Whole => {
-                    let is_new = |(choice, _): &(u32, String)| *choice != event.choice;
-                    if removals.choices.iter().all(is_new) {
+                    if choices.insert(event.choice) {
                         removals.choices.push((event.choice, denial.message()));
                         removals.denials.push((event.choice, denial));
                     }

@@ -80,6 +80,8 @@ pub(super) struct Stream {
     /// original.
     has_edited_across: bool,
     calls: SortedMap<CallKey, AssembledCall>,
+    /// Bytes of the kept texts and of the calls.
+    assembled: usize,
     /// Facts on the response so far: usage, finish reason.
     response: Reading,
     changes: ChangesByText,
@@ -150,6 +152,7 @@ impl Stream {
             halves: Vec::new(),
             has_edited_across: false,
             calls: SortedMap::new(),
+            assembled: 0,
             response: Reading::new(),
             changes: ChangesByText::new(),
             rewritten: SortedMap::new(),
@@ -287,23 +290,26 @@ impl Stream {
         self.out.extend_from_slice(&rest);
         self.texts.clear();
         self.calls.clear();
+        self.assembled = 0;
         self.is_unread = true;
     }
 
-    /// Returns the number of bytes that are held back.
+    /// Returns the number of bytes that are held back, not counting those that are not read yet.
     fn held(&self) -> usize {
-        let texts = self.texts.values().map(|text| text.whole.len());
-        let calls = self.calls.values().map(AssembledCall::size);
-        texts
-            .chain(calls)
-            .fold(self.queue.bytes(), usize::saturating_add)
-            .saturating_add(self.frames.held())
-            .saturating_add(self.parked.len())
+        let queued = self.queue.bytes().saturating_add(self.assembled);
+        queued.saturating_add(self.parked.len())
+    }
+
+    /// Returns whether more is held back than the maximum, with `more` bytes that are still to be read. It is asked for
+    /// every frame, so that it does not matter how the bytes are cut.
+    fn is_too_much(&self, more: usize) -> bool {
+        self.held().saturating_add(more) > self.guard.max_body()
+            || self.texts.len().saturating_add(self.calls.len()) > MAX_OPEN
     }
 
     /// Takes the held bytes from the VM's memory budget. Returns `false` if it is exhausted.
     fn budget(&mut self) -> bool {
-        let held = self.held();
+        let held = self.held().saturating_add(self.frames.held());
         self.guard.release(self.budgeted);
         self.budgeted = 0;
         if !self.guard.reserve(held) {
@@ -454,9 +460,7 @@ impl Flow {
             // Further bytes are only kept.
             Err(Interruption::Wait) | Ok(()) => {}
         }
-        if stream.held() > stream.guard.max_body()
-            || stream.texts.len().saturating_add(stream.calls.len()) > MAX_OPEN
-        {
+        if stream.is_too_much(stream.frames.held()) {
             self.end_stalled(stream, codes::AG2014)?;
             self.stop_parsing(stream)?;
         } else if !stream.budget() {
@@ -492,8 +496,11 @@ impl Flow {
         while !stream.is_unread {
             match stream.frames.next_frame() {
                 Ok(Some(frame)) => {
-                    self.take_frame(stream, frame)?;
+                    self.take_next(stream, frame)?;
                     self.end_over_limit(stream)?;
+                    if stream.is_too_much(0) {
+                        self.stop_parsing(stream)?;
+                    }
                 }
                 Ok(None) => break,
                 Err(_) => self.stop_parsing(stream)?,
@@ -512,13 +519,22 @@ impl Flow {
         }
         if end && !stream.is_unread {
             match stream.frames.finish() {
-                Ok(Some(frame)) => self.take_frame(stream, frame)?,
+                Ok(Some(frame)) => self.take_next(stream, frame)?,
                 Ok(None) => {}
                 Err(_) => self.stop_parsing(stream)?,
             }
             self.end_stream(stream)?;
         }
         Ok(())
+    }
+
+    /// Reads a frame, unless too much is held back with it.
+    fn take_next(&mut self, stream: &mut Stream, frame: Frame) -> Result<(), Interruption> {
+        if stream.is_too_much(frame.raw.len()) {
+            stream.queue.push(frame, None, OrderingGroups::ALL);
+            return Ok(self.stop_parsing(stream)?);
+        }
+        self.take_frame(stream, frame)
     }
 
     /// Ends a stream that reached a limit.

@@ -74,6 +74,7 @@ use crate::wire::frame::{self, Framing};
 use crate::wire::http::{ContentType, MediaType, Path};
 use crate::wire::json::{self, Edits, JsonBody, Limits, NodeId, Value};
 use crate::wire::letter_case;
+use crate::wire::sort;
 use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
 use std::rc::Rc;
@@ -393,6 +394,11 @@ impl Removals {
             .filter(|call| !denied_text.contains_key(&call.choice))
             .map(|call| (call.at, call.text.as_str()))
             .collect()
+    }
+
+    /// Returns redacted texts by their position.
+    pub(crate) fn edited_texts(&self) -> SortedMap<NodeId, &EditedText> {
+        sort::map(self.edited.iter().map(|edited| (edited.at, edited)))
     }
 
     /// Checks the removals for a response without removable parts and without copies of a text. A denial denies such

@@ -44,7 +44,11 @@ impl Flow {
         let Some(json) = held.and_then(|held| held.json.as_ref()) else {
             return;
         };
-        if call.add(number, element, what, json) {
+        let before = call.size();
+        let is_first = call.add(number, element, what, json);
+        let more = call.size().saturating_sub(before);
+        stream.assembled = stream.assembled.saturating_add(more);
+        if is_first {
             stream.queue.wait(number);
         }
     }
@@ -67,9 +71,12 @@ impl Flow {
             let written = u64::try_from(call.size()).unwrap_or(u64::MAX);
             let so_far = self.exchange.response_text;
             self.exchange.response_text = so_far.saturating_add(written);
+            let assembled = stream.assembled;
+            stream.assembled = assembled.saturating_sub(call.size());
             match self.evaluate_call(stream, key, &call, may_wait) {
                 Err(Interruption::Wait) => {
                     self.exchange.response_text = so_far;
+                    stream.assembled = assembled;
                     stream.calls.insert(*key, call);
                     waits = true;
                 }

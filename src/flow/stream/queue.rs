@@ -13,6 +13,9 @@ const MAX_FRAMES_BEHIND: u64 = 16;
 /// Capacity in frames that a list keeps for reuse.
 const KEPT_CAPACITY: usize = 16;
 
+/// Bytes of the place of a frame that overtook an earlier one. The place stays until the earlier frame is released.
+const PLACE: usize = size_of::<Option<QueuedFrame>>();
+
 /// Queued frame.
 #[derive(Debug)]
 pub(super) struct QueuedFrame {
@@ -41,7 +44,7 @@ pub(super) struct Queue {
     stops: VecDeque<u64>,
     /// Released frames.
     ready: Vec<QueuedFrame>,
-    /// Bytes of the queued frames.
+    /// Bytes of the queued frames, and of the places that released ones have left.
     bytes: usize,
 }
 
@@ -89,7 +92,7 @@ impl Queue {
         self.first.saturating_add(count)
     }
 
-    /// Returns the number of bytes of the queued frames.
+    /// Returns the number of bytes of the queued frames, and of the places that released ones have left.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -194,7 +197,8 @@ impl Queue {
             let Some(entry) = self.entries.get_mut(at).and_then(Option::take) else {
                 continue;
             };
-            self.bytes = self.bytes.saturating_sub(entry.frame.raw.len());
+            let size = entry.frame.raw.len();
+            self.bytes = self.bytes.saturating_sub(size).saturating_add(PLACE);
             if self.stops.front() == Some(&number) {
                 self.stops.pop_front();
                 let until = self.stops.front().copied().unwrap_or(self.next());
@@ -215,6 +219,7 @@ impl Queue {
             self.ready.push(entry);
             while let Some(None) = self.entries.front() {
                 self.entries.pop_front();
+                self.bytes = self.bytes.saturating_sub(PLACE);
                 self.first = self.first.saturating_add(1);
             }
             if was_barrier {
@@ -374,6 +379,21 @@ mod tests {
         queue.settled_shortly(text);
         assert_eq!(left(&mut queue), "T");
         assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn the_place_of_a_frame_is_memory_until_the_frames_before_it_are_released() {
+        let mut queue = Queue::default();
+        let call = queue.push(frame("c"), None, OrderingGroups::of(1));
+        let held = queue.bytes();
+        for _ in 0..100 {
+            let text = queue.push(frame("t"), None, OrderingGroups::of(0));
+            queue.settled(text);
+        }
+        assert_eq!(left(&mut queue).len(), 100);
+        assert_eq!(queue.bytes(), held + 100 * PLACE);
+        queue.settled(call);
+        assert_eq!((left(&mut queue).as_str(), queue.bytes()), ("c", 0));
     }
 
     #[test]

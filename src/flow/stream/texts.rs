@@ -113,6 +113,7 @@ impl Flow {
         };
         if text.is_kept() {
             text.whole.push_str(new);
+            stream.assembled = stream.assembled.saturating_add(new.len());
         }
         text.note_written(new);
         if !piece.is_duplicate {
@@ -433,7 +434,9 @@ impl Flow {
         channel: TextKey,
     ) -> Result<(), StreamEnd> {
         self.rest_text(stream, channel)?;
-        stream.texts.remove(&channel);
+        let text = stream.texts.remove(&channel);
+        let kept = text.map_or(0, |text| text.whole.len());
+        stream.assembled = stream.assembled.saturating_sub(kept);
         Ok(())
     }
 

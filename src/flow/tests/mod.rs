@@ -677,6 +677,105 @@ fn a_hundred_thousand_messages_are_evaluated_and_edited() {
     assert_eq!(record(&seen)["findings"]["credit_card"], 10_000);
 }
 
+/// A removal that is quadratic in the parts of a response would not end here.
+#[test]
+fn thousands_of_parts_of_a_response_are_edited_and_taken_out() {
+    let guard = guard(
+        "defaults: { action: allow }
+rules:
+  - { id: mask, match: { event: response }, when: { text: { detects: email } }, action: redact }
+  - { id: drop, match: { tool: drop }, action: deny, reason: No. }
+  - { id: word, match: { event: response }, when: { text: { contains: forbidden } }, action: deny, reason: No. }
+",
+    );
+    const PARTS: usize = 5_000;
+    let becomes = |path: &str, asked: Value, answered: Value| {
+        let request = framing::asks(path, asked);
+        let answer = HttpMessage::new(
+            &[(":status", "200"), ("content-type", "application/json")],
+            answered.to_string().as_bytes(),
+        );
+        let seen = run(&guard, &request, |_| answer, NOW);
+        client_json(&seen)
+    };
+    let asks =
+        json!({"model": "gpt-4o", "n": PARTS, "messages": [{"role": "user", "content": "hi"}]});
+    let says = |number: usize| match number % 5 {
+        0 => json!({"role": "assistant", "content": format!("Ask ann@example.org about {number}"),
+                    "annotations": [{"start_index": 22, "end_index": 25}]}),
+        1 => json!({"role": "assistant", "content": null, "tool_calls": [
+            {"id": "a", "type": "function", "function": {"name": "drop", "arguments": "{}"}},
+            {"id": "b", "type": "function", "function": {"name": "keep", "arguments": "{}"}}]}),
+        2 => json!({"role": "assistant", "content": "a forbidden word"}),
+        _ => json!({"role": "assistant", "content": "Hello"}),
+    };
+    let choices: Vec<Value> = (0..PARTS)
+        .map(|number| json!({"index": number, "message": says(number), "finish_reason": "stop"}))
+        .collect();
+    let chat =
+        json!({"id": "c", "object": "chat.completion", "model": "gpt-4o", "choices": choices});
+    let seen = becomes("/v1/chat/completions", asks.clone(), chat);
+    for (number, choice) in seen["choices"].as_array().unwrap().iter().enumerate() {
+        let message = &choice["message"];
+        match number % 5 {
+            0 => {
+                assert_eq!(message["content"], format!("Ask [EMAIL] about {number}"));
+                assert_eq!(message["annotations"][0]["start_index"], 14);
+            }
+            1 => {
+                let calls = message["tool_calls"].as_array().unwrap();
+                assert_eq!((calls.len(), &calls[0]["id"]), (1, &json!("b")));
+                assert_eq!(message["content"], "No.");
+            }
+            2 => assert_eq!(choice["finish_reason"], "content_filter"),
+            _ => assert_eq!(*message, says(number)),
+        }
+    }
+    let output: Vec<Value> = (0..PARTS)
+        .map(|number| match number % 2 {
+            0 => json!({"type": "message", "id": format!("m{number}"), "role": "assistant", "content": [
+                {"type": "output_text", "text": "Ask ann@example.org", "annotations": [{"start_index": 4, "end_index": 19}]}]}),
+            _ => json!({"type": "function_call", "id": format!("f{number}"), "call_id": "c", "name": "drop", "arguments": "{}"}),
+        })
+        .collect();
+    let response = json!({"id": "r", "object": "response", "model": "gpt-4o", "store": false, "output": output});
+    let seen = becomes(
+        "/v1/responses",
+        json!({"model": "gpt-4o", "input": "hi", "store": false}),
+        response,
+    );
+    for (number, item) in seen["output"].as_array().unwrap().iter().enumerate() {
+        let text = &item["content"][0]["text"];
+        match number % 2 {
+            0 => {
+                assert_eq!(text, "Ask [EMAIL]");
+                assert_eq!(item["content"][0]["annotations"][0]["end_index"], 11);
+            }
+            _ => assert_eq!((&item["type"], text), (&json!("message"), &json!("No."))),
+        }
+    }
+    let call = |number: usize| {
+        let name = if number.is_multiple_of(2) {
+            "drop"
+        } else {
+            "keep"
+        };
+        json!({"function": {"index": number, "name": name, "arguments": {"n": number}}})
+    };
+    let calls: Vec<Value> = (0..PARTS).map(call).collect();
+    let message = json!({"role": "assistant", "content": "", "tool_calls": calls});
+    let line = json!({"model": "l", "created_at": "t", "message": message, "done": true});
+    let asked =
+        json!({"model": "l", "stream": false, "messages": [{"role": "user", "content": "hi"}]});
+    let seen = becomes("/api/chat", asked, line);
+    let calls = seen["message"]["tool_calls"].as_array().unwrap();
+    assert_eq!(calls.len(), PARTS / 2);
+    for (number, call) in calls.iter().enumerate() {
+        assert_eq!(call["function"]["index"], number);
+        assert_eq!(call["function"]["arguments"]["n"], 2 * number + 1);
+    }
+}
+
 #[test]
 fn a_problem_of_the_headers_is_denied_before_anything_is_forwarded() {
     type Case = (&'static [(&'static str, &'static str)], &'static str, u16);

@@ -685,6 +685,52 @@ mod faults {
         assert_eq!(record(&seen)["code"], "AG2014");
     }
 
+    /// What is held back at one moment is bounded, also if all of it arrives at once and could leave at once.
+    #[test]
+    fn a_stream_that_holds_back_too_much_ends_however_it_is_cut() {
+        let guard = guard(&format!("inspect: {{ max_body: 8KiB }}\n{LOOKS}"));
+        let mut long = vec![call(0, "c-1", "lookup", "{")];
+        for number in 0..200 {
+            let part = format!("\"k{number}\":\"{}\",", "v".repeat(40));
+            let part = json!({"tool_calls": [{"index": 0, "function": {"arguments": part}}]});
+            long.push(chunk(0, part, Value::Null));
+        }
+        long.push(call(0, "", "", "\"last\":1}"));
+        long.push(end("tool_calls"));
+        let body = sse(&long);
+        for step in [body.len(), 5_000, 61] {
+            let cuts: Vec<usize> = (step..body.len()).step_by(step).collect();
+            let seen = ask(&guard, &body, &cuts);
+            assert_eq!(record(&seen)["code"], "AG2014", "{step}");
+            let answer = answer_of(&frames(&seen), 0);
+            assert!(answer.calls.is_empty() && answer.error.is_some(), "{step}");
+        }
+    }
+
+    /// Frames of one choice overtake those of another whose call is held. Their places are memory, too.
+    #[test]
+    fn a_held_frame_is_not_overtaken_for_ever() {
+        let guard = guard(&format!("inspect: {{ max_body: 64KiB }}\n{LOOKS}"));
+        let other = chunk(1, json!({"content": "Good morning. "}), Value::Null);
+        let ends = |count: usize| {
+            let mut payloads = vec![call(0, "c-1", "lookup", "{")];
+            payloads.extend(std::iter::repeat_n(other.clone(), count));
+            let question = json!({"model": "gpt-4o", "n": 2, "stream": true,
+                                  "messages": [{"role": "user", "content": "Hello"}]});
+            let question = chat_request(question.to_string().as_bytes());
+            let body = sse(&payloads);
+            let body = &body[..body.len() - 14];
+            let seen = run(&guard, &question, |_| streamed(body, &[]), NOW);
+            let passed = String::from_utf8(seen.client.body()).unwrap();
+            let passed = passed.matches("Good morning").count();
+            (passed, record(&seen)["code"].clone())
+        };
+        // The end in the middle of the call is noticed in both.
+        // The last text may still become a part of a match.
+        assert_eq!(ends(60), (59, json!("AG2014")));
+        assert!(ends(5_000).0 < 1_000);
+    }
+
     #[test]
     fn an_error_of_the_provider_passes() {
         let guard = guard(LOOKS);

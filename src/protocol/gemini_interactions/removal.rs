@@ -4,7 +4,6 @@ use crate::protocol::gemini_shapes::moved;
 use crate::protocol::json_edit::{ObjectWriter, tag};
 use crate::protocol::{CannotRemove, EditedText, Removals};
 use crate::wire::json::{Edits, NodeId, Value};
-use crate::wire::sort;
 use crate::wire::sorted_map::SortedMap;
 
 /// An interaction that is nothing but a denial.
@@ -60,7 +59,7 @@ pub(super) fn remove_from_response(
         );
         return Ok(());
     }
-    let edited = sort::map(removals.edited.iter().map(|edited| (edited.at, edited)));
+    let edited = removals.edited_texts();
     if !edited.is_empty() {
         move_annotations(root, &edited, edits);
     }

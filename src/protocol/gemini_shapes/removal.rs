@@ -3,7 +3,6 @@
 use crate::protocol::json_edit::{ObjectWriter, choices, count, remove_members};
 use crate::protocol::{CannotRemove, EditedText, Removals};
 use crate::wire::json::{self, Edits, NodeId, Value};
-use crate::wire::sort;
 use crate::wire::sorted_map::SortedMap;
 use crate::wire::span::Span;
 use crate::wire::work;
@@ -101,7 +100,7 @@ pub(in crate::protocol) fn remove_from_response(
     }
     let denied_texts = removals.denied_texts();
     let denied = removals.denied_calls();
-    let edited = sort::map(removals.edited.iter().map(|edited| (edited.at, edited)));
+    let edited = removals.edited_texts();
     let mut taken = 0usize;
     for (number, candidate) in choices(root, "candidates") {
         if let Some(text) = denied_texts.get(&number) {

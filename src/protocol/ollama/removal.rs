@@ -58,10 +58,8 @@ pub(super) fn renumber(root: Value<'_>, removals: &Removals, edits: &mut Edits) 
     let list = root
         .get("message")
         .and_then(|message| message.get("tool_calls"));
-    let is_kept = |call: &Value<'_>| {
-        let mut denied = removals.calls.iter();
-        !denied.any(|denied| denied.at == call.place())
-    };
+    let denied = sort::set(removals.calls.iter().map(|call| call.at));
+    let is_kept = |call: &Value<'_>| !denied.contains(&call.place());
     let calls = list.into_iter().flat_map(|list| list.elements());
     for (number, call) in calls.filter(is_kept).enumerate() {
         let index = call

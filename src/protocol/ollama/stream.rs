@@ -16,6 +16,7 @@ use crate::protocol::stream::{
 };
 use crate::protocol::{CannotRemove, Denial, Dialect, Origin, Reader, Removals, RequestContext};
 use crate::wire::json::{NodeId, Value, quote};
+use crate::wire::sorted_map::SortedSet;
 use std::collections::VecDeque;
 
 /// Objects with numbered texts.
@@ -29,7 +30,7 @@ const LINE: &[Row] = &[("message", Type::Custom)];
 #[derive(Debug, Default)]
 pub(super) struct OllamaLines {
     /// Removed calls of each line with calls that has not been sent.
-    denied: VecDeque<Vec<NodeId>>,
+    denied: VecDeque<SortedSet<NodeId>>,
     /// Number of the calls removed from lines that have been sent.
     gone: u32,
 }
@@ -91,7 +92,7 @@ impl ChoiceFormat for OllamaLines {
 
     fn begin(stream: &mut ChoiceStream<Self>, reader: &mut Reader<'static>, line: Value<'_>) {
         if calls_of(line).next().is_some() {
-            stream.format.denied.push_back(Vec::new());
+            stream.format.denied.push_back(SortedSet::new());
         }
         reader.frame.last = line.get("done").and_then(|done| done.as_bool()) == Some(true);
     }

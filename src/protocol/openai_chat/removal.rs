@@ -7,6 +7,7 @@ use crate::protocol::openai_shapes::denial_text;
 use crate::protocol::{CannotRemove, EditedText, Removals, RequestContext};
 use crate::wire::json::{self, Edits, NodeId, Value, quote};
 use crate::wire::sort;
+use crate::wire::sorted_map::SortedMap;
 use crate::wire::span::Span;
 
 /// Edits every choice.
@@ -17,31 +18,25 @@ pub(in crate::protocol) fn remove_from_response(
     edits: &mut Edits,
 ) -> Result<(), CannotRemove> {
     root.get("choices").ok_or(CannotRemove)?;
+    let denied_texts = removals.denied_texts();
+    let denied = removals.denied_calls();
+    let edited = removals.edited_texts();
+    let with_edits = sort::set(edited.values().map(|edited| edited.choice));
+    let mut taken = 0usize;
     for (number, choice) in choices(root, "choices") {
-        let denied_text = removals.choices.iter().find(|(n, _)| *n == number);
-        if let Some((_, text)) = denied_text {
+        if let Some(text) = denied_texts.get(&number) {
             deny_choice(choice, text, context.structured_output, edits)?;
             continue;
         }
-        let texts: Vec<&EditedText> = removals
-            .edited
-            .iter()
-            .filter(|edited| edited.choice == number)
-            .collect();
-        if !texts.is_empty() {
-            correct_copies(choice, &texts, edits);
+        if with_edits.contains(&number) {
+            correct_copies(choice, &edited, edits);
         }
-        let calls: Vec<(NodeId, &str)> = removals
-            .calls
-            .iter()
-            .filter(|call| call.choice == number)
-            .map(|call| (call.at, call.text.as_str()))
-            .collect();
-        if !calls.is_empty() {
-            take_out_calls(choice, &calls, edits)?;
-        }
+        taken = taken.saturating_add(take_out_calls(choice, &denied, edits));
     }
-    Ok(())
+    match taken < denied.len() {
+        true => Err(CannotRemove),
+        false => Ok(()),
+    }
 }
 
 /// Replaces a whole choice by a denial.
@@ -102,42 +97,44 @@ pub(super) fn null_logprobs(choice: Value<'_>, edits: &mut Edits) {
 }
 
 /// Corrects copies of a text: token probabilities repeat it and are removed, annotations point into it and are moved.
-fn correct_copies(choice: Value<'_>, texts: &[&EditedText], edits: &mut Edits) {
+fn correct_copies(choice: Value<'_>, texts: &SortedMap<NodeId, &EditedText>, edits: &mut Edits) {
     null_logprobs(choice, edits);
     let message = choice.get("message");
     let content = message.and_then(|message| message.get("content"));
     let annotations = message.and_then(|message| message.get("annotations"));
-    let edited =
-        content.and_then(|content| texts.iter().find(|edited| edited.at == content.place()));
+    let edited = content.and_then(|content| texts.get(&content.place()));
     if let (Some(content), Some(annotations), Some(edited)) = (content, annotations, edited) {
         move_indices(content, annotations, edited, edits);
     }
 }
 
-/// Removes denied calls. If none is left, the response becomes an ordinary text with the reason. Otherwise the
-/// remaining calls are unchanged, and the text names the missing ones.
-fn take_out_calls(
-    choice: Value<'_>,
-    calls: &[(NodeId, &str)],
-    edits: &mut Edits,
-) -> Result<(), CannotRemove> {
-    let message = choice.get("message").ok_or(CannotRemove)?;
+/// Removes denied calls, and returns their number. If none is left, the response becomes an ordinary text with the
+/// reason. Otherwise the remaining calls are unchanged, and the text names the missing ones.
+fn take_out_calls(choice: Value<'_>, denied: &SortedMap<NodeId, &str>, edits: &mut Edits) -> usize {
+    let Some(message) = choice.get("message") else {
+        return 0;
+    };
     let list = message.get("tool_calls").filter(|list| !list.is_null());
     let legacy = message.get("function_call").filter(|call| !call.is_null());
-    let denied = sort::set(calls.iter().map(|(at, _)| *at));
-    let is_denied = |call: &Value<'_>| denied.contains(&call.place());
-    let kept: Vec<Value<'_>> = list
-        .into_iter()
-        .flat_map(|list| list.elements())
-        .filter(|call| !is_denied(call))
-        .collect();
-    let legacy_denied = legacy.as_ref().is_some_and(is_denied);
+    let mut kept: Vec<Value<'_>> = Vec::new();
+    let mut texts: Vec<&str> = Vec::new();
+    for call in list.into_iter().flat_map(|list| list.elements()) {
+        match denied.get(&call.place()) {
+            Some(text) => texts.push(text),
+            None => kept.push(call),
+        }
+    }
+    let legacy_denied = legacy.and_then(|call| denied.get(&call.place()));
+    texts.extend(legacy_denied);
+    if texts.is_empty() {
+        return 0;
+    }
     let mut gone: Vec<&str> = Vec::new();
     if kept.is_empty() && list.is_some() {
         // Some clients do not expect an empty list; a plain response has no list.
         gone.push("tool_calls");
     } else if let Some(list) = list {
-        remove_elements(list, &|place| denied.contains(&place), edits);
+        remove_elements(list, &|place| denied.contains_key(&place), edits);
         for (number, call) in kept.iter().enumerate() {
             if let Some(index) = call.get("index").filter(|index| index.as_u64().is_some()) {
                 let number = number.to_string().into_bytes();
@@ -147,17 +144,17 @@ fn take_out_calls(
             }
         }
     }
-    if legacy_denied {
+    if legacy_denied.is_some() {
         gone.push("function_call");
     }
-    let explanation = denial_text(&mut calls.iter().map(|(_, text)| *text));
+    let explanation = denial_text(&mut texts.iter().copied());
     explain(message, &gone, &explanation, edits);
     null_logprobs(choice, edits);
-    let none_left = kept.is_empty() && (legacy.is_none() || legacy_denied);
+    let none_left = kept.is_empty() && (legacy.is_none() || legacy_denied.is_some());
     if none_left && let Some(finish) = choice.get("finish_reason") {
         edits.replace(finish, br#""stop""#.to_vec());
     }
-    Ok(())
+    texts.len()
 }
 
 /// Appends a text to the text of the message, and removes members.

@@ -12,6 +12,7 @@ use crate::protocol::openai_shapes::{
 use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::{CannotRemove, Denial, Endpoint, Removals};
 use crate::wire::json::{self, Edits, Value, quote};
+use crate::wire::sort;
 
 /// Endpoint with a whole response, or a streamed one if the body contains `stream`.
 pub(super) const NAME: &str = "generate";
@@ -173,13 +174,14 @@ pub(super) fn remove_from_response(
     removals: &Removals,
     edits: &mut Edits,
 ) -> Result<(), CannotRemove> {
+    let denied_texts = removals.denied_texts();
+    let with_edits = sort::set(removals.edited.iter().map(|edited| edited.choice));
     for (choice, answer) in (0u32..).zip(answers(root)) {
-        let denied_text = removals.choices.iter().find(|(n, _)| *n == choice);
-        let is_edited = removals.edited.iter().any(|edited| edited.choice == choice);
-        if denied_text.is_none() && !is_edited {
+        let denied_text = denied_texts.get(&choice);
+        if denied_text.is_none() && !with_edits.contains(&choice) {
             continue;
         }
-        if let Some((_, text)) = denied_text {
+        if let Some(text) = denied_text {
             let mut found = false;
             for name in ["generated_text", "content", "text"] {
                 if let Some(said) = answer.get(name) {

@@ -14,7 +14,6 @@ use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type};
 use crate::protocol::{CannotRemove, Endpoint, Removals, RequestContext};
 use crate::wire::json::{self, Edits, Value};
 use crate::wire::letter_case;
-use crate::wire::sort;
 
 const REQUEST: &[Row] = &[
     ("model", Type::Read(openai_shapes::model)),
@@ -701,7 +700,7 @@ pub(super) fn remove_from_response(
     edits: &mut Edits,
 ) -> Result<(), CannotRemove> {
     removals.only_edits()?;
-    let edited = sort::map(removals.edited.iter().map(|edited| (edited.at, edited)));
+    let edited = removals.edited_texts();
     for node in root.descendants() {
         let Some(text) = node.value.get("value") else {
             continue;

@@ -43,6 +43,8 @@ const CODE: u32 = 1;
 pub(super) struct RunStream {
     /// Ids of messages and steps.
     ids: Vec<Box<str>>,
+    /// Their numbers, in the order of the ids.
+    sorted: Vec<u32>,
     texts: SnapshotTexts,
     /// Calls by the number of their step and their position in it.
     calls: SnapshotCalls,
@@ -59,12 +61,21 @@ impl RunStream {
     fn number_of(&mut self, object: Value<'_>) -> u32 {
         let id = object.get("id").and_then(|id| id.text());
         let id = id.unwrap_or_default();
-        let known = self.ids.iter().position(|known| **known == *id);
-        let number = known.unwrap_or(self.ids.len());
-        if known.is_none() && number < MAX_TEXTS {
-            self.ids.push(id.as_ref().into());
+        let of = |number: &u32| self.ids.get(index(*number)).map(|known| &**known);
+        let place = self
+            .sorted
+            .binary_search_by(|number| of(number).cmp(&Some(&*id)));
+        let number = offset(self.ids.len());
+        match place {
+            Ok(place) => self.sorted.get(place).copied().unwrap_or(number),
+            Err(place) => {
+                if self.ids.len() < MAX_TEXTS {
+                    self.ids.push(id.as_ref().into());
+                    self.sorted.insert(place, number);
+                }
+                number
+            }
         }
-        offset(number)
     }
 
     fn contents(

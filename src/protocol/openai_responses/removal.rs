@@ -6,8 +6,9 @@ use crate::event::Pending;
 use crate::protocol::json_edit::move_indices;
 use crate::protocol::openai_shapes::denial_text;
 use crate::protocol::{CannotRemove, Denial, EditedText, Removals, RequestContext};
-use crate::wire::json::{self, Edits, Value, quote};
+use crate::wire::json::{self, Edits, NodeId, Value, quote};
 use crate::wire::sort;
+use crate::wire::sorted_map::SortedMap;
 
 /// Edits every item. A denied call becomes a message at its position, so that no index and no order changes.
 pub(in crate::protocol) fn remove_from_response(
@@ -51,6 +52,7 @@ pub(in crate::protocol) fn remove_from_response(
     let mut explanation: Vec<&str> = Vec::new();
     let mut open: Vec<Option<OpenCall>> = Vec::new();
     let mut found = 0usize;
+    let edited = removals.edited_texts();
     let list = output.or_else(|| root.get("data"));
     for item in list.into_iter().flat_map(|list| list.elements()) {
         match denied.get(&item.place()) {
@@ -63,7 +65,7 @@ pub(in crate::protocol) fn remove_from_response(
                 open.push(OpenCall::of(item));
                 found = found.saturating_add(1);
             }
-            None => correct_copies(item, &removals.edited, edits),
+            None => correct_copies(item, &edited, edits),
         }
     }
     if found < denied.len() {
@@ -83,9 +85,12 @@ pub(in crate::protocol) fn remove_from_response(
     Ok(())
 }
 
+/// Edited texts by their position.
+type EditedTexts<'e> = SortedMap<NodeId, &'e EditedText>;
+
 /// Corrects copies of an edited text: token probabilities repeat it and are removed, annotations point into it and
 /// are moved.
-pub(super) fn correct_copies(item: Value<'_>, texts: &[EditedText], edits: &mut Edits) {
+pub(super) fn correct_copies(item: Value<'_>, texts: &EditedTexts<'_>, edits: &mut Edits) {
     let parts = item.get("content").into_iter();
     for part in parts.flat_map(|content| content.elements()) {
         correct_copies_in(part, texts, edits);
@@ -93,11 +98,11 @@ pub(super) fn correct_copies(item: Value<'_>, texts: &[EditedText], edits: &mut 
 }
 
 /// Corrects one part in the same way.
-pub(super) fn correct_copies_in(part: Value<'_>, texts: &[EditedText], edits: &mut Edits) {
+pub(super) fn correct_copies_in(part: Value<'_>, texts: &EditedTexts<'_>, edits: &mut Edits) {
     let Some(text) = part.get("text") else {
         return;
     };
-    let Some(edited) = texts.iter().find(|edited| edited.at == text.place()) else {
+    let Some(edited) = texts.get(&text.place()) else {
         return;
     };
     if let Some(annotations) = part.get("annotations") {

@@ -691,11 +691,12 @@ impl StreamReader for ResponsesStream {
             .get("response")
             .and_then(|response| response.get("output"));
         let items = output.into_iter().flat_map(|output| output.elements());
+        let edited = removals.edited_texts();
         for item in root.get("item").into_iter().chain(items) {
-            correct_copies(item, &removals.edited, &mut frame.edits);
+            correct_copies(item, &edited, &mut frame.edits);
         }
         let part = root.get("part").unwrap_or(root);
-        correct_copies_in(part, &removals.edited, &mut frame.edits);
+        correct_copies_in(part, &edited, &mut frame.edits);
         Ok(())
     }
 

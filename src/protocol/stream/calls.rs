@@ -108,6 +108,7 @@ impl SnapshotCalls {
 
     /// Returns the index of the last call that a function selects.
     pub fn last(&self, is_it: &dyn Fn(&SnapshotCall) -> bool) -> Option<usize> {
+        work::spend(self.list.len());
         self.list.iter().rposition(is_it)
     }
 
@@ -183,6 +184,7 @@ impl SnapshotCalls {
             .ignores_spaces
             .then(|| JsonSpaces::default().without(copy.text));
         let text = without.as_deref().unwrap_or(copy.text);
+        work::spend(self.list.len());
         let mut calls = self.list.iter().enumerate().rev();
         let known = calls.find(|(number, call)| {
             is_it(*number, call) && call.name.as_deref() == copy.name && call.has_arguments(text)

@@ -6,6 +6,7 @@ use crate::diag::codes;
 use crate::event::{Direction, Event, Kind, Part, Problem};
 use crate::protocol::Reader;
 use crate::wire::span::{index, offset};
+use crate::wire::work;
 use sha2::{Digest, Sha256};
 
 /// Maximum texts of a response. Real responses have fewer; each text costs memory.
@@ -112,6 +113,7 @@ impl SnapshotTexts {
         if content.is_empty() && update == Update::Whole {
             return;
         }
+        work::spend(self.list.len());
         let known = self
             .list
             .iter()
