@@ -865,11 +865,12 @@ impl Flow {
     /// the client's message consists of responses. `None` if there is no such message, it cannot be sent, or no message may
     /// reach this server.
     fn denied_answers(&self, verdict: &HalfDecision, denial: &Denial) -> Option<Vec<u8>> {
-        let is_content = |denied: &DeniedEvent| {
-            let kind = denied.event.kind;
-            matches!(kind, Kind::Message | Kind::ToolCall | Kind::ToolResult)
+        let may_be_ended = |denied: &DeniedEvent| match denied.event.kind {
+            Kind::Message | Kind::ToolCall | Kind::ToolResult => true,
+            Kind::Request => self.lets_empty_message_through(),
+            Kind::ToolOffer | Kind::Response | Kind::Uninspectable => false,
         };
-        if self.head.signed || !verdict.denied.iter().all(is_content) {
+        if self.head.signed || !verdict.denied.iter().all(may_be_ended) {
             return None;
         }
         // The server is not the party to which the policy explains its decisions.
@@ -888,6 +889,24 @@ impl Flow {
             errors.resize(length, b' ');
         }
         Some(errors)
+    }
+
+    /// Returns whether a message without method and content may reach this server, where only the server can end a denied
+    /// one: in MCP's HTTP+SSE.
+    fn lets_empty_message_through(&self) -> bool {
+        let Some(json) =
+            empty_body().filter(|_| self.request_context.endpoint.stream == Some(false))
+        else {
+            return false;
+        };
+        let mut event = Event::new(Kind::Request, Direction::Request, NodeId::default());
+        event.gate = DefaultGate::Plumbing;
+        let (reading, scans) = (Reading::new(), RefCell::default());
+        let context = self.guard.context(&self.facts, &reading, &json, &scans);
+        let evaluation = context
+            .policy
+            .evaluate(&event, &context, EvaluationPhase::Whole);
+        evaluation.ruling.decision == Decision::Allow
     }
 
     /// Evaluates a request that was already forwarded, for the audit event only.

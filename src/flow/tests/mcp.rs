@@ -608,27 +608,71 @@ fn a_denied_call_of_the_older_transport_ends_by_an_error_of_the_server() {
     });
 }
 
-/// Where no request may reach the server, nothing does, and where nobody waits, nobody is told.
+/// Where no request may reach the server, nothing does; the status is then an error, on which clients stop waiting. Where
+/// nobody waits, nobody is told.
 #[test]
 fn nothing_else_of_the_older_transport_reaches_a_server_that_it_may_not_reach() {
-    let policy = "defaults: { action: allow }
+    let policy = "protocols:
+  - { paths: [/evil], protocol: mcp, server: evil }
+defaults: { action: allow }
 rules:
-  - { id: no-server, match: { event: request, method: tools/call }, action: deny }
+  - { id: no-server, match: { event: request, server: evil }, action: deny }
   - { id: no-swan, match: { event: message }, when: { text: { contains: swan } }, action: deny }
 ";
     in_both_modes(policy, |guard, _| {
-        let old = |message: &Value| {
-            let path = [(":path", "/messages?session_id=1")];
-            with_headers(&path, message.to_string().as_bytes())
+        let old = |path: &str, message: &Value| {
+            let path = format!("{path}?session_id=1");
+            let headers = [(":path", path.as_str()), ("accept", "*/*")];
+            with_headers(&headers, message.to_string().as_bytes())
         };
-        let (status, body) = refused(guard, &old(&call(7, "x", json!({}))));
-        assert_eq!((status, &body["id"]), (200, &json!(7)));
+        let (status, body) = refused(guard, &old("/evil", &call(7, "x", json!({}))));
+        assert_eq!((status, &body["error"]["code"]), (400, &json!(-32010)));
         let note = json!({"jsonrpc": "2.0", "method": "vendor/note", "params": {"x": "swan"}});
-        assert_eq!(refused(guard, &old(&note)), (202, Value::Null));
+        assert_eq!(refused(guard, &old("/messages", &note)), (202, Value::Null));
         let answer = elicited(&json!(4), &"swan ".repeat(40));
         assert_eq!(
-            answer_denied(guard, &old(&answer)),
+            answer_denied(guard, &old("/messages", &answer)),
             denied_answer(&json!(4))
+        );
+    });
+}
+
+/// A request that is denied as such ends like a denied call, if the policy lets anything through to its server.
+#[test]
+fn a_denied_request_of_the_older_transport_ends_by_an_error_of_the_server() {
+    let named = "defaults: { action: allow }
+rules:
+  - { id: no-calls, match: { event: request, method: tools/call }, action: deny }
+";
+    let listed = "defaults: { action: deny }
+rules:
+  - { id: lists, match: { event: request, method: resources/read }, action: allow }
+";
+    for policy in [named, listed] {
+        in_both_modes(policy, |guard, _| {
+            let message = call(7, "delete_customer", json!({}));
+            let path = [(":path", "/messages?session_id=1")];
+            let seen = exchange(
+                guard,
+                &with_headers(&path, message.to_string().as_bytes()),
+                accepted(),
+            );
+            let upstream = seen.upstream.clone().unwrap().body();
+            let unknown = json!({"jsonrpc": "2.0", "id": 7, "method": "agentguard/denied"});
+            assert_eq!(serde_json::from_slice::<Value>(&upstream).unwrap(), unknown);
+            assert_eq!(seen.client.status(), Some(202));
+            assert_eq!(record(&seen)["decision"], "deny");
+        });
+    }
+    // Nothing may reach any server.
+    in_both_modes("defaults: { action: deny }\n", |guard, _| {
+        let message = json!({"jsonrpc": "2.0", "id": 7, "method": "resources/read",
+                             "params": {"uri": "file:///a"}})
+        .to_string();
+        let path = [(":path", "/messages?session_id=1")];
+        assert_eq!(
+            refused(guard, &with_headers(&path, message.as_bytes())).0,
+            400
         );
     });
 }

@@ -35,6 +35,8 @@ pub(super) fn reply(denial: &Denial, context: &RequestContext) -> DenialReply {
         let id = message.id.as_deref();
         write_denied(out, id, Some(message), denial);
     }) {
+        // Clients of HTTP+SSE read nothing of the response but its status, and would wait for an answer on their stream.
+        Some(_) if context.endpoint.stream == Some(false) => denial_with_status(denial, context),
         Some(body) => DenialReply {
             status: 200,
             headers: vec![("content-type", "application/json".to_owned())],
