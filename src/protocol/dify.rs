@@ -177,6 +177,8 @@ fn event(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
                 }
             }
             "tool_input" => {
+                // Without a name it is a call of some tool.
+                is_called = true;
                 let (args, texts) = reader.any_arguments(member);
                 let args = of_tool(reader, args, value.get("tool"));
                 call.given(reader, member, (args, texts));

@@ -793,6 +793,17 @@ fn an_application_of_dify_has_the_model_and_runs_the_tools() {
     let mut other = thought.clone();
     other["tool_input"] = json!("{\"wipe\":{\"all\":false}}");
     assert_eq!(got(&other), other);
+    // Arguments for which no tool is named may be for any.
+    for tool in [Value::Null, json!("")] {
+        for input in [json!("unknown"), json!({"all": true})] {
+            let told = json!({"event": "agent_thought", "answer": "So", "tool": tool, "tool_input": input});
+            assert_eq!(got(&told)["answer"], "No wiping.", "{told}");
+        }
+        for input in [json!({"all": false}), json!("")] {
+            let told = json!({"event": "agent_thought", "answer": "So", "tool": tool, "tool_input": input});
+            assert_eq!(got(&told), told);
+        }
+    }
 
     // Outputs of a workflow, and the text that it tells while it runs.
     let run = json!({"workflow_run_id": "w", "task_id": "t", "data": {"id": "w", "status": "succeeded",

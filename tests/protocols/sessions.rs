@@ -247,6 +247,8 @@ fn calls_and_results_in_lists_are_events() {
         {"type": "mcp_approval_request", "request_id": "r_1", "turn_id": "t_1", "request": {"type": "mcp_tool_call",
             "name": "lookup", "arguments": {"id": 1}, "server_label": "crm", "message": "May I?"}},
         {"type": "environment_connection", "environment_id": "e_1"},
+        {"type": "approval", "request": {"arguments": {"id": "swordfish"}}},
+        {"type": "approval", "name": "wipe", "request": {}},
     ]});
     assert_eq!(
         answered(&openai("GET", "/v1/agents/sessions/s_1"), &session),
@@ -254,6 +256,8 @@ fn calls_and_results_in_lists_are_events() {
             "ToolCall find city|Bern",
             "Response May I?",
             "ToolCall lookup id",
+            "ToolCall ? id|swordfish",
+            "ToolCall wipe ",
         ]
     );
     let events = json!({"data": [

@@ -149,10 +149,10 @@ pub(crate) fn compile(
 
 fn scope(applies_to: &AppliesTo) -> Scope {
     // A malformed glob was reported when the document was read, and no policy is made.
-    let compiled = |text: &Box<str>| Glob::parse(&letter_case::lower(text)).ok();
+    let compiled = |text: &str| Glob::parse(&letter_case::lower(text)).ok();
     let globs = |texts: &Option<Vec<Box<str>>>| {
-        let texts = texts.as_ref()?;
-        Some(texts.iter().filter_map(compiled).collect())
+        let texts = texts.as_ref()?.iter();
+        Some(texts.filter_map(|text| compiled(text)).collect())
     };
     Scope {
         hosts: globs(&applies_to.hosts),

@@ -99,7 +99,9 @@ pub(super) fn required_action(reader: &mut Reader<'_>, action: Value<'_>) {
         kind.as_deref(),
         Some("function_call" | "mcp_approval_request")
     );
-    if is_call || asked.unwrap_or(action).get("name").is_some() {
+    let mut objects = std::iter::once(action).chain(asked);
+    let has_call = objects.any(|object| object.get("name").or(object.get("arguments")).is_some());
+    if is_call || has_call {
         call.add(reader);
     }
 }
