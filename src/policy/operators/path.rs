@@ -193,7 +193,13 @@ impl FoldedNames {
     }
 
     fn iter(&self) -> impl Iterator<Item = &str> + Clone {
-        self.0.iter().map(|name| &**name)
+        self.below(0)
+    }
+
+    /// Returns the names without the first ones. An iterator that skips them would walk over them.
+    fn below(&self, above: usize) -> impl Iterator<Item = &str> + Clone {
+        let below = self.0.get(above..).unwrap_or_default();
+        below.iter().map(|name| &**name)
     }
 }
 
@@ -208,14 +214,14 @@ fn may_be_within(
         (root, folder_root) if root == folder_root => is_below(),
         // The working directory may be the root, as in a container without one of its own, or home, …
         (Relative, _) => [0, home_length(folder_names)].iter().any(|above| {
-            let mut rest = folder_names.iter().skip(*above).peekable();
+            let mut rest = folder_names.below(*above).peekable();
             rest.peek().is_some() && begins_with(names.iter(), rest)
         }),
         // … or any folder on the way of the path.
         (_, Relative) => {
             !folder_names.0.is_empty()
                 && (0..names.0.len())
-                    .any(|above| begins_with(names.iter().skip(above), folder_names.iter()))
+                    .any(|above| begins_with(names.below(above), folder_names.iter()))
         }
         (Drive(_), Drive(_)) | (Server(..), _) | (_, Server(..)) => false,
         (Home(one), Home(other)) => (one.is_empty() || other.is_empty()) && is_below(),
@@ -1026,6 +1032,8 @@ mod tests {
         ] {
             let text = part.repeat(100_000 / part.len());
             let _ = verdicts(&["/data", "C:\\x"], true, &text);
+            let below = format!("/{text}");
+            let _ = verdicts(&["b", "c/d", "~/e"], true, &below);
         }
     }
 
