@@ -5,7 +5,7 @@
 //! and letters that look Latin become ASCII. Accents and other marks over letters are removed. Exotic spaces become
 //! spaces, dashes and quotes their ASCII form. Characters that are not shown (zero width, soft hyphen, fillers,
 //! variation selectors, bidi and other controls) are removed. Tag characters, regional indicators, HTML entities,
-//! percent escapes and `\u`, `\x`, `\n` escapes are decoded. Case is kept.
+//! percent escapes, `\u`, `\x`, `\n` escapes and control sequences of terminals are decoded. Case is kept.
 //!
 //! Invisible characters can have two meanings, and the text then has several readings. Hidden characters between
 //! letters join them or are a space. Tag characters are a text of their own, letters of the words around them, or

@@ -297,7 +297,7 @@ fn percent_byte(rest: &[u8], last: bool) -> Result<(u8, usize), Escape> {
     Err(Escape::None(1))
 }
 
-/// Reads `\u0034`, `\ud83d\ude00`, `\u{1F600}`, `\U0001F600`, `\x34`, `\n`, `\"`; with any number of backslashes.
+/// Reads `\u0034`, `\ud83d\ude00`, `\u{1F600}`, `\U0001F600`, `\x34`, `\n`, `\f`, `\"`; with any number of backslashes.
 fn backslash(rest: &[u8]) -> Escape {
     let slashes = rest.iter().take_while(|byte| **byte == b'\\').count();
     if slashes > LAYERS {
@@ -312,6 +312,8 @@ fn backslash(rest: &[u8]) -> Escape {
         b'n' => return Escape::Char('\n', written(0)),
         b't' => return Escape::Char('\t', written(0)),
         b'r' => return Escape::Char('\r', written(0)),
+        b'f' => return Escape::Char('\x0C', written(0)),
+        b'b' => return Escape::Char('\x08', written(0)),
         b'"' | b'\'' | b'/' => return Escape::Char(char::from(*kind), written(0)),
         b'u' if body.first() == Some(&b'{') => braced(body),
         b'u' => fixed(body, 4),

@@ -275,6 +275,20 @@ fn an_escape_behind_one_that_comes_to_nothing_is_read() {
 }
 
 #[test]
+fn an_escape_of_json_is_no_letter_of_the_word_behind_it() {
+    for escape in [
+        "\\n", "\\t", "\\r", "\\f", "\\b", "\\\\f", "\\\"", "\\/", "\\u000c",
+    ] {
+        let seen = view(&format!("{escape}key"));
+        assert_eq!(
+            seen.trim_start_matches(['\n', '\t', '\r', '\x0C', '"', '/']),
+            "key",
+            "{escape}"
+        );
+    }
+}
+
+#[test]
 fn escapes_that_are_none_stay() {
     for text in [
         "%zz &nosuch; \\d \\u12 \\u{110000} &; %",
