@@ -335,8 +335,18 @@ fn as_value(text: &Text<'_>, at: usize) -> Option<usize> {
     matches!(text.at(sign), b'=' | b':').then(|| text.run(sign.wrapping_add(1), 8, is_space))
 }
 
-/// Skips a type between `:` or `=` and the value: `token: str = "…"`.
+/// Skips a type between `:` or `=` and the value: `token: str = "…"`, or the sign of a block of YAML: `token: |-`.
 fn typed(text: &Text<'_>, at: usize) -> usize {
+    if matches!(text.at(at), b'|' | b'>') {
+        let sign = text.run(at.wrapping_add(1), 2, |byte| {
+            matches!(byte, b'-' | b'+' | b'1'..=b'9')
+        });
+        let from = text.run(sign, 64, is_blank);
+        return match text.slice(sign..from).contains(&b'\n') {
+            true => from,
+            false => at,
+        };
+    }
     let word = text.run(at, 12, |byte| {
         byte.is_ascii_alphabetic() || matches!(byte, b'&' | b'[' | b']')
     });
@@ -520,6 +530,8 @@ mod tests {
             "ENV api_key v4lue",
             "**api_key**: v4lue",
             "- **api_key:** `v4lue`",
+            "api_key: |\n  v4lue\n",
+            "  api_key: >2-\r\n    v4lue",
         ] {
             let found = pairs(text);
             assert!(
