@@ -438,9 +438,21 @@ fn value(text: &Text<'_>, at: usize, link: Binding) -> Option<(Range<usize>, u8)
     let quote = text.at(at);
     if is_quote(quote) {
         let start = at.wrapping_add(1);
-        let end = text.run(start, VALUE, |byte| {
-            byte != quote && byte != b'\n' && byte != 0
-        });
+        let last = start.wrapping_add(VALUE);
+        let next = |from: usize| {
+            text.run(from, last.saturating_sub(from), |byte| {
+                byte != quote && byte != b'\n' && byte != 0
+            })
+        };
+        let mut end = next(start);
+        // The view shows an escaped quote as it shows the last one: `"pass\"word"`.
+        while text.at(end.wrapping_add(1)).is_ascii_alphanumeric() && text.at(end) == quote {
+            let further = next(end.wrapping_add(1));
+            if text.at(further) != quote {
+                break;
+            }
+            end = further;
+        }
         if text.at(end) == quote {
             return (end > start).then_some((start..end, quote));
         }
@@ -531,6 +543,7 @@ mod tests {
             "**api_key**: v4lue",
             "- **api_key:** `v4lue`",
             "api_key: |\n  v4lue\n",
+            "api_key = \"v4lue\"x",
             "  api_key: >2-\r\n    v4lue",
         ] {
             let found = pairs(text);
@@ -539,6 +552,22 @@ mod tests {
                     .iter()
                     .any(|(name, value)| name.ends_with("api_key") && value == "v4lue"),
                 "{text}: {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_quote_within_a_value_does_not_end_it() {
+        for (text, value) in [
+            ("\"password\":\"v4\"lue\"}", "v4\"lue"),
+            ("password='v4'l'ue', x='y'", "v4'l'ue"),
+            ("password=\"v4lue\"x\n\"y\"", "v4lue"),
+            ("password=\"v4lue\",x=\"y\"", "v4lue"),
+        ] {
+            assert_eq!(
+                pairs(text),
+                [("password".to_owned(), value.to_owned())],
+                "{text}"
             );
         }
     }
