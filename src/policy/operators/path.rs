@@ -414,7 +414,7 @@ fn plain_signs(text: &str) -> String {
     for c in text.chars() {
         match c {
             '\u{FF0E}' | '\u{2024}' | '\u{FE52}' => plain.push('.'),
-            '\u{2025}' => plain.push_str(".."),
+            '\u{2025}' | '\u{FE30}' => plain.push_str(".."),
             '\u{2026}' => plain.push_str("..."),
             '\u{FF0F}' | '\u{2044}' | '\u{2215}' | '\u{29F8}' => plain.push('/'),
             '\u{FF3C}' | '\u{FE68}' | '\u{2216}' | '\u{29F5}' => plain.push('\\'),
@@ -422,7 +422,7 @@ fn plain_signs(text: &str) -> String {
             '\u{AD}'
             | '\u{200B}'..='\u{200F}'
             | '\u{202A}'..='\u{202E}'
-            | '\u{2060}'..='\u{2064}'
+            | '\u{2060}'..='\u{206F}'
             | '\u{FEFF}' => {}
             c => plain.push(c),
         }
@@ -875,6 +875,8 @@ mod tests {
             ("/data/..", "out", "up and no further"),
             ("//data//x", "in", "doubled slashes"),
             ("/data/%2e%2e/etc", "in out", "encoded dots"),
+            ("/data/\u{FE30}/etc", "in out", "dots of a vertical line"),
+            ("/data/.\u{206A}./etc", "in out", "dots with a hidden character"),
             ("/data/%2e%2e%2fetc", "in out", "encoded slash"),
             ("/data/%252e%252e/etc", "in in out", "encoded twice"),
             ("/data/a%20b", "in in", "an encoded space changes nothing"),
