@@ -876,7 +876,11 @@ mod tests {
             ("//data//x", "in", "doubled slashes"),
             ("/data/%2e%2e/etc", "in out", "encoded dots"),
             ("/data/\u{FE30}/etc", "in out", "dots of a vertical line"),
-            ("/data/.\u{206A}./etc", "in out", "dots with a hidden character"),
+            (
+                "/data/.\u{206A}./etc",
+                "in out",
+                "dots with a hidden character",
+            ),
             ("/data/%2e%2e%2fetc", "in out", "encoded slash"),
             ("/data/%252e%252e/etc", "in in out", "encoded twice"),
             ("/data/a%20b", "in in", "an encoded space changes nothing"),
