@@ -168,6 +168,23 @@ impl Candidate<'_> {
         self.place.is_whole(&self.range)
     }
 
+    /// Returns whether another group of this many digits is beside the candidate, one space away, as in a row of numbers or in
+    /// an identifier of more groups. The group before it may be a year.
+    #[inline(never)]
+    pub(in crate::detect) fn is_in_row(&self, width: usize) -> bool {
+        let text = self.place.text;
+        let most = width.wrapping_add(1);
+        let (before, after) = (
+            self.range.start.wrapping_sub(1),
+            self.range.end.wrapping_add(1),
+        );
+        let first = text.run_back(before, most, |byte| byte.is_ascii_digit());
+        let end = text.run(after, most, |byte| byte.is_ascii_digit());
+        let is_year = matches!(text.at(first), b'1' | b'2');
+        text.before(self.range.start) == b' ' && first.wrapping_add(width) == before && !is_year
+            || text.at(self.range.end) == b' ' && end == self.range.end.wrapping_add(most)
+    }
+
     /// Returns high confidence after a context word, otherwise the given one. Returns nothing if the candidate is
     /// part of something longer.
     pub(in crate::detect) fn high_or(&self, otherwise: Confidence) -> Option<Confidence> {
