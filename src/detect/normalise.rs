@@ -453,7 +453,7 @@ impl ViewBuilder<'_> {
             }
             match c {
                 // What colours a text hides nothing in it.
-                CONTROL_SEQUENCE => self.look(c, CharReading::Mark, at, end),
+                CONTROL_SEQUENCE if byte.is_ascii() => self.look(c, CharReading::Mark, at, end),
                 _ => self.look(c, reading, at, end),
             }
             let was_in_tags = tagged == at;

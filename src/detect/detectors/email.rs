@@ -242,7 +242,9 @@ fn domain_end(place: &MatchSite<'_>) -> Option<usize> {
         last = label..end;
     }
     // `jane@example.com—or`: the view has a hyphen for a dash.
-    let before_dash = text.run(label, longest, |byte| byte.is_ascii_alphabetic());
+    let before_dash = text.run(label, LONGEST_TOP.wrapping_add(1), |byte| {
+        byte.is_ascii_alphabetic()
+    });
     if text.at(before_dash) == b'-' && is_one_of(TOPS, text.slice(label..before_dash)) {
         (last, end) = (label..before_dash, before_dash);
     }
@@ -365,6 +367,9 @@ const NO_NAMES: &[&[u8]] = &[
     b"works",
     b"you",
 ];
+
+/// Length of the longest of [`TOPS`].
+const LONGEST_TOP: usize = 4;
 
 /// Top-level domains that people spell out.
 const TOPS: &[&[u8]] = &[

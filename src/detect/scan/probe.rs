@@ -180,7 +180,7 @@ impl Candidate<'_> {
         );
         let first = text.run_back(before, most, |byte| byte.is_ascii_digit());
         let end = text.run(after, most, |byte| byte.is_ascii_digit());
-        let is_year = matches!(text.at(first), b'1' | b'2');
+        let is_year = matches!(text.before(first.wrapping_add(1)), b'1' | b'2');
         text.before(self.range.start) == b' ' && first.wrapping_add(width) == before && !is_year
             || text.at(self.range.end) == b' ' && end == self.range.end.wrapping_add(most)
     }
