@@ -13,6 +13,9 @@ pub(super) const NAME: usize = 48;
 /// Maximum bytes of a value. A longer value counts up to this length.
 pub(in crate::detect) const VALUE: usize = 512;
 
+/// Maximum quotes within a quoted value. Each is looked for by every name before it.
+const INNER_QUOTES: usize = 2;
+
 /// Name and its value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Pair {
@@ -446,7 +449,10 @@ fn value(text: &Text<'_>, at: usize, link: Binding) -> Option<(Range<usize>, u8)
         };
         let mut end = next(start);
         // The view shows an escaped quote as it shows the last one: `"pass\"word"`.
-        while text.at(end.wrapping_add(1)).is_ascii_alphanumeric() && text.at(end) == quote {
+        for _ in 0..INNER_QUOTES {
+            if text.at(end) != quote || !text.at(end.wrapping_add(1)).is_ascii_alphanumeric() {
+                break;
+            }
             let further = next(end.wrapping_add(1));
             if text.at(further) != quote {
                 break;
