@@ -50,8 +50,10 @@ pub(super) static DETECTOR: Detector = Detector {
     misses: &[
         miss("Aadhaar 3123 4567 8908", "wrong check digit"),
         miss("Aadhaar 1123 4567 8905", "begins with 1"),
-        miss("see 3123 4567 8909 1234", "a virtual id"),
-        miss("9483 2312 6803 8909", "a row of numbers"),
+        miss(
+            "see 3123 4567 8909 1234, 9483 2312 6803 8909",
+            "a virtual id, a row of numbers",
+        ),
         miss("id 312345678909", "twelve digits that could be anything"),
     ],
 };
