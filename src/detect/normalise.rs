@@ -5,7 +5,7 @@
 //! and letters that look Latin become ASCII. Accents and other marks over letters are removed. Exotic spaces become
 //! spaces, dashes and quotes their ASCII form. Characters that are not shown (zero width, soft hyphen, fillers,
 //! variation selectors, bidi and other controls) are removed. Tag characters, regional indicators, HTML entities,
-//! percent escapes and `\u`, `\x`, `\n` escapes are decoded. Case is kept.
+//! percent escapes, `\u`, `\x`, `\n` escapes and control sequences of terminals are decoded. Case is kept.
 //!
 //! Invisible characters can have two meanings, and the text then has several readings. Hidden characters between
 //! letters join them or are a space. Tag characters are a text of their own, letters of the words around them, or
@@ -22,7 +22,7 @@ use super::Confidence;
 use super::tables::fold::{FIRST_LONG, INDEX, LONG, MARK, PAGE, PAGES, REMOVE};
 use crate::wire::simd::SimdLevel;
 use crate::wire::{sort, work};
-use escape::{Escape, escape_at};
+use escape::{CONTROL_SEQUENCE, Escape, escape_at};
 
 mod escape;
 
@@ -425,7 +425,7 @@ impl ViewBuilder<'_> {
         let mut tagged = usize::MAX;
         while let Some(&byte) = bytes.get(at) {
             let (c, len) = match byte {
-                b'&' | b'%' | b'\\' => match escape_at(source, at, true) {
+                b'&' | b'%' | b'\\' | 0x1B => match escape_at(source, at, true) {
                     Escape::Char(c, len) => (c, len),
                     Escape::None(len) | Escape::Begun(len) => {
                         at = at.saturating_add(len);
@@ -451,7 +451,11 @@ impl ViewBuilder<'_> {
                 // `Υ` looks like `Y`, and `υ` like `u`.
                 reading = read(letter_case::lower_of(c).next().unwrap_or(c));
             }
-            self.look(c, reading, at, end);
+            match c {
+                // What colours a text hides nothing in it.
+                CONTROL_SEQUENCE if byte.is_ascii() => self.look(c, CharReading::Mark, at, end),
+                _ => self.look(c, reading, at, end),
+            }
             let was_in_tags = tagged == at;
             match reading {
                 CharReading::Same if self.folds_case && may_have_case(c) => {

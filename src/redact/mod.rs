@@ -204,7 +204,8 @@ fn replacement(
     }
 }
 
-/// Replaces letters and digits by `*`, except for the last `kept` ones of a longer value; separators stay.
+/// Replaces a value by `*`, except for the last `kept` letters and digits of a longer one. Separators stay in a value that
+/// has letters or digits: a password may have neither.
 fn masked(found: &str, kept: usize) -> String {
     let total = found.chars().filter(|c| is_alphanumeric(*c)).count();
     let hidden = if total > kept {
@@ -216,13 +217,16 @@ fn masked(found: &str, kept: usize) -> String {
     found
         .chars()
         .map(|c| {
-            if !is_alphanumeric(c) {
-                return c;
-            }
-            seen = seen.saturating_add(1);
-            if seen <= hidden { '*' } else { c }
+            seen = seen.saturating_add(usize::from(is_alphanumeric(c)));
+            let stays = total > 0 && is_separator(c);
+            if seen <= hidden && !stays { '*' } else { c }
         })
         .collect()
+}
+
+/// Returns whether a character separates the parts of numbers, addresses and names.
+fn is_separator(c: char) -> bool {
+    c.is_whitespace() || "-./:@()+,_".contains(c)
 }
 
 /// Returns whether a character is a letter or a digit, or represents one, as a Unicode tag character does.
@@ -312,6 +316,11 @@ mod tests {
         // A shorter value would not be masked at all.
         assert_eq!(masked("12-34", 4), "**-**");
         assert_eq!(masked("1", 4), "*");
+        assert_eq!(masked("p@$$w0rd!{x}", 0), "*@**********");
+        assert_eq!(masked("!$%&/=?#", 0), "********");
+        assert_eq!(masked("-./ -./", 4), "*******");
+        assert_eq!(masked("ann.lee@example.com", 0), "***.***@*******.***");
+        assert_eq!(masked("!ab-cdef!", 4), "***-cdef!");
     }
 
     #[test]

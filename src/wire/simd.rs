@@ -139,7 +139,7 @@ pub(crate) const BLOCK: usize = 64;
 const AFTER: usize = 2;
 
 /// Beginnings of keywords, and marks at the beginning of something; 0 is any byte. Letters are in lower case.
-const STEMS: [(u8, [u8; 3]); 19] = [
+const STEMS: [(u8, [u8; 3]); 20] = [
     (0, *b"pas"),
     (0, *b"pwd"),
     (1, *b"sec"),
@@ -154,7 +154,8 @@ const STEMS: [(u8, [u8; 3]); 19] = [
     (5, *b"nha"),
     (5, *b"nwo"),
     (6, *b"![\0"),
-    (6, *b"](h"),
+    (6, *b"](\0"),
+    (6, *b"]:\0"),
     (7, *b"<|\0"),
     (7, *b"[in"),
     (7, *b"[/i"),

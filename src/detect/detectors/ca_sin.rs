@@ -13,7 +13,7 @@ pub(super) static DETECTOR: Detector = Detector {
         misses: "Nine digits in a row without such a word.",
         source: "Employment and Social Development Canada, SIN Code of Practice",
     },
-    reach: 11,
+    reach: 16,
     context: &[
         "sin",
         "sins",
@@ -35,6 +35,7 @@ pub(super) static DETECTOR: Detector = Detector {
         miss("SIN 130 692 545", "wrong check digit"),
         miss("SIN 812 345 676", "begins with 8"),
         miss("999 999 999", "one digit repeated"),
+        miss("see 130 692 544 130 692 544", "a row of numbers"),
         miss("id 130692544", "nine digits that could be anything"),
     ],
 };
@@ -45,9 +46,11 @@ fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     if *first == b'8' || !luhn(number) || number.iter().all(|byte| byte == first) {
         return None;
     }
-    candidate.high_or(if candidate.is_separated() && *first != b'0' {
-        Confidence::Medium
-    } else {
-        Confidence::Low
-    })
+    candidate.high_or(
+        if candidate.is_separated() && *first != b'0' && !candidate.is_in_row(3) {
+            Confidence::Medium
+        } else {
+            Confidence::Low
+        },
+    )
 }

@@ -13,7 +13,7 @@ pub(super) static DETECTOR: Detector = Detector {
     groups: &["pii", "payment"],
     doc: Doc {
         finds: "13–19 digits in a row, in groups of four, or as 4-6-5 and 4-6-4, with one separator or with mixed ones, after a word such as `card` in groups of any size with any marks between them, or with wide ones (spaces, tabs, a line end) or `,`, `:`, `;`, `*`, `~` where no other number stands beside it; in groups of any size without such a word with low confidence; an issuer's first digits and length; the Luhn check digit.",
-        misses: "Numbers that are part of a longer run of digits, of a decimal or of an identifier.",
+        misses: "Numbers that are part of a longer run of digits, of a decimal or, without such a word, of an identifier.",
         source: "ISO/IEC 7812-1; issuer ranges as published by the card networks",
     },
     reach: 40,
@@ -77,6 +77,14 @@ pub(super) static DETECTOR: Detector = Detector {
                 "4111111111111111",
             ],
         ),
+        hit(
+            "cards: 4111111111111111:12:27:123, 5555555555554444-123, 4012 8888 8888 1881/12/27",
+            &[
+                "4111111111111111",
+                "5555555555554444",
+                "4012 8888 8888 1881",
+            ],
+        ),
         hit("378282246310005", &["378282246310005"]),
         hit("3782-822463-10005", &["3782-822463-10005"]),
         hit("pay with 4111-1111 1111.1111", &["4111-1111 1111.1111"]),
@@ -120,6 +128,10 @@ pub(super) static DETECTOR: Detector = Detector {
     misses: &[
         miss("card 4111 1111 1111 1112", "wrong check digit"),
         miss("0.4111111111111111", "a decimal"),
+        miss(
+            "4111111111111111:12:27, 4111 1111 1111 1111-123",
+            "part of something, and no word before it",
+        ),
         miss("9111111111111111", "no issuer begins with 9"),
         miss("build 5555.5555.5555.4445", "wrong check digit"),
         miss("2000\t4111\t1111\t1111\t1111\n", "a row of a table"),
@@ -148,9 +160,7 @@ fn solid(place: &MatchSite<'_>) -> Option<Match> {
     if !issued(number) || !luhn(number) {
         return None;
     }
-    // The expiry month may follow: `4111111111111111/12/27`.
-    let dated = place.text.at(place.end) == b'/' && place.context(place.at);
-    if !dated && place.is_part(&range) {
+    if is_part(place, &range) {
         return None;
     }
     Some(Match {
@@ -226,7 +236,7 @@ fn grouped(place: &MatchSite<'_>) -> Option<Match> {
         [4, 4, 4, 4, 0, 0] | [4, 4, 4, 4, 3, 0] | [4, 6, 5, 0, 0, 0] | [4, 6, 4, 0, 0, 0]
     );
     let range = place.at..end;
-    if !known || !issued(number) || !luhn(number) || place.is_part(&range) {
+    if !known || !issued(number) || !luhn(number) || is_part(place, &range) {
         return None;
     }
     let in_context = !(wide || marked) || place.context(place.at);
@@ -242,6 +252,13 @@ fn grouped(place: &MatchSite<'_>) -> Option<Match> {
             _ => confidence,
         },
     })
+}
+
+/// Returns whether a number is part of something longer. After a context word, what stands beside it is its expiry date or
+/// its security code: `4111111111111111:12:27:123`.
+fn is_part(place: &MatchSite<'_>, range: &Range<usize>) -> bool {
+    place.is_part(range)
+        && (place.text.at(range.end).is_ascii_alphanumeric() || !place.context(range.start))
 }
 
 /// Returns whether a byte may be, once, between two groups; `+` is the space of a form's fields.

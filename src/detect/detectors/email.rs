@@ -33,6 +33,10 @@ pub(super) static DETECTOR: Detector = Detector {
             &["jane.doe+x@mail.example.com"],
         ),
         hit("<a@b.co>, c_d@e-f.org", &["a@b.co", "c_d@e-f.org"]),
+        hit(
+            "write to ann@example.com—or bob@example.org- now; _c@example.com_",
+            &["ann@example.com", "bob@example.org", "_c@example.com"],
+        ),
         hit("mailto:x@example.xn--p1ai", &["x@example.xn--p1ai"]),
         hit("write to josé@example.com", &["josé@example.com"]),
         hit("私のメールはann@example.comです", &["ann@example.com"]),
@@ -64,6 +68,10 @@ pub(super) static DETECTOR: Detector = Detector {
         miss(
             "git clone git@github.com:org/repo.git; scp x ops@web1.corp.example.com:/srv/x; rsync -a d a@b.corp.example.com:~/d; ssh -p 22 deploy@web1.corp.example.com uptime; ssh://git@git.corp.example.com/x; https://jane:hunter@corp.example.com/",
             "accounts on hosts",
+        ),
+        miss(
+            "git clone git@github.com-work:org/repo, ops@web.node-1, a@b.com_x",
+            "accounts on hosts, a longer name",
         ),
         miss("npm i @scope/pkg@1.2.3", "a package and its version"),
         miss("icon@2x.png", "an image for dense screens"),
@@ -142,6 +150,8 @@ fn is_unread(place: &MatchSite<'_>, start: usize, end: usize) -> bool {
 /// information of a URL (RFC 3986, section 3.2.1).
 fn is_account(place: &MatchSite<'_>, start: usize, end: usize) -> bool {
     let text = place.text;
+    // `git@github.com-work:org/repo`, with an alias of the host.
+    let end = text.run(end, 64, is_label_or_hyphen);
     if text.at(end) == b':' {
         // `host:/path`, `host:~/path`, `host:org/repo`
         let path = end.wrapping_add(1);
@@ -231,13 +241,20 @@ fn domain_end(place: &MatchSite<'_>) -> Option<usize> {
         });
         last = label..end;
     }
+    // `jane@example.com—or`: the view has a hyphen for a dash.
+    let before_dash = text.run(label, LONGEST_TOP.wrapping_add(1), |byte| {
+        byte.is_ascii_alphabetic()
+    });
+    if text.at(before_dash) == b'-' && is_one_of(TOPS, text.slice(label..before_dash)) {
+        (last, end) = (label..before_dash, before_dash);
+    }
     let domain = text.slice(last.clone());
     let letters = domain
         .iter()
         .all(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80);
     let top = letters || domain.starts_with(b"xn--");
     let image = text.at(at.wrapping_add(1)).is_ascii_digit() && text.at(at.wrapping_add(2)) == b'x';
-    let glued = matches!(text.at(end), b'@' | b'_');
+    let glued = text.at(end) == b'@' || text.begins_name(end);
     (dots > 0 && domain.len() >= 2 && top && !image && !glued).then_some(end)
 }
 
@@ -351,6 +368,9 @@ const NO_NAMES: &[&[u8]] = &[
     b"you",
 ];
 
+/// Length of the longest of [`TOPS`].
+const LONGEST_TOP: usize = 4;
+
 /// Top-level domains that people spell out.
 const TOPS: &[&[u8]] = &[
     b"ai", b"at", b"au", b"be", b"biz", b"br", b"ca", b"ch", b"cn", b"co", b"com", b"cz", b"de",
@@ -375,12 +395,15 @@ fn spoken(place: &MatchSite<'_>) -> Option<Match> {
     let name = text.slice(start..at);
     let (end, dots) = domain(place, label);
     let top = text.slice(text.run_back(end, 24, |byte| byte.is_ascii_alphabetic())..end);
-    let is_one_of = |list: &[&[u8]], word: &[u8]| list.iter().any(|w| w.eq_ignore_ascii_case(word));
     (dots > 0 && is_one_of(TOPS, top) && !is_one_of(NO_NAMES, name)).then_some(Match {
         start,
         end,
         confidence: Confidence::Medium,
     })
+}
+
+fn is_one_of(list: &[&[u8]], word: &[u8]) -> bool {
+    list.iter().any(|known| known.eq_ignore_ascii_case(word))
 }
 
 fn is_label_or_hyphen(byte: u8) -> bool {

@@ -61,6 +61,10 @@ pub(super) static DETECTOR: Detector = Detector {
                 "DE89 - 3704 - 0044 - 0532 - 0130 - 00",
             ],
         ),
+        hit(
+            "__DE89370400440532013000__ or _GB82WEST12345698765432_",
+            &["DE89370400440532013000", "GB82WEST12345698765432"],
+        ),
         hit("IBANDE89370400440532013000", &["DE89370400440532013000"]),
         hit(
             "D E 8 9 3 7 0 4 0 0 4 4 0 5 3 2 0 1 3 0 0 0",
@@ -255,7 +259,7 @@ fn probe(place: &MatchSite<'_>) -> Option<Match> {
         let digits = number.iter().filter(|byte| byte.is_ascii_digit()).count();
         digits.wrapping_mul(2) < len
     };
-    if text.at(at).is_ascii_alphanumeric() || text.before(place.at) == b'_' || is_prose {
+    if text.at(at).is_ascii_alphanumeric() || text.continues_name(place.at) || is_prose {
         return None;
     }
     let (head, tail) = number.get(..len)?.split_at_checked(4)?;

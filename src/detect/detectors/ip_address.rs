@@ -29,6 +29,7 @@ pub(super) static DETECTOR: Detector = Detector {
             &["2001:db8::17", "2001:db8::18"],
         ),
         hit("顧客のIP：2001:db8::17、以上です", &["2001:db8::17"]),
+        hit("_2001:db8::17_", &["2001:db8::17"]),
         hit("from 192.168.0.1:80", &["192.168.0.1"]),
         hit("subnet 10.0.0.0/8.", &["10.0.0.0/8"]),
         hit("http://[2001:db8::1]/path", &["2001:db8::1"]),
@@ -157,7 +158,8 @@ fn version_6(place: &MatchSite<'_>) -> Option<Match> {
     place.begins(start);
     let before = text.before(start);
     if before.is_ascii_alphanumeric()
-        || matches!(before, b'.' | b'_')
+        || before == b'.'
+        || text.continues_name(start)
         || before == b':' && !text.is_named(start)
         || text.at(start) == b':' && text.at(start.wrapping_add(1)) != b':'
     {
@@ -174,7 +176,7 @@ fn version_6(place: &MatchSite<'_>) -> Option<Match> {
     }
     let address: Ipv6Addr = std::str::from_utf8(written).ok()?.parse().ok()?;
     if text.at(end).is_ascii_alphanumeric()
-        || text.at(end) == b'_'
+        || text.begins_name(end)
         || address.is_unspecified()
         || !is_unmistakable(written, address)
     {

@@ -138,6 +138,7 @@ pub(super) static DETECTOR: Detector = Detector {
             "US: 415-555-0132, (415) 555-0132",
             &["415-555-0132", "(415) 555-0132"],
         ),
+        hit("_+49 30 901820_", &["+49 30 901820"]),
         hit("09171234567", &["09171234567"]),
         hit("0312 123 45 67", &["0312 123 45 67"]),
         hit("my phone number is 425 8829090", &["425 8829090"]),
@@ -238,7 +239,8 @@ fn begins(place: &MatchSite<'_>, start: usize, marked: bool) -> bool {
             !(second.is_ascii_digit() || before == b'-' && second.is_ascii_alphabetic())
         }
         b'#' => place.context(start),
-        b'_' | b'$' | b'+' => false,
+        b'$' | b'+' => false,
+        b'_' => !text.continues_name(start),
         byte => !byte.is_ascii_alphanumeric(),
     }
 }

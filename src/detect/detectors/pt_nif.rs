@@ -9,7 +9,7 @@ pub(super) static DETECTOR: Detector = Detector {
     name: "pt_nif",
     groups: &["pii.eu.pt"],
     doc: Doc {
-        finds: "Nine digits that begin with 1–3, 5, 6, 8 or 9, the last one by weights 9–2 modulo 11, after a word such as `NIF` or `contribuinte`, or with `PT` before them.",
+        finds: "Nine digits that begin with 1–3, 45 or 5–9, the last one by weights 9–2 modulo 11, after a word such as `NIF` or `contribuinte`, or with `PT` before them.",
         misses: "Numbers without such a word.",
         source: "Decreto-Lei n.º 14/2013; Autoridade Tributária e Aduaneira",
     },
@@ -20,13 +20,13 @@ pub(super) static DETECTOR: Detector = Detector {
         validate,
     )],
     hits: &[
-        hit("NIF 123456789", &["123456789"]),
+        hit("NIF 123456789, NIF 450000001", &["123456789", "450000001"]),
         hit("contribuinte: 501 442 014", &["501 442 014"]),
         hit("from PT501442014", &["PT501442014"]),
     ],
     misses: &[
         miss("NIF 123456788", "wrong check digit"),
-        miss("NIF 423456787", "begins with 4"),
+        miss("NIF 423456787", "begins with 42"),
         miss("id 123456789", "nothing says that it is one"),
     ],
 };
@@ -37,10 +37,7 @@ fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let rest = weighted_head(number, &[9, 8, 7, 6, 5, 4, 3, 2])?.wrapping_rem(11);
     let check = 11u32.wrapping_sub(rest);
     let check = if check > 9 { 0 } else { check };
-    let known = matches!(
-        number.first(),
-        Some(b'1'..=b'3' | b'5' | b'6' | b'8' | b'9')
-    );
+    let known = matches!(number, [b'1'..=b'3' | b'5'..=b'9', ..] | [b'4', b'5', ..]);
     if !known || digit(number, 8) != Some(check) {
         return None;
     }

@@ -52,6 +52,10 @@ pub(super) static DETECTOR: Detector = Detector {
             "SSN 536/22/1234, ssn: 536:22:1235, ssn=536,22,1236",
             &["536/22/1234", "536:22:1235", "536,22,1236"],
         ),
+        hit(
+            "SSN/DOB: 536-22-1234:1980-01-31, 537-22-1234/538-22-1234",
+            &["536-22-1234", "537-22-1234", "538-22-1234"],
+        ),
         hit("see 536 22 1234 attached", &["536 22 1234"]),
         hit(
             "a 536-22-1234, b 537-22-1234",
@@ -65,6 +69,10 @@ pub(super) static DETECTOR: Detector = Detector {
         miss("SSN 536-00-1234", "group 00"),
         miss("SSN 536-22-0000", "serial 0000"),
         miss("536-22-12345", "ten digits"),
+        miss(
+            "536-22-1234/537-22-1234",
+            "part of something, and no word before it",
+        ),
         miss("order GR-412-55-1928", "a number with letters in front"),
         miss("536-22 1234", "mixed separators"),
         miss("SSN 078-05-1120", "a specimen"),

@@ -1,4 +1,4 @@
-//! Escaped characters: HTML entity, percent escape, backslash escape.
+//! Escaped characters: HTML entity, percent escape, backslash escape, control sequence of a terminal.
 //!
 //! Escapes of escapes (`%2534`, `\\u0034`, `&amp;#52;`, `\u0026#52;`, `%26%2352%3B`) are decoded as well, because
 //! each program that passes a text on may add a layer.
@@ -8,6 +8,9 @@ use crate::wire::search;
 
 /// Maximum bytes of an entity, with `&` and `;`.
 const LONGEST_ENTITY: usize = 32;
+
+/// Maximum bytes of a control sequence after ESC: `[1;38;2;255;255;255m`, and as many again.
+const LONGEST_SEQUENCE: usize = 40;
 
 /// Maximum layers that are decoded.
 const LAYERS: usize = 16;
@@ -27,7 +30,13 @@ pub(super) enum Escape {
     Begun(usize),
 }
 
-/// Reads the escape that begins at `at` with `&`, `%` or `\`. At the end of a whole text (`last`) an unfinished
+/// Bytes that an escape begins with.
+const BEGINS: [u8; 4] = *b"&%\\\x1B";
+
+/// Character that stands for a whole control sequence (ECMA-48, 8.3.16).
+pub(super) const CONTROL_SEQUENCE: char = '\u{9B}';
+
+/// Reads the escape that begins at `at` with `&`, `%`, `\` or ESC. At the end of a whole text (`last`) an unfinished
 /// escape counts as it is.
 pub(super) fn escape_at(text: &str, at: usize, last: bool) -> Escape {
     let mut read = one_at(text, at, last);
@@ -40,7 +49,40 @@ pub(super) fn escape_at(text: &str, at: usize, last: bool) -> Escape {
             None => break,
         }
     }
-    read
+    match read {
+        Escape::Char('\x1B', len) => control_sequence(text, at, len, last),
+        read => read,
+    }
+}
+
+/// Reads the rest of a sequence such as `ESC [ 1 ; 31 m`, by which a program colours what it writes to a terminal. Others
+/// than those in use don't count: all that a reader sees stays, such as `ESC [ 4111…`.
+fn control_sequence(text: &str, at: usize, len: usize, last: bool) -> Escape {
+    let rest = text
+        .as_bytes()
+        .get(at.saturating_add(len)..)
+        .unwrap_or_default();
+    let mut written = len;
+    let mut digits = 0usize;
+    for (place, byte) in rest.iter().take(LONGEST_SEQUENCE).enumerate() {
+        written = written.saturating_add(1);
+        match byte {
+            b'[' if place == 0 => {}
+            _ if place == 0 => return Escape::Char('\x1B', len),
+            b'?' if place == 1 => {}
+            b'0'..=b'9' if digits < 3 => digits = digits.saturating_add(1),
+            b';' => digits = 0,
+            b'm' | b'K' => return Escape::Char(CONTROL_SEQUENCE, written),
+            b'A'..=b'Z' | b'a'..=b'z' if digits > 0 => {
+                return Escape::Char(CONTROL_SEQUENCE, written);
+            }
+            _ => return Escape::Char('\x1B', len),
+        }
+    }
+    match last || rest.len() >= LONGEST_SEQUENCE {
+        true => Escape::Char('\x1B', len),
+        false => Escape::Begun(text.len().saturating_sub(at)),
+    }
 }
 
 /// Returns the escape that begins with an escaped `&`, `%` or `\`.
@@ -95,6 +137,7 @@ fn one_at(text: &str, at: usize, last: bool) -> Escape {
         Some(b'&') => entity(rest, last),
         Some(b'%') => percent(rest, last),
         Some(b'\\') => backslash(rest),
+        Some(0x1B) => Escape::Char('\x1B', 1),
         _ => Escape::None(1),
     }
 }
@@ -102,15 +145,17 @@ fn one_at(text: &str, at: usize, last: bool) -> Escape {
 /// Returns the number of bytes before an unfinished escape at the end of the text.
 pub(super) fn stable_len(text: &str) -> usize {
     let bytes = text.as_bytes();
-    // The longest escapes: an entity, four percent escapes with all layers, two surrogates with all layers.
+    // The longest escapes: an entity, four percent escapes with all layers, two surrogates with all layers. A
+    // control sequence may go on behind one.
     let longest = LAYERS
         .saturating_add(8)
         .saturating_mul(4)
-        .max(LONGEST_ENTITY);
+        .max(LONGEST_ENTITY)
+        .saturating_add(LONGEST_SEQUENCE);
     let from = bytes.len().saturating_sub(longest);
     let mut at = from;
     while let Some(rest) = bytes.get(at..) {
-        at = at.saturating_add(search::bytes_before(rest, *b"&%\\"));
+        at = at.saturating_add(search::bytes_before(rest, BEGINS));
         if at >= bytes.len() {
             break;
         }
@@ -252,7 +297,7 @@ fn percent_byte(rest: &[u8], last: bool) -> Result<(u8, usize), Escape> {
     Err(Escape::None(1))
 }
 
-/// Reads `\u0034`, `\ud83d\ude00`, `\u{1F600}`, `\U0001F600`, `\x34`, `\n`, `\"`; with any number of backslashes.
+/// Reads `\u0034`, `\ud83d\ude00`, `\u{1F600}`, `\U0001F600`, `\x34`, `\n`, `\f`, `\"`; with any number of backslashes.
 fn backslash(rest: &[u8]) -> Escape {
     let slashes = rest.iter().take_while(|byte| **byte == b'\\').count();
     if slashes > LAYERS {
@@ -267,6 +312,8 @@ fn backslash(rest: &[u8]) -> Escape {
         b'n' => return Escape::Char('\n', written(0)),
         b't' => return Escape::Char('\t', written(0)),
         b'r' => return Escape::Char('\r', written(0)),
+        b'f' => return Escape::Char('\x0C', written(0)),
+        b'b' => return Escape::Char('\x08', written(0)),
         b'"' | b'\'' | b'/' => return Escape::Char(char::from(*kind), written(0)),
         b'u' if body.first() == Some(&b'{') => braced(body),
         b'u' => fixed(body, 4),

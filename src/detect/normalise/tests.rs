@@ -232,11 +232,60 @@ fn escapes_that_are_written_in_escapes_are_read_through() {
 }
 
 #[test]
+fn what_colours_a_text_in_a_terminal_is_not_read() {
+    for (text, seen) in [
+        ("see \x1b[31m4111\x1b[0m end", "see 4111 end"),
+        ("\x1b[01;31m\x1b[Kkey\x1b[m\x1b[K=", "key="),
+        ("\x1b[1;38;2;255;128;0mkey", "key"),
+        ("\\u001b[1mkey \\x1B[?25lx", "key x"),
+        ("%1B[2K%1b[1Gkey", "key"),
+        ("\x1b[4111 1111", "[4111 1111"),
+        ("\x1b[AKIA \x1b[?AKIA \x1b[1;AKIA", "[AKIA [?AKIA [1;AKIA"),
+        ("\x1bkey \x1b]0;a \x1b[é", "key ]0;a [e"),
+        ("a\x1b[", "a["),
+    ] {
+        assert_eq!(view(text), seen, "{text:?}");
+    }
+    let text = "a 41\x1b[1m11 b";
+    assert_eq!(behind(text, "4111"), "41\x1b[1m11");
+    assert_eq!(NormalisedText::spaced(text).unwrap().text(), "a 41 11 b");
+    assert_eq!(
+        NormalisedText::of(&"\x1b[1A\x1b[2K".repeat(99))
+            .unwrap()
+            .oddities(),
+        []
+    );
+    for (text, stable) in [
+        ("a\x1b", 1),
+        ("a\x1b[3", 1),
+        ("a\\u001b[31;", 1),
+        ("a\x1b[31m", 6),
+        ("a\x1bx", 3),
+    ] {
+        assert_eq!(stable_len(text), stable, "{text:?}");
+    }
+}
+
+#[test]
 fn an_escape_behind_one_that_comes_to_nothing_is_read() {
     assert_eq!(view("%E2%34"), "%E24");
     assert_eq!(view("%E2%28"), "%E2(");
     assert_eq!(view("%F0%9F%34"), "%F0%9F4");
     assert_eq!(view("%E2%E2%80%9D"), "%E2\"");
+}
+
+#[test]
+fn an_escape_of_json_is_no_letter_of_the_word_behind_it() {
+    for escape in [
+        "\\n", "\\t", "\\r", "\\f", "\\b", "\\\\f", "\\\"", "\\/", "\\u000c",
+    ] {
+        let seen = view(&format!("{escape}key"));
+        assert_eq!(
+            seen.trim_start_matches(['\n', '\t', '\r', '\x0C', '"', '/']),
+            "key",
+            "{escape}"
+        );
+    }
 }
 
 #[test]
@@ -361,6 +410,10 @@ const PARTS: &[&str] = &[
     "🇩",
     "\u{0}",
     "⑫",
+    "\u{1B}",
+    "[",
+    "m",
+    "\\x1b",
 ];
 
 proptest! {

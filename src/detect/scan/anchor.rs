@@ -26,7 +26,7 @@ pub(in crate::detect) enum Anchor {
     Url(ProbeFn),
     /// `---`.
     Dashes(ProbeFn),
-    /// One of the marks `![`, `](h`, `<|`, `[inst`, `</s`.
+    /// One of the marks `![`, `](`, `]:`, `<|`, `[inst`, `</s`.
     Mark(ProbeFn),
     /// Word that begins with one of these prefixes, case-insensitively; each has at least three characters.
     Word(&'static [&'static str], ProbeFn),

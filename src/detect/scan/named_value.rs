@@ -13,6 +13,9 @@ pub(super) const NAME: usize = 48;
 /// Maximum bytes of a value. A longer value counts up to this length.
 pub(in crate::detect) const VALUE: usize = 512;
 
+/// Maximum quotes within a quoted value. Each is looked for by every name before it.
+const INNER_QUOTES: usize = 2;
+
 /// Name and its value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Pair {
@@ -335,8 +338,18 @@ fn as_value(text: &Text<'_>, at: usize) -> Option<usize> {
     matches!(text.at(sign), b'=' | b':').then(|| text.run(sign.wrapping_add(1), 8, is_space))
 }
 
-/// Skips a type between `:` or `=` and the value: `token: str = "…"`.
+/// Skips a type between `:` or `=` and the value: `token: str = "…"`, or the sign of a block of YAML: `token: |-`.
 fn typed(text: &Text<'_>, at: usize) -> usize {
+    if matches!(text.at(at), b'|' | b'>') {
+        let sign = text.run(at.wrapping_add(1), 2, |byte| {
+            matches!(byte, b'-' | b'+' | b'1'..=b'9')
+        });
+        let from = text.run(sign, 64, is_blank);
+        return match text.slice(sign..from).contains(&b'\n') {
+            true => from,
+            false => at,
+        };
+    }
     let word = text.run(at, 12, |byte| {
         byte.is_ascii_alphabetic() || matches!(byte, b'&' | b'[' | b']')
     });
@@ -428,9 +441,24 @@ fn value(text: &Text<'_>, at: usize, link: Binding) -> Option<(Range<usize>, u8)
     let quote = text.at(at);
     if is_quote(quote) {
         let start = at.wrapping_add(1);
-        let end = text.run(start, VALUE, |byte| {
-            byte != quote && byte != b'\n' && byte != 0
-        });
+        let last = start.wrapping_add(VALUE);
+        let next = |from: usize| {
+            text.run(from, last.saturating_sub(from), |byte| {
+                byte != quote && byte != b'\n' && byte != 0
+            })
+        };
+        let mut end = next(start);
+        // The view shows an escaped quote as it shows the last one: `"pass\"word"`.
+        for _ in 0..INNER_QUOTES {
+            if text.at(end) != quote || !text.at(end.wrapping_add(1)).is_ascii_alphanumeric() {
+                break;
+            }
+            let further = next(end.wrapping_add(1));
+            if text.at(further) != quote {
+                break;
+            }
+            end = further;
+        }
         if text.at(end) == quote {
             return (end > start).then_some((start..end, quote));
         }
@@ -520,6 +548,9 @@ mod tests {
             "ENV api_key v4lue",
             "**api_key**: v4lue",
             "- **api_key:** `v4lue`",
+            "api_key: |\n  v4lue\n",
+            "api_key = \"v4lue\"x",
+            "  api_key: >2-\r\n    v4lue",
         ] {
             let found = pairs(text);
             assert!(
@@ -527,6 +558,22 @@ mod tests {
                     .iter()
                     .any(|(name, value)| name.ends_with("api_key") && value == "v4lue"),
                 "{text}: {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_quote_within_a_value_does_not_end_it() {
+        for (text, value) in [
+            ("\"password\":\"v4\"lue\"}", "v4\"lue"),
+            ("password='v4'l'ue', x='y'", "v4'l'ue"),
+            ("password=\"v4lue\"x\n\"y\"", "v4lue"),
+            ("password=\"v4lue\",x=\"y\"", "v4lue"),
+        ] {
+            assert_eq!(
+                pairs(text),
+                [("password".to_owned(), value.to_owned())],
+                "{text}"
             );
         }
     }

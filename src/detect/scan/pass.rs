@@ -930,9 +930,11 @@ fn matched(
             TokenPart::Run(alphabet, least, most) => {
                 let mut end = text.run_of(*alphabet, at, most.wrapping_add(1));
                 let mut len = end.wrapping_sub(at);
-                if len > *most && text.before(end) == b'.' && !text.at(end).is_ascii_alphanumeric()
+                if len > *most
+                    && matches!(text.before(end), b'.' | b'_' | b'-')
+                    && !text.at(end).is_ascii_alphanumeric()
                 {
-                    // The full stop at the end of a sentence is not part of the token.
+                    // The full stop at the end of a sentence, the mark of an emphasis or a dash is not part of the token.
                     end = end.wrapping_sub(1);
                     len = *most;
                 }
@@ -972,7 +974,8 @@ fn matched(
 /// Returns whether a prefix is inside a run of Base64, where every short prefix occurs by chance.
 fn is_inside_base64(text: &Text<'_>, start: usize, prefix: &str) -> bool {
     match text.before(start) {
-        b'+' => true,
+        // A line that is new in a patch has the sign, too.
+        b'+' => !matches!(text.before(start.wrapping_sub(1)), 0 | b'\n'),
         b'/' => prefix.bytes().all(|byte| byte.is_ascii_alphanumeric()),
         _ => false,
     }

@@ -85,23 +85,14 @@ impl MatchSite<'_> {
     /// Returns whether the characters around a range make it part of something longer: a decimal, an identifier with
     /// digits, a time.
     pub(in crate::detect) fn is_part(&self, range: &Range<usize>) -> bool {
+        self.continues(range.start) || self.goes_on(range.end)
+    }
+
+    /// Returns whether the characters from a position on make what ends there part of something longer.
+    fn goes_on(&self, end: usize) -> bool {
         let text = self.text;
-        let mark = text.before(range.start);
-        let left = range.start.saturating_sub(1);
-        let part_left = match mark {
-            b'.' | b':' | b'/' => text.before(left).is_ascii_digit(),
-            b'-' | b'_' => {
-                let run = text.run_back(left, 12, |byte| byte.is_ascii_alphanumeric());
-                text.slice(run..left).iter().any(u8::is_ascii_digit)
-            }
-            b'+' | b'#' | b'$' => mark == b'+',
-            _ => mark.is_ascii_alphanumeric(),
-        };
-        if part_left {
-            return true;
-        }
-        let right = range.end.wrapping_add(1);
-        match text.at(range.end) {
+        let right = end.wrapping_add(1);
+        match text.at(end) {
             b'.' | b':' | b'/' => text.at(right).is_ascii_digit(),
             b'-' | b'_' => {
                 let run = text.run(right, 12, |byte| byte.is_ascii_alphanumeric());
@@ -109,6 +100,22 @@ impl MatchSite<'_> {
             }
             b'%' => true,
             byte => byte.is_ascii_alphanumeric(),
+        }
+    }
+
+    /// Returns whether the characters before a position make what begins there part of something longer.
+    fn continues(&self, at: usize) -> bool {
+        let text = self.text;
+        let mark = text.before(at);
+        let left = at.saturating_sub(1);
+        match mark {
+            b'.' | b':' | b'/' => text.before(left).is_ascii_digit(),
+            b'-' | b'_' => {
+                let run = text.run_back(left, 12, |byte| byte.is_ascii_alphanumeric());
+                text.slice(run..left).iter().any(u8::is_ascii_digit)
+            }
+            b'+' | b'#' | b'$' => mark == b'+',
+            _ => mark.is_ascii_alphanumeric(),
         }
     }
 }
@@ -161,32 +168,47 @@ impl Candidate<'_> {
         self.place.is_whole(&self.range)
     }
 
+    /// Returns whether another group of this many digits is beside the candidate, one space away, as in a row of numbers or in
+    /// an identifier of more groups. The group before it may be a year.
+    #[inline(never)]
+    pub(in crate::detect) fn is_in_row(&self, width: usize) -> bool {
+        let text = self.place.text;
+        let most = width.wrapping_add(1);
+        let (before, after) = (
+            self.range.start.wrapping_sub(1),
+            self.range.end.wrapping_add(1),
+        );
+        let first = text.run_back(before, most, |byte| byte.is_ascii_digit());
+        let end = text.run(after, most, |byte| byte.is_ascii_digit());
+        let is_year = matches!(text.before(first.wrapping_add(1)), b'1' | b'2');
+        text.before(self.range.start) == b' ' && first.wrapping_add(width) == before && !is_year
+            || text.at(self.range.end) == b' ' && end == self.range.end.wrapping_add(most)
+    }
+
     /// Returns high confidence after a context word, otherwise the given one. Returns nothing if the candidate is
     /// part of something longer.
     pub(in crate::detect) fn high_or(&self, otherwise: Confidence) -> Option<Confidence> {
-        self.unless_part(if self.context() {
-            Confidence::High
-        } else {
-            otherwise
-        })
+        let context = self.context();
+        let confidence = if context { Confidence::High } else { otherwise };
+        // Checks the surroundings only if the confidence reaches the policy's threshold. After a context word another
+        // value may stand beside the candidate: `SSN/DOB: 123-45-6789:1980-01-31`.
+        let is_beside = |byte: u8| context && matches!(byte, b':' | b'/');
+        let text = self.place.text;
+        let is_part = || {
+            !is_beside(text.before(self.range.start)) && self.place.continues(self.range.start)
+                || !is_beside(text.at(self.range.end)) && self.place.goes_on(self.range.end)
+        };
+        (confidence >= self.place.threshold && !is_part()).then_some(confidence)
     }
 
     /// Returns confidence as [`high_or`](Self::high_or), for forms that are evidence enough when they are the whole
     /// text. Within a text the confidence is low.
     pub(in crate::detect) fn high_or_whole(&self, whole: Confidence) -> Option<Confidence> {
-        let confidence = if self.context() {
-            Confidence::High
-        } else if self.is_whole() {
+        self.high_or(if self.is_whole() {
             whole
         } else {
             Confidence::Low
-        };
-        self.unless_part(confidence)
-    }
-
-    /// Checks the surroundings only if the confidence reaches the policy's threshold.
-    fn unless_part(&self, confidence: Confidence) -> Option<Confidence> {
-        (confidence >= self.place.threshold && !self.is_part()).then_some(confidence)
+        })
     }
 }
 

@@ -34,6 +34,9 @@ const AHEAD: usize = 64;
 /// Work steps for each byte of a value whose entropy is computed.
 const TALLIED: usize = 4;
 
+/// Maximum underscores around a value.
+const MARKS: usize = 3;
+
 /// Length in bytes up to which values are not kept.
 const SHORT: usize = 24;
 
@@ -402,6 +405,19 @@ impl<'a> Text<'a> {
             self.precedes(to, word) && !self.before(start).is_ascii_alphabetic()
         };
         self.before(to).is_ascii_alphabetic() && words.iter().any(|word| is_whole(word))
+    }
+
+    /// Returns whether underscores join what begins at `at` to a word before them, as in `my_name`. Alone they are marks
+    /// around it, as in `_Markdown_`.
+    pub(in crate::detect) fn continues_name(&self, at: usize) -> bool {
+        let marks = self.run_back(at, MARKS, |byte| byte == b'_');
+        marks < at && self.before(marks).is_ascii_alphanumeric()
+    }
+
+    /// Returns whether underscores join what ends at `at` to a word after them.
+    pub(in crate::detect) fn begins_name(&self, at: usize) -> bool {
+        let marks = self.run(at, MARKS, |byte| byte == b'_');
+        marks > at && self.at(marks).is_ascii_alphanumeric()
     }
 
     /// Returns whether the colon before `at` follows a word, as in `address:`, and not the digits of a longer

@@ -186,7 +186,15 @@ impl Networks {
             .collect();
         if let Some(networks) = networks.filter(|_| text.contains('/')) {
             for network in networks {
-                verdict(self.compare(network.masked()));
+                match network {
+                    Network::V4 { bits, prefix: 32 } => {
+                        self.address(Ipv4Addr::from_bits(bits).into(), verdict);
+                    }
+                    Network::V6 { bits, prefix: 128 } => {
+                        self.address(Ipv6Addr::from_bits(bits).into(), verdict);
+                    }
+                    network => verdict(self.compare(network.masked())),
+                }
             }
             return;
         }
@@ -330,6 +338,16 @@ mod tests {
                 "a network and an address in another form",
             ),
             ("10.0.0.1/x", "in", "an address and a path"),
+            (
+                "64:ff9b::10.0.0.1/128",
+                "out in",
+                "a network of one address, which contains another",
+            ),
+            (
+                "11.0.0.0/8, 64:ff9b::10.0.0.1, 10.1.2.3/32",
+                "out out in in",
+                "an address beside a network",
+            ),
         ] {
             assert_eq!(
                 read(&["10.0.0.0/8", "2001:db8::/32"], text),

@@ -193,7 +193,13 @@ impl FoldedNames {
     }
 
     fn iter(&self) -> impl Iterator<Item = &str> + Clone {
-        self.0.iter().map(|name| &**name)
+        self.below(0)
+    }
+
+    /// Returns the names without the first ones. An iterator that skips them would walk over them.
+    fn below(&self, above: usize) -> impl Iterator<Item = &str> + Clone {
+        let below = self.0.get(above..).unwrap_or_default();
+        below.iter().map(|name| &**name)
     }
 }
 
@@ -208,14 +214,14 @@ fn may_be_within(
         (root, folder_root) if root == folder_root => is_below(),
         // The working directory may be the root, as in a container without one of its own, or home, …
         (Relative, _) => [0, home_length(folder_names)].iter().any(|above| {
-            let mut rest = folder_names.iter().skip(*above).peekable();
+            let mut rest = folder_names.below(*above).peekable();
             rest.peek().is_some() && begins_with(names.iter(), rest)
         }),
         // … or any folder on the way of the path.
         (_, Relative) => {
             !folder_names.0.is_empty()
                 && (0..names.0.len())
-                    .any(|above| begins_with(names.iter().skip(above), folder_names.iter()))
+                    .any(|above| begins_with(names.below(above), folder_names.iter()))
         }
         (Drive(_), Drive(_)) | (Server(..), _) | (_, Server(..)) => false,
         (Home(one), Home(other)) => (one.is_empty() || other.is_empty()) && is_below(),
@@ -408,7 +414,7 @@ fn plain_signs(text: &str) -> String {
     for c in text.chars() {
         match c {
             '\u{FF0E}' | '\u{2024}' | '\u{FE52}' => plain.push('.'),
-            '\u{2025}' => plain.push_str(".."),
+            '\u{2025}' | '\u{FE30}' => plain.push_str(".."),
             '\u{2026}' => plain.push_str("..."),
             '\u{FF0F}' | '\u{2044}' | '\u{2215}' | '\u{29F8}' => plain.push('/'),
             '\u{FF3C}' | '\u{FE68}' | '\u{2216}' | '\u{29F5}' => plain.push('\\'),
@@ -416,7 +422,7 @@ fn plain_signs(text: &str) -> String {
             '\u{AD}'
             | '\u{200B}'..='\u{200F}'
             | '\u{202A}'..='\u{202E}'
-            | '\u{2060}'..='\u{2064}'
+            | '\u{2060}'..='\u{206F}'
             | '\u{FEFF}' => {}
             c => plain.push(c),
         }
@@ -869,6 +875,12 @@ mod tests {
             ("/data/..", "out", "up and no further"),
             ("//data//x", "in", "doubled slashes"),
             ("/data/%2e%2e/etc", "in out", "encoded dots"),
+            ("/data/\u{FE30}/etc", "in out", "dots of a vertical line"),
+            (
+                "/data/.\u{206A}./etc",
+                "in out",
+                "dots with a hidden character",
+            ),
             ("/data/%2e%2e%2fetc", "in out", "encoded slash"),
             ("/data/%252e%252e/etc", "in in out", "encoded twice"),
             ("/data/a%20b", "in in", "an encoded space changes nothing"),
@@ -1026,6 +1038,8 @@ mod tests {
         ] {
             let text = part.repeat(100_000 / part.len());
             let _ = verdicts(&["/data", "C:\\x"], true, &text);
+            let below = format!("/{text}");
+            let _ = verdicts(&["b", "c/d", "~/e"], true, &below);
         }
     }
 

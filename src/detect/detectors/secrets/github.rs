@@ -29,6 +29,17 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
     ])],
     hits: &[
         hit(
+            concat!(
+                "\x1b[32m+\x1b[m\x1b[01;31m\x1b[Kgh",
+                "s_IXKEtt2AAfOHNBFd0MTV25m0NSpVz96VgX6k\x1b[m\n+gh",
+                "s_IXKEtt2AAfOHNBFd0MTV25m0NSpVz96VgX6j"
+            ),
+            &[
+                concat!("gh", "s_IXKEtt2AAfOHNBFd0MTV25m0NSpVz96VgX6k"),
+                concat!("gh", "s_IXKEtt2AAfOHNBFd0MTV25m0NSpVz96VgX6j"),
+            ],
+        ),
+        hit(
             concat!("token gh", "s_IXKEtt2AAfOHNBFd0MTV25m0NSpVz96VgX6k expired"),
             &[concat!("gh", "s_IXKEtt2AAfOHNBFd0MTV25m0NSpVz96VgX6k")],
         ),

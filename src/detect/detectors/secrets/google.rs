@@ -27,6 +27,10 @@ pub(in crate::detect) static API_KEY: Detector = Detector {
             &[concat!("AI", "zalQsueU4Qcj9P_-KCTpCuOjhj6Tz4sBwuz5m")],
         ),
         hit(
+            concat!("_AI", "zaYZLdO7Y7PGwp27DfvoFXz8WQOHIUK05XEvr_"),
+            &[concat!("AI", "zaYZLdO7Y7PGwp27DfvoFXz8WQOHIUK05XEvr")],
+        ),
+        hit(
             concat!("\"key\": \"AI", "zaYZLdO7Y7PGwp27DfvoFXz8WQOHIUK05XEvr\""),
             &[concat!("AI", "zaYZLdO7Y7PGwp27DfvoFXz8WQOHIUK05XEvr")],
         ),
@@ -76,7 +80,14 @@ const SAMPLES: &[u64] = &[
 
 fn key(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
-    let end = text.run_of(Alphabet::Base64Url, place.end, 36);
+    let mut end = text.run_of(Alphabet::Base64Url, place.end, 36);
+    if matches!(text.before(end), b'_' | b'-')
+        && end.wrapping_sub(place.end) == 36
+        && !text.at(end).is_ascii_alphanumeric()
+    {
+        // The mark of an emphasis, or a dash.
+        end = end.wrapping_sub(1);
+    }
     let token = text.slice(place.at..end);
     let body = text.slice(place.end..end);
     if body.len() != 35

@@ -139,7 +139,7 @@ fn token(place: &MatchSite<'_>) -> Option<Match> {
     let end = text.run_of(alphabet, at, 280);
     let end = text.run_back(end, 1, |byte| byte == b'-');
     let body = text.slice(at..end);
-    if body.len() < 10 || text.at(end) == b'_' {
+    if body.len() < 10 || text.begins_name(end) {
         return None;
     }
     let digits = text.digits(at..end);
