@@ -35,6 +35,7 @@ mod provider_run;
 mod pseudonym;
 mod request_forms;
 mod spelling;
+mod unnamed_calls;
 mod unread;
 mod work;
 mod work_of_json;

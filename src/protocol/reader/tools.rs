@@ -171,12 +171,17 @@ impl Reader<'_> {
         }
     }
 
-    /// Adds a call and returns the name of the tool; `holder` is the value whose texts are its arguments. Servers
-    /// that send empty structures instead of none send calls without a name; these are ignored.
+    /// Adds a call and returns the name of the tool; `holder` is the value whose texts are its arguments. Servers that send
+    /// empty structures instead of none send calls with an empty name and without arguments; these are ignored. With
+    /// arguments, such a call is one of an unknown tool.
     pub fn call(&mut self, mut event: Event, holder: Option<Value<'_>>) -> Option<Box<str>> {
-        let name = event.tool.value().cloned();
+        let mut name = event.tool.value().cloned();
         if name.as_deref() == Some("") {
-            return None;
+            if !self.has_arguments(&event) {
+                return None;
+            }
+            name = None;
+            event.tool = Known::Unknown;
         }
         let origin = Origin {
             choice: event.choice,
@@ -197,6 +202,23 @@ impl Reader<'_> {
             self.emit_duplicate(holder, inner, &origin);
         }
         name
+    }
+
+    /// Returns whether a call has arguments, other than an empty object or list.
+    fn has_arguments(&self, call: &Event) -> bool {
+        let is_empty = |place: NodeId| {
+            let value = self.json.value(place);
+            value.is_none_or(|value| value.is_null() || value.raw_content().trim_ascii().is_empty())
+        };
+        let mut texts = self.reading.texts.of(call.texts.clone()).iter();
+        let holds_members = |place: NodeId| {
+            let value = self.json.value(place);
+            value.is_some_and(|value| {
+                value.elements().next().is_some() || value.members().next().is_some()
+            })
+        };
+        texts.any(|text| !is_empty(text.place))
+            || call.args.value().is_some_and(|place| holds_members(*place))
     }
 
     /// Adds the result of a tool; `holder` is the value that contains it. Decoded content of its texts (JSON with
