@@ -18,6 +18,7 @@ const MIN_BYTES: usize = 8 << 10;
 
 impl Flow {
     /// Returns what the turns of a request are known for; `None` if they are evaluated each time.
+    #[inline(never)]
     pub(super) fn turns_key(&self, size: usize) -> Option<TurnsKey> {
         let policy = &self.guard.policy;
         let text = u64::try_from(size).ok()?.checked_add(self.exchange.text)?;
@@ -44,6 +45,7 @@ impl Flow {
     }
 
     /// Adds what the turns that were passed over add to the exchange.
+    #[inline(never)]
     pub(super) fn pass_turns(&mut self, reading: &Reading, context: &Context<'_>) {
         let Some(conversation) = reading.conversation.as_deref() else {
             return;
@@ -73,6 +75,7 @@ pub(super) struct NewTurns<'r> {
 
 impl<'r> NewTurns<'r> {
     /// Returns the turns of a reading that are to be known; `None` if there are none.
+    #[inline(never)]
     pub(super) fn of(reading: &'r Reading) -> Option<NewTurns<'r>> {
         let conversation = reading.conversation.as_deref()?;
         if conversation.turns.is_empty() || !reading.problems.is_empty() {
@@ -93,6 +96,7 @@ impl<'r> NewTurns<'r> {
     }
 
     /// Adds an event that was evaluated, with the steps that it took.
+    #[inline(never)]
     pub(super) fn add(&mut self, number: u32, event: &Event, context: &Context<'_>, steps: u64) {
         let joined = context.joined_steps();
         let own = steps.saturating_sub(joined.saturating_sub(self.joined));
@@ -120,6 +124,7 @@ impl<'r> NewTurns<'r> {
     }
 
     /// Adds an identifier or a name in which a secret was looked for.
+    #[inline(never)]
     pub(super) fn add_identifier(
         &mut self,
         place: NodeId,
@@ -142,6 +147,7 @@ impl<'r> NewTurns<'r> {
     }
 
     /// Keeps the turns for the next request.
+    #[inline(never)]
     pub(super) fn keep(mut self, reading: &Reading, context: &Context<'_>) {
         let json = context.json;
         for (first, steps) in context.joined() {

@@ -99,6 +99,7 @@ impl<'e> JoinedRun<'e> {
     }
 
     /// Returns whether the texts before an event and behind it are separate unless the event continues them.
+    #[inline(never)]
     fn separates(&self, event: &Event) -> bool {
         // Texts of a response before and after a call are separate, as they are in streams.
         let is_between = event.direction == Direction::Response
@@ -122,6 +123,7 @@ impl<'e> JoinedRun<'e> {
     }
 
     /// Adds the texts of an event that separates texts, and continues these.
+    #[inline(never)]
     fn add(&mut self, event: &'e Event, reading: &Reading, json: &JsonBody<'_>) {
         self.last = Some(event);
         let joins = is_said(event) && event.part == self.part;
@@ -174,6 +176,7 @@ fn find_in(
 }
 
 /// Returns for each turn of a request whether no text before it is joined with one in it or behind it.
+#[inline(never)]
 pub(crate) fn apart(reading: &Reading, json: &JsonBody<'_>, turns: &[TurnRead]) -> Vec<bool> {
     let mut run = JoinedRun::of(Part::Text);
     let mut gaps = reading.gaps();

@@ -13,6 +13,7 @@ const MAX_DOCUMENTS: usize = 64;
 impl Policy {
     /// Returns which documents apply to the exchange, one bit each. Returns `None` if turns that came before are evaluated
     /// each time: their texts are recorded, a rule asks for the history, or a tool's name depends on the server.
+    #[inline(never)]
     pub fn documents_of(&self, event: &Event, context: &Context<'_>) -> Option<u64> {
         let is_kept = self.questions.is_empty()
             && self.content.is_none()
@@ -25,6 +26,7 @@ impl Policy {
 
     /// Returns whether no rule and no default of the documents that apply could decide anything about an event of an earlier
     /// turn, whatever the caller, the model and the time are. `is_searched` is set if its texts are searched.
+    #[inline(never)]
     pub fn leaves_alone(
         &self,
         event: &Event,

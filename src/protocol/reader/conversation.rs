@@ -64,6 +64,7 @@ impl Reader<'_> {
     }
 
     /// Returns which turns are passed over, and notes the places in front of which their events would stand.
+    #[inline(never)]
     fn turns_to_pass(&self, earlier: usize) -> Vec<Range<usize>> {
         let conversation = self.reading.conversation.as_deref();
         conversation.map_or_else(Vec::new, |conversation| conversation.known.to_pass(earlier))
@@ -71,6 +72,7 @@ impl Reader<'_> {
 
     /// Looks up the turns of a conversation. Returns the number of its messages that have come before and are all of earlier
     /// turns.
+    #[inline(never)]
     fn begin_conversation(&mut self, list: Value<'_>, name: &'static str, turns: &Turns) -> usize {
         let (Some(key), None) = (self.known_turns, &self.reading.conversation) else {
             return 0;

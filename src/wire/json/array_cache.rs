@@ -4,7 +4,7 @@
 //! A beginning is known by its bytes, all of which are compared: nothing is taken for anything else.
 
 use super::element_cache::depth;
-use super::scan::{KnownElement, Node, NodeKind};
+use super::scan::{Node, NodeKind};
 use crate::wire::slot_hash;
 use crate::wire::span::{index, offset};
 use std::any::Any;
@@ -60,10 +60,6 @@ struct ScannedElements {
     bytes: Vec<u8>,
     /// Nodes. Their places are counted from the byte and the node behind the bracket on.
     nodes: Vec<Node>,
-    /// Elements that are known by themselves. Their places are counted likewise.
-    elements: Vec<KnownElement>,
-    /// Bytes that these elements take.
-    more: usize,
     /// Arrays and objects that are open in an element at most, itself included.
     depth: usize,
     /// Steps that it took to compare keys.
@@ -87,8 +83,6 @@ pub(super) struct ArrayScan<'a> {
     pub(super) bytes: &'a [u8],
     /// Nodes of the document.
     pub(super) nodes: &'a [Node],
-    /// Elements of the document that are known by themselves.
-    pub(super) elements: &'a [KnownElement],
     /// Node of the array.
     pub(super) node: u32,
     /// Beginning that was known.
@@ -227,7 +221,6 @@ impl KnownArray {
         at: usize,
         max_depth: usize,
         nodes: &mut Vec<Node>,
-        elements: &mut Vec<KnownElement>,
     ) -> Option<(usize, usize)> {
         let scanned = self.scanned.borrow();
         if scanned.depth > max_depth {
@@ -235,8 +228,6 @@ impl KnownArray {
         }
         let (start, first) = (offset(at), offset(nodes.len()));
         nodes.extend(scanned.nodes.iter().map(|node| node.moved(start, first)));
-        let known = scanned.elements.iter();
-        elements.extend(known.map(|element| element.moved(first)));
         Some((scanned.bytes.len(), scanned.steps))
     }
 
@@ -263,11 +254,7 @@ impl ScannedElements {
     }
 
     fn size(&self) -> usize {
-        let nodes = size_of_val(&*self.nodes);
-        self.bytes
-            .len()
-            .saturating_add(nodes)
-            .saturating_add(self.more)
+        self.bytes.len().saturating_add(size_of_val(&*self.nodes))
     }
 }
 
@@ -332,13 +319,6 @@ impl ArrayScan<'_> {
             scanned.depth = scanned.depth.max(depth(sizes(nodes, at)));
             scanned.steps = scanned.steps.saturating_add(element.steps);
             scanned.count = scanned.count.saturating_add(1);
-        }
-        let from = scanned.elements.last().map_or(0, |element| element.end);
-        let nodes = first.saturating_add(from)..first.saturating_add(offset(scanned.nodes.len()));
-        let elements = self.elements.iter().filter(|element| element.is_in(&nodes));
-        for element in elements {
-            scanned.more = scanned.more.saturating_add(element.element.size());
-            scanned.elements.push(element.moved_back(first));
         }
         scanned.count
     }

@@ -261,7 +261,7 @@ impl ScannedElement {
         remembered.of.push((at, what));
     }
 
-    pub(super) fn size(&self) -> usize {
+    fn size(&self) -> usize {
         self.bytes.len().saturating_add(size_of_val(&*self.nodes))
     }
 }

@@ -13,7 +13,6 @@ use crate::wire::utf8;
 use crate::wire::work;
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
-use std::ops::Range;
 use std::rc::Rc;
 
 /// Limits of a scan.
@@ -82,32 +81,11 @@ pub struct Tape {
 
 /// Nodes of an element whose bytes have come before.
 #[derive(Clone, Debug)]
-pub(super) struct KnownElement {
+struct KnownElement {
     first: u32,
     /// Index of the node behind it.
-    pub(super) end: u32,
-    pub(super) element: Rc<ScannedElement>,
-}
-
-impl KnownElement {
-    /// Returns the same element so many nodes further on.
-    pub(super) fn moved(&self, nodes: u32) -> KnownElement {
-        KnownElement {
-            first: self.first.wrapping_add(nodes),
-            end: self.end.wrapping_add(nodes),
-            element: Rc::clone(&self.element),
-        }
-    }
-
-    /// Returns the same element so many nodes before.
-    pub(super) fn moved_back(&self, nodes: u32) -> KnownElement {
-        self.moved(nodes.wrapping_neg())
-    }
-
-    /// Whether it lies within these nodes.
-    pub(super) fn is_in(&self, nodes: &Range<u32>) -> bool {
-        nodes.start <= self.first && self.end <= nodes.end
-    }
+    end: u32,
+    element: Rc<ScannedElement>,
 }
 
 impl Tape {
@@ -580,7 +558,7 @@ impl Scanner<'_> {
         };
         let node = offset(self.nodes.len()).saturating_sub(1);
         let max_depth = self.max_depth.saturating_sub(self.open.len());
-        let added = array.add_to(self.at, max_depth, self.nodes, self.known);
+        let added = array.add_to(self.at, max_depth, self.nodes);
         let Some((bytes, steps)) = added else {
             return false;
         };
@@ -598,7 +576,6 @@ impl Scanner<'_> {
         let scan = ArrayScan {
             bytes: self.bytes,
             nodes: self.nodes,
-            elements: self.known,
             node,
             known: self.beginnings.pop_if(|known| known.node == node),
             steps: &self.steps,
