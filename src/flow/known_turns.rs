@@ -30,18 +30,26 @@ impl Flow {
         // The kill list changes while policies stay.
         let is_kept = !self.kill.stops_tools()
             && size >= MIN_BYTES
-            && text <= policy.document.inspect.max_text;
-        if !is_kept {
-            return None;
-        }
+            && text <= policy.document.inspect.max_text
+            && policy.knows_turns(&self.facts);
+        let documents = match policy.is_for_all() {
+            _ if !is_kept => return None,
+            true => 1,
+            false => self.documents()?,
+        };
+        Some(TurnsKey {
+            policy: self.guard.number,
+            documents,
+        })
+    }
+
+    /// Returns which documents of the policy apply to the exchange, one bit each.
+    fn documents(&self) -> Option<u64> {
         let json = empty_body()?;
         let (reading, scans) = (Reading::new(), RefCell::default());
         let context = self.guard.context(&self.facts, &reading, &json, &scans);
         let event = Event::new(Kind::Request, Direction::Request, NodeId::default());
-        Some(TurnsKey {
-            policy: self.guard.number,
-            documents: policy.documents_of(&event, &context)?,
-        })
+        Some(self.guard.policy.documents_of(&event, &context))
     }
 
     /// Adds what the turns that were passed over add to the exchange.

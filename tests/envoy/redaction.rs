@@ -8,6 +8,7 @@ use serde_json::json;
 
 in_both_envoys![
     a_finding_is_replaced_in_both_directions_and_nothing_else_changes,
+    a_finding_behind_turns_that_came_before_is_replaced,
     lengths_fit_whatever_is_cut_and_however_it_comes,
     headers_that_vouch_for_the_old_bytes_go,
     envoy_s_buffer_behind_gives_the_edited_body_a_length_again,
@@ -64,6 +65,40 @@ fn a_finding_is_replaced_in_both_directions_and_nothing_else_changes(version: Ve
         assert_eq!(record["rules"][0]["id"], "mask-cards");
         let line = record.to_string();
         assert!(!line.contains("4111") && !line.contains("5500"), "{line}");
+    });
+}
+
+/// An agent sends its whole conversation with every request; turns that came before are passed over.
+fn a_finding_behind_turns_that_came_before_is_replaced(version: Version) {
+    let envoy = both_modes(version, &policy(json!([mask_cards()])));
+    let answer = completion(json!({"role": "assistant", "content": "Thanks."}), "stop");
+    envoy.provider.answer_always(Answer::json(200, &answer));
+    let conversation = |turns: usize, last: &str| {
+        let about = "Nobody knows why the order is late. ".repeat(10);
+        let turns = (0..turns).map(|turn| {
+            let role = ["user", "assistant"][turn % 2];
+            json!({"role": role, "content": format!("{turn}. {about}")})
+        });
+        let last = json!({"role": "user", "content": last});
+        let messages: Vec<_> = turns.chain([last]).collect();
+        let body = json!({"model": "gpt-4o", "messages": messages});
+        body.to_string().into_bytes()
+    };
+    in_every_way(&envoy, |site, _, http| {
+        for (round, turns) in [40, 40, 40, 44, 48, 48].into_iter().enumerate() {
+            let card = format!("{round}: 4111 1111 1111 1111");
+            let _ = site.send(http, &Request::chat(conversation(turns, &card)));
+            let received = envoy.provider.last();
+            let masked = conversation(turns, &format!("{round}: [CREDIT_CARD]"));
+            assert_eq!(
+                String::from_utf8_lossy(&received.body),
+                String::from_utf8_lossy(&masked)
+            );
+            let record = site.records.next();
+            assert_eq!(record["findings"], json!({"credit_card": 1}), "{round}");
+            assert_eq!(record["events"]["message"], turns + 1, "{round}");
+            assert_eq!(record["coverage"], "full", "{round}");
+        }
     });
 }
 

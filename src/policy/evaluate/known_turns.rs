@@ -1,6 +1,6 @@
 //! Turns on which a policy has no say, so that they need not be evaluated again when they come again.
 
-use crate::event::{Direction, Event, Kind, Turn};
+use crate::event::{Direction, Event, Facts, Kind, Turn};
 use crate::policy::compiled_policy::Policy;
 use crate::policy::context::Context;
 use crate::policy::decision_point::EvaluationPhase;
@@ -11,17 +11,29 @@ use crate::wire::work;
 const MAX_DOCUMENTS: usize = 64;
 
 impl Policy {
-    /// Returns which documents apply to the exchange, one bit each. Returns `None` if turns that came before are evaluated
-    /// each time: their texts are recorded, a rule asks for the history, or a tool's name depends on the server.
-    #[inline(never)]
-    pub fn documents_of(&self, event: &Event, context: &Context<'_>) -> Option<u64> {
-        let is_kept = self.questions.is_empty()
+    /// Returns whether turns that came before need not be evaluated again. They are each time if their texts are recorded, if a
+    /// rule asks for the history, or if a tool's name depends on the server.
+    pub fn knows_turns(&self, facts: &Facts) -> bool {
+        self.questions.is_empty()
             && self.content.is_none()
-            && context.facts.qualified("").is_none()
-            && self.chapters.len() <= MAX_DOCUMENTS;
+            && facts.qualified("").is_none()
+            && self.chapters.len() <= MAX_DOCUMENTS
+    }
+
+    /// Returns whether the policy is one document that applies to all callers.
+    pub fn is_for_all(&self) -> bool {
+        match self.chapters.as_slice() {
+            [only] => only.is_alone && only.audience.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// Returns which documents apply to the exchange, one bit each.
+    #[inline(never)]
+    pub fn documents_of(&self, event: &Event, context: &Context<'_>) -> u64 {
         let apply = self.chapters.iter();
         let apply = apply.map(|chapter| u64::from(chapter.takes_part(event, context).is_some()));
-        is_kept.then(|| apply.fold(0, |all, applies| all << 1 | applies))
+        apply.fold(0, |all, applies| all << 1 | applies)
     }
 
     /// Returns whether no rule and no default of the documents that apply could decide anything about an event of an earlier

@@ -27,8 +27,11 @@ const MAX_ELEMENTS: usize = 4_096;
 
 /// Bytes of one array that are kept at most, with its nodes, and bytes of all of them. The arrays that came least recently
 /// are forgotten first.
-const MAX_SIZE: usize = 1 << 20;
+const MAX_SIZE: usize = 2 << 20;
 const CAPACITY: usize = 4 << 20;
+
+/// Bytes that may be remembered of an element, beside parts of its own bytes.
+const REMEMBERED: usize = 256;
 
 /// Arrays whose beginnings are kept, the latest ones first.
 pub(super) struct ArrayCache {
@@ -253,8 +256,12 @@ impl ScannedElements {
         })
     }
 
+    /// Bytes that the elements take, with what is remembered of each.
     fn size(&self) -> usize {
-        self.bytes.len().saturating_add(size_of_val(&*self.nodes))
+        let remembered = self.count.saturating_mul(REMEMBERED);
+        let bytes = self.bytes.len().saturating_mul(2);
+        let nodes = size_of_val(&*self.nodes);
+        bytes.saturating_add(nodes).saturating_add(remembered)
     }
 }
 
@@ -310,7 +317,7 @@ impl ArrayScan<'_> {
                 break;
             };
             let more = bytes.len().saturating_add(size_of_val(nodes));
-            if scanned.size().saturating_add(more) > MAX_SIZE {
+            if scanned.size().saturating_add(more.saturating_mul(2)) > MAX_SIZE {
                 break;
             }
             scanned.bytes.extend_from_slice(bytes);
