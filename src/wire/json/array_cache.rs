@@ -19,7 +19,7 @@ const MIN_ELEMENTS: usize = 8;
 /// First bytes behind the bracket that tell which arrays may begin alike.
 const HEAD: usize = 64;
 
-/// Arrays of which anything is kept, at most: as many as the conversations and lists of tools of a worker at one time.
+/// Arrays of which anything is kept, at most: as many as the conversations of a worker at one time.
 const ARRAYS: usize = 32;
 
 /// Elements of an array of which anything is kept, at most.
