@@ -97,7 +97,7 @@ fn a_finding_behind_turns_that_came_before_is_replaced(version: Version) {
             let record = site.records.next();
             assert_eq!(record["findings"], json!({"credit_card": 1}), "{round}");
             assert_eq!(record["events"]["message"], turns + 1, "{round}");
-            assert_eq!(record["coverage"], "full", "{round}");
+            assert_eq!(record["coverage"]["level"], "full", "{round}");
         }
     });
 }
