@@ -11,11 +11,10 @@ use crate::wire::work;
 const MAX_DOCUMENTS: usize = 64;
 
 impl Policy {
-    /// Returns whether turns that came before need not be evaluated again. They are each time if their texts are recorded, if a
-    /// rule asks for the history, or if a tool's name depends on the server.
+    /// Returns whether turns that came before need not be evaluated again. They are each time if their texts are recorded, or if
+    /// a tool's name depends on the server.
     pub fn knows_turns(&self, facts: &Facts) -> bool {
-        self.questions.is_empty()
-            && self.content.is_none()
+        self.content.is_none()
             && facts.qualified("").is_none()
             && self.chapters.len() <= MAX_DOCUMENTS
     }
@@ -54,7 +53,12 @@ impl Policy {
             }
             Kind::Request | Kind::ToolOffer | Kind::Response => false,
         };
-        if !is_of_turn || event.direction != Direction::Request {
+        // Rules that ask for the history see such an event in every request.
+        let is_asked = self
+            .questions
+            .iter()
+            .any(|question| question.kind == event.kind);
+        if !is_of_turn || is_asked || event.direction != Direction::Request {
             return false;
         }
         let mut hit = None;
