@@ -14,6 +14,8 @@ pub struct TurnsKey {
     pub policy: u64,
     /// Documents of the policy that apply to the exchange, one bit each.
     pub documents: u64,
+    /// Work steps of finding out whether they apply, which each event takes: they depend on the caller.
+    pub steps: u64,
 }
 
 /// Turns of one conversation, from the first one on.
@@ -23,7 +25,7 @@ pub struct KnownTurns {
     pub key: TurnsKey,
     /// Reader of the turns.
     pub reader: &'static str,
-    /// Turns. More are added when they come again; none is ever changed.
+    /// Turns. More are added when they come again.
     pub turns: RefCell<Vec<KnownTurn>>,
 }
 
@@ -34,12 +36,14 @@ pub struct KnownTurn {
     pub passes: bool,
     /// Whether no text before the turn is read together with one in it or behind it.
     pub is_apart: bool,
-    /// Whether a message of the turn is the user's.
+    /// Whether the messages that name a session end in the turn.
     pub is_of_user: bool,
     /// What reading the turn gave.
     pub read: ReadTurn,
     /// Whether texts of the turn are searched.
     pub is_searched: bool,
+    /// Whether identifiers or names of the turn are searched.
+    pub has_identifiers: bool,
     /// Number of its events.
     pub events: EventCounts,
     /// Classes of its opaque content.
@@ -48,6 +52,10 @@ pub struct KnownTurn {
     pub length: usize,
     /// Work steps that evaluating it takes.
     pub steps: u64,
+    /// JSON texts in strings that evaluating it opens.
+    pub opened: usize,
+    /// If the turn is apart: work steps of reading texts together from the last such turn before it on.
+    pub joined: u64,
 }
 
 /// What a reader needs of a turn, beside its events and texts.
@@ -59,6 +67,8 @@ pub struct ReadTurn {
     pub calls: Box<[CallChange]>,
     /// Work steps that reading it takes.
     pub steps: u64,
+    /// JSON texts in strings that reading it opens.
+    pub opened: usize,
 }
 
 /// Call or result in a turn.
@@ -97,6 +107,10 @@ pub struct Conversation {
     pub known: Rc<KnownTurns>,
     /// Number of these turns before the request.
     pub first: usize,
+    /// Number of the event at which the conversation begins.
+    pub start: u32,
+    /// First text of the last turn that is apart, of those that were known before.
+    pub apart_from: u32,
     /// Turns behind them that have come before.
     pub turns: Vec<TurnRead>,
     /// Numbers of the events before which turns were passed over.
@@ -110,6 +124,8 @@ pub struct Conversation {
 pub struct PassedTurns {
     /// Whether texts of the turns are searched.
     pub is_searched: bool,
+    /// Whether identifiers or names of the turns are searched.
+    pub has_identifiers: bool,
     /// Number of events.
     pub events: EventCounts,
     /// Classes of opaque content.
@@ -118,9 +134,20 @@ pub struct PassedTurns {
     pub length: usize,
     /// Work steps of evaluating them.
     pub steps: u64,
+    /// Work steps of reading texts in them together, if the exchange searches any text.
+    pub joined: u64,
+    /// JSON texts in strings that reading and evaluating them opens.
+    pub opened: usize,
 }
 
 impl KnownTurns {
+    /// Lets all turns that are known so far be read each time.
+    pub fn pass_none(&self) {
+        for turn in &mut *self.turns.borrow_mut() {
+            turn.passes = false;
+        }
+    }
+
     /// Returns which turns are passed over, of so many. Texts on the two sides of a place where turns are left out are never
     /// read together. Turns up to the user's first message are always read: they name the session.
     pub fn to_pass(&self, most: usize) -> Vec<Range<usize>> {
@@ -146,9 +173,19 @@ impl KnownTurns {
 }
 
 impl PassedTurns {
+    /// Adds the texts that are read together in these turns, which are passed over.
+    pub fn add_joined(&mut self, known: &KnownTurns, turns: &Range<usize>) {
+        let known = known.turns.borrow();
+        let behind = turns.start.saturating_add(1)..=turns.end;
+        for turn in known.get(behind).unwrap_or_default() {
+            self.joined = self.joined.saturating_add(turn.joined);
+        }
+    }
+
     /// Adds a turn.
     pub fn add(&mut self, turn: &KnownTurn) {
         self.is_searched |= turn.is_searched;
+        self.has_identifiers |= turn.has_identifiers;
         self.events.add_all(&turn.events);
         for class in &turn.opaque {
             if !self.opaque.contains(class) {
@@ -157,6 +194,8 @@ impl PassedTurns {
         }
         self.length = self.length.saturating_add(turn.length);
         self.steps = self.steps.saturating_add(turn.steps);
+        let opened = turn.opened.saturating_add(turn.read.opened);
+        self.opened = self.opened.saturating_add(opened);
     }
 }
 
@@ -183,6 +222,7 @@ mod tests {
             key: TurnsKey {
                 policy: 0,
                 documents: 0,
+                steps: 0,
             },
             reader: "",
             turns: RefCell::new(all),

@@ -61,12 +61,13 @@ struct Answered {
     presented: usize,
 }
 
-/// State that is restored if the exchange waits.
+/// State that is restored if the exchange waits, or if the request is read again.
 #[derive(Debug)]
-pub(super) struct BeforeWaiting {
+pub(super) struct BeforeEvaluation {
     exchange: Exchange,
     history: History,
     recorded: Option<RecordedApproval>,
+    disables_storage: bool,
 }
 
 impl ServiceUse {
@@ -123,15 +124,27 @@ impl Flow {
     }
 
     /// Returns the state to restore if the current evaluation waits; `None` if it may not wait.
-    pub(super) fn before_waiting(&mut self, force: Enforcement) -> Option<Box<BeforeWaiting>> {
+    pub(super) fn before_waiting(&mut self, force: Enforcement) -> Option<Box<BeforeEvaluation>> {
         let may_wait = std::mem::take(&mut self.service.may_wait);
-        (may_wait && force == Enforcement::Enforced).then(|| {
-            Box::new(BeforeWaiting {
-                exchange: self.exchange.clone(),
-                history: self.facts.history.clone(),
-                recorded: self.approvals.recorded.clone(),
-            })
-        })
+        (may_wait && force == Enforcement::Enforced).then(|| Box::new(self.before_evaluation()))
+    }
+
+    /// Returns the state that an evaluation changes before it takes effect.
+    pub(super) fn before_evaluation(&self) -> BeforeEvaluation {
+        BeforeEvaluation {
+            exchange: self.exchange.clone(),
+            history: self.facts.history.clone(),
+            recorded: self.approvals.recorded.clone(),
+            disables_storage: self.disables_storage,
+        }
+    }
+
+    /// Undoes the changes of an evaluation that takes no effect.
+    pub(super) fn undo_evaluation(&mut self, before: BeforeEvaluation) {
+        self.exchange = before.exchange;
+        self.facts.history = before.history;
+        self.approvals.recorded = before.recorded;
+        self.disables_storage = before.disables_storage;
     }
 
     /// Returns whether only awaited approvals deny a half. In a response, denials of parts that can be removed don't
@@ -154,7 +167,7 @@ impl Flow {
     pub(super) fn wait(
         &mut self,
         direction: Direction,
-        before: BeforeWaiting,
+        before: BeforeEvaluation,
         verdict: &HalfDecision,
     ) {
         let waiting = self.service.waiting.get_or_insert_with(|| Waiting {

@@ -4,7 +4,7 @@ use super::Flow;
 use super::approval::{ApprovalCheck, ApprovedEvent, DeniedApproval, is_required};
 use super::denial::redacted_pointer;
 use super::exchange::{Coverage, ExchangeOutcome};
-use super::known_turns::NewTurns;
+use super::known_turns::{NewTurns, is_near_bound};
 use super::limits::{LimitHit, LimitedEvent};
 use super::restore_pseudonyms::PseudonymUse;
 use crate::audit::RecordedRule;
@@ -78,6 +78,8 @@ pub(super) struct HalfDecision {
     pub(super) limited: Vec<LimitedEvent>,
     /// Whether the approval service is called first. Then nothing has been decided.
     pub(super) waits: bool,
+    /// Whether the request is read again with all turns of its conversation. Then nothing has been decided.
+    pub(super) reads_again: bool,
 }
 
 impl HalfDecision {
@@ -182,11 +184,10 @@ impl Flow {
         force: Enforcement,
     ) -> HalfDecision {
         self.exchange.read(direction, Coverage::Full);
-        let passed = reading.conversation.as_deref().map(|it| it.passed.length);
-        let size = reading
-            .texts
-            .length(json)
-            .saturating_add(passed.unwrap_or_default());
+        let undo = (reading.gaps().len() > 0).then(|| self.before_evaluation());
+        let conversation = reading.conversation.as_deref();
+        let passed = conversation.map_or(0, |conversation| conversation.passed.length);
+        let size = reading.texts.length(json).saturating_add(passed);
         self.count_text(direction, size);
         let excess = (size > 0 && self.has_too_much_text()).then(|| Problem {
             code: codes::AG2004,
@@ -223,22 +224,28 @@ impl Flow {
                 unread.denied |= decided.denied;
                 unread.would_be |= decided.would_be;
             }
-            let mut new_turns = NewTurns::of(reading);
+            let mut new_turns = NewTurns::of(reading, context);
             for (number, event) in (0u32..).zip(&reading.events) {
                 if work::is_exhausted() {
                     break;
                 }
-                let left = work::remaining();
+                let (left, opened) = (work::remaining(), json.nested());
                 evaluate(event, None, unread);
                 if let Some(turns) = &mut new_turns {
                     let steps = left.saturating_sub(work::remaining());
-                    turns.add(number, event, context, steps);
+                    let opened = json.nested().saturating_sub(opened);
+                    turns.add((number, event), context, steps, opened);
                 }
             }
             for event in secret_identifier_events(direction, reading, context, &mut new_turns) {
                 evaluate(&event, None, unread);
             }
-            if let Some(turns) = new_turns.filter(|_| !work::is_exhausted() && excess.is_none()) {
+            let is_bounded = excess.is_some() || is_near_bound(reading, json);
+            verdict.reads_again = is_bounded && undo.is_some();
+            if verdict.reads_again {
+                return;
+            }
+            if let Some(turns) = new_turns.filter(|_| !is_bounded) {
                 turns.keep(reading, context);
             }
             flow.evaluate_work(direction, force, context, verdict);
@@ -247,6 +254,10 @@ impl Flow {
                 flow.charge_limits(direction, force, context, verdict);
             }
         });
+        if let Some(undo) = undo.filter(|_| verdict.reads_again) {
+            self.undo_evaluation(undo);
+            return verdict;
+        }
         if let Some(before) = before.filter(|_| verdict.waits) {
             self.wait(direction, *before, &verdict);
             return verdict;
@@ -844,9 +855,14 @@ fn secret_identifier_events(
     }
     let is_covered = |number: u32| is_covered.get(index(number)).copied().unwrap_or(false);
     let mut is_unmistakable = |text: &Text| {
-        let left = work::remaining();
-        let is_found = context.is_unmistakable(direction, text);
-        if let Some(turns) = new_turns {
+        let mut left = work::remaining();
+        let is_searched = context.find_names(direction, text);
+        if text.place.doc == 0 {
+            // The names of all values are found once, whichever identifier is the first.
+            left = work::remaining();
+        }
+        let is_found = is_searched && context.is_unmistakable(direction, text);
+        if let Some(turns) = new_turns.as_mut().filter(|_| is_searched) {
             let steps = left.saturating_sub(work::remaining());
             turns.add_identifier(text.place, context.json, steps, is_found);
         }

@@ -4,11 +4,11 @@
 use super::Flow;
 use super::exchange::Coverage;
 use super::request::empty_body;
-use crate::event::{
-    Author, Class, Conversation, Direction, Event, Kind, KnownTurn, Reading, TurnsKey,
-};
+use super::session::ends_first_messages;
+use crate::event::{Class, Conversation, Direction, Event, Kind, KnownTurn, Reading, TurnsKey};
 use crate::policy::{Context, apart};
 use crate::wire::json::{JsonBody, NodeId};
+use crate::wire::sort;
 use crate::wire::span::index;
 use crate::wire::work;
 use std::cell::RefCell;
@@ -28,18 +28,20 @@ impl Flow {
             return None;
         }
         // The kill list changes while policies stay.
-        let is_kept = !self.kill.stops_tools()
+        let is_kept = !self.reads_all_turns
+            && !self.kill.stops_tools()
             && size >= MIN_BYTES
             && text <= policy.document.inspect.max_text
             && policy.knows_turns(&self.facts);
-        let documents = match policy.is_for_all() {
+        let (documents, steps) = match policy.is_for_all() {
             _ if !is_kept => return None,
-            true => 1,
-            false => self.documents()?,
+            true => (Some(1), 0),
+            false => work::count(|| self.documents()),
         };
         Some(TurnsKey {
             policy: self.guard.number,
-            documents,
+            documents: documents?,
+            steps,
         })
     }
 
@@ -68,7 +70,17 @@ impl Flow {
         if passed.is_searched {
             context.begin_search(Direction::Request);
         }
+        if passed.has_identifiers {
+            context.find_all_names();
+        }
     }
+}
+
+/// Returns whether a request has come to a bound on what is inspected. What is beyond a bound depends on what comes before it.
+pub(super) fn is_near_bound(reading: &Reading, json: &JsonBody<'_>) -> bool {
+    let conversation = reading.conversation.as_deref();
+    let opened = conversation.map_or(0, |conversation| conversation.passed.opened);
+    work::is_exhausted() || json.may_be_full(opened)
 }
 
 /// Evaluation of turns that came a second time.
@@ -77,21 +89,20 @@ pub(super) struct NewTurns<'r> {
     turns: Vec<KnownTurn>,
     /// Number of the turn whose events are evaluated.
     at: usize,
-    /// Work steps of matches over several texts, which are those of their turns.
+    /// Work steps of matches over several texts so far, which no event takes.
     joined: u64,
 }
 
 impl<'r> NewTurns<'r> {
     /// Returns the turns of a reading that are to be known; `None` if there are none.
     #[inline(never)]
-    pub(super) fn of(reading: &'r Reading) -> Option<NewTurns<'r>> {
+    pub(super) fn of(reading: &'r Reading, context: &Context<'_>) -> Option<NewTurns<'r>> {
         let conversation = reading.conversation.as_deref()?;
         if conversation.turns.is_empty() || !reading.problems.is_empty() {
             return None;
         }
         let turns = conversation.turns.iter().map(|turn| KnownTurn {
             passes: turn.is_plain,
-            is_of_user: turn.read.messages.by(Author::User) > 0,
             read: turn.read.clone(),
             ..KnownTurn::default()
         });
@@ -99,13 +110,19 @@ impl<'r> NewTurns<'r> {
             conversation,
             turns: turns.collect(),
             at: 0,
-            joined: 0,
+            joined: context.joined_steps(),
         })
     }
 
-    /// Adds an event that was evaluated, with the steps that it took.
+    /// Adds an event that was evaluated, with the steps that it took and the JSON texts that it opened.
     #[inline(never)]
-    pub(super) fn add(&mut self, number: u32, event: &Event, context: &Context<'_>, steps: u64) {
+    pub(super) fn add(
+        &mut self,
+        (number, event): (u32, &Event),
+        context: &Context<'_>,
+        steps: u64,
+        opened: usize,
+    ) {
         let joined = context.joined_steps();
         let own = steps.saturating_sub(joined.saturating_sub(self.joined));
         self.joined = joined;
@@ -123,12 +140,17 @@ impl<'r> NewTurns<'r> {
             return;
         };
         turn.steps = turn.steps.saturating_add(own);
+        turn.opened = turn.opened.saturating_add(opened);
+        turn.is_of_user |= ends_first_messages(event);
         if !event.is_duplicate {
             turn.events.add(event.kind);
         }
         turn.opaque.extend(event.opacity);
         let searched = &mut turn.is_searched;
-        turn.passes = turn.passes && context.policy.leaves_alone(event, context, searched);
+        let policy = context.policy;
+        // What this takes is no part of the exchange.
+        let mut is_left_alone = || work::aside(|| policy.leaves_alone(event, context, searched));
+        turn.passes = turn.passes && is_left_alone();
     }
 
     /// Adds an identifier or a name in which a secret was looked for.
@@ -141,6 +163,7 @@ impl<'r> NewTurns<'r> {
         is_found: bool,
     ) {
         if let Some(turn) = self.turn_at(place, json) {
+            turn.has_identifiers |= place.doc == 0;
             turn.steps = turn.steps.saturating_add(steps);
             turn.passes &= !is_found;
         }
@@ -157,18 +180,26 @@ impl<'r> NewTurns<'r> {
     /// Keeps the turns for the next request.
     #[inline(never)]
     pub(super) fn keep(mut self, reading: &Reading, context: &Context<'_>) {
-        let json = context.json;
-        for (first, steps) in context.joined() {
-            let place = reading.texts.get(index(first)).map(|text| text.place);
-            if let Some(turn) = place.and_then(|place| self.turn_at(place, json)) {
-                turn.steps = turn.steps.saturating_add(steps);
-            }
+        // What it takes to read texts together is known by the exchanges that search any text.
+        if context.may_begin_search(Direction::Request) {
+            return;
         }
-        let apart = apart(reading, json, &self.conversation.turns);
+        let json = context.json;
+        let mut runs = context.joined();
+        sort::sort(&mut runs);
+        let before = runs.partition_point(|(first, _)| *first < self.conversation.apart_from);
+        let mut runs = runs.into_iter().skip(before).peekable();
+        let apart = apart(reading, json, self.conversation);
         let read = self.conversation.turns.iter();
         let mut end = 0;
         for ((turn, is_apart), read) in self.turns.iter_mut().zip(apart).zip(read) {
             turn.is_apart = is_apart;
+            if is_apart {
+                let start = read.texts.start;
+                while let Some((_, steps)) = runs.next_if(|(first, _)| *first < start) {
+                    turn.joined = turn.joined.saturating_add(steps);
+                }
+            }
             let texts = reading.texts.of(read.texts.clone()).iter();
             turn.length = json.length(texts.map(|text| text.place));
             end = read.texts.end;

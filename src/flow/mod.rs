@@ -99,6 +99,8 @@ pub struct Flow {
     pseudonyms: PseudonymUse,
     /// Whether the request is edited so that the provider does not store the conversation.
     disables_storage: bool,
+    /// Whether all turns of the request's conversation are read, those that are known as well.
+    reads_all_turns: bool,
     /// Headers that explain the denial of a request whose response comes from the upstream.
     explanation: Vec<HeaderEdit>,
     /// Whether the response has a `content-length`.
@@ -247,6 +249,7 @@ impl Flow {
             redactions: RedactionState::default(),
             pseudonyms: PseudonymUse::default(),
             disables_storage: false,
+            reads_all_turns: false,
             explanation: Vec::new(),
             sized_response: false,
             status_sent: false,

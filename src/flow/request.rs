@@ -19,6 +19,7 @@ use crate::wire::http::{ContentType, is_identity, percent_decode};
 use crate::wire::json::{Edits, JsonBody, Limits, NodeId};
 use crate::wire::letter_case;
 use crate::wire::utf8;
+use crate::wire::work;
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv6Addr};
 use std::rc::Rc;
@@ -768,6 +769,39 @@ impl Flow {
         route.ok_or_else(unknown)
     }
 
+    /// Parses and evaluates a whole request. `may_wait`: the evaluation may wait for approvals.
+    fn read_and_evaluate<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        may_wait: bool,
+    ) -> Result<(JsonBody<'b>, Reading, HalfDecision), Problem> {
+        let doubt = self.head.headers_problem.clone();
+        let left = work::remaining();
+        let (json, reading) = self.read_request(bytes)?;
+        self.learn(&reading, bytes.len());
+        if !self.service.is_answered() && !self.reads_all_turns {
+            self.learn_session(&reading, &json);
+            self.take_presented_in_body(&reading, &json);
+        }
+        self.recall(&reading, &json);
+        self.pseudonyms = self.pseudonym_use(&json, &reading);
+        if may_wait {
+            self.allow_waiting();
+        }
+        let verdict = self.evaluate(Direction::Request, &json, &reading);
+        if !verdict.reads_again {
+            return Ok((json, reading, verdict));
+        }
+        if let Some(conversation) = &reading.conversation {
+            conversation.known.pass_none();
+        }
+        drop((json, reading, verdict));
+        work::allow(left);
+        self.reads_all_turns = true;
+        self.head.headers_problem = doubt;
+        self.read_and_evaluate(bytes, may_wait)
+    }
+
     /// Parses, evaluates and edits a whole request.
     pub(super) fn evaluate_request(&mut self, bytes: &[u8]) -> Step {
         if let Some(denied) = self.recheck_kill(Direction::Request) {
@@ -775,23 +809,14 @@ impl Flow {
         }
         self.guard.allowance.earn_body(bytes.len());
         let doubt = self.head.headers_problem.clone();
-        let (json, reading) = match self.read_request(bytes) {
-            Ok(read) => read,
+        let (json, reading, verdict) = match self.read_and_evaluate(bytes, true) {
+            Ok(evaluated) => evaluated,
             Err(problem) => {
                 return self
                     .evaluate_without_body(Some(problem))
                     .unwrap_or(Step::go_on());
             }
         };
-        self.learn(&reading, bytes.len());
-        if !self.service.is_answered() {
-            self.learn_session(&reading, &json);
-            self.take_presented_in_body(&reading, &json);
-        }
-        self.recall(&reading, &json);
-        self.pseudonyms = self.pseudonym_use(&json, &reading);
-        self.allow_waiting();
-        let verdict = self.evaluate(Direction::Request, &json, &reading);
         if verdict.waits {
             self.head.headers_problem = doubt;
             self.request = HalfState::Asking;
@@ -925,18 +950,8 @@ impl Flow {
             return;
         }
         self.guard.allowance.earn_body(tap.bytes.len());
-        match self.read_request(&tap.bytes) {
-            Ok((json, reading)) => {
-                self.learn(&reading, tap.bytes.len());
-                self.learn_session(&reading, &json);
-                self.recall(&reading, &json);
-                self.pseudonyms = self.pseudonym_use(&json, &reading);
-                self.take_presented_in_body(&reading, &json);
-                self.evaluate(Direction::Request, &json, &reading);
-            }
-            Err(problem) => {
-                let _ = self.evaluate_without_body(Some(problem));
-            }
+        if let Err(problem) = self.read_and_evaluate(&tap.bytes, false) {
+            let _ = self.evaluate_without_body(Some(problem));
         }
     }
 

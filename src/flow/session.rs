@@ -1,6 +1,6 @@
 //! Session of an exchange, named by a header, a member of the body, or the first messages of the conversation.
 
-use crate::event::{Author, Kind, Known, Part, Reading};
+use crate::event::{Author, Event, Kind, Known, Part, Reading};
 use crate::policy::SessionSource;
 use crate::wire::json::{JsonBody, Value};
 use crate::wire::utf8;
@@ -64,7 +64,7 @@ fn first_messages(reading: &Reading, json: &JsonBody<'_>) -> Vec<String> {
     let mut texts = Vec::new();
     let mut size = 0usize;
     for event in &reading.events {
-        if event.kind != Kind::Message || event.part == Part::Definition {
+        if !is_said(event) {
             continue;
         }
         for text in reading.texts.of(event.texts.clone()) {
@@ -74,9 +74,18 @@ fn first_messages(reading: &Reading, json: &JsonBody<'_>) -> Vec<String> {
             size = size.saturating_add(text.len());
             texts.push(text.into_owned());
         }
-        if event.from == Known::Is(Author::User) || size > MAX_NAMING_BYTES {
+        if ends_first_messages(event) || size > MAX_NAMING_BYTES {
             return texts;
         }
     }
     Vec::new()
+}
+
+fn is_said(event: &Event) -> bool {
+    event.kind == Kind::Message && event.part != Part::Definition
+}
+
+/// Returns whether the messages that name a session end with this event.
+pub(super) fn ends_first_messages(event: &Event) -> bool {
+    is_said(event) && event.from == Known::Is(Author::User)
 }

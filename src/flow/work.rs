@@ -74,6 +74,16 @@ impl Allowance {
         before.min(self.max_kept) - after
     }
 
+    /// Returns this budget without the steps that bodies earn, for tests of exhausted budgets.
+    #[cfg(test)]
+    pub(super) fn fixed(self) -> Allowance {
+        Allowance {
+            per_byte: 0,
+            max_kept: u64::MAX,
+            ..self
+        }
+    }
+
     /// Returns half of this budget, for tests of content that must stay far below it.
     #[cfg(test)]
     pub(super) fn half(self) -> Allowance {

@@ -6,7 +6,7 @@
 
 use super::text_scan::{CrossTextMatch, MatchKinds};
 use crate::detect::{Confidence, Finding, Input};
-use crate::event::{Class, Direction, Event, Form, Kind, Part, Reading, TurnRead};
+use crate::event::{Class, Conversation, Direction, Event, Form, Kind, Part, Reading};
 use crate::policy::scan::{Matcher, ScanScratch};
 use crate::wire::json::JsonBody;
 use crate::wire::sort;
@@ -175,31 +175,42 @@ fn find_in(
     join(&run.texts, reading, json, matcher, wants, scratch, found);
 }
 
-/// Returns for each turn of a request whether no text before it is joined with one in it or behind it.
+/// Returns for each turn of a conversation that was read whether no text before it is joined with one in it or behind it,
+/// whatever stands before the conversation.
 #[inline(never)]
-pub(crate) fn apart(reading: &Reading, json: &JsonBody<'_>, turns: &[TurnRead]) -> Vec<bool> {
+pub(crate) fn apart(
+    reading: &Reading,
+    json: &JsonBody<'_>,
+    conversation: &Conversation,
+) -> Vec<bool> {
     let mut run = JoinedRun::of(Part::Text);
     let mut gaps = reading.gaps();
-    let mut turns = turns.iter().peekable();
+    let mut turns = conversation.turns.iter().peekable();
     let mut apart = Vec::new();
-    for (number, event) in (0u32..).zip(&reading.events) {
+    // Whether the run may have begun before the conversation.
+    let mut is_open = true;
+    let events = (0u32..).zip(&reading.events);
+    for (number, event) in events.skip(index(conversation.start)) {
         if gaps.next_if(|gap| *gap <= number).is_some() {
             run.end();
+            is_open = false;
         }
         while let Some(turn) = turns.next_if(|turn| turn.events.start <= number) {
             let events = index(turn.events.start)..index(turn.events.end);
             let mut events = reading.events.get(events).unwrap_or_default().iter();
             let first = events.find(|event| run.separates(event));
-            apart.push(run.texts.is_empty() || first.is_some_and(|first| !run.continues(first)));
+            let ends = |first| run.last.is_some() && !run.continues(first);
+            apart.push(!is_open && run.texts.is_empty() || first.is_some_and(ends));
         }
         if run.separates(event) {
-            if !run.continues(event) {
+            if run.last.is_some() && !run.continues(event) {
                 run.end();
+                is_open = false;
             }
             run.add(event, reading, json);
         }
     }
-    apart.extend(turns.map(|_| run.texts.is_empty()));
+    apart.extend(turns.map(|_| !is_open && run.texts.is_empty()));
     apart
 }
 

@@ -241,6 +241,8 @@ pub struct Scans {
     pub(crate) texts: KeptScans,
     /// First text of each run of texts that were read together, and the work steps that it took.
     pub(crate) joined: Vec<(u32, u64)>,
+    /// Work steps of all these runs.
+    pub(crate) joined_steps: u64,
     /// Bytes of the body that may still be hashed for several texts together. Each byte may be hashed a few times, wherever
     /// the texts are.
     pub(crate) may_hash: usize,

@@ -5,14 +5,14 @@ use super::simulation::{Caller, run_as};
 use super::*;
 use crate::proxy::{MemoryProperties, Properties};
 
-const KEY: &str = "agk_0123456789abcdef";
-const BETA: &str = "agk_fedcba9876543210";
+pub(super) const KEY: &str = "agk_0123456789abcdef";
+pub(super) const BETA: &str = "agk_fedcba9876543210";
 
 fn hash(key: &str) -> String {
     crate::wire::hex::encode(&crate::policy::digest(key.as_bytes()))
 }
 
-fn sources() -> String {
+pub(super) fn sources() -> String {
     format!(
         r#"principals:
   - name: key

@@ -2,6 +2,7 @@
 //! policy has no say on them.
 
 use super::conversations::{FORMATS, Format, POLICY, Said, any_turn, request};
+use super::identity::{BETA, KEY, sources};
 use super::known_texts::{outcome, outcome_alone};
 use super::*;
 use crate::protocol::known_turns_passed;
@@ -184,6 +185,178 @@ fn another_policy_evaluates_the_same_turns_again() {
     }
 }
 
+/// Sends requests one after the other, several times; each must lead to what it leads to alone.
+fn are_as_alone(policy: &str, requests: &[&HttpMessage]) {
+    let alone: Vec<_> = requests
+        .iter()
+        .map(|request| (outcome_alone(policy, request), steps_alone(policy, request)))
+        .collect();
+    let known = guard(policy);
+    let before = known_turns_passed();
+    for _ in 0..3 {
+        for (at, (request, (alone, work))) in requests.iter().zip(&alone).enumerate() {
+            for _ in 0..3 {
+                assert_eq!(&outcome(&known, request), alone, "request {at}");
+                assert_eq!(steps(&known, request), *work, "request {at}");
+            }
+        }
+    }
+    assert!(known_turns_passed() > before);
+}
+
+fn with_body(format: &Format, body: &Value) -> HttpMessage {
+    with_text(format, &body.to_string())
+}
+
+fn with_text(format: &Format, body: &str) -> HttpMessage {
+    let (path, host, ..) = format;
+    let headers = [
+        (":method", "POST"),
+        (":path", path),
+        (":authority", host),
+        ("content-type", "application/json"),
+        ("x-request-id", "r-1"),
+    ];
+    HttpMessage::new(&headers, body.as_bytes())
+}
+
+/// Returns a message of the user without text, for Anthropic.
+fn image_alone() -> Value {
+    let source = json!({"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="});
+    json!({"role": "user", "content": [{"type": "image", "source": source}]})
+}
+
+#[test]
+fn the_session_of_a_conversation_that_begins_with_an_image_stays_the_same() {
+    const LIMITED: &str = "
+defaults: { action: allow }
+require: none
+rules:
+  - { id: mask, match: { event: message }, when: { text: { detects: [pii, secrets] } }, action: redact }
+  - { id: many, action: deny, limit: { count: requests, per: session, max: 100, window: 24h } }
+";
+    let format = &FORMATS[2];
+    let turns = long_conversation("it", 52);
+    let mut turns: Vec<Value> = turns.iter().skip(3).map(format.3).collect();
+    turns.insert(0, image_alone());
+    let request = with_body(
+        format,
+        &json!({"model": "m-1", "max_tokens": 3, "messages": turns}),
+    );
+    let guard = guard(LIMITED);
+    for used in 1..6 {
+        assert_eq!(outcome(&guard, &request).1["limits"][0]["used"], used);
+    }
+    assert!(known_turns_passed() > 0);
+}
+
+#[test]
+fn a_value_that_begins_before_the_conversation_and_ends_in_a_known_turn_is_found() {
+    let format = &FORMATS[2];
+    let mut turns = vec![
+        image_alone(),
+        json!({"role": "system", "content": "1111 1111, please."}),
+    ];
+    turns.extend(long_conversation("it", 52).iter().skip(3).map(format.3));
+    let plain = json!({"model": "m-1", "max_tokens": 3, "messages": turns}).to_string();
+    let split = plain.replacen('{', r#"{"system":"My card is 4111 1111","#, 1);
+    let (plain, split) = (with_text(format, &plain), with_text(format, &split));
+    let found = outcome_alone(SEARCHING, &split);
+    assert_eq!(found.1["findings"]["credit_card"], 1);
+    are_as_alone(SEARCHING, &[&plain, &split]);
+}
+
+#[test]
+fn turns_without_text_start_no_search() {
+    const OF_RESULTS: &str = "
+defaults: { action: allow }
+rules:
+  - { id: mask, match: { event: tool_result }, when: { text: { detects: [pii, secrets] } }, action: redact }
+";
+    let format = &FORMATS[2];
+    let mut turns = Vec::new();
+    for at in 0..60 {
+        let id = format!("call_{at}");
+        turns.push(json!({"role": "user", "content": [{"type": "text", "text": "My card is 4111 1111"}, {"type": "text", "text": "1111 1111, please."}]}));
+        turns.push(json!({"role": "assistant", "content": [{"type": "text", "text": "I look for it."}, {"type": "tool_use", "id": id, "name": "search", "input": {}}]}));
+        turns.push(json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": id, "content": []}]}));
+    }
+    let body = |turns: &[Value]| {
+        with_body(
+            format,
+            &json!({"model": "m-1", "max_tokens": 3, "messages": turns}),
+        )
+    };
+    let short = body(&turns);
+    turns.push(json!({"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "search", "input": {}}]}));
+    turns.push(json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": "It was found."}]}));
+    let long = body(&turns);
+    are_as_alone(OF_RESULTS, &[&long, &short]);
+}
+
+/// Names of all values of a body are found for the first identifier, which is in a new turn of each request.
+#[test]
+fn identifiers_of_known_turns_take_the_same_work() {
+    let format = &FORMATS[2];
+    let mut turns = vec![json!({"role": "user", "content": "Find it."})];
+    let known = guard(SEARCHING);
+    for at in 0..40 {
+        let id = format!("toolu_01A09q90qw90lq917835lq{at:02}");
+        turns.push(json!({"role": "assistant", "content": [{"type": "text", "text": "It is late. ".repeat(20)}, {"type": "tool_use", "id": id, "name": "search", "input": {"at": at}}]}));
+        turns.push(json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": id, "content": "Nobody knows. ".repeat(20)}]}));
+        if at >= 30 {
+            let request = with_body(
+                format,
+                &json!({"model": "m-1", "max_tokens": 3, "messages": turns}),
+            );
+            let alone = steps_alone(SEARCHING, &request);
+            for _ in 0..3 {
+                assert_eq!(steps(&known, &request), alone);
+            }
+        }
+    }
+    assert!(known_turns_passed() > 0);
+}
+
+#[test]
+fn json_in_strings_of_known_turns_counts_for_the_whole_body() {
+    const OF_CALLS: &str = "
+defaults: { action: allow }
+rules:
+  - { id: mask, match: { event: tool_call, turn: [latest, earlier] }, when: { text: { contains: 'project basilisk' } }, action: tag, tags: [basilisk] }
+";
+    let format = &FORMATS[2];
+    let said = |text: &str| json!({"role": "user", "content": text});
+    let call = |input: &Value| json!({"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "search", "input": input}]});
+    let result = json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": "It was found."}]});
+    let many: Vec<&str> = vec!["{}"; 300];
+    let mut turns = vec![said("Find it.")];
+    for _ in 0..12 {
+        turns.push(call(&json!({"all": many})));
+        turns.push(result.clone());
+        turns.push(json!({"role": "assistant", "content": "It was found."}));
+        turns.push(said("Find more."));
+    }
+    let body = |turns: &[Value]| {
+        with_body(
+            format,
+            &json!({"model": "m-1", "max_tokens": 3, "messages": turns}),
+        )
+    };
+    let short = body(&turns);
+    for _ in 0..2 {
+        turns.push(call(&json!({"all": many})));
+        turns.push(result.clone());
+    }
+    turns.push(call(&json!({"command": "[\"project\", \"basilisk\"]"})));
+    turns.push(result.clone());
+    let long = body(&turns);
+    let few = body(&turns[turns.len() - 2..]);
+    assert_eq!(outcome_alone(OF_CALLS, &few).1["tags"][0], "basilisk");
+    assert!(outcome_alone(OF_CALLS, &long).1.get("tags").is_none());
+    are_as_alone(OF_CALLS, &[&short, &long]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(6))]
 
@@ -218,6 +391,407 @@ proptest! {
             for (request, (alone, work)) in requests.iter().zip(&alone) {
                 prop_assert_eq!(&outcome(&known, request), alone);
                 prop_assert_eq!(steps(&known, request), *work);
+            }
+        }
+    }
+}
+
+/// Rules of every kind, of which a policy has some.
+const RULES: &[&str] = &[
+    "{ id: mask, match: { event: [message, tool_result] }, when: { text: { detects: [pii, secrets] } }, action: redact }",
+    "{ id: mask-user, match: { event: message, from: user }, when: { text: { detects: pii } }, action: redact, redact: { with: pseudonym } }",
+    "{ id: mask-args, match: { event: tool_call, turn: [latest, earlier] }, when: { args: { detects: [pii, secrets] } }, action: redact, redact: { what: args } }",
+    "{ id: args, match: { event: tool_call, turn: [latest, earlier] }, when: { args: { contains_any: ['project basilisk', nobody knows] } }, action: tag, tags: [args] }",
+    "{ id: project, match: { event: message, from: user }, when: { text: { contains: 'project basilisk' } }, action: tag, tags: [project] }",
+    "{ id: said, match: { event: message, from: assistant }, when: { text: { contains: basilisk } }, action: tag, tags: [said] }",
+    "{ id: models, match: { event: message, model: [m-2, m-3] }, when: { text: { contains: 'nobody knows' } }, action: tag, tags: [models] }",
+    "{ id: model, match: { event: message, model: m-2 }, action: tag, tags: [model] }",
+    "{ id: models-results, match: { event: tool_result, model: m-2 }, when: { text: { detects: pii } }, action: deny }",
+    "{ id: of-search, match: { event: tool_result, tool: search }, when: { text: { contains: basilisk } }, action: tag, tags: [of-search] }",
+    "{ id: shell, match: { event: tool_call, tool: read_secret }, action: deny }",
+    "{ id: earlier-shell, match: { event: tool_call, tool: read_secret, turn: earlier }, action: tag, tags: [earlier] }",
+    "{ id: result, match: { event: tool_result, tool: read_secret }, action: tag, tags: [secret] }",
+    "{ id: unknown, match: { event: tool_result }, when: { tool: { exists: false } }, action: tag, tags: [unknown] }",
+    "{ id: data, match: { event: tool_result }, when: { 'result.name': { exists: true } }, action: tag, tags: [data] }",
+    "{ id: opaque, match: { event: uninspectable }, action: tag, tags: [opaque] }",
+    "{ id: attachment, match: { event: uninspectable }, when: { class: attachment }, action: deny }",
+    "{ id: long, match: { event: request }, when: { request.message_count: { at_least: 40 } }, action: tag, tags: [long] }",
+    "{ id: team, match: { event: message }, when: { header.x-team: red, text: { contains: 'nobody knows' } }, action: tag, tags: [team] }",
+    "{ id: team-calls, match: { event: [tool_call, tool_result] }, when: { header.x-team: red }, action: tag, tags: [team-calls] }",
+    "{ id: unless, match: { event: message }, when: { text: { contains: basilisk } }, unless: { header.x-team: red }, action: deny }",
+    "{ id: unless-text, match: { event: message }, when: { text: { detects: pii } }, unless: { text: { contains: basilisk } }, action: deny }",
+    "{ id: observed, mode: observe, match: { event: message }, when: { text: { contains: 'where is it' } }, action: deny }",
+    "{ id: unoffered, match: { event: tool_call }, when: { unoffered: true }, action: tag, tags: [unoffered] }",
+    "{ id: twice, match: { event: tool_call }, when: { earlier: { event: tool_call, tool: search, count_at_least: 2 } }, action: tag, tags: [twice] }",
+    "{ id: ask, match: { event: tool_call, tool: search }, action: require_approval, approval: { by: [boss] } }",
+    "{ id: system, match: { event: message, from: system }, when: { text: { contains: 'be kind' } }, action: tag, tags: [system] }",
+    "{ id: parts, match: { event: message, part: other }, when: { text: { contains: picture } }, action: tag, tags: [parts] }",
+    "{ id: many, action: deny, match: { event: request }, limit: { count: requests, per: session, max: 100000, window: 24h } }",
+];
+
+/// Members of a policy beside its rules and defaults.
+const SETTINGS: &[&str] = &[
+    "",
+    "",
+    "inspect: { max_text: 14000 }\n",
+    "inspect: { nested_json: 0 }\n",
+    "mode: observe\n",
+    "shadow: { defaults: { action: deny }, rules: [{ id: s, match: { event: message }, when: { text: { contains: basilisk } }, action: deny }, { id: r, match: { event: tool_result }, when: { text: { detects: pii } }, action: redact }] }\n",
+];
+
+const DEFAULTS: &[&str] = &[
+    "{ action: allow }",
+    "{ action: allow, partial: deny }",
+    "{ action: allow, partial: { action: deny, mode: observe } }",
+    "{ action: deny }",
+];
+
+/// Returns a policy, or a set of three of which two apply to one tenant each.
+fn any_policy() -> impl Strategy<Value = String> {
+    let rules = prop::sample::subsequence(RULES, 0..5);
+    let settings = prop::sample::select(SETTINGS);
+    let defaults = prop::sample::select(DEFAULTS);
+    (rules, settings, defaults, 0..4usize).prop_map(|(rules, settings, defaults, kind)| {
+        let list = |of: &dyn Fn(usize) -> bool| {
+            let rules = rules.iter().enumerate().filter(|(at, _)| of(*at));
+            let rules: Vec<&str> = rules.map(|(_, rule)| *rule).collect();
+            format!("[{}]", rules.join(", "))
+        };
+        if kind > 0 {
+            let rules = list(&|_| true);
+            return format!("kind: AgentPolicy\nmetadata: {{ name: test }}\nrequire: none\ndefaults: {defaults}\n{settings}rules: {rules}\n");
+        }
+        let mut policies = String::new();
+        for (part, who) in ["for: { tenant: a }, ", "for: { tenant: b }, ", ""].iter().enumerate() {
+            let rules = list(&|at| at % 3 == part);
+            policies += &format!("  - {{ metadata: {{ name: p-{part} }}, {who}defaults: {defaults}, rules: {rules} }}\n");
+        }
+        format!("kind: AgentPolicySet\nmetadata: {{ name: all }}\nrequire: none\n{}policies:\n{policies}", sources())
+    })
+}
+
+/// Turns of every kind, and with halves of values.
+fn any_written(format: &'static Format) -> impl Strategy<Value = Value> {
+    let half = prop::sample::select(vec![
+        "My card is 4111 1111",
+        "1111 1111, please.",
+        "",
+        "project",
+        "basilisk",
+        "ghp_Zx81mKq07RtYw3Lb",
+        "Nv5Js9Dc2Fh6Gp4TaQe0",
+        "Nobody knows.",
+    ]);
+    let said = any_turn().prop_map(|said| (format.3)(&said));
+    let plain = (0..4usize, 0..60usize)
+        .prop_map(move |(kind, at)| (format.3)(&long_conversation("it", 60)[at / 4 * 4 + kind]));
+    let halves = (half.clone(), 0..5usize).prop_map(move |(half, kind)| match kind {
+        0 => (format.3)(&Said::User(half.into())),
+        1 => (format.3)(&Said::Model(half.into())),
+        2 => (format.3)(&Said::Result {
+            id: "call_1",
+            text: half.into(),
+        }),
+        3 => (format.3)(&Said::Call {
+            id: "call_2",
+            tool: "search",
+            args: json!({"a": half, "b": ["project", "basilisk"], "c": format!("[\"{half}\", 1]")}),
+        }),
+        _ => with_role(format, half, "system"),
+    });
+    let special = (half, 0..8usize).prop_map(move |(half, kind)| special(format, half, kind));
+    prop_oneof![3 => said, 12 => plain, 4 => halves, 3 => special]
+}
+
+fn with_role(format: &Format, text: &str, role: &str) -> Value {
+    match format.2 {
+        "contents" => json!({"role": role, "parts": [{"text": text}]}),
+        _ if format.0.starts_with("/model") => json!({"role": role, "content": [{"text": text}]}),
+        _ => json!({"role": role, "content": text}),
+    }
+}
+
+fn special(format: &Format, text: &str, kind: usize) -> Value {
+    match (kind, format.0) {
+        (0, "/v1/messages") => image_alone(),
+        (1, "/v1/messages") => {
+            json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "call_1", "content": []}]})
+        }
+        (2, "/v1/messages") => {
+            json!({"role": "assistant", "content": [{"type": "tool_use", "id": "call_1", "name": "search", "input": {"x": text}}, {"type": "text", "text": text}, {"type": "tool_use", "id": "call_2", "name": "read_secret", "input": {}}]})
+        }
+        (3, "/v1/messages") => {
+            json!({"role": "user", "content": [{"type": "mid_conv_system", "content": text}, {"type": "document", "title": text, "source": {"type": "text", "media_type": "text/plain", "data": text}}]})
+        }
+        (4, "/v1/messages") => {
+            json!({"role": "assistant", "content": [{"type": "fallback", "from": {"model": "m-1"}, "to": {"model": "m-2"}}, {"type": "text", "text": text}]})
+        }
+        (5, "/v1/messages") => {
+            json!({"role": "user", "content": [{"type": "text", "text": text}, {"type": "text", "text": "1111 1111"}]})
+        }
+        (0, "/v1/responses") => json!({"type": "item_reference", "id": "msg_1"}),
+        (1, "/v1/responses") => {
+            json!({"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": text}], "encrypted_content": "Zm9v"})
+        }
+        (2, "/v1/responses") => {
+            json!({"type": "message", "role": "user", "content": [{"type": "input_image", "file_id": "file_1"}]})
+        }
+        (3, "/v1/responses") => {
+            json!({"type": "function_call_output", "call_id": "call_1", "output": []})
+        }
+        (4, "/v1/responses") => json!({"type": "compaction", "encrypted_content": "Zm9v"}),
+        (5, "/v1/responses") => {
+            json!({"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": text}})
+        }
+        (0, "/v1/chat/completions") => {
+            json!({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}]})
+        }
+        (1, "/v1/chat/completions") => {
+            json!({"role": "tool", "tool_call_id": "call_1", "content": null})
+        }
+        (2, "/v1/chat/completions") => json!({"role": "assistant", "content": text, "tool_calls": [
+            {"id": "call_1", "type": "function", "function": {"name": "search", "arguments": "{\"a\": \"[1, 2]\"}"}},
+            {"id": "call_2", "type": "function", "function": {"name": "read_secret", "arguments": "[]"}},
+        ]}),
+        (3, "/v1/chat/completions") => {
+            json!({"role": "function", "name": "search", "content": text})
+        }
+        (4, "/v1/chat/completions") => {
+            json!({"role": "user", "name": "ghp_Zx81mKq07RtYw3LbNv5Js9Dc2Fh6Gp4TaQe0", "content": text})
+        }
+        (5, "/v1/chat/completions") => {
+            json!({"role": "assistant", "refusal": text, "content": null})
+        }
+        (0, "/v1beta/models/gemini-2.5-pro:generateContent") => {
+            json!({"role": "user", "parts": [{"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}}]})
+        }
+        (1, "/v1beta/models/gemini-2.5-pro:generateContent") => {
+            json!({"role": "model", "parts": [{"executableCode": {"language": "PYTHON", "code": text}}, {"text": text}]})
+        }
+        (2, "/v1beta/models/gemini-2.5-pro:generateContent") => {
+            json!({"parts": [{"functionResponse": {"name": "search", "response": {}}}, {"text": text}]})
+        }
+        (6, _) => with_role(format, text, "nobody"),
+        _ => with_role(format, text, "user"),
+    }
+}
+
+/// Members of a body before the conversation and behind it.
+const BESIDE: &[&str] = &[
+    "",
+    r#""system":"My card is 4111 1111","#,
+    r#""system":[{"type":"text","text":"Be kind."}],"#,
+    r#""instructions":"My card is 4111 1111","#,
+    r#""systemInstruction":{"parts":[{"text":"My card is 4111 1111"}]},"#,
+    r#""prompt":"My card is 4111 1111","#,
+    r#""previous_response_id":"resp_1","#,
+    r#""tools":[{"name":"search","description":"Finds it.","input_schema":{"type":"object"}}],"#,
+    r#""stream":true,"#,
+    r#""models":["m-2"],"#,
+    r#""unheard_of":{"model":"m-3","text":"4111 1111 1111 1111"},"#,
+];
+
+#[derive(Clone, Debug)]
+struct Around {
+    before: &'static str,
+    behind: &'static str,
+    model: &'static str,
+    team: &'static str,
+}
+
+fn any_around() -> impl Strategy<Value = Around> {
+    let beside = || prop_oneof![2 => Just(""), 1 => prop::sample::select(BESIDE)];
+    let model = prop::sample::select(vec!["m-1", "m-2"]);
+    let team = prop::sample::select(vec!["red", "blue"]);
+    (beside(), beside(), model, team).prop_map(|(before, behind, model, team)| Around {
+        before,
+        behind,
+        model,
+        team,
+    })
+}
+
+fn written_request(format: &Format, turns: &[Value], around: &Around) -> HttpMessage {
+    let (path, host, member, _) = format;
+    let model = match path.starts_with("/v1beta") || path.starts_with("/model") {
+        true => String::new(),
+        false => format!(r#""model":"{}","#, around.model),
+    };
+    let behind = match around.behind == around.before {
+        true => "",
+        false => around.behind,
+    };
+    let turns = Value::Array(turns.to_vec());
+    let padding = "-".repeat(8_192);
+    let body = format!(
+        r#"{{{model}{}"{member}":{turns},{behind}"metadata":{{"padding":"{padding}"}}}}"#,
+        around.before
+    );
+    let headers = [
+        (":method", "POST"),
+        (":path", path),
+        (":authority", host),
+        ("content-type", "application/json"),
+        ("x-request-id", "r-1"),
+        ("x-team", around.team),
+        ("x-agent-key", if around.team == "red" { KEY } else { BETA }),
+    ];
+    // As long as those of the providers.
+    let body = body.replace("\"call_2\"", "\"call_01A09q90qw90lq917835lq9\"");
+    HttpMessage::new(&headers, body.as_bytes())
+}
+
+/// Returns everything that an exchange leads to within a budget, and the steps that are left.
+fn all_of(guard: &Rc<Guard>, request: &HttpMessage, work: u64) -> (String, u64) {
+    let mut flow = Flow::new(Rc::clone(guard));
+    let headers: Vec<(&[u8], &[u8])> = request
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_slice(), value.as_slice()))
+        .collect();
+    let head = flow.request_headers(&RequestHead {
+        headers: &headers,
+        end: false,
+        properties: &crate::proxy::MemoryProperties::default(),
+        now: NOW,
+    });
+    flow.work = work;
+    let step = flow.request_body(&mut request.body().as_slice(), true, NOW);
+    let seen = format!(
+        "{head:?} {step:?} {:?} {:?} {:?} {:?}",
+        flow.exchange, flow.facts, flow.pseudonyms, flow.request_context
+    );
+    // A limit counts the requests before.
+    let mut parts = seen.split("used: ");
+    let mut seen = parts.next().unwrap_or_default().to_owned();
+    seen.extend(parts.map(|part| part.trim_start_matches(|digit: char| digit.is_ascii_digit())));
+    (seen, flow.work)
+}
+
+/// Returns a policy whose budget does not grow with the body.
+fn with_fixed_budget(policy: &str) -> Rc<Guard> {
+    let mut guard = guard_of(&format!("apiVersion: agentguard.dev/v1\n{policy}"));
+    let allowance = guard.allowance.fixed();
+    Rc::get_mut(&mut guard).unwrap().allowance = allowance;
+    guard
+}
+
+#[test]
+fn an_exhausted_budget_ends_the_search_where_it_does_alone() {
+    let policy = format!("kind: AgentPolicy\nmetadata: {{ name: test }}{SEARCHING}");
+    for format in &FORMATS {
+        let mut turns = long_conversation("it", 52);
+        turns.insert(2, Said::User("My card is 4111 1111 1111 1111.".into()));
+        turns.push(Said::User("Write to anna@example.com.".into()));
+        let request = request(format, &turns);
+        for share in [20, 40, 60, 80, 95, 99] {
+            let (known, full) = (with_fixed_budget(&policy), 1 << 40);
+            for _ in 0..3 {
+                let _ = all_of(&known, &request, full);
+            }
+            let used = full - all_of(&known, &request, full).1;
+            let work = used * share / 100;
+            let alone = || all_of(&with_fixed_budget(&policy), &request, work);
+            let alone = std::thread::scope(|scope| scope.spawn(alone).join().unwrap());
+            for _ in 0..2 {
+                assert_eq!(
+                    all_of(&known, &request, work),
+                    alone,
+                    "{} {share}",
+                    format.0
+                );
+            }
+        }
+    }
+}
+
+/// To find out whether a document applies costs more for some callers than for others.
+#[test]
+fn turns_of_one_caller_take_the_work_of_another_caller() {
+    let defaults = "defaults: { action: allow }, rules: []";
+    let policy = format!(
+        "kind: AgentPolicySet\nmetadata: {{ name: all }}\nrequire: none\n{}policies:\n  - {{ metadata: {{ name: a }}, for: {{ agent: nobody }}, {defaults} }}\n  - {{ metadata: {{ name: b }}, {defaults} }}\n",
+        sources()
+    );
+    let format = &FORMATS[0];
+    let turns = long_conversation("it", 52);
+    let turns: Vec<Value> = turns.iter().map(format.3).collect();
+    let (known, full) = (with_fixed_budget(&policy), 1 << 40);
+    for team in ["red", "blue", "red", "blue"] {
+        let around = Around {
+            before: "",
+            behind: "",
+            model: "m-1",
+            team,
+        };
+        let request = written_request(format, &turns, &around);
+        let alone = || all_of(&with_fixed_budget(&policy), &request, full);
+        let alone = std::thread::scope(|scope| scope.spawn(alone).join().unwrap());
+        for _ in 0..4 {
+            assert_eq!(all_of(&known, &request, full), alone, "{team}");
+        }
+    }
+    assert!(known_turns_passed() > 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// Under any policy, a request leads to the same as alone, whatever came before.
+    #[test]
+    fn what_a_request_leads_to_does_not_depend_on_earlier_ones(
+        (format, turns, others) in (0..FORMATS.len()).prop_flat_map(|format| {
+            let turn = || any_written(&FORMATS[format]);
+            (Just(format), prop::collection::vec(turn(), 15..60), prop::collection::vec(turn(), 1..8))
+        }),
+        cuts in prop::collection::vec((8..60usize, 0..4usize), 4),
+        fork in 0..30usize,
+        arounds in prop::collection::vec(any_around(), 3),
+        policies in prop::collection::vec(any_policy(), 2),
+        shortage in prop_oneof![2 => Just(0), 1 => 1..100u64],
+    ) {
+        let format = &FORMATS[format];
+        let requests: Vec<HttpMessage> = cuts
+            .iter()
+            .map(|(length, kind)| {
+                let until = &turns[..(*length).min(turns.len())];
+                let written = match kind {
+                    0 | 1 => until.to_vec(),
+                    2 => [&turns[..fork.min(turns.len())], &others, &turns[fork.min(turns.len())..]].concat(),
+                    _ => [until, &others].concat(),
+                };
+                written_request(format, &written, &arounds[length % arounds.len()])
+            })
+            .collect();
+        let known: Vec<_> = policies.iter().map(|policy| with_fixed_budget(policy)).collect();
+        let alone: Vec<_> = requests
+            .iter()
+            .map(|request| {
+                let of = |policy: &String| {
+                    let alone = |work| {
+                        let alone = || all_of(&with_fixed_budget(policy), request, work);
+                        std::thread::scope(|scope| scope.spawn(alone).join().unwrap())
+                    };
+                    let full = 1 << 40;
+                    let whole = alone(full);
+                    if shortage == 0 {
+                        return (full, whole);
+                    }
+                    let work = (full - whole.1) * shortage / 100 + 1;
+                    (work, alone(work))
+                };
+                policies.iter().map(of).collect::<Vec<_>>()
+            })
+            .collect();
+        for _ in 0..2 {
+            for (at, guard) in known.iter().enumerate() {
+                for _ in 0..3 {
+                    for (request, alone) in requests.iter().zip(&alone) {
+                        let (work, alone) = &alone[at];
+                        let seen = all_of(guard, request, *work);
+                        prop_assert_eq!(&seen, alone);
+                    }
+                }
             }
         }
     }

@@ -5,7 +5,6 @@ use crate::policy::compiled_policy::Policy;
 use crate::policy::context::Context;
 use crate::policy::decision_point::EvaluationPhase;
 use crate::policy::words::DefaultAction;
-use crate::wire::work;
 
 /// Maximum documents of a policy whose turns are known, one for each bit.
 const MAX_DOCUMENTS: usize = 64;
@@ -64,7 +63,7 @@ impl Policy {
         let mut hit = None;
         let mut has_hit = || {
             let asked = self.index.asks_texts(event);
-            *hit.get_or_insert_with(|| work::aside(|| context.has_hit(event, asked)))
+            *hit.get_or_insert_with(|| context.has_hit(event, asked))
         };
         let mut apply = self.chapters.iter();
         apply.all(|chapter| {
@@ -74,7 +73,7 @@ impl Policy {
             let default = self.default(chapter, event, context);
             let is_allowed = default.is_none_or(|default| default.action == DefaultAction::Allow);
             let searching = self.index.searching(event, &chapter.rules);
-            *is_searched |= !searching.is_empty();
+            *is_searched |= !searching.is_empty() && !event.texts.is_empty();
             let can_match = |number: &u16| {
                 self.rule(*number).is_some_and(|rule| {
                     // A rule that searches texts found nothing there, or would be the only one that searches them.

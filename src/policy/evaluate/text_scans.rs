@@ -44,6 +44,25 @@ impl<'a> Context<'a> {
         self.reading.texts.get(index(number))
     }
 
+    /// Finds the names in the body, which identifiers are searched under. Returns whether this identifier is searched.
+    pub fn find_names(&self, direction: Direction, identifier: &Text) -> bool {
+        let value = self.json.value(identifier.place);
+        let value = value.filter(|value| value.raw_content().len() >= SHORTEST_NAME);
+        let scans = &mut self.scans.borrow_mut();
+        let Some(value) = value.filter(|_| self.wants(direction, scans).detectors) else {
+            return false;
+        };
+        let _ = scans.name_of(value);
+        true
+    }
+
+    /// Finds the names in the body, if they are not known yet.
+    pub fn find_all_names(&self) {
+        if let Some(body) = self.json.body() {
+            self.scans.borrow_mut().name_of(body.root());
+        }
+    }
+
     /// Returns whether an identifier contains an unmistakable secret or, if it is a name, a card or account number.
     pub fn is_unmistakable(&self, direction: Direction, identifier: &Text) -> bool {
         let value = self.json.value(identifier.place);
@@ -193,6 +212,12 @@ impl<'a> Context<'a> {
         let size = self.json.body().map_or(0, |body| body.bytes().len());
         scans.may_hash = size.saturating_mul(HASHED_AT_MOST);
         let found = self.splits(self.wants(direction, scans));
+        let steps = found.steps.iter().map(|(_, steps)| *steps);
+        let steps = steps.fold(0, u64::saturating_add);
+        let conversation = self.reading.conversation.as_deref();
+        let passed = conversation.map_or(0, |conversation| conversation.passed.joined);
+        work::spend(usize::try_from(passed).unwrap_or(usize::MAX));
+        scans.joined_steps = steps.saturating_add(passed);
         scans.joined = found.steps;
         for split in found.matches {
             scans.texts.change(split.text, |kept| {
@@ -206,6 +231,13 @@ impl<'a> Context<'a> {
         self.begin_scans(direction, &mut self.scans.borrow_mut());
     }
 
+    /// Returns whether matches over several texts of a direction are searched but have not been searched in this body.
+    pub fn may_begin_search(&self, direction: Direction) -> bool {
+        let scans = self.scans.borrow();
+        let wants = self.wants(direction, &scans);
+        scans.texts.is_empty() && (wants.detectors || wants.literals)
+    }
+
     /// Returns the first text of each run of texts that were read together, and the work steps that it took.
     pub fn joined(&self) -> Vec<(u32, u64)> {
         self.scans.borrow().joined.clone()
@@ -213,9 +245,7 @@ impl<'a> Context<'a> {
 
     /// Returns the work steps of all texts that were read together.
     pub fn joined_steps(&self) -> u64 {
-        let scans = self.scans.borrow();
-        let steps = scans.joined.iter().map(|(_, steps)| *steps);
-        steps.fold(0, u64::saturating_add)
+        self.scans.borrow().joined_steps
     }
 
     /// Returns matches that extend over several texts of the body.

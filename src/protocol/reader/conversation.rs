@@ -57,17 +57,24 @@ impl Reader<'_> {
                     read(reader, message, at, calls);
                 });
             } else {
+                reader.note_known(at);
                 read(reader, message, at, calls);
             }
             at = at.saturating_add(1);
         });
     }
 
-    /// Returns which turns are passed over, and notes the places in front of which their events would stand.
+    /// Returns which turns are passed over.
     #[inline(never)]
-    fn turns_to_pass(&self, earlier: usize) -> Vec<Range<usize>> {
-        let conversation = self.reading.conversation.as_deref();
-        conversation.map_or_else(Vec::new, |conversation| conversation.known.to_pass(earlier))
+    fn turns_to_pass(&mut self, earlier: usize) -> Vec<Range<usize>> {
+        let Some(conversation) = self.reading.conversation.as_deref_mut() else {
+            return Vec::new();
+        };
+        let ranges = conversation.known.to_pass(earlier);
+        for range in &ranges {
+            conversation.passed.add_joined(&conversation.known, range);
+        }
+        ranges
     }
 
     /// Looks up the turns of a conversation. Returns the number of its messages that have come before and are all of earlier
@@ -98,6 +105,8 @@ impl Reader<'_> {
         self.reading.conversation = Some(Box::new(Conversation {
             known,
             first,
+            start: offset(self.reading.events.len()),
+            apart_from: self.text_count(),
             turns: Vec::new(),
             gaps: Vec::new(),
             passed: PassedTurns::default(),
@@ -127,6 +136,17 @@ impl Reader<'_> {
         self.reading.conversation = Some(conversation);
     }
 
+    /// Notes where a known turn begins that is read again, if it is apart.
+    fn note_known(&mut self, at: usize) {
+        let texts = self.text_count();
+        if let Some(conversation) = self.reading.conversation.as_deref_mut() {
+            let turns = conversation.known.turns.borrow();
+            if turns.get(at).is_some_and(|turn| turn.is_apart) {
+                conversation.apart_from = texts;
+            }
+        }
+    }
+
     /// Returns whether a turn has come before but is not known yet.
     fn is_new_turn(&self, at: usize) -> bool {
         let conversation = self.reading.conversation.as_deref();
@@ -145,6 +165,7 @@ impl Reader<'_> {
         let events = offset(self.reading.events.len());
         let texts = self.text_count();
         let counted = self.reading.messages;
+        let opened = self.json.nested();
         let left = work::remaining();
         calls.begin_turn();
         read(self, calls);
@@ -162,6 +183,7 @@ impl Reader<'_> {
                 messages: self.reading.messages.since(&counted),
                 calls,
                 steps,
+                opened: self.json.nested().saturating_sub(opened),
             },
         };
         if let Some(conversation) = &mut self.reading.conversation {

@@ -4,7 +4,7 @@
 //! Example: in `{"arguments":"{\"city\":\"Oslo\"}"}` the string of `arguments` is a nested text. Replacing `Oslo` with
 //! `"` there writes `\\\"` into the body.
 
-use super::inside::{FIRST, OpenedTexts};
+use super::inside::{FIRST, MAX_ON_DEMAND, OpenedTexts};
 use super::pointer_cache::PointerCache;
 use super::scan::{Limits, ScanError, ScanErrorKind, scan_text};
 use super::string::{DecodedOffsets, decode};
@@ -253,6 +253,17 @@ impl<'b> JsonBody<'b> {
     fn next_id(&self) -> Option<u16> {
         let id = u16::try_from(self.docs.len()).ok();
         id.filter(|id| *id < FIRST)
+    }
+
+    /// Returns the number of texts besides the body.
+    pub fn nested(&self) -> usize {
+        let others = self.docs.len().saturating_sub(1);
+        others.saturating_add(usize::from(self.opened.count()))
+    }
+
+    /// Returns whether a body with so many further texts may have more of them than can be opened.
+    pub fn may_be_full(&self, more: usize) -> bool {
+        self.nested().saturating_add(more) >= MAX_ON_DEMAND
     }
 
     /// Returns whether an edit at a location can be written back to the body.

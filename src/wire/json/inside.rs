@@ -17,8 +17,11 @@ use std::ops::Range;
 /// The number of the first text in this store.
 pub(super) const FIRST: u16 = 0xF000;
 
-/// Texts in one chunk. A body has at most 4,096 texts that are opened on demand.
+/// Texts in one chunk.
 const CHUNK: usize = 64;
+
+/// Texts of a body that are opened on demand, at most.
+pub(super) const MAX_ON_DEMAND: usize = CHUNK * CHUNK;
 
 /// Maximum bytes of a string that is parsed again instead of being remembered.
 const SHORT: usize = 64;
@@ -70,6 +73,10 @@ impl OpenedTexts {
 
     pub(super) fn doc(&self, id: u16) -> Option<&JsonText<'static>> {
         self.cell(id)?.get()
+    }
+
+    pub(super) fn count(&self) -> u16 {
+        self.count.get()
     }
 }
 
