@@ -105,6 +105,8 @@ impl Matcher {
         if let Some(data) = data {
             data.scan(&self.detectors, text, &mut scratch.detectors, scan);
         }
+        // The same as for a text that is cached, whose steps are spent at once.
+        scan.incomplete |= work::is_exhausted();
         if let Some(blank) = blank
             && scan.found() == known
             && !scan.incomplete
