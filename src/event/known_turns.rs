@@ -38,29 +38,17 @@ pub struct KnownTurn {
     pub is_apart: bool,
     /// Whether the messages that name a session end in the turn.
     pub is_of_user: bool,
-    /// What reading the turn gave.
-    pub read: ReadTurn,
-    /// Whether texts of the turn are searched.
-    pub is_searched: bool,
-    /// Whether identifiers or names of the turn are searched.
-    pub has_identifiers: bool,
-    /// Number of its events.
-    pub events: EventCounts,
-    /// Classes of its opaque content.
-    pub opaque: Vec<&'static str>,
-    /// Length of its texts in bytes.
-    pub length: usize,
-    /// Work steps that evaluating it takes.
-    pub steps: u64,
-    /// JSON texts in strings that evaluating it opens.
-    pub opened: usize,
+    /// What reading the turn changes.
+    pub read: ReaderEffects,
+    /// What the turn adds to the exchange.
+    pub adds: PassedTurns,
     /// If the turn is apart: work steps of reading texts together from the last such turn before it on.
     pub joined: u64,
 }
 
-/// What a reader needs of a turn, beside its events and texts.
+/// What reading a turn changes in its reader, beside events and texts.
 #[derive(Clone, Debug, Default)]
-pub struct ReadTurn {
+pub struct ReaderEffects {
     /// Number of its messages.
     pub messages: MessageCounts,
     /// Calls and results in it, in their order.
@@ -85,9 +73,9 @@ pub enum CallChange {
     Answered(Rc<str>),
 }
 
-/// Turn that was read, of those that have come before.
+/// Place of a turn that was read, of those that have come before.
 #[derive(Clone, Debug)]
-pub struct TurnRead {
+pub struct TurnSpan {
     /// Its nodes in the body.
     pub nodes: Range<u32>,
     /// Its events.
@@ -96,8 +84,8 @@ pub struct TurnRead {
     pub texts: Range<u32>,
     /// Whether its events are all that reading it gave.
     pub is_plain: bool,
-    /// What reading it gave.
-    pub read: ReadTurn,
+    /// What reading it changes.
+    pub read: ReaderEffects,
 }
 
 /// Conversation of a request whose first turns have come before.
@@ -112,14 +100,16 @@ pub struct Conversation {
     /// First text of the last turn that is apart, of those that were known before.
     pub apart_from: u32,
     /// Turns behind them that have come before.
-    pub turns: Vec<TurnRead>,
+    pub turns: Vec<TurnSpan>,
     /// Numbers of the events before which turns were passed over.
     pub gaps: Vec<u32>,
-    /// Sums over the turns that were passed over.
+    /// What the turns that were passed over add to the exchange.
     pub passed: PassedTurns,
+    /// Work steps of reading texts in them together, if the exchange searches any text.
+    pub joined: u64,
 }
 
-/// Sums over turns that were passed over.
+/// What turns that are passed over add to an exchange.
 #[derive(Clone, Debug, Default)]
 pub struct PassedTurns {
     /// Whether texts of the turns are searched.
@@ -134,8 +124,6 @@ pub struct PassedTurns {
     pub length: usize,
     /// Work steps of evaluating them.
     pub steps: u64,
-    /// Work steps of reading texts in them together, if the exchange searches any text.
-    pub joined: u64,
     /// JSON texts in strings that reading and evaluating them opens.
     pub opened: usize,
 }
@@ -170,20 +158,19 @@ impl KnownTurns {
         }
         ranges
     }
+
+    /// Returns the work steps of reading texts in these turns together.
+    pub fn joined(&self, turns: &Range<usize>) -> u64 {
+        let known = self.turns.borrow();
+        let behind = known.get(turns.start.saturating_add(1)..=turns.end);
+        let steps = behind.unwrap_or_default().iter().map(|turn| turn.joined);
+        steps.fold(0, u64::saturating_add)
+    }
 }
 
 impl PassedTurns {
-    /// Adds the texts that are read together in these turns, which are passed over.
-    pub fn add_joined(&mut self, known: &KnownTurns, turns: &Range<usize>) {
-        let known = known.turns.borrow();
-        let behind = turns.start.saturating_add(1)..=turns.end;
-        for turn in known.get(behind).unwrap_or_default() {
-            self.joined = self.joined.saturating_add(turn.joined);
-        }
-    }
-
-    /// Adds a turn.
-    pub fn add(&mut self, turn: &KnownTurn) {
+    /// Adds what another turn adds.
+    pub fn add(&mut self, turn: &PassedTurns) {
         self.is_searched |= turn.is_searched;
         self.has_identifiers |= turn.has_identifiers;
         self.events.add_all(&turn.events);
@@ -194,8 +181,7 @@ impl PassedTurns {
         }
         self.length = self.length.saturating_add(turn.length);
         self.steps = self.steps.saturating_add(turn.steps);
-        let opened = turn.opened.saturating_add(turn.read.opened);
-        self.opened = self.opened.saturating_add(opened);
+        self.opened = self.opened.saturating_add(turn.opened);
     }
 }
 

@@ -16,7 +16,7 @@ pub use custom_format::{CustomCallFormat, CustomFormat};
 pub use facts::{Facts, Principal, RequestFacts};
 pub use history::{BroadNarrow, Count, History, HistoryMatches, Position};
 pub use known_turns::{
-    CallChange, Conversation, KnownTurn, KnownTurns, PassedTurns, ReadTurn, TurnRead, TurnsKey,
+    CallChange, Conversation, KnownTurn, KnownTurns, PassedTurns, ReaderEffects, TurnSpan, TurnsKey,
 };
 pub(crate) use model_names::is_plain_in_model_name;
 pub use names::PROTOCOL_NAMES;
@@ -145,12 +145,6 @@ impl MessageCounts {
         if let Some(count) = count {
             *count = count.saturating_add(1);
         }
-    }
-
-    /// Returns the number of an author's messages.
-    pub fn by(&self, author: Author) -> u64 {
-        let count = self.by_author.get(author.number());
-        count.copied().unwrap_or_default()
     }
 
     /// Adds other messages.

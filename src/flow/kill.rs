@@ -6,13 +6,11 @@
 
 use super::evaluate::DeniedEvent;
 use super::exchange::ExchangeOutcome;
-use super::request::empty_body;
 use super::{Flow, HalfState};
 use crate::diag::codes;
-use crate::event::{Direction, Event, Kind, Principal, Reading};
+use crate::event::{Direction, Event, Kind, Principal};
 use crate::policy::{Context, KillState, Killed};
 use crate::wire::json::NodeId;
-use std::cell::RefCell;
 
 /// Decision of the kill switch on an exchange.
 #[derive(Debug, Default)]
@@ -72,15 +70,13 @@ impl Flow {
             KillState::List(list) => list.clone(),
         };
         let event = Event::new(Kind::Request, Direction::Request, NodeId::default());
-        let (json, reading, scans) = (empty_body()?, Reading::new(), RefCell::default());
         let principal = self.exchange.ignored.then(anonymous);
         let known = principal.map(|nobody| std::mem::replace(&mut self.facts.principal, nobody));
-        let context = self.guard.context(&self.facts, &reading, &json, &scans);
-        let killed = list.stops(&event, &context);
+        let killed = self.without_body(|context| list.stops(&event, context));
         if let Some(known) = known {
             self.facts.principal = known;
         }
-        self.kill.killed = Some(killed?);
+        self.kill.killed = Some(killed??);
         self.kill.stops_exchange = true;
         Some(self.killed_exchange(direction))
     }

@@ -3,18 +3,15 @@
 
 use super::Flow;
 use super::exchange::Coverage;
-use super::request::empty_body;
 use super::session::ends_first_messages;
-use crate::event::{Class, Conversation, Direction, Event, Kind, KnownTurn, Reading, TurnsKey};
+use crate::event::{
+    Class, Conversation, Direction, Event, Kind, KnownTurn, PassedTurns, Reading, TurnsKey,
+};
 use crate::policy::{Context, apart};
-use crate::wire::json::{JsonBody, NodeId};
+use crate::wire::json::{JsonBody, MIN_KNOWN_BYTES, NodeId};
 use crate::wire::sort;
 use crate::wire::span::index;
 use crate::wire::work;
-use std::cell::RefCell;
-
-/// Minimum bytes of a body whose turns are known. Smaller conversations are read each time.
-const MIN_BYTES: usize = 8 << 10;
 
 impl Flow {
     /// Returns what the turns of a request are known for; `None` if they are evaluated each time.
@@ -30,7 +27,7 @@ impl Flow {
         // The kill list changes while policies stay.
         let is_kept = !self.reads_all_turns
             && !self.kill.stops_tools()
-            && size >= MIN_BYTES
+            && size >= MIN_KNOWN_BYTES
             && text <= policy.document.inspect.max_text
             && policy.knows_turns(&self.facts);
         let (documents, steps) = match policy.is_for_all() {
@@ -47,11 +44,8 @@ impl Flow {
 
     /// Returns which documents of the policy apply to the exchange, one bit each.
     fn documents(&self) -> Option<u64> {
-        let json = empty_body()?;
-        let (reading, scans) = (Reading::new(), RefCell::default());
-        let context = self.guard.context(&self.facts, &reading, &json, &scans);
         let event = Event::new(Kind::Request, Direction::Request, NodeId::default());
-        Some(self.guard.policy.documents_of(&event, &context))
+        self.without_body(|context| context.policy.documents_of(&event, context))
     }
 
     /// Adds what the turns that were passed over add to the exchange.
@@ -103,6 +97,10 @@ impl<'r> NewTurns<'r> {
         }
         let turns = conversation.turns.iter().map(|turn| KnownTurn {
             passes: turn.is_plain,
+            adds: PassedTurns {
+                opened: turn.read.opened,
+                ..PassedTurns::default()
+            },
             read: turn.read.clone(),
             ..KnownTurn::default()
         });
@@ -139,14 +137,15 @@ impl<'r> NewTurns<'r> {
         let Some(turn) = self.turns.get_mut(self.at).filter(|_| is_in) else {
             return;
         };
-        turn.steps = turn.steps.saturating_add(own);
-        turn.opened = turn.opened.saturating_add(opened);
+        let adds = &mut turn.adds;
+        adds.steps = adds.steps.saturating_add(own);
+        adds.opened = adds.opened.saturating_add(opened);
         turn.is_of_user |= ends_first_messages(event);
         if !event.is_duplicate {
-            turn.events.add(event.kind);
+            adds.events.add(event.kind);
         }
-        turn.opaque.extend(event.opacity);
-        let searched = &mut turn.is_searched;
+        adds.opaque.extend(event.opacity);
+        let searched = &mut adds.is_searched;
         let policy = context.policy;
         // What this takes is no part of the exchange.
         let mut is_left_alone = || work::aside(|| policy.leaves_alone(event, context, searched));
@@ -163,8 +162,8 @@ impl<'r> NewTurns<'r> {
         is_found: bool,
     ) {
         if let Some(turn) = self.turn_at(place, json) {
-            turn.has_identifiers |= place.doc == 0;
-            turn.steps = turn.steps.saturating_add(steps);
+            turn.adds.has_identifiers |= place.doc == 0;
+            turn.adds.steps = turn.adds.steps.saturating_add(steps);
             turn.passes &= !is_found;
         }
     }
@@ -201,16 +200,15 @@ impl<'r> NewTurns<'r> {
                 }
             }
             let texts = reading.texts.of(read.texts.clone()).iter();
-            turn.length = json.length(texts.map(|text| text.place));
+            turn.adds.length = json.length(texts.map(|text| text.place));
             end = read.texts.end;
         }
         // Names become texts when the whole body has been read.
         let all = reading.texts.get(index(end)..).unwrap_or_default();
         for name in all.iter().filter(|text| text.class == Class::Name) {
             if let Some(turn) = self.turn_at(name.place, json) {
-                turn.length = turn
-                    .length
-                    .saturating_add(json.length(std::iter::once(name.place)));
+                let length = json.length(std::iter::once(name.place));
+                turn.adds.length = turn.adds.length.saturating_add(length);
             }
         }
         let mut known = self.conversation.known.turns.borrow_mut();

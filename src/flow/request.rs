@@ -9,7 +9,7 @@ use super::{BodyCopy, Flow, HalfState, RecordedHead, Undetermined};
 use crate::diag::codes;
 use crate::event::{DefaultGate, Direction, Event, Kind, Known, Models, Problem, Reading};
 use crate::identity::is_alike;
-use crate::policy::{Decision, EvaluationPhase, Interest, MatchedEntry, ProtocolEntry};
+use crate::policy::{Context, Decision, EvaluationPhase, Interest, MatchedEntry, ProtocolEntry};
 use crate::protocol::{
     self, BodyForm, Bounds, Denial, Recognised, RequestContext, Route, RouteHead as ProtocolHead,
 };
@@ -329,18 +329,26 @@ impl Flow {
 
     /// Returns whether the policy denies content that could not be inspected for this reason.
     pub(super) fn denies(&self, direction: Direction, code: &'static str) -> bool {
-        let Some(json) = empty_body() else {
-            return true;
-        };
         let mut event = Event::new(Kind::Uninspectable, direction, NodeId::default());
         event.code = Some(code);
-        let (reading, scans) = (Reading::new(), RefCell::default());
+        !self.allows(&event)
+    }
+
+    /// Returns whether the policy allows an event without content.
+    fn allows(&self, event: &Event) -> bool {
+        let decision = self.without_body(|context| {
+            let phase = EvaluationPhase::Whole;
+            let evaluation = context.policy.evaluate(event, context, phase);
+            evaluation.ruling.decision
+        });
+        decision == Some(Decision::Allow)
+    }
+
+    /// Calls `decide` with the context of an event without a body.
+    pub(super) fn without_body<T>(&self, decide: impl FnOnce(&Context<'_>) -> T) -> Option<T> {
+        let (json, reading, scans) = (empty_body()?, Reading::new(), RefCell::default());
         let context = self.guard.context(&self.facts, &reading, &json, &scans);
-        let evaluation = self
-            .guard
-            .policy
-            .evaluate(&event, &context, EvaluationPhase::Whole);
-        evaluation.ruling.decision != Decision::Allow
+        Some(decide(&context))
     }
 
     /// Applies the names that the policy gives to the server or provider.
@@ -919,19 +927,9 @@ impl Flow {
     /// Returns whether a message without method and content may reach this server, where only the server can end a denied
     /// one: in MCP's HTTP+SSE.
     fn lets_empty_message_through(&self) -> bool {
-        let Some(json) =
-            empty_body().filter(|_| self.request_context.endpoint.stream == Some(false))
-        else {
-            return false;
-        };
         let mut event = Event::new(Kind::Request, Direction::Request, NodeId::default());
         event.gate = DefaultGate::Plumbing;
-        let (reading, scans) = (Reading::new(), RefCell::default());
-        let context = self.guard.context(&self.facts, &reading, &json, &scans);
-        let evaluation = context
-            .policy
-            .evaluate(&event, &context, EvaluationPhase::Whole);
-        evaluation.ruling.decision == Decision::Allow
+        self.request_context.endpoint.stream == Some(false) && self.allows(&event)
     }
 
     /// Evaluates a request that was already forwarded, for the audit event only.

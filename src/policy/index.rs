@@ -144,9 +144,7 @@ impl Index {
             next_named: 0,
         }
     }
-}
 
-impl Index {
     /// Returns the rules of a document that can match an event only if its texts contain something that they search for.
     pub(crate) fn searching(&self, event: &Event, chapter: &Range<u16>) -> &[u16] {
         let rules = self.about_event(event.kind, event);

@@ -79,17 +79,7 @@ fn passed(guard: &Rc<Guard>, request: &HttpMessage) -> usize {
 /// Returns the work steps that an exchange takes.
 fn steps(guard: &Rc<Guard>, request: &HttpMessage) -> u64 {
     let mut flow = Flow::new(Rc::clone(guard));
-    let headers: Vec<(&[u8], &[u8])> = request
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_slice(), value.as_slice()))
-        .collect();
-    let _ = flow.request_headers(&RequestHead {
-        headers: &headers,
-        end: false,
-        properties: &crate::proxy::MemoryProperties::default(),
-        now: NOW,
-    });
+    let _ = sends_head(&mut flow, request);
     flow.work = 1 << 60;
     let _ = flow.request_body(&mut request.body().as_slice(), true, NOW);
     guard.allowance.left_of(1 << 60, flow.work)
@@ -644,17 +634,7 @@ fn written_request(format: &Format, turns: &[Value], around: &Around) -> HttpMes
 /// Returns everything that an exchange leads to within a budget, and the steps that are left.
 fn all_of(guard: &Rc<Guard>, request: &HttpMessage, work: u64) -> (String, u64) {
     let mut flow = Flow::new(Rc::clone(guard));
-    let headers: Vec<(&[u8], &[u8])> = request
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_slice(), value.as_slice()))
-        .collect();
-    let head = flow.request_headers(&RequestHead {
-        headers: &headers,
-        end: false,
-        properties: &crate::proxy::MemoryProperties::default(),
-        now: NOW,
-    });
+    let head = sends_head(&mut flow, request);
     flow.work = work;
     let step = flow.request_body(&mut request.body().as_slice(), true, NOW);
     let seen = format!(

@@ -63,10 +63,10 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Returns whether an identifier contains an unmistakable secret or, if it is a name, a card or account number.
+    /// Returns whether an identifier that is searched contains an unmistakable secret or, if it is a name, a card or account
+    /// number.
     pub fn is_unmistakable(&self, direction: Direction, identifier: &Text) -> bool {
-        let value = self.json.value(identifier.place);
-        let Some(value) = value.filter(|value| value.raw_content().len() >= SHORTEST_NAME) else {
+        let Some(value) = self.json.value(identifier.place) else {
             return false;
         };
         // The scan is not kept: other findings in an identifier are not reported.
@@ -215,7 +215,7 @@ impl<'a> Context<'a> {
         let steps = found.steps.iter().map(|(_, steps)| *steps);
         let steps = steps.fold(0, u64::saturating_add);
         let conversation = self.reading.conversation.as_deref();
-        let passed = conversation.map_or(0, |conversation| conversation.passed.joined);
+        let passed = conversation.map_or(0, |conversation| conversation.joined);
         work::spend(usize::try_from(passed).unwrap_or(usize::MAX));
         scans.joined_steps = steps.saturating_add(passed);
         scans.joined = found.steps;

@@ -1,7 +1,9 @@
 //! Messages of a conversation. Turns that have come before, and on which the policy has no say, are passed over.
 
 use super::Reader;
-use crate::event::{Conversation, Direction, KnownTurns, PassedTurns, Pending, ReadTurn, TurnRead};
+use crate::event::{
+    Conversation, Direction, KnownTurns, PassedTurns, Pending, ReaderEffects, TurnSpan,
+};
 use crate::protocol::conversation::{Calls, Turns};
 use crate::wire::json::Value;
 use crate::wire::span::{index, offset};
@@ -72,7 +74,8 @@ impl Reader<'_> {
         };
         let ranges = conversation.known.to_pass(earlier);
         for range in &ranges {
-            conversation.passed.add_joined(&conversation.known, range);
+            let joined = conversation.known.joined(range);
+            conversation.joined = conversation.joined.saturating_add(joined);
         }
         ranges
     }
@@ -110,6 +113,7 @@ impl Reader<'_> {
             turns: Vec::new(),
             gaps: Vec::new(),
             passed: PassedTurns::default(),
+            joined: 0,
         }));
         turns.earlier().min(count)
     }
@@ -125,7 +129,7 @@ impl Reader<'_> {
             work::spend(usize::try_from(turn.read.steps).unwrap_or(usize::MAX));
             calls.pass(&turn.read.calls);
             self.reading.messages.add(&turn.read.messages);
-            conversation.passed.add(turn);
+            conversation.passed.add(&turn.adds);
         }
         #[cfg(test)]
         PASSED.set(PASSED.get().saturating_add(1));
@@ -174,12 +178,12 @@ impl Reader<'_> {
         let nodes = message.place().node..message.end_node();
         let claimed = self.claimed.get(index(nodes.start)..index(nodes.end));
         let is_claimed = claimed.is_some_and(|claimed| !claimed.contains(&false));
-        let turn = TurnRead {
+        let turn = TurnSpan {
             nodes,
             events: events..offset(self.reading.events.len()),
             texts: texts..self.text_count(),
             is_plain: is_claimed && self.beside() == before,
-            read: ReadTurn {
+            read: ReaderEffects {
                 messages: self.reading.messages.since(&counted),
                 calls,
                 steps,

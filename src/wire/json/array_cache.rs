@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 /// Minimum bytes of a body from an array on whose elements are kept, and minimum elements. Scanning fewer costs hardly more
 /// than finding them here.
-pub(super) const MIN_BYTES: usize = 8 << 10;
+pub const MIN_KNOWN_BYTES: usize = 8 << 10;
 const MIN_ELEMENTS: usize = 8;
 
 /// First bytes behind the bracket that tell which arrays may begin alike.
@@ -135,7 +135,6 @@ impl ArrayCache {
         }
         let fingerprints = || new.iter().map(|element| element.fingerprint);
         if let Some(known) = &scan.known {
-            // It stands before all others, since it was looked up.
             let is_it = |array: &CachedArray| array.holds(&known.array);
             let at = self.arrays.iter().position(is_it)?;
             let array = self.move_to_front(at)?;
@@ -380,7 +379,7 @@ mod tests {
         let messages = messages.join(", ");
         format!(
             r#"{{{before}"messages":[ {messages} ],"tail":"{}"}}"#,
-            "x".repeat(MIN_BYTES)
+            "x".repeat(MIN_KNOWN_BYTES)
         )
     }
 

@@ -17,7 +17,7 @@ mod string;
 mod value;
 mod write;
 
-pub use array_cache::KnownArray;
+pub use array_cache::{KnownArray, MIN_KNOWN_BYTES};
 pub use body::{Edits, JsonBody, NodeId};
 pub use canonical::{Ambiguity, key_order, write_canonical};
 pub use element_cache::ScannedElement;

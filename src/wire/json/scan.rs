@@ -3,7 +3,7 @@
 //! The result is a tape of nodes in document order. `{"a":[1]}` has four nodes: the object, the key `a`, the array, the
 //! number `1`.
 
-use super::array_cache::{ArrayCache, ArrayScan, KnownArray, KnownBeginning, MIN_BYTES};
+use super::array_cache::{ArrayCache, ArrayScan, KnownArray, KnownBeginning, MIN_KNOWN_BYTES};
 use super::element_cache::{ElementCache, Noted, ScannedElement};
 use super::string;
 use crate::wire::simd::{self, StringStops};
@@ -538,7 +538,7 @@ impl Scanner<'_> {
     /// Whether an array that begins here is that of a conversation.
     fn is_conversation(&self) -> bool {
         let rest = self.bytes.len().saturating_sub(self.at);
-        rest >= MIN_BYTES
+        rest >= MIN_KNOWN_BYTES
             && self.is_in_object
             && (1..=MAX_AROUND_NOTED).contains(&self.open.len())
             && self.nodes.last().is_some_and(|key| {
