@@ -12,7 +12,7 @@ const BOUNDS: Bounds = Bounds {
     nested_json: 4,
     results: true,
     result_args: true,
-    known_turns: None,
+    repeats: None,
 };
 
 const RECORDED: &[&str] = &[

@@ -333,7 +333,7 @@ const BOUNDS: protocol::Bounds = protocol::Bounds {
     nested_json: Bounds::DEFAULT.nested_json,
     results: true,
     result_args: false,
-    known_turns: None,
+    repeats: None,
 };
 
 /// Returns the route of a request that only the body determines. `problem` is set to its parse error.

@@ -2,27 +2,17 @@
 //! rule and no default could decide anything about them, whoever sends them. An agent sends all of its turns with every
 //! request. Such turns are passed over: what the exchange needs of them is remembered.
 
-use super::{EventCounts, MessageCounts};
+use super::MessageCounts;
+use super::repeated::{PassedContent, PolicyKey, ReadSpan};
 use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// What turns are known for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TurnsKey {
-    /// Number of the policy, unique in the process.
-    pub policy: u64,
-    /// Documents of the policy that apply to the exchange, one bit each.
-    pub documents: u64,
-    /// Work steps of finding out whether they apply, which each event takes: they depend on the caller.
-    pub steps: u64,
-}
-
 /// Turns of one conversation, from the first one on.
 #[derive(Debug)]
 pub struct KnownTurns {
-    /// Policy and documents.
-    pub key: TurnsKey,
+    /// What they are known for.
+    pub key: PolicyKey,
     /// Reader of the turns.
     pub reader: &'static str,
     /// Turns. More are added when they come again.
@@ -41,7 +31,7 @@ pub struct KnownTurn {
     /// What reading the turn changes.
     pub read: ReaderEffects,
     /// What the turn adds to the exchange.
-    pub adds: PassedTurns,
+    pub adds: PassedContent,
     /// If the turn is apart: work steps of reading texts together from the last such turn before it on.
     pub joined: u64,
 }
@@ -73,21 +63,6 @@ pub enum CallChange {
     Answered(Rc<str>),
 }
 
-/// Place of a turn that was read, of those that have come before.
-#[derive(Clone, Debug)]
-pub struct TurnSpan {
-    /// Its nodes in the body.
-    pub nodes: Range<u32>,
-    /// Its events.
-    pub events: Range<u32>,
-    /// Its texts.
-    pub texts: Range<u32>,
-    /// Whether its events are all that reading it gave.
-    pub is_plain: bool,
-    /// What reading it changes.
-    pub read: ReaderEffects,
-}
-
 /// Conversation of a request whose first turns have come before.
 #[derive(Clone, Debug)]
 pub struct Conversation {
@@ -95,37 +70,14 @@ pub struct Conversation {
     pub known: Rc<KnownTurns>,
     /// Number of these turns before the request.
     pub first: usize,
-    /// Number of the event at which the conversation begins.
-    pub start: u32,
+    /// Numbers of its events.
+    pub events: Range<u32>,
     /// First text of the last turn that is apart, of those that were known before.
     pub apart_from: u32,
     /// Turns behind them that have come before.
-    pub turns: Vec<TurnSpan>,
-    /// Numbers of the events before which turns were passed over.
-    pub gaps: Vec<u32>,
-    /// What the turns that were passed over add to the exchange.
-    pub passed: PassedTurns,
+    pub turns: Vec<ReadSpan>,
     /// Work steps of reading texts in them together, if the exchange searches any text.
     pub joined: u64,
-}
-
-/// What turns that are passed over add to an exchange.
-#[derive(Clone, Debug, Default)]
-pub struct PassedTurns {
-    /// Whether texts of the turns are searched.
-    pub is_searched: bool,
-    /// Whether identifiers or names of the turns are searched.
-    pub has_identifiers: bool,
-    /// Number of events.
-    pub events: EventCounts,
-    /// Classes of opaque content.
-    pub opaque: Vec<&'static str>,
-    /// Length of the texts in bytes.
-    pub length: usize,
-    /// Work steps of evaluating them.
-    pub steps: u64,
-    /// JSON texts in strings that reading and evaluating them opens.
-    pub opened: usize,
 }
 
 impl KnownTurns {
@@ -168,23 +120,6 @@ impl KnownTurns {
     }
 }
 
-impl PassedTurns {
-    /// Adds what another turn adds.
-    pub fn add(&mut self, turn: &PassedTurns) {
-        self.is_searched |= turn.is_searched;
-        self.has_identifiers |= turn.has_identifiers;
-        self.events.add_all(&turn.events);
-        for class in &turn.opaque {
-            if !self.opaque.contains(class) {
-                self.opaque.push(class);
-            }
-        }
-        self.length = self.length.saturating_add(turn.length);
-        self.steps = self.steps.saturating_add(turn.steps);
-        self.opened = self.opened.saturating_add(turn.opened);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,7 +140,7 @@ mod tests {
             }
         }
         let known = KnownTurns {
-            key: TurnsKey {
+            key: PolicyKey {
                 policy: 0,
                 documents: 0,
                 steps: 0,

@@ -3,6 +3,7 @@
 mod custom_format;
 mod facts;
 mod history;
+mod known_tools;
 mod known_turns;
 mod model_names;
 mod name_cache;
@@ -10,14 +11,14 @@ mod names;
 mod naming;
 mod reading;
 mod redaction;
+mod repeated;
 mod texts;
 
 pub use custom_format::{CustomCallFormat, CustomFormat};
 pub use facts::{Facts, Principal, RequestFacts};
 pub use history::{BroadNarrow, Count, History, HistoryMatches, Position};
-pub use known_turns::{
-    CallChange, Conversation, KnownTurn, KnownTurns, PassedTurns, ReaderEffects, TurnSpan, TurnsKey,
-};
+pub use known_tools::{KnownTool, NewTool};
+pub use known_turns::{CallChange, Conversation, KnownTurn, KnownTurns, ReaderEffects};
 pub(crate) use model_names::is_plain_in_model_name;
 pub use names::PROTOCOL_NAMES;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use reading::{
     APPROVAL_KEY, Attachments, Models, Pending, Problem, Reading, RpcMessage, Usage,
 };
 pub use redaction::{Redaction, Replacement};
+pub use repeated::{PassedContent, PolicyKey, ReadSpan, RepeatedContent};
 pub use texts::{KnownTexts, TextGroup, Texts};
 
 use crate::wire::json::{NodeId, Value, ValueKind};

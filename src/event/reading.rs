@@ -2,7 +2,8 @@
 
 use super::model_names::{add_spellings, hides_model, is_bare};
 use super::{
-    Author, Class, Conversation, Event, Form, Known, MessageCounts, Text, Texts, each_named,
+    Author, Class, Conversation, Event, Form, Kind, Known, MessageCounts, RepeatedContent, Text,
+    Texts, each_named,
 };
 use crate::wire::json::{NodeId, Value};
 use crate::wire::sorted_map::SortedSet;
@@ -284,15 +285,48 @@ pub struct Reading {
     pub approvals: Vec<NodeId>,
     /// Values of class `sealed`, for code that reaches a value without its text.
     pub sealed: SortedSet<NodeId>,
-    /// The conversation, if turns at its beginning have come before.
-    pub conversation: Option<Box<Conversation>>,
+    /// Tools and turns that have come before.
+    pub repeated: Option<Box<RepeatedContent>>,
 }
 
 impl Reading {
-    /// Returns the numbers of the events before which turns were passed over, ascending.
+    /// Returns the numbers of the events before which tools or turns were passed over, ascending.
     pub fn gaps(&self) -> std::iter::Peekable<std::iter::Copied<std::slice::Iter<'_, u32>>> {
-        let conversation = self.conversation.as_deref();
-        let gaps = conversation.map_or(&[][..], |conversation| &conversation.gaps);
+        let repeated = self.repeated.as_deref();
+        let gaps = repeated.map_or(&[][..], |repeated| &repeated.gaps);
         gaps.iter().copied().peekable()
+    }
+
+    /// Returns the conversation, if its first turns have come before.
+    pub fn conversation(&self) -> Option<&Conversation> {
+        self.repeated.as_deref()?.conversation.as_ref()
+    }
+
+    /// Returns whether any tool is offered.
+    pub fn has_offers(&self) -> bool {
+        let repeated = self.repeated.as_deref();
+        repeated.is_some_and(|repeated| !repeated.passed_tools.is_empty())
+            || self
+                .events
+                .iter()
+                .any(|event| event.kind == Kind::ToolOffer)
+    }
+
+    /// Returns the names of the tools that are offered, in their order; unknown ones as well.
+    pub fn offers(&self) -> Vec<&Known<Box<str>>> {
+        let repeated = self.repeated.as_deref();
+        let passed = repeated.map_or(&[][..], |repeated| &repeated.passed_tools);
+        let mut passed = passed.iter().peekable();
+        let mut names = Vec::new();
+        for (number, event) in (0..).zip(&self.events) {
+            while let Some((_, tool)) = passed.next_if(|(before, _)| *before <= number) {
+                names.extend(&tool.names);
+            }
+            if event.kind == Kind::ToolOffer {
+                names.push(&event.tool);
+            }
+        }
+        names.extend(passed.flat_map(|(_, tool)| &tool.names));
+        names
     }
 }

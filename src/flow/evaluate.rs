@@ -4,8 +4,8 @@ use super::Flow;
 use super::approval::{ApprovalCheck, ApprovedEvent, DeniedApproval, is_required};
 use super::denial::redacted_pointer;
 use super::exchange::{Coverage, ExchangeOutcome};
-use super::known_turns::{NewTurns, is_near_bound};
 use super::limits::{LimitHit, LimitedEvent};
+use super::repeated::{NewContent, is_near_bound};
 use super::restore_pseudonyms::PseudonymUse;
 use crate::audit::RecordedRule;
 use crate::diag::codes;
@@ -185,8 +185,8 @@ impl Flow {
     ) -> HalfDecision {
         self.exchange.read(direction, Coverage::Full);
         let undo = (reading.gaps().len() > 0).then(|| self.before_evaluation());
-        let conversation = reading.conversation.as_deref();
-        let passed = conversation.map_or(0, |conversation| conversation.passed.length);
+        let repeated = reading.repeated.as_deref();
+        let passed = repeated.map_or(0, |repeated| repeated.passed.length);
         let size = reading.texts.length(json).saturating_add(passed);
         self.count_text(direction, size);
         let excess = (size > 0 && self.has_too_much_text()).then(|| Problem {
@@ -200,7 +200,7 @@ impl Flow {
         };
         let before = self.before_waiting(force);
         let mut verdict = self.in_context(json, reading, scans, |flow, context, verdict| {
-            flow.pass_turns(reading, context);
+            flow.pass_repeated(reading, context);
             let mut evaluate = |event: &Event, problem, unread| {
                 let case = EvaluatedEvent {
                     event,
@@ -224,20 +224,20 @@ impl Flow {
                 unread.denied |= decided.denied;
                 unread.would_be |= decided.would_be;
             }
-            let mut new_turns = NewTurns::of(reading, context);
+            let mut new_content = NewContent::of(reading, context);
             for (number, event) in (0u32..).zip(&reading.events) {
                 if work::is_exhausted() {
                     break;
                 }
                 let (left, opened) = (work::remaining(), json.nested());
                 evaluate(event, None, unread);
-                if let Some(turns) = &mut new_turns {
+                if let Some(turns) = &mut new_content {
                     let steps = left.saturating_sub(work::remaining());
                     let opened = json.nested().saturating_sub(opened);
                     turns.add((number, event), context, steps, opened);
                 }
             }
-            for event in secret_identifier_events(direction, reading, context, &mut new_turns) {
+            for event in secret_identifier_events(direction, reading, context, &mut new_content) {
                 evaluate(&event, None, unread);
             }
             let is_bounded = excess.is_some() || is_near_bound(reading, json);
@@ -245,7 +245,7 @@ impl Flow {
             if verdict.reads_again {
                 return;
             }
-            if let Some(turns) = new_turns.filter(|_| !is_bounded) {
+            if let Some(turns) = new_content.filter(|_| !is_bounded) {
                 turns.keep(reading, context);
             }
             flow.evaluate_work(direction, force, context, verdict);
@@ -822,7 +822,7 @@ fn secret_identifier_events(
     direction: Direction,
     reading: &Reading,
     context: &Context<'_>,
-    new_turns: &mut Option<NewTurns<'_>>,
+    new_content: &mut Option<NewContent<'_>>,
 ) -> Vec<Event> {
     let asks = direction == Direction::Request && context.policy.needs.detects(direction);
     let is_asked = |class: Class| match class {
@@ -862,7 +862,7 @@ fn secret_identifier_events(
             left = work::remaining();
         }
         let is_found = is_searched && context.is_unmistakable(direction, text);
-        if let Some(turns) = new_turns.as_mut().filter(|_| is_searched) {
+        if let Some(turns) = new_content.as_mut().filter(|_| is_searched) {
             let steps = left.saturating_sub(work::remaining());
             turns.add_identifier(text.place, context.json, steps, is_found);
         }

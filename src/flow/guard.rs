@@ -278,7 +278,7 @@ impl Guard {
             nested_json: self.policy.document.inspect.nested_json,
             results: self.policy.needs.results,
             result_args: self.policy.needs.result_args,
-            known_turns: None,
+            repeats: None,
         }
     }
 

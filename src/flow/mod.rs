@@ -24,9 +24,9 @@ mod exchange;
 mod guard;
 mod identity;
 mod kill;
-mod known_turns;
 mod limits;
 mod name_masker;
+mod repeated;
 mod request;
 mod response;
 mod restore_pseudonyms;
@@ -99,8 +99,8 @@ pub struct Flow {
     pseudonyms: PseudonymUse,
     /// Whether the request is edited so that the provider does not store the conversation.
     disables_storage: bool,
-    /// Whether all turns of the request's conversation are read, those that are known as well.
-    reads_all_turns: bool,
+    /// Whether everything in the request is read, also what is known.
+    reads_everything: bool,
     /// Headers that explain the denial of a request whose response comes from the upstream.
     explanation: Vec<HeaderEdit>,
     /// Whether the response has a `content-length`.
@@ -249,7 +249,7 @@ impl Flow {
             redactions: RedactionState::default(),
             pseudonyms: PseudonymUse::default(),
             disables_storage: false,
-            reads_all_turns: false,
+            reads_everything: false,
             explanation: Vec::new(),
             sized_response: false,
             status_sent: false,

@@ -741,7 +741,7 @@ impl Flow {
             }
         };
         let bounds = Bounds {
-            known_turns: self.turns_key(bytes.len()),
+            repeats: self.policy_key(bytes.len()),
             ..self.guard.bounds()
         };
         protocol::read_request(&route, bytes, bounds)
@@ -787,7 +787,7 @@ impl Flow {
         let left = work::remaining();
         let (json, reading) = self.read_request(bytes)?;
         self.learn(&reading, bytes.len());
-        if !self.service.is_answered() && !self.reads_all_turns {
+        if !self.service.is_answered() && !self.reads_everything {
             self.learn_session(&reading, &json);
             self.take_presented_in_body(&reading, &json);
         }
@@ -800,12 +800,12 @@ impl Flow {
         if !verdict.reads_again {
             return Ok((json, reading, verdict));
         }
-        if let Some(conversation) = &reading.conversation {
-            conversation.known.pass_none();
+        if let Some(repeated) = &reading.repeated {
+            repeated.pass_none();
         }
         drop((json, reading, verdict));
         work::allow(left);
-        self.reads_all_turns = true;
+        self.reads_everything = true;
         self.head.headers_problem = doubt;
         self.read_and_evaluate(bytes, may_wait)
     }
@@ -968,31 +968,41 @@ impl Flow {
         request.max_tokens = reading.max_tokens;
         // Four bytes per token is the usual rule of thumb; for the prose in the body it is at least the real number.
         request.estimated_tokens = u64::try_from(size.div_euclid(4)).ok();
-        request.tools = Some(
-            reading
-                .events
-                .iter()
-                .filter(|event| event.kind == Kind::ToolOffer)
-                .filter_map(|event| event.tool.value().cloned())
-                .collect(),
-        );
+        self.request_context.learn(reading);
+        // A signed request cannot be edited: a reference to one of the filter's response ids would reach the provider.
+        self.request_context.unstored |= self.head.signed;
+        if self.asks_offers() {
+            self.learn_offers(reading);
+        }
+    }
+
+    /// Returns whether anyone asks which tools the request offers.
+    fn asks_offers(&self) -> bool {
+        #[cfg(not(target_arch = "wasm32"))]
+        if self.watcher.is_some() {
+            return true;
+        }
+        self.guard.policy.needs.offers
+    }
+
+    /// Keeps the names of the tools that the request offers.
+    #[inline(never)]
+    fn learn_offers(&mut self, reading: &Reading) {
+        let offers = reading.offers();
+        let names = offers.iter().filter_map(|name| name.value().cloned());
+        self.facts.request.tools = Some(names.collect());
         self.facts.offered = Known::Unknown;
-        let is_offer = |event: &&Event| event.kind == Kind::ToolOffer;
-        let offers = reading.events.iter().filter(is_offer);
         let is_kept = |event: &Event| event.opacity == Some("provider_state");
         let offers_all = !reading.continues_elsewhere
             && !reading.events.iter().any(is_kept)
             && self
                 .protocol
                 .is_some_and(|protocol| !protocol.serves_tools())
-            && offers.clone().all(|offer| offer.tool.value().is_some());
+            && offers.iter().all(|name| name.value().is_some());
         if offers_all {
             self.facts
-                .offer(offers.filter_map(|offer| Some(&**offer.tool.value()?)));
+                .offer(offers.iter().filter_map(|name| Some(&**name.value()?)));
         }
-        self.request_context.learn(reading);
-        // A signed request cannot be edited: a reference to one of the filter's response ids would reach the provider.
-        self.request_context.unstored |= self.head.signed;
     }
 
     /// Returns the header with the request's tags for the upstream.

@@ -184,13 +184,16 @@ pub(crate) fn apart(
     conversation: &Conversation,
 ) -> Vec<bool> {
     let mut run = JoinedRun::of(Part::Text);
-    let mut gaps = reading.gaps();
+    // Tools may have been passed over before the conversation and behind it.
+    let events = &conversation.events;
+    let is_inside = |gap: &u32| *gap > events.start && *gap < events.end;
+    let mut gaps = reading.gaps().filter(is_inside).peekable();
     let mut turns = conversation.turns.iter().peekable();
     let mut apart = Vec::new();
     // Whether the run may have begun before the conversation.
     let mut is_open = true;
-    let events = (0u32..).zip(&reading.events);
-    for (number, event) in events.skip(index(conversation.start)) {
+    let all = (0u32..).zip(&reading.events);
+    for (number, event) in all.skip(index(events.start)) {
         if gaps.next_if(|gap| *gap <= number).is_some() {
             run.end();
             is_open = false;

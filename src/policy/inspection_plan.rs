@@ -1,6 +1,6 @@
 //! Plan of what a policy inspects, so that nothing else is read, held or copied.
 
-use super::field::{Field, Kinds};
+use super::field::{Field, Kinds, RequestField};
 use super::text_scan::MatchKinds;
 use crate::event::{Direction, Kind, Replacement};
 use crate::policy::compiled::{CompiledDocument, CompiledRule};
@@ -36,6 +36,8 @@ pub struct InspectionPlan {
     defaults_enforced: bool,
     /// Request headers that rules name, in lower case.
     pub headers: Vec<Box<str>>,
+    /// Whether some rule asks which tools a request offers.
+    pub offers: bool,
     /// Whether some rule tests structured results of tools.
     pub results: bool,
     /// Whether some rule on results also tests the arguments of the call.
@@ -98,6 +100,7 @@ impl InspectionPlan {
                 Field::Header(name) if !self.headers.contains(name) => {
                     self.headers.push(name.clone());
                 }
+                Field::Unoffered | Field::Request(RequestField::Tools) => self.offers = true,
                 Field::Result(_) => self.results = true,
                 Field::Args(_) => self.result_args |= kinds.contains(Kind::ToolResult),
                 _ => {}

@@ -60,9 +60,9 @@ use coverage::{CONVERSATION, MINTED, MODEL_RESPONSE, TEXT_RESPONSE, TEXTS};
 pub use coverage::{CoverageRow, Inspected, OTHER_ROUTES, responses_of};
 pub use denial::{Denial, Dialect};
 pub use provider::{known_providers, provider_of};
-#[cfg(test)]
-pub(crate) use reader::known_turns_passed;
 pub use reader::{Bounds, Origin, Reader, begins_like_json, code_of, unread_message};
+#[cfg(test)]
+pub(crate) use reader::{known_tools_passed, known_turns_passed};
 pub use region::{region_of, region_with_models};
 
 use crate::diag::codes;
@@ -336,8 +336,7 @@ impl RequestContext {
         self.continues_elsewhere = reading.continues_elsewhere;
         self.pending = reading.pending.or(self.endpoint.pending);
         self.unstored = reading.unstored;
-        let mut events = reading.events.iter();
-        self.offers_tools = events.any(|event| event.kind == Kind::ToolOffer);
+        self.offers_tools = reading.has_offers();
         self.rpc.clone_from(&reading.rpc);
         if let Some(name) = reading.endpoint {
             self.endpoint.name = name;

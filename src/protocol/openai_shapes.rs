@@ -12,8 +12,8 @@ pub(super) use response::{
     usage,
 };
 pub(super) use tools::{
-    called_function, named_offer, plugins, provider_tool, response_format, tool_call, tool_choice,
-    tool_offer,
+    called_function, named_offer, plugins, provider_tool, read_tool, response_format, tool_call,
+    tool_choice, tool_offer,
 };
 
 use super::reader::{Origin, Reader, Row, Type};

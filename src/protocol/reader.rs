@@ -12,6 +12,7 @@ mod messages;
 mod names;
 mod origin;
 mod record;
+mod repeated;
 mod rows;
 mod tokens;
 mod tools;
@@ -26,6 +27,8 @@ use messages::Section;
 use names::Names;
 pub(super) use names::is_case_variant;
 pub use origin::{Emit, Origin};
+#[cfg(test)]
+pub(crate) use repeated::known_tools_passed;
 use rows::is_one_of;
 pub(super) use rows::{Roles, Row, Type, UsageKeys};
 pub(super) use tools::{CallBuilder, DESCRIPTION, SCHEMA, is_data_url};
@@ -35,8 +38,8 @@ use super::stream::{Delta, FrameReading, TextDelta, TextKey};
 
 use crate::diag::codes;
 use crate::event::{
-    Attachments, Author, Class, Direction, Event, Form, Kind, Known, Problem, Reading, Text,
-    TextNames, TurnsKey,
+    Attachments, Author, Class, Direction, Event, Form, Kind, Known, PolicyKey, Problem, Reading,
+    Text, TextNames,
 };
 use crate::wire::json::{
     self, JsonBody, JsonText, Limits, NodeId, ScanError, ScanErrorKind, Value,
@@ -65,8 +68,8 @@ pub struct Bounds {
     pub results: bool,
     /// Whether results are evaluated together with the arguments of their call.
     pub result_args: bool,
-    /// What turns of a conversation that have come before are known for; `None`: they are read each time.
-    pub known_turns: Option<TurnsKey>,
+    /// What content that has come before is known for; `None`: it is read each time.
+    pub repeats: Option<PolicyKey>,
 }
 
 /// Reader of a body.
@@ -78,7 +81,7 @@ pub struct Reader<'b> {
     direction: Direction,
     /// Whether structured results of tools are inspected.
     pub results: bool,
-    known_turns: Option<TurnsKey>,
+    repeats: Option<PolicyKey>,
     /// Whether the body is a form, whose values are all strings.
     is_form: bool,
     /// Document that is being read: the body, or one of its records.
@@ -198,7 +201,7 @@ impl<'b> Reader<'b> {
             reading,
             direction,
             results: bounds.results,
-            known_turns: bounds.known_turns,
+            repeats: bounds.repeats,
             is_form: false,
             current: 0,
             is_frame: false,

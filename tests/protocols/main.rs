@@ -37,7 +37,7 @@ const BOUNDS: Bounds = Bounds {
     nested_json: 4,
     results: true,
     result_args: true,
-    known_turns: None,
+    repeats: None,
 };
 
 const FAMILIES: &[&str] = &["anthropic", "bedrock", "gemini"];

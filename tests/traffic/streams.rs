@@ -20,7 +20,7 @@ const BOUNDS: Bounds = Bounds {
     nested_json: 4,
     results: false,
     result_args: false,
-    known_turns: None,
+    repeats: None,
 };
 
 /// A recorded exchange whose answer streams.

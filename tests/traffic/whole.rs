@@ -16,7 +16,7 @@ const BOUNDS: Bounds = Bounds {
     nested_json: 4,
     results: true,
     result_args: true,
-    known_turns: None,
+    repeats: None,
 };
 
 /// A recorded exchange whose answer comes as a whole.

@@ -46,7 +46,7 @@ rules: []
 ];
 
 /// Returns a conversation in which no policy finds anything. `about` tells it from others.
-fn long_conversation(about: &str, count: usize) -> Vec<Said> {
+pub(super) fn long_conversation(about: &str, count: usize) -> Vec<Said> {
     let text = |at: usize| {
         format!(
             "{at} {}",
@@ -416,6 +416,12 @@ const RULES: &[&str] = &[
     "{ id: ask, match: { event: tool_call, tool: search }, action: require_approval, approval: { by: [boss] } }",
     "{ id: system, match: { event: message, from: system }, when: { text: { contains: 'be kind' } }, action: tag, tags: [system] }",
     "{ id: parts, match: { event: message, part: other }, when: { text: { contains: picture } }, action: tag, tags: [parts] }",
+    "{ id: offer, match: { event: tool_offer, tool: read_secret }, action: deny }",
+    "{ id: offer-tag, match: { event: tool_offer, tool: search }, action: tag, tags: [offer] }",
+    "{ id: offer-text, match: { event: tool_offer }, when: { definition: { contains: basilisk } }, action: tag, tags: [offer-text] }",
+    "{ id: offer-hides, match: { event: tool_offer }, when: { definition: { detects: pii } }, action: deny, on_deny: hide }",
+    "{ id: offer-model, match: { event: tool_offer, model: m-2 }, when: { text: { contains: 'nobody knows' } }, action: tag, tags: [offer-model] }",
+    "{ id: tools, match: { event: request }, when: { request.tools: { in: [read_secret] } }, action: tag, tags: [tools] }",
     "{ id: many, action: deny, match: { event: request }, limit: { count: requests, per: session, max: 100000, window: 24h } }",
 ];
 
@@ -433,11 +439,12 @@ const DEFAULTS: &[&str] = &[
     "{ action: allow }",
     "{ action: allow, partial: deny }",
     "{ action: allow, partial: { action: deny, mode: observe } }",
+    "{ action: allow, tool_offer: hide }",
     "{ action: deny }",
 ];
 
 /// Returns a policy, or a set of three of which two apply to one tenant each.
-fn any_policy() -> impl Strategy<Value = String> {
+pub(super) fn any_policy() -> impl Strategy<Value = String> {
     let rules = prop::sample::subsequence(RULES, 0..5);
     let settings = prop::sample::select(SETTINGS);
     let defaults = prop::sample::select(DEFAULTS);
@@ -561,6 +568,12 @@ fn special(format: &Format, text: &str, kind: usize) -> Value {
         (2, "/v1beta/models/gemini-2.5-pro:generateContent") => {
             json!({"parts": [{"functionResponse": {"name": "search", "response": {}}}, {"text": text}]})
         }
+        (6, "/v1/responses") => {
+            json!({"type": "additional_tools", "tools": [{"type": "function", "name": "late", "description": text, "parameters": {"type": "object", "properties": {"id": {"type": "string", "description": format!("{text} {}", "-".repeat(100))}}}}]})
+        }
+        (6, "/v1/messages") => {
+            json!({"role": "user", "content": [{"type": "tool_addition", "tool": {"name": "late", "description": text, "input_schema": {"type": "object", "properties": {"id": {"type": "string"}}}}}]})
+        }
         (6, _) => with_role(format, text, "nobody"),
         _ => with_role(format, text, "user"),
     }
@@ -632,7 +645,7 @@ fn written_request(format: &Format, turns: &[Value], around: &Around) -> HttpMes
 }
 
 /// Returns everything that an exchange leads to within a budget, and the steps that are left.
-fn all_of(guard: &Rc<Guard>, request: &HttpMessage, work: u64) -> (String, u64) {
+pub(super) fn all_of(guard: &Rc<Guard>, request: &HttpMessage, work: u64) -> (String, u64) {
     let mut flow = Flow::new(Rc::clone(guard));
     let head = sends_head(&mut flow, request);
     flow.work = work;
@@ -649,7 +662,7 @@ fn all_of(guard: &Rc<Guard>, request: &HttpMessage, work: u64) -> (String, u64) 
 }
 
 /// Returns a policy whose budget does not grow with the body.
-fn with_fixed_budget(policy: &str) -> Rc<Guard> {
+pub(super) fn with_fixed_budget(policy: &str) -> Rc<Guard> {
     let mut guard = guard_of(&format!("apiVersion: agentguard.dev/v1\n{policy}"));
     let allowance = guard.allowance.fixed();
     Rc::get_mut(&mut guard).unwrap().allowance = allowance;

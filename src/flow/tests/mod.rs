@@ -23,6 +23,7 @@ mod identifiers;
 mod identity;
 mod kill;
 mod known_texts;
+mod known_tools;
 mod known_turns;
 mod limits;
 mod mcp;

@@ -6,10 +6,10 @@
 
 pub(crate) mod condition;
 mod history;
-mod known_turns;
 pub(crate) mod operand;
 mod path_readings;
 mod redactions;
+mod repeated;
 mod rule;
 mod text_scans;
 pub(crate) mod value;

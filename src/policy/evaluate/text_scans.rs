@@ -214,7 +214,7 @@ impl<'a> Context<'a> {
         let found = self.splits(self.wants(direction, scans));
         let steps = found.steps.iter().map(|(_, steps)| *steps);
         let steps = steps.fold(0, u64::saturating_add);
-        let conversation = self.reading.conversation.as_deref();
+        let conversation = self.reading.conversation();
         let passed = conversation.map_or(0, |conversation| conversation.joined);
         work::spend(usize::try_from(passed).unwrap_or(usize::MAX));
         scans.joined_steps = steps.saturating_add(passed);

@@ -84,6 +84,12 @@ const TOOL: &[Row] = &[
 
 /// One entry of `tools`.
 pub(in crate::protocol) fn tool(reader: &mut Reader<'_>, tool: Value<'_>) {
+    reader.tool(tool, "anthropic.tools", &mut |reader| {
+        read_tool(reader, tool)
+    });
+}
+
+fn read_tool(reader: &mut Reader<'_>, tool: Value<'_>) {
     let definition = Origin::of(Author::System, Part::Definition);
     let kind = tool.get("type").and_then(|kind| kind.text());
     let mut name: Option<Box<str>> = None;

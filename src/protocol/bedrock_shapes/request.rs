@@ -173,9 +173,11 @@ fn tool_config(reader: &mut Reader<'_>, value: Value<'_>) {
     });
     reader.rows(value, CONFIG, &beside(), &mut |reader, _, list| {
         reader.array(list, |reader, tool| {
-            reader.rows(tool, TOOL, &beside(), &mut |reader, key, value| match key {
-                "toolSpec" => tool_spec(reader, tool, value),
-                _ => system_tool(reader, tool, value),
+            reader.tool(tool, "bedrock.tools", &mut |reader| {
+                reader.rows(tool, TOOL, &beside(), &mut |reader, key, value| match key {
+                    "toolSpec" => tool_spec(reader, tool, value),
+                    _ => system_tool(reader, tool, value),
+                });
             });
         });
     });

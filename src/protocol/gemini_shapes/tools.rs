@@ -36,30 +36,37 @@ const TOOL: &[Row] = &[
 /// Reads `tools`.
 pub(in crate::protocol) fn tools(reader: &mut Reader<'_>, value: Value<'_>) {
     one_or_many(reader, value, |reader, tool| {
-        let origin = Origin::of(Author::System, Part::Definition);
-        let mut known = Vec::new();
-        reader.rows(tool, TOOL, &origin, &mut |reader, key, value| {
-            known.push(value.place());
-            match key {
-                _ if value.is_null() => reader.claim(value),
-                "functionDeclarations" => one_or_many(reader, value, |reader, function| {
+        reader.tool(tool, "gemini.tools", &mut |reader| read_tools(reader, tool));
+    });
+}
+
+/// Reads one entry of `tools`, which has all functions, and one member for each tool of the provider.
+fn read_tools(reader: &mut Reader<'_>, tool: Value<'_>) {
+    let origin = Origin::of(Author::System, Part::Definition);
+    let mut known = Vec::new();
+    reader.rows(tool, TOOL, &origin, &mut |reader, key, value| {
+        known.push(value.place());
+        match key {
+            _ if value.is_null() => reader.claim(value),
+            "functionDeclarations" => one_or_many(reader, value, |reader, function| {
+                reader.tool(function, "gemini.function", &mut |reader| {
                     reader.definition(function, function, FUNCTION);
-                }),
-                "computerUse" => {
-                    let texts = reader.tree(value);
-                    reader.offer(value, Known::Is(key.into()), texts);
-                    reader.offer_again(value, snake_case(key));
-                }
-                _ => provider_run(reader, tool, key, value),
+                });
+            }),
+            "computerUse" => {
+                let texts = reader.tree(value);
+                reader.offer(value, Known::Is(key.into()), texts);
+                reader.offer_again(value, snake_case(key));
             }
-        });
-        // An unknown tool is a tool of the provider, too.
-        for (key, value) in tool.members() {
-            if let (Some(name), false) = (key.text(), known.contains(&value.place())) {
-                reader.provider_run_offer(value, &[&name]);
-            }
+            _ => provider_run(reader, tool, key, value),
         }
     });
+    // An unknown tool is a tool of the provider, too.
+    for (key, value) in tool.members() {
+        if let (Some(name), false) = (key.text(), known.contains(&value.place())) {
+            reader.provider_run_offer(value, &[&name]);
+        }
+    }
 }
 
 /// Returns the other spelling of a member's name: a rule may contain either.

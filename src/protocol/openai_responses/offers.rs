@@ -1,7 +1,7 @@
 //! Tools of a request: functions, tools that the client runs under names of the provider's, and what the provider runs.
 
 use crate::event::{Author, Class, Event, Kind, Known, Part};
-use crate::protocol::openai_shapes::{named_offer, provider_tool, tool_offer};
+use crate::protocol::openai_shapes::{named_offer, provider_tool, read_tool};
 use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::wire::json::{self, Value};
 
@@ -64,11 +64,17 @@ const CLIENT_RUN: &[(&str, &[&str])] = &[
 
 /// One entry of `tools`, also of those that an item of the input brings.
 pub(super) fn offer(reader: &mut Reader<'_>, tool: Value<'_>) {
+    reader.tool(tool, "responses.tools", &mut |reader| {
+        read_offer(reader, tool)
+    });
+}
+
+fn read_offer(reader: &mut Reader<'_>, tool: Value<'_>) {
     let kind = tool.get("type").and_then(|kind| kind.text());
     let kind = kind.as_deref().unwrap_or("function");
     let definition = Origin::of(Author::System, Part::Definition);
     match kind {
-        "function" | "custom" if tool.get("function").is_some() => tool_offer(reader, tool),
+        "function" | "custom" if tool.get("function").is_some() => read_tool(reader, tool),
         "function" | "custom" => named_offer(reader, tool, tool),
         "namespace" => reader.rows(
             tool,

@@ -66,6 +66,11 @@ const RESPONSE_FORMAT: &[&str] = &[
 
 /// Reads a tool of a request by its type: the client runs functions and tools with free text, the provider all others.
 pub(crate) fn tool_offer(reader: &mut Reader<'_>, tool: Value<'_>) {
+    reader.tool(tool, "openai.tools", &mut |reader| read_tool(reader, tool));
+}
+
+/// Reads a tool whether it has come before or not.
+pub(crate) fn read_tool(reader: &mut Reader<'_>, tool: Value<'_>) {
     let kind = tool.get("type").and_then(|kind| kind.text());
     match kind.as_deref() {
         Some("function" | "custom") | None => {

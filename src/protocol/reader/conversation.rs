@@ -1,28 +1,13 @@
 //! Messages of a conversation. Turns that have come before, and on which the policy has no say, are passed over.
 
 use super::Reader;
-use crate::event::{
-    Conversation, Direction, KnownTurns, PassedTurns, Pending, ReaderEffects, TurnSpan,
-};
+use crate::event::{Conversation, KnownTurns};
 use crate::protocol::conversation::{Calls, Turns};
 use crate::wire::json::Value;
-use crate::wire::span::{index, offset};
+use crate::wire::span::offset;
 use crate::wire::work;
 use std::ops::Range;
 use std::rc::Rc;
-
-/// What reading a turn may change beside events and texts. A turn that changes any of it is read each time.
-#[derive(PartialEq, Eq)]
-struct ReadingState {
-    problems: usize,
-    models: (usize, usize, bool),
-    has_agent: bool,
-    flags: [bool; 6],
-    pending: Option<Pending>,
-    max_tokens: Option<u64>,
-    approvals: usize,
-    rpc: usize,
-}
 
 #[cfg(test)]
 thread_local! {
@@ -50,6 +35,8 @@ impl Reader<'_> {
         let earlier = self.begin_conversation(list, name, turns);
         let mut at = 0usize;
         let mut ranges = self.turns_to_pass(earlier).into_iter().peekable();
+        // Tools that stand in a turn are part of it.
+        let repeats = self.repeats.take();
         self.array(list, |reader, message| {
             while ranges.next_if(|range| range.end <= at).is_some() {}
             if ranges.peek().is_some_and(|range| range.contains(&at)) {
@@ -64,12 +51,21 @@ impl Reader<'_> {
             }
             at = at.saturating_add(1);
         });
+        self.repeats = repeats;
+        let end = offset(self.reading.events.len());
+        if let Some(conversation) = self.conversation_mut().filter(|_| earlier > 0) {
+            conversation.events.end = end;
+        }
+    }
+
+    fn conversation_mut(&mut self) -> Option<&mut Conversation> {
+        self.reading.repeated.as_deref_mut()?.conversation.as_mut()
     }
 
     /// Returns which turns are passed over.
     #[inline(never)]
     fn turns_to_pass(&mut self, earlier: usize) -> Vec<Range<usize>> {
-        let Some(conversation) = self.reading.conversation.as_deref_mut() else {
+        let Some(conversation) = self.conversation_mut() else {
             return Vec::new();
         };
         let ranges = conversation.known.to_pass(earlier);
@@ -84,15 +80,12 @@ impl Reader<'_> {
     /// turns.
     #[inline(never)]
     fn begin_conversation(&mut self, list: Value<'_>, name: &'static str, turns: &Turns) -> usize {
-        let (Some(key), None) = (self.known_turns, &self.reading.conversation) else {
+        let (Some((array, count)), None) = (list.known_beginning(), self.conversation_mut()) else {
             return 0;
         };
-        let Some((array, count)) = list.known_beginning() else {
+        let Some(key) = self.repeats() else {
             return 0;
         };
-        if self.direction != Direction::Request || self.current != 0 || self.is_form {
-            return 0;
-        }
         let known = array.recall::<KnownTurns>();
         let known = known.filter(|known| known.key == key && known.reader == name);
         let known = known.unwrap_or_else(|| {
@@ -105,16 +98,16 @@ impl Reader<'_> {
             known
         });
         let first = known.turns.borrow().len();
-        self.reading.conversation = Some(Box::new(Conversation {
+        let start = offset(self.reading.events.len());
+        let apart_from = self.text_count();
+        self.repeated(key).conversation = Some(Conversation {
             known,
             first,
-            start: offset(self.reading.events.len()),
-            apart_from: self.text_count(),
+            events: start..start,
+            apart_from,
             turns: Vec::new(),
-            gaps: Vec::new(),
-            passed: PassedTurns::default(),
             joined: 0,
-        }));
+        });
         turns.earlier().min(count)
     }
 
@@ -122,28 +115,28 @@ impl Reader<'_> {
     #[inline(never)]
     fn pass_turn(&mut self, message: Value<'_>, at: usize, calls: &mut Calls) {
         self.claim_all(message);
-        let Some(mut conversation) = self.reading.conversation.take() else {
+        let next = offset(self.reading.events.len());
+        let Some(repeated) = self.reading.repeated.as_deref_mut() else {
             return;
         };
-        if let Some(turn) = conversation.known.turns.borrow().get(at) {
+        let Some(conversation) = &repeated.conversation else {
+            return;
+        };
+        let known = Rc::clone(&conversation.known);
+        if let Some(turn) = known.turns.borrow().get(at) {
             work::spend(usize::try_from(turn.read.steps).unwrap_or(usize::MAX));
             calls.pass(&turn.read.calls);
             self.reading.messages.add(&turn.read.messages);
-            conversation.passed.add(&turn.adds);
+            repeated.pass(next, &turn.adds);
         }
         #[cfg(test)]
         PASSED.set(PASSED.get().saturating_add(1));
-        let next = offset(self.reading.events.len());
-        if conversation.gaps.last() != Some(&next) {
-            conversation.gaps.push(next);
-        }
-        self.reading.conversation = Some(conversation);
     }
 
     /// Notes where a known turn begins that is read again, if it is apart.
     fn note_known(&mut self, at: usize) {
         let texts = self.text_count();
-        if let Some(conversation) = self.reading.conversation.as_deref_mut() {
+        if let Some(conversation) = self.conversation_mut() {
             let turns = conversation.known.turns.borrow();
             if turns.get(at).is_some_and(|turn| turn.is_apart) {
                 conversation.apart_from = texts;
@@ -153,7 +146,7 @@ impl Reader<'_> {
 
     /// Returns whether a turn has come before but is not known yet.
     fn is_new_turn(&self, at: usize) -> bool {
-        let conversation = self.reading.conversation.as_deref();
+        let conversation = self.reading.conversation();
         conversation.is_some_and(|it| at >= it.known.turns.borrow().len())
     }
 
@@ -165,56 +158,11 @@ impl Reader<'_> {
         calls: &mut Calls,
         read: &mut dyn FnMut(&mut Self, &mut Calls),
     ) {
-        let before = self.beside();
-        let events = offset(self.reading.events.len());
-        let texts = self.text_count();
-        let counted = self.reading.messages;
-        let opened = self.json.nested();
-        let left = work::remaining();
         calls.begin_turn();
-        read(self, calls);
-        let calls = calls.end_turn();
-        let steps = left.saturating_sub(work::remaining());
-        let nodes = message.place().node..message.end_node();
-        let claimed = self.claimed.get(index(nodes.start)..index(nodes.end));
-        let is_claimed = claimed.is_some_and(|claimed| !claimed.contains(&false));
-        let turn = TurnSpan {
-            nodes,
-            events: events..offset(self.reading.events.len()),
-            texts: texts..self.text_count(),
-            is_plain: is_claimed && self.beside() == before,
-            read: ReaderEffects {
-                messages: self.reading.messages.since(&counted),
-                calls,
-                steps,
-                opened: self.json.nested().saturating_sub(opened),
-            },
-        };
-        if let Some(conversation) = &mut self.reading.conversation {
-            conversation.turns.push(turn);
-        }
-    }
-
-    /// Returns what events and texts don't tell of what was read.
-    fn beside(&self) -> ReadingState {
-        let reading = &self.reading;
-        let models = &reading.models;
-        ReadingState {
-            problems: reading.problems.len(),
-            models: (models.names.len(), models.spellings.len(), models.unknown),
-            has_agent: reading.agent.is_some(),
-            flags: [
-                reading.stream,
-                reading.asks_for_several,
-                reading.forces_tool,
-                reading.structured_output,
-                reading.continues_elsewhere,
-                reading.unstored,
-            ],
-            pending: reading.pending,
-            max_tokens: reading.max_tokens,
-            approvals: reading.approvals.len(),
-            rpc: reading.rpc.len(),
+        let mut span = self.read_content(message, &mut |reader| read(reader, calls));
+        span.read.calls = calls.end_turn();
+        if let Some(conversation) = self.conversation_mut() {
+            conversation.turns.push(span);
         }
     }
 }

@@ -386,7 +386,7 @@ mod tests {
             nested_json: 0,
             results: false,
             result_args: false,
-            known_turns: None,
+            repeats: None,
         };
         let mut reader = Reader::new(body.as_bytes(), direction, bounds).unwrap();
         let body = reader.body().unwrap();
@@ -512,7 +512,7 @@ mod tests {
             nested_json: 0,
             results: false,
             result_args: false,
-            known_turns: None,
+            repeats: None,
         };
         let mut reader = Reader::new(body, Direction::Response, bounds).unwrap();
         let body = reader.body().unwrap();
@@ -554,7 +554,7 @@ mod tests {
             nested_json: 0,
             results: false,
             result_args: false,
-            known_turns: None,
+            repeats: None,
         };
         let body = br#"{"name": "a", "own": "m-1"}"#;
         let mut reader = Reader::new(body, Direction::Response, bounds).unwrap();

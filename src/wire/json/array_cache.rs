@@ -3,7 +3,7 @@
 //!
 //! A beginning is known by its bytes, all of which are compared: nothing is taken for anything else.
 
-use super::element_cache::depth;
+use super::element_cache::{depth, sizes};
 use super::scan::{Node, NodeKind};
 use crate::wire::slot_hash;
 use crate::wire::span::{index, offset};
@@ -328,12 +328,6 @@ impl ArrayScan<'_> {
         }
         scanned.count
     }
-}
-
-/// Number of nodes that each node has, itself included, and its kind. The first one stands at `at`.
-fn sizes(nodes: &[Node], at: usize) -> impl Iterator<Item = (usize, NodeKind)> {
-    let nodes = nodes.iter().zip(at..);
-    nodes.map(|(node, at)| (index(node.next).saturating_sub(at), node.kind))
 }
 
 /// Hash of the first bytes of an array. `None`: there are too few.

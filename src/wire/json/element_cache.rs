@@ -5,7 +5,7 @@
 
 use super::scan::{Node, NodeKind};
 use crate::wire::slot_hash;
-use crate::wire::span::{Span, offset};
+use crate::wire::span::{index, offset};
 use std::any::Any;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -65,7 +65,7 @@ struct Way {
 /// An element with its nodes: their places are counted from its first byte and node on.
 pub struct ScannedElement {
     bytes: Box<[u8]>,
-    nodes: Box<[ElementNode]>,
+    nodes: Box<[Node]>,
     /// Arrays and objects that are open in it at most, itself included.
     pub(super) depth: usize,
     /// Steps that it took to compare its keys.
@@ -76,22 +76,10 @@ pub struct ScannedElement {
 /// What the readers of an element remember of values in it.
 #[derive(Default)]
 struct Remembered {
-    /// By the places of the values.
-    of: Vec<(u32, Rc<dyn Any>)>,
+    /// By the places of the values, with the bytes that it takes.
+    of: Vec<(u32, usize, Rc<dyn Any>)>,
     /// Bytes that it takes.
     held: usize,
-}
-
-/// A node of an element, in half the memory.
-#[derive(Clone, Copy)]
-struct ElementNode {
-    /// Its bytes, counted from the element's first one on.
-    start: u16,
-    length: u16,
-    /// Nodes that it has, itself included.
-    nodes: u16,
-    kind: NodeKind,
-    flags: u8,
 }
 
 impl std::fmt::Debug for ScannedElement {
@@ -192,25 +180,12 @@ impl ElementCache {
 impl ScannedElement {
     #[inline(never)]
     fn new(bytes: &[u8], nodes: &[Node], before: usize, steps: usize) -> Option<ScannedElement> {
-        let start = nodes.first()?.span.start;
-        let nodes = (offset(before)..).zip(nodes);
-        let nodes = nodes.map(|(at, node)| {
-            Some(ElementNode {
-                start: u16::try_from(node.span.start.checked_sub(start)?).ok()?,
-                length: u16::try_from(node.span.len()).ok()?,
-                nodes: u16::try_from(node.next.checked_sub(at)?).ok()?,
-                kind: node.kind,
-                flags: node.flags,
-            })
-        });
-        let nodes: Box<[ElementNode]> = nodes.collect::<Option<_>>()?;
+        let (start, first) = (nodes.first()?.span.start, offset(before));
+        let nodes = nodes.iter().map(|node| node.moved_back(start, first));
+        let nodes: Box<[Node]> = nodes.collect();
         Some(ScannedElement {
             bytes: bytes.into(),
-            depth: depth(
-                nodes
-                    .iter()
-                    .map(|node| (usize::from(node.nodes), node.kind)),
-            ),
+            depth: depth(sizes(&nodes, 0)),
             nodes,
             steps,
             remembered: RefCell::default(),
@@ -222,27 +197,16 @@ impl ScannedElement {
         self.bytes.len()
     }
 
-    /// The nodes of the same element at another place: `at` bytes behind the document's first, and behind `before` nodes.
-    pub(super) fn nodes_at(&self, at: usize, before: usize) -> impl Iterator<Item = Node> {
-        let (start, first) = (offset(at), offset(before));
-        (first..).zip(&self.nodes).map(move |(number, node)| {
-            let start = start.wrapping_add(u32::from(node.start));
-            Node {
-                span: Span {
-                    start,
-                    end: start.wrapping_add(u32::from(node.length)),
-                },
-                next: number.wrapping_add(u32::from(node.nodes)),
-                kind: node.kind,
-                flags: node.flags,
-            }
-        })
+    /// Adds the nodes of the same element at another place, `at` bytes behind the document's first.
+    pub(super) fn add_to(&self, at: usize, nodes: &mut Vec<Node>) {
+        let (start, first) = (offset(at), offset(nodes.len()));
+        nodes.extend(self.nodes.iter().map(|node| node.moved(start, first)));
     }
 
     /// Returns what is remembered of the value at a place.
     pub fn recall<T: Any>(&self, at: u32) -> Option<Rc<T>> {
         let remembered = self.remembered.borrow();
-        let (_, what) = remembered.of.iter().find(|(place, _)| *place == at)?;
+        let (.., what) = remembered.of.iter().find(|(place, ..)| *place == at)?;
         Rc::clone(what).downcast().ok()
     }
 
@@ -253,12 +217,19 @@ impl ScannedElement {
         remembered.of.len() < MAX_REMEMBERED && held <= self.size()
     }
 
-    /// Remembers something of the value at a place, which takes so many bytes and follows from those of the element alone.
+    /// Remembers something of the value at a place, which takes so many bytes, in place of what was remembered there before.
     pub fn remember<T: Any>(&self, at: u32, what: &Rc<T>, bytes: usize) {
         let what = Rc::clone(what);
-        let mut remembered = self.remembered.borrow_mut();
+        let remembered = &mut *self.remembered.borrow_mut();
         remembered.held = remembered.held.saturating_add(bytes);
-        remembered.of.push((at, what));
+        let mut before = remembered.of.iter_mut();
+        match before.find(|(place, ..)| *place == at) {
+            Some(before) => {
+                remembered.held = remembered.held.saturating_sub(before.1);
+                *before = (at, bytes, what);
+            }
+            None => remembered.of.push((at, bytes, what)),
+        }
     }
 
     fn size(&self) -> usize {
@@ -270,6 +241,12 @@ impl ScannedElement {
 fn head(bytes: &[u8]) -> Option<u64> {
     let head = bytes.first_chunk::<HEAD>()?;
     Some(slot_hash::mix(0, head.as_chunks::<8>().0.iter()))
+}
+
+/// Number of nodes that each node has, itself included, and its kind. The first one stands at `at`.
+pub(super) fn sizes(nodes: &[Node], at: usize) -> impl Iterator<Item = (usize, NodeKind)> {
+    let nodes = nodes.iter().zip(at..);
+    nodes.map(|(node, at)| (index(node.next).saturating_sub(at), node.kind))
 }
 
 /// Arrays and objects that are open at most, of nodes by their kinds and the number of nodes that each has, itself included.

@@ -467,7 +467,7 @@ impl Scanner<'_> {
             return false;
         }
         let first = self.nodes.len();
-        self.nodes.extend(known.nodes_at(self.at, first));
+        known.add_to(self.at, self.nodes);
         self.add_steps(known.steps);
         self.at = self.at.wrapping_add(known.len());
         self.add_known_element(offset(first), known);

@@ -1,4 +1,4 @@
-//! Turns on which a policy has no say, so that they need not be evaluated again when they come again.
+//! Content on which a policy has no say, so that it need not be evaluated again when it comes again.
 
 use crate::event::{Direction, Event, Facts, Kind, Turn};
 use crate::policy::compiled_policy::Policy;
@@ -6,13 +6,13 @@ use crate::policy::context::Context;
 use crate::policy::decision_point::EvaluationPhase;
 use crate::policy::words::DefaultAction;
 
-/// Maximum documents of a policy whose turns are known, one for each bit.
+/// Maximum documents of a policy by which content is known, one for each bit.
 const MAX_DOCUMENTS: usize = 64;
 
 impl Policy {
-    /// Returns whether turns that came before need not be evaluated again. They are each time if their texts are recorded, or if
-    /// a tool's name depends on the server.
-    pub fn knows_turns(&self, facts: &Facts) -> bool {
+    /// Returns whether content that came before need not be evaluated again. It is each time if texts are recorded, or if a tool's
+    /// name depends on the server.
+    pub fn knows_content(&self, facts: &Facts) -> bool {
         self.content.is_none()
             && facts.qualified("").is_none()
             && self.chapters.len() <= MAX_DOCUMENTS
@@ -34,8 +34,8 @@ impl Policy {
         apply.fold(0, |all, applies| all << 1 | applies)
     }
 
-    /// Returns whether no rule and no default of the documents that apply could decide anything about an event of an earlier
-    /// turn, whatever the caller, the model and the time are. `is_searched` is set if its texts are searched.
+    /// Returns whether no rule and no default of the documents that apply could decide anything about a tool that is
+    /// offered or an event of an earlier turn, whatever the caller, the model and the time are. `is_searched` is set if its texts are searched.
     #[inline(never)]
     pub fn leaves_alone(
         &self,
@@ -43,21 +43,21 @@ impl Policy {
         context: &Context<'_>,
         is_searched: &mut bool,
     ) -> bool {
-        let is_of_turn = match event.kind {
-            Kind::Message | Kind::ToolResult => true,
+        let may_repeat = match event.kind {
+            Kind::Message | Kind::ToolOffer | Kind::ToolResult => true,
             Kind::ToolCall => event.turn == Turn::Earlier && !event.is_provider_offer(),
             Kind::Uninspectable => {
                 let class = event.opacity.filter(|_| event.code.is_none());
                 class.is_some_and(|class| class != "provider_state")
             }
-            Kind::Request | Kind::ToolOffer | Kind::Response => false,
+            Kind::Request | Kind::Response => false,
         };
         // Rules that ask for the history see such an event in every request.
         let is_asked = self
             .questions
             .iter()
             .any(|question| question.kind == event.kind);
-        if !is_of_turn || is_asked || event.direction != Direction::Request {
+        if !may_repeat || is_asked || event.direction != Direction::Request {
             return false;
         }
         let mut hit = None;
@@ -71,7 +71,11 @@ impl Policy {
                 return true;
             }
             let default = self.default(chapter, event, context);
-            let is_allowed = default.is_none_or(|default| default.action == DefaultAction::Allow);
+            // Whether a tool is hidden depends on what the caller may call.
+            let may_hide = event.kind == Kind::ToolOffer
+                && chapter.defaults.tool_offer.action != DefaultAction::Allow;
+            let is_allowed =
+                !may_hide && default.is_none_or(|default| default.action == DefaultAction::Allow);
             let searching = self.index.searching(event, &chapter.rules);
             *is_searched |= !searching.is_empty() && !event.texts.is_empty();
             let can_match = |number: &u16| {

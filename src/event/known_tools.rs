@@ -1,0 +1,37 @@
+//! Tools of a request that have come before, byte for byte, and on which the policy has no say: no rule and no default could
+//! decide anything about them, whoever sends them.
+
+use super::Known;
+use super::repeated::{PassedContent, PolicyKey, ReadSpan};
+use std::cell::Cell;
+
+/// Tool that has come before.
+#[derive(Debug)]
+pub struct KnownTool {
+    /// What it is known for.
+    pub key: PolicyKey,
+    /// Reader of the tool.
+    pub reader: &'static str,
+    /// Whether the tool can be passed over.
+    pub passes: Cell<bool>,
+    /// Names that it is offered by.
+    pub names: Box<[Known<Box<str>>]>,
+    /// Work steps that reading it takes.
+    pub steps: u64,
+    /// What it adds to the exchange.
+    pub adds: PassedContent,
+}
+
+impl KnownTool {
+    /// Place among the remembered values of an element at which a tool is remembered: no value stands there.
+    pub const PLACE: u32 = u32::MAX;
+}
+
+/// Tool that has come before and was read.
+#[derive(Clone, Debug)]
+pub struct NewTool {
+    /// Reader of the tool.
+    pub reader: &'static str,
+    /// Its place.
+    pub span: ReadSpan,
+}

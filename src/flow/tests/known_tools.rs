@@ -1,0 +1,346 @@
+//! Tools that come with every request, as those of agents do: they are passed over where the policy has no say on them.
+
+use super::conversations::{FORMATS, Format};
+use super::identity::{BETA, KEY};
+use super::known_texts::{outcome, outcome_alone};
+use super::known_turns::{all_of, any_policy, long_conversation, with_fixed_budget};
+use super::*;
+use crate::protocol::known_tools_passed;
+
+/// Rules that search texts, of tools as well, and one that denies a tool.
+const SEARCHING: &str = "
+defaults: { action: allow }
+rules:
+  - { id: mask, match: { event: [message, tool_result] }, when: { text: { detects: [pii, secrets] } }, action: redact }
+  - { id: basilisk, match: { event: tool_offer }, when: { text: { contains: 'project basilisk' } }, action: deny }
+  - { id: secret, match: { event: tool_offer, tool: read_secret }, action: deny }
+";
+
+/// Tool of a client.
+#[derive(Clone, Debug)]
+struct Tool {
+    name: &'static str,
+    about: &'static str,
+}
+
+impl Tool {
+    /// Returns the tool as a format has it.
+    fn written(&self, format: &Format) -> Value {
+        let (name, about) = (self.name, self.about);
+        let about = format!("{about} It takes a while, and nobody knows why. ");
+        let id = json!({"type": "string", "description": about});
+        let schema = json!({"type": "object", "properties": {"id": id}, "required": ["id"]});
+        match format.0 {
+            "/v1/chat/completions" => {
+                json!({"type": "function", "function": {"name": name, "description": about, "parameters": schema}})
+            }
+            "/v1/responses" => {
+                json!({"type": "function", "name": name, "description": about, "parameters": schema})
+            }
+            "/v1/messages" => json!({"name": name, "description": about, "input_schema": schema}),
+            path if path.starts_with("/model") => {
+                json!({"toolSpec": {"name": name, "description": about, "inputSchema": {"json": schema}}})
+            }
+            _ => {
+                json!({"functionDeclarations": [{"name": name, "description": about, "parameters": schema}]})
+            }
+        }
+    }
+}
+
+/// Returns tools in which no policy finds anything.
+fn plain_tools() -> Vec<Tool> {
+    let names = ["search", "list_files", "write_file", "run_tests", "fetch"];
+    names
+        .map(|name| Tool {
+            name,
+            about: "Does it.",
+        })
+        .into()
+}
+
+/// Returns a request with tools before the turns or behind them.
+fn request_with(format: &Format, tools: &[Value], turns: &[Value], are_first: bool) -> HttpMessage {
+    request_of(format, tools, turns, are_first, "red")
+}
+
+/// Returns the request of a team.
+fn request_of(
+    format: &Format,
+    tools: &[Value],
+    turns: &[Value],
+    are_first: bool,
+    team: &str,
+) -> HttpMessage {
+    let (path, host, member, _) = format;
+    let is_named = !path.starts_with("/v1beta") && !path.starts_with("/model");
+    let model = if is_named { r#""model":"m-1","# } else { "" };
+    let tools = Value::Array(tools.to_vec());
+    let tools = match path.starts_with("/model") {
+        true => format!(r#""toolConfig":{{"tools":{tools}}}"#),
+        false => format!(r#""tools":{tools}"#),
+    };
+    let turns = format!(r#""{member}":{}"#, Value::Array(turns.to_vec()));
+    let [first, last] = match are_first {
+        true => [&tools, &turns],
+        false => [&turns, &tools],
+    };
+    let padding = "-".repeat(1_024);
+    let body = format!(r#"{{{model}{first},{last},"metadata":{{"padding":"{padding}"}}}}"#);
+    let headers = [
+        (":method", "POST"),
+        (":path", path),
+        (":authority", host),
+        ("content-type", "application/json"),
+        ("x-request-id", "r-1"),
+        ("x-team", team),
+        ("x-agent-key", if team == "red" { KEY } else { BETA }),
+    ];
+    HttpMessage::new(&headers, body.as_bytes())
+}
+
+fn turns(format: &Format, count: usize) -> Vec<Value> {
+    let turns = long_conversation("it", count);
+    turns.iter().map(format.3).collect()
+}
+
+fn written(format: &Format, tools: &[Tool]) -> Vec<Value> {
+    tools.iter().map(|tool| tool.written(format)).collect()
+}
+
+/// Sends a request, and returns how many tools were passed over.
+fn passed(guard: &Rc<Guard>, request: &HttpMessage) -> usize {
+    let before = known_tools_passed();
+    let _ = outcome(guard, request);
+    known_tools_passed() - before
+}
+
+#[test]
+fn tools_that_come_a_third_time_are_passed_over_in_every_format() {
+    for format in &FORMATS {
+        let guard = guard(SEARCHING);
+        let tools = written(format, &plain_tools());
+        for (time, expected) in [(1, 0), (2, 0), (3, 5), (4, 5), (5, 5)] {
+            let turns = turns(format, 4 * time);
+            let request = request_with(format, &tools, &turns, time % 2 == 0);
+            assert_eq!(passed(&guard, &request), expected, "{} {time}", format.0);
+        }
+    }
+}
+
+#[test]
+fn a_tool_on_which_a_rule_has_a_say_is_read_each_time() {
+    for format in &FORMATS {
+        let guard = guard(SEARCHING);
+        let mut tools = plain_tools();
+        tools[1].name = "read_secret";
+        tools[3].about = "Helps with project basilisk.";
+        let tools = written(format, &tools);
+        let request = request_with(format, &tools, &turns(format, 4), true);
+        for _ in 0..5 {
+            let seen = outcome(&guard, &request).1;
+            assert_eq!(seen["rules"].as_array().unwrap().len(), 2, "{}", format.0);
+        }
+        assert_eq!(passed(&guard, &request), 3, "{}", format.0);
+    }
+}
+
+#[test]
+fn the_names_of_known_tools_are_known_to_rules_in_their_order() {
+    const NAMES: &str = "
+defaults: { action: allow }
+rules:
+  - { id: named, match: { event: request }, when: { request.tools: { in: [run_tests] } }, action: tag, tags: [named] }
+";
+    for format in &FORMATS {
+        let guard = guard(NAMES);
+        let tools = written(format, &plain_tools());
+        for others in [0, 0, 0, 1, 2, 3] {
+            let request = request_with(format, &tools[others..], &turns(format, 4), true);
+            let alone = outcome_alone(NAMES, &request);
+            assert_eq!(alone.1["tags"][0], "named");
+            assert_eq!(outcome(&guard, &request), alone, "{}", format.0);
+        }
+        assert!(known_tools_passed() > 0);
+    }
+}
+
+#[test]
+fn another_policy_evaluates_the_same_tools_again() {
+    let format = &FORMATS[0];
+    let tools = written(format, &plain_tools());
+    let request = request_with(format, &tools, &turns(format, 4), true);
+    let lenient = guard(SEARCHING);
+    for _ in 0..4 {
+        let _ = outcome(&lenient, &request);
+    }
+    let strict = guard(&SEARCHING.replace("read_secret", "fetch"));
+    for _ in 0..3 {
+        assert_eq!(outcome(&strict, &request).1["rules"][0]["id"], "secret");
+    }
+    // Two policies in turn stay as they are.
+    for _ in 0..3 {
+        assert_eq!(outcome(&lenient, &request).1["decision"], "allow");
+        assert_eq!(outcome(&strict, &request).1["decision"], "deny");
+    }
+}
+
+/// Which tools are hidden depends on what the caller may call.
+#[test]
+fn tools_are_hidden_from_one_caller_and_not_from_another() {
+    const HIDING: &str = "
+defaults: { action: deny, request: allow, tool_offer: hide }
+rules:
+  - { id: red, match: { tool: search }, when: { header.x-team: red }, action: allow }
+";
+    for format in &FORMATS {
+        let guard = guard(HIDING);
+        let tools = written(format, &plain_tools());
+        for team in ["red", "blue", "red", "blue", "red", "blue", "red", "blue"] {
+            let request = request_of(format, &tools, &turns(format, 4), true, team);
+            let alone = outcome_alone(HIDING, &request);
+            assert_eq!(outcome(&guard, &request), alone, "{} {team}", format.0);
+        }
+    }
+}
+
+/// The definitions of tools end what is read together, whether they are passed over or not.
+#[test]
+fn texts_before_and_behind_known_tools_are_read_apart() {
+    let format = &FORMATS[2];
+    let tools = Value::Array(written(format, &plain_tools())).to_string();
+    let system = r#""system":"My card is 4111 1111""#;
+    let turns = r#""messages":[{"role":"system","content":"1111 1111, please."},{"role":"user","content":"Do it."}]"#;
+    let padding = format!(r#""metadata":{{"padding":"{}"}}"#, "-".repeat(1_024));
+    for body in [
+        format!(r#"{{"model":"m-1",{system},"tools":{tools},{turns},{padding}}}"#),
+        format!(r#"{{"model":"m-1","tools":{tools},{system},{turns},{padding}}}"#),
+    ] {
+        let headers = [
+            (":method", "POST"),
+            (":path", format.0),
+            (":authority", format.1),
+            ("content-type", "application/json"),
+            ("x-request-id", "r-1"),
+        ];
+        let request = HttpMessage::new(&headers, body.as_bytes());
+        let alone = outcome_alone(SEARCHING, &request);
+        let guard = guard(SEARCHING);
+        for _ in 0..5 {
+            assert_eq!(outcome(&guard, &request), alone, "{body}");
+        }
+    }
+    assert!(known_tools_passed() > 0);
+}
+
+/// Tools of every kind, some of which a policy has a say on.
+fn any_tool(format: &'static Format) -> impl Strategy<Value = Value> {
+    let name = prop::sample::select(vec![
+        "search",
+        "read_secret",
+        "list_all_of_the_files",
+        "ghp_Zx81mKq07RtYw3LbNv5Js9Dc2Fh6Gp4TaQe0",
+    ]);
+    let about = prop::sample::select(vec![
+        "Does it.",
+        "Does it.",
+        "Helps with project basilisk.",
+        "Pays with 4111 1111 1111 1111.",
+        "Takes {\\\"card\\\": \\\"4111 1111\\\"}.",
+    ]);
+    let tool = (name, about).prop_map(|(name, about)| Tool { name, about });
+    let plain = tool.clone().prop_map(|tool| tool.written(format));
+    let special = (tool, 0..8usize).prop_map(|(tool, kind)| special(format, &tool, kind));
+    prop_oneof![3 => plain, 1 => special]
+}
+
+fn special(format: &Format, tool: &Tool, kind: usize) -> Value {
+    let mut written = tool.written(format);
+    let long = "Nobody knows why it is so. ".repeat(6);
+    match (kind, format.0) {
+        (0, _) => written["unheard_of"] = json!({"text": tool.about}),
+        (1, _) => written["Name"] = json!(tool.name),
+        (2, "/v1/chat/completions") => {
+            return json!({"type": "web_search", "a": [1, 2, 3], "model": "m-2", "about": long, "b": [1, 2, 3]});
+        }
+        (3, "/v1/chat/completions") => written["name"] = json!("another_one"),
+        (2, "/v1/responses") => {
+            return json!({"type": "namespace", "name": "all", "description": long, "tools": [written]});
+        }
+        (3, "/v1/responses") => {
+            return json!({"type": "mcp", "server_label": "all", "server_url": "https://example.com", "allowed_tools": ["search", "fetch"], "server_description": long, "headers": {"a": "b"}});
+        }
+        (2, "/v1/messages") => {
+            return json!({"type": "web_search_20250305", "name": "web_search", "allowed_domains": ["a.example", "b.example"], "blocked_domains": [], "user_location": {"type": "approximate", "city": long}});
+        }
+        (3, "/v1/messages") => {
+            return json!({"type": "bash_20250124", "name": "bash", "cache_control": {"type": "ephemeral", "ttl": "1h"}, "unheard_of": [long, 1, 2, 3]});
+        }
+        (2 | 3, "/v1beta/models/gemini-2.5-pro:generateContent") => {
+            let one = written["functionDeclarations"][0].clone();
+            written["functionDeclarations"] = json!([one, one, {"name": "bare"}]);
+        }
+        (4, "/v1beta/models/gemini-2.5-pro:generateContent") => written["googleSearch"] = json!({}),
+        (5, "/v1beta/models/gemini-2.5-pro:generateContent") => {
+            return json!({"functionDeclarations": [{"functionDeclarations": [written.clone()], "name": "inner", "description": long}], "computerUse": {"environment": "ENVIRONMENT_BROWSER", "a": [1, 2]}});
+        }
+        (4, _) => return json!({"a": long, "b": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]}),
+        _ => {}
+    }
+    written
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    /// Under any policy, a request with tools leads to the same as alone, whatever came before.
+    #[test]
+    fn what_a_request_with_tools_leads_to_does_not_depend_on_earlier_ones(
+        (format, tools) in (0..FORMATS.len()).prop_flat_map(|format| {
+            (Just(format), prop::collection::vec(any_tool(&FORMATS[format]), 2..8))
+        }),
+        requests in prop::collection::vec((0..8usize, 0..8usize, prop::sample::select(vec![1usize, 2, 4, 7, 30, 50]), any::<bool>()), 1..6),
+        policies in prop::collection::vec(any_policy(), 2),
+        shortage in prop_oneof![2 => Just(0), 1 => 1..100u64],
+    ) {
+        let format = &FORMATS[format];
+        let requests: Vec<HttpMessage> = requests
+            .iter()
+            .map(|(from, until, count, are_first)| {
+                let (from, until) = (*from.min(until), *from.max(until));
+                let tools = &tools[from.min(tools.len())..until.min(tools.len())];
+                let team = if count % 2 == 0 { "red" } else { "blue" };
+                request_of(format, tools, &turns(format, *count), *are_first, team)
+            })
+            .collect();
+        let alone = |policy: &str, request: &HttpMessage, work: u64| {
+            let alone = || all_of(&with_fixed_budget(policy), request, work);
+            std::thread::scope(|scope| scope.spawn(alone).join().unwrap())
+        };
+        let expected: Vec<Vec<_>> = policies
+            .iter()
+            .map(|policy| {
+                let of = |request: &HttpMessage| {
+                    let full = 1 << 40;
+                    let whole = alone(policy, request, full);
+                    if shortage == 0 {
+                        return (full, whole);
+                    }
+                    let work = (full - whole.1) * shortage / 100 + 1;
+                    (work, alone(policy, request, work))
+                };
+                requests.iter().map(of).collect()
+            })
+            .collect();
+        let guards: Vec<_> = policies.iter().map(|policy| with_fixed_budget(policy)).collect();
+        for _ in 0..2 {
+            for (guard, expected) in guards.iter().zip(&expected) {
+                for _ in 0..3 {
+                    for (request, (work, alone)) in requests.iter().zip(expected) {
+                        prop_assert_eq!(&all_of(guard, request, *work), alone);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Content of a request that has come before: what reading it gives, and tools that are passed over.
+
+use super::Reader;
+use crate::event::{
+    Direction, KnownTool, NewTool, Pending, PolicyKey, ReadSpan, ReaderEffects, RepeatedContent,
+};
+use crate::wire::json::Value;
+use crate::wire::span::{index, offset};
+use crate::wire::work;
+use std::rc::Rc;
+
+/// What reading content may change beside events and texts. Content that changes any of it is read each time.
+#[derive(PartialEq, Eq)]
+struct ReadingState {
+    problems: usize,
+    models: (usize, usize, bool),
+    has_agent: bool,
+    flags: [bool; 6],
+    pending: Option<Pending>,
+    max_tokens: Option<u64>,
+    approvals: usize,
+    rpc: usize,
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Tools that were passed over on this thread, for tests that they are.
+    static PASSED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// Returns the number of tools that were passed over on this thread.
+#[cfg(test)]
+pub(crate) fn known_tools_passed() -> usize {
+    PASSED.get()
+}
+
+impl Reader<'_> {
+    /// Returns what content is known for; `None` if it is read each time here.
+    pub(super) fn repeats(&self) -> Option<PolicyKey> {
+        let is_body = self.direction == Direction::Request && self.current == 0 && !self.is_form;
+        self.repeats.filter(|_| is_body)
+    }
+
+    /// Returns the content that has come before.
+    pub(super) fn repeated(&mut self, key: PolicyKey) -> &mut RepeatedContent {
+        let repeated = &mut self.reading.repeated;
+        repeated.get_or_insert_with(|| Box::new(RepeatedContent::new(key)))
+    }
+
+    /// Reads a tool that a request offers, or passes over it. `name` tells the reader of a tool from all others.
+    pub(in crate::protocol) fn tool(
+        &mut self,
+        tool: Value<'_>,
+        name: &'static str,
+        read: &mut dyn FnMut(&mut Self),
+    ) {
+        let Some(key) = self.repeats() else {
+            return read(self);
+        };
+        let Some((element, 0)) = tool.known_element() else {
+            return read(self);
+        };
+        match element.recall::<KnownTool>(KnownTool::PLACE) {
+            Some(known) if known.key == key && known.reader == name => match known.passes.get() {
+                true => self.pass_tool(tool, known, key),
+                false => read(self),
+            },
+            _ => {
+                let span = self.read_content(tool, read);
+                self.repeated(key)
+                    .new_tools
+                    .push(NewTool { reader: name, span });
+            }
+        }
+    }
+
+    /// Passes over a tool.
+    #[inline(never)]
+    fn pass_tool(&mut self, tool: Value<'_>, known: Rc<KnownTool>, key: PolicyKey) {
+        self.claim_all(tool);
+        work::spend(usize::try_from(known.steps).unwrap_or(usize::MAX));
+        let next = offset(self.reading.events.len());
+        let repeated = self.repeated(key);
+        repeated.pass(next, &known.adds);
+        repeated.passed_tools.push((next, known));
+        #[cfg(test)]
+        PASSED.set(PASSED.get().saturating_add(1));
+    }
+
+    /// Reads content, and returns what reading it gives.
+    #[inline(never)]
+    pub(super) fn read_content(
+        &mut self,
+        content: Value<'_>,
+        read: &mut dyn FnMut(&mut Self),
+    ) -> ReadSpan {
+        let before = self.beside();
+        let events = offset(self.reading.events.len());
+        let texts = self.text_count();
+        let counted = self.reading.messages;
+        let opened = self.json.nested();
+        let left = work::remaining();
+        let repeats = self.repeats.take();
+        read(self);
+        self.repeats = repeats;
+        let steps = left.saturating_sub(work::remaining());
+        let nodes = content.place().node..content.end_node();
+        let claimed = self.claimed.get(index(nodes.start)..index(nodes.end));
+        let is_claimed = claimed.is_some_and(|claimed| !claimed.contains(&false));
+        ReadSpan {
+            nodes,
+            events: events..offset(self.reading.events.len()),
+            texts: texts..self.text_count(),
+            is_plain: is_claimed && self.beside() == before,
+            read: ReaderEffects {
+                messages: self.reading.messages.since(&counted),
+                calls: Box::default(),
+                steps,
+                opened: self.json.nested().saturating_sub(opened),
+            },
+        }
+    }
+
+    /// Returns what events and texts don't tell of what was read.
+    fn beside(&self) -> ReadingState {
+        let reading = &self.reading;
+        let models = &reading.models;
+        ReadingState {
+            problems: reading.problems.len(),
+            models: (models.names.len(), models.spellings.len(), models.unknown),
+            has_agent: reading.agent.is_some(),
+            flags: [
+                reading.stream,
+                reading.asks_for_several,
+                reading.forces_tool,
+                reading.structured_output,
+                reading.continues_elsewhere,
+                reading.unstored,
+            ],
+            pending: reading.pending,
+            max_tokens: reading.max_tokens,
+            approvals: reading.approvals.len(),
+            rpc: reading.rpc.len(),
+        }
+    }
+}
