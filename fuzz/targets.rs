@@ -163,7 +163,7 @@ const BOUNDS: Bounds = Bounds {
     nested_json: 4,
     results: true,
     result_args: true,
-    known_turns: None,
+    repeats: None,
 };
 
 const NOW: u64 = 1_763_622_245_000_000_000;

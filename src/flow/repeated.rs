@@ -91,6 +91,8 @@ pub(super) struct NewContent<'r> {
     tools: Evaluated<'r>,
     /// Work steps of matches over several texts so far, which no event takes.
     joined: u64,
+    /// How often texts were searched so far.
+    searches: u32,
 }
 
 /// Tools or turns whose events are evaluated, in their order.
@@ -167,6 +169,7 @@ impl<'r> NewContent<'r> {
             turns,
             tools,
             joined: context.joined_steps(),
+            searches: context.searches(),
         })
     }
 
@@ -182,6 +185,8 @@ impl<'r> NewContent<'r> {
         let joined = context.joined_steps();
         let own = steps.saturating_sub(joined.saturating_sub(self.joined));
         self.joined = joined;
+        let searches = std::mem::replace(&mut self.searches, context.searches());
+        let has_searched = searches != self.searches;
         let (known, may_pass) = match self.turns.of_event(number) {
             // The names of all tools that are offered are needed; those of a turn are not kept.
             Some(turn) => (turn, event.kind != Kind::ToolOffer),
@@ -198,11 +203,13 @@ impl<'r> NewContent<'r> {
             adds.events.add(event.kind);
         }
         adds.opaque.extend(event.opacity);
+        adds.is_searched |= has_searched;
         let searched = &mut adds.is_searched;
         let policy = context.policy;
         // What this takes is no part of the exchange.
         let mut is_left_alone = || work::aside(|| policy.leaves_alone(event, context, searched));
         known.passes = known.passes && may_pass && is_left_alone();
+        self.searches = context.searches();
     }
 
     /// Adds an identifier or a name in which a secret was looked for.

@@ -441,6 +441,23 @@ impl Field {
             )
     }
 
+    /// Returns whether the value is told by the event itself, so that it is the same in every exchange that has the event. What
+    /// values in arguments and results go by is looked for in the whole body.
+    pub(crate) fn is_of_event(&self) -> bool {
+        matches!(
+            self,
+            Field::In
+                | Field::Text
+                | Field::From
+                | Field::Part
+                | Field::Turn
+                | Field::Tool
+                | Field::Definition
+                | Field::ProviderRun
+                | Field::Class
+        )
+    }
+
     /// Returns whether all requests of one client to one host have the same value.
     pub(crate) fn is_of_origin(&self) -> bool {
         self.is_identity()

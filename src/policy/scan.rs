@@ -245,6 +245,8 @@ pub struct Scans {
     pub(crate) joined: Vec<(u32, u64)>,
     /// Work steps of all these runs.
     pub(crate) joined_steps: u64,
+    /// Number of times that texts of the body were searched.
+    pub(crate) searches: u32,
     /// Bytes of the body that may still be hashed for several texts together. Each byte may be hashed a few times, wherever
     /// the texts are.
     pub(crate) may_hash: usize,

@@ -146,6 +146,34 @@ fn a_tool_on_which_a_rule_has_a_say_is_read_each_time() {
 }
 
 #[test]
+fn a_rule_that_asks_only_for_what_a_tool_says_lets_the_others_be_passed_over() {
+    const DEFINITIONS: &str = "
+defaults: { action: allow }
+rules:
+  - { id: orders, match: { event: tool_offer }, when: { definition: { detects: [instruction_override], contains_any: ['<system'] } }, action: deny }
+  - { id: basilisk, match: { event: tool_offer }, when: { any: [{ definition: { contains: 'project basilisk' } }, { definition: { matches: 'bas[il]+isk' } }] }, action: tag, tags: [basilisk] }
+  - { id: long, match: { event: tool_offer, tool: [search, fetch] }, when: { text: { length_at_least: 100000 } }, action: deny }
+";
+    for format in &FORMATS {
+        let guard = guard(DEFINITIONS);
+        let mut tools = plain_tools();
+        tools[3].about = "Helps with project basilisk.";
+        let tools = written(format, &tools);
+        let request = request_with(format, &tools, &turns(format, 4), true);
+        let alone = outcome_alone(DEFINITIONS, &request);
+        assert_eq!(alone.1["tags"][0], "basilisk");
+        for _ in 0..5 {
+            assert_eq!(outcome(&guard, &request), alone, "{}", format.0);
+            let work = 1 << 40;
+            let alone = || all_of(&self::guard(DEFINITIONS), &request, work);
+            let alone = std::thread::scope(|scope| scope.spawn(alone).join().unwrap());
+            assert_eq!(all_of(&guard, &request, work), alone, "{}", format.0);
+        }
+        assert_eq!(passed(&guard, &request), 4, "{}", format.0);
+    }
+}
+
+#[test]
 fn the_names_of_known_tools_are_known_to_rules_in_their_order() {
     const NAMES: &str = "
 defaults: { action: allow }

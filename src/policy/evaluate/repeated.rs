@@ -85,6 +85,7 @@ impl Policy {
                     EvaluationPhase::Whole.includes(rule)
                         && rule.inapplicable_reason(event).is_none()
                         && !found_nothing
+                        && (!rule.is_about_event() || self.holds(rule, event, context))
                 })
             };
             is_allowed

@@ -155,6 +155,11 @@ impl CompiledRule {
         unless.is_none_or(|unless| unless.is_only_about(known))
     }
 
+    /// Returns whether the rule asks for nothing but what an event itself says.
+    pub(super) fn is_about_event(&self) -> bool {
+        self.is_only_about(Field::is_of_event) && self.exempts_only_by(Field::is_of_event)
+    }
+
     /// Returns whether the rule names a code that no default allows.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn names_hard_code(&self) -> bool {

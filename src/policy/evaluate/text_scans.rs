@@ -205,6 +205,7 @@ impl<'a> Context<'a> {
     /// Allocates the scans of all texts of the body, and adds the matches across several texts.
     #[inline(never)]
     fn begin_scans(&self, direction: Direction, scans: &mut Scans) {
+        scans.searches = scans.searches.wrapping_add(1);
         if !scans.texts.is_empty() {
             return;
         }
@@ -241,6 +242,11 @@ impl<'a> Context<'a> {
     /// Returns the first text of each run of texts that were read together, and the work steps that it took.
     pub fn joined(&self) -> Vec<(u32, u64)> {
         self.scans.borrow().joined.clone()
+    }
+
+    /// Returns how often texts of the body were searched.
+    pub fn searches(&self) -> u32 {
+        self.scans.borrow().searches
     }
 
     /// Returns the work steps of all texts that were read together.
