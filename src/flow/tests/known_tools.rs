@@ -150,18 +150,20 @@ fn a_rule_that_asks_only_for_what_a_tool_says_lets_the_others_be_passed_over() {
     const DEFINITIONS: &str = "
 defaults: { action: allow }
 rules:
-  - { id: orders, match: { event: tool_offer }, when: { definition: { detects: [instruction_override], contains_any: ['<system'] } }, action: deny }
+  - { id: orders, match: { event: tool_offer }, when: { definition: { detects: [instruction_override, credit_card], contains_any: ['<system'] } }, action: deny }
   - { id: basilisk, match: { event: tool_offer }, when: { any: [{ definition: { contains: 'project basilisk' } }, { definition: { matches: 'bas[il]+isk' } }] }, action: tag, tags: [basilisk] }
   - { id: long, match: { event: tool_offer, tool: [search, fetch] }, when: { text: { length_at_least: 100000 } }, action: deny }
 ";
     for format in &FORMATS {
         let guard = guard(DEFINITIONS);
         let mut tools = plain_tools();
+        tools[1].about = "Pays with 4111 1111 1111 1111.";
         tools[3].about = "Helps with project basilisk.";
         let tools = written(format, &tools);
         let request = request_with(format, &tools, &turns(format, 4), true);
         let alone = outcome_alone(DEFINITIONS, &request);
         assert_eq!(alone.1["tags"][0], "basilisk");
+        assert!(alone.1["findings"]["credit_card"].as_u64() > Some(0));
         for _ in 0..5 {
             assert_eq!(outcome(&guard, &request), alone, "{}", format.0);
             let work = 1 << 40;
@@ -169,7 +171,7 @@ rules:
             let alone = std::thread::scope(|scope| scope.spawn(alone).join().unwrap());
             assert_eq!(all_of(&guard, &request, work), alone, "{}", format.0);
         }
-        assert_eq!(passed(&guard, &request), 4, "{}", format.0);
+        assert_eq!(passed(&guard, &request), 3, "{}", format.0);
     }
 }
 

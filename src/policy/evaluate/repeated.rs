@@ -60,6 +60,10 @@ impl Policy {
         if !may_repeat || is_asked || event.direction != Direction::Request {
             return false;
         }
+        // What is found is counted, whatever a rule makes of it.
+        if !context.found_nothing(event) {
+            return false;
+        }
         let mut hit = None;
         let mut has_hit = || {
             let asked = self.index.asks_texts(event);

@@ -244,6 +244,11 @@ impl<'a> Context<'a> {
         self.scans.borrow().joined.clone()
     }
 
+    /// Returns whether nothing has been found in an event's texts so far.
+    pub(super) fn found_nothing(&self, event: &Event) -> bool {
+        self.scans.borrow().texts.hold_nothing(&event.texts)
+    }
+
     /// Returns how often texts of the body were searched.
     pub fn searches(&self) -> u32 {
         self.scans.borrow().searches
