@@ -108,7 +108,7 @@ fn read(reader: &mut Reader<'_>, root: Value<'_>, shape: &CustomFormat, is_frame
             if let json::ValueKind::String = value.kind()
                 && let Some(model) = reader.name(value)
             {
-                reader.reading.models.add(&model);
+                reader.add_model(&model);
             }
         });
     }

@@ -298,7 +298,7 @@ fn made_from(reader: &mut Reader<'_>, modelfile: Value<'_>) {
             .iter()
             .any(|known| known.eq_ignore_ascii_case(word))
         {
-            reader.reading.models.add(rest.trim().trim_matches('"'));
+            reader.add_model(rest.trim().trim_matches('"'));
         }
     }
 }

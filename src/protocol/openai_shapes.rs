@@ -51,7 +51,7 @@ pub(super) fn model(reader: &mut Reader<'_>, value: Value<'_>) {
     let Some(name) = reader.name(value) else {
         return;
     };
-    reader.reading.models.add(&name);
+    reader.add_model(&name);
     // Each frame of a stream has a name.
     if name.bytes().all(is_plain_in_model_name) && !name.eq_ignore_ascii_case("auto") {
         return;
@@ -59,7 +59,7 @@ pub(super) fn model(reader: &mut Reader<'_>, value: Value<'_>) {
     // LiteLLM requests all models of a list.
     if name.contains(',') {
         for one in name.split(',').map(str::trim) {
-            reader.reading.models.add(one);
+            reader.add_model(one);
         }
     }
     if name.contains("@preset/") {

@@ -105,6 +105,8 @@ pub struct Reader<'b> {
     messages: Vec<Section>,
     /// Arguments of the calls that results answer, by the numbers of the requests.
     arguments: SortedMap<u32, Known<NodeId>>,
+    /// How often a model was named. A name that is known already counts as well.
+    models: usize,
     /// Positions of names that are long enough to be inspected. They are not texts of any event.
     names: Vec<NodeId>,
 }
@@ -209,6 +211,7 @@ impl<'b> Reader<'b> {
             result_args: bounds.result_args,
             messages: Vec::new(),
             arguments: SortedMap::new(),
+            models: 0,
             names: Vec::new(),
             claimed: vec![false; index(nodes)],
             sealed: false,

@@ -64,17 +64,79 @@ fn request_with(format: &Format, tools: &[Value], turns: &[Value], are_first: bo
     request_of(format, tools, turns, are_first, "red")
 }
 
+/// What a request has beside tools and turns.
+#[derive(Clone, Debug)]
+struct Beside {
+    model: &'static str,
+    /// Members before the first one of the two, between them and behind them.
+    members: [&'static str; 3],
+    team: &'static str,
+}
+
+/// Members of a body, some of which begin a value or end it.
+const MEMBERS: &[&str] = &[
+    "",
+    "",
+    "",
+    r#""system":"My card is 4111 1111","#,
+    r#""system":"1111 1111, please.","#,
+    r#""instructions":"My card is 4111 1111","#,
+    r#""systemInstruction":{"parts":[{"text":"My card is 4111 1111"}]},"#,
+    r#""prompt":"1111 1111, please.","#,
+    r#""previous_response_id":"resp_1","#,
+    r#""tool_choice":{"type":"function","name":"read_secret"},"#,
+    r#""tool_choice":"required","#,
+    r#""response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"description":"1111 1111"}}},"#,
+    r#""stream":true,"#,
+    r#""models":["m-2"],"#,
+    r#""unheard_of":{"model":"m-3","text":"4111 1111 1111 1111"},"#,
+];
+
+fn any_beside() -> impl Strategy<Value = Beside> {
+    let model = prop::sample::select(vec![
+        "m-1",
+        "m-2",
+        "ghp_Zx81mKq07RtYw3LbNv5Js9Dc2Fh6Gp4TaQe0",
+    ]);
+    let members = prop::sample::subsequence(MEMBERS, 3);
+    let team = prop::sample::select(vec!["red", "blue"]);
+    (model, members.prop_shuffle(), team).prop_map(|(model, members, team)| Beside {
+        model,
+        members: [members[0], members[1], members[2]],
+        team,
+    })
+}
+
 /// Returns the request of a team.
 fn request_of(
     format: &Format,
     tools: &[Value],
     turns: &[Value],
     are_first: bool,
-    team: &str,
+    team: &'static str,
+) -> HttpMessage {
+    let beside = Beside {
+        model: "m-1",
+        members: [""; 3],
+        team,
+    };
+    request_beside(format, tools, turns, are_first, &beside)
+}
+
+/// Returns a request with tools and turns among other members.
+fn request_beside(
+    format: &Format,
+    tools: &[Value],
+    turns: &[Value],
+    are_first: bool,
+    beside: &Beside,
 ) -> HttpMessage {
     let (path, host, member, _) = format;
     let is_named = !path.starts_with("/v1beta") && !path.starts_with("/model");
-    let model = if is_named { r#""model":"m-1","# } else { "" };
+    let model = match is_named {
+        true => format!(r#""model":"{}","#, beside.model),
+        false => String::new(),
+    };
     let tools = Value::Array(tools.to_vec());
     let tools = match path.starts_with("/model") {
         true => format!(r#""toolConfig":{{"tools":{tools}}}"#),
@@ -86,15 +148,18 @@ fn request_of(
         false => [&turns, &tools],
     };
     let padding = "-".repeat(1_024);
-    let body = format!(r#"{{{model}{first},{last},"metadata":{{"padding":"{padding}"}}}}"#);
+    let [before, between, behind] = beside.members;
+    let body = format!(
+        r#"{{{model}{before}{first},{between}{last},{behind}"metadata":{{"padding":"{padding}"}}}}"#
+    );
     let headers = [
         (":method", "POST"),
         (":path", path),
         (":authority", host),
         ("content-type", "application/json"),
         ("x-request-id", "r-1"),
-        ("x-team", team),
-        ("x-agent-key", if team == "red" { KEY } else { BETA }),
+        ("x-team", beside.team),
+        ("x-agent-key", if beside.team == "red" { KEY } else { BETA }),
     ];
     HttpMessage::new(&headers, body.as_bytes())
 }
@@ -263,6 +328,34 @@ fn texts_before_and_behind_known_tools_are_read_apart() {
     assert!(known_tools_passed() > 0);
 }
 
+/// A tool may name a model, which is then one of the request's, even if the request named it before.
+#[test]
+fn a_model_that_a_known_tool_names_is_one_of_the_request() {
+    const MODELS: &str = "
+defaults: { action: allow }
+rules:
+  - { id: dear, match: { event: request, model: m-2 }, action: tag, tags: [dear] }
+";
+    let format = &FORMATS[2];
+    let mut tools = written(format, &plain_tools());
+    for tool in &mut tools {
+        tool["model"] = json!("m-2");
+    }
+    let with_model = |model| {
+        let beside = Beside {
+            model,
+            members: [""; 3],
+            team: "red",
+        };
+        request_beside(format, &tools, &turns(format, 4), true, &beside)
+    };
+    let guard = guard(MODELS);
+    for model in ["m-2", "m-2", "m-2", "m-1", "m-1"] {
+        let seen = outcome(&guard, &with_model(model)).1;
+        assert_eq!(seen["tags"][0], "dear", "{model}");
+    }
+}
+
 /// Tools of every kind, some of which a policy has a say on.
 fn any_tool(format: &'static Format) -> impl Strategy<Value = Value> {
     let name = prop::sample::select(vec![
@@ -314,6 +407,33 @@ fn special(format: &Format, tool: &Tool, kind: usize) -> Value {
         (5, "/v1beta/models/gemini-2.5-pro:generateContent") => {
             return json!({"functionDeclarations": [{"functionDeclarations": [written.clone()], "name": "inner", "description": long}], "computerUse": {"environment": "ENVIRONMENT_BROWSER", "a": [1, 2]}});
         }
+        (5, "/v1/responses") => {
+            let inner =
+                json!({"type": "namespace", "name": "inner", "description": long, "tools": []});
+            return json!({"type": "namespace", "name": "all", "description": tool.about, "tools": [inner]});
+        }
+        (4, "/v1/responses") => {
+            return json!({"type": "namespace", "name": "all", "description": tool.about, "tools": [written, written]});
+        }
+        (5, "/v1/messages") => {
+            return json!({"type": "memory_20250818", "name": "memory", "input_examples": [long, 1, 2, 3], "defer_loading": true});
+        }
+        (6, "/v1/messages") => {
+            written["description"] = json!(format!(
+                "data:text/plain;base64,NDExMSAxMTExIDExMTEgMTExMQ== {}",
+                tool.about
+            ));
+            written["input_examples"] =
+                json!([{"a": "{\"a\": \"[1, {\\\"b\\\": 2}]\"}", "c": "4111 1111"}]);
+        }
+        (7, "/v1/messages" | "/v1/chat/completions") => written["model"] = json!("m-2"),
+        (5 | 6, "/v1/chat/completions") => {
+            written["function"]["parameters"]["properties"] = json!({"ghp_Zx81mKq07RtYw3LbNv5Js9Dc2Fh6Gp4TaQe0": {"type": "string"}, "password": {"default": "hunter2-and-more"}});
+        }
+        (6, "/v1beta/models/gemini-2.5-pro:generateContent") => {
+            let one = written["functionDeclarations"][0].clone();
+            return json!({"function_declarations": [one, written["functionDeclarations"][0], {"name": "a_bare_name_that_is_long", "description": long}]});
+        }
         (4, _) => return json!({"a": long, "b": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]}),
         _ => {}
     }
@@ -329,18 +449,17 @@ proptest! {
         (format, tools) in (0..FORMATS.len()).prop_flat_map(|format| {
             (Just(format), prop::collection::vec(any_tool(&FORMATS[format]), 2..8))
         }),
-        requests in prop::collection::vec((0..8usize, 0..8usize, prop::sample::select(vec![1usize, 2, 4, 7, 30, 50]), any::<bool>()), 1..6),
+        requests in prop::collection::vec((0..8usize, 0..8usize, prop::sample::select(vec![1usize, 2, 4, 7, 30, 50]), any::<bool>(), any_beside()), 1..6),
         policies in prop::collection::vec(any_policy(), 2),
         shortage in prop_oneof![2 => Just(0), 1 => 1..100u64],
     ) {
         let format = &FORMATS[format];
         let requests: Vec<HttpMessage> = requests
             .iter()
-            .map(|(from, until, count, are_first)| {
+            .map(|(from, until, count, are_first, beside)| {
                 let (from, until) = (*from.min(until), *from.max(until));
                 let tools = &tools[from.min(tools.len())..until.min(tools.len())];
-                let team = if count % 2 == 0 { "red" } else { "blue" };
-                request_of(format, tools, &turns(format, *count), *are_first, team)
+                request_beside(format, tools, &turns(format, *count), *are_first, beside)
             })
             .collect();
         let alone = |policy: &str, request: &HttpMessage, work: u64| {

@@ -425,6 +425,11 @@ const RULES: &[&str] = &[
     "{ id: some-args, match: { event: tool_call, turn: [latest, earlier] }, when: { args.query: { exists: true } }, unless: { args: { contains: it } }, action: tag, tags: [some-args] }",
     "{ id: offer-hides, match: { event: tool_offer }, when: { definition: { detects: pii } }, action: deny, on_deny: hide }",
     "{ id: offer-model, match: { event: tool_offer, model: m-2 }, when: { text: { contains: 'nobody knows' } }, action: tag, tags: [offer-model] }",
+    "{ id: models-denied, match: { event: request }, when: { model: m-2 }, action: deny }",
+    "{ id: names-hit, match: { event: tool_offer, tool: search }, when: { definition: { contains: 'nobody knows' } }, action: tag, tags: [names-hit] }",
+    "{ id: team-offer, match: { event: tool_offer }, when: { header.x-team: red, definition: { contains: 'nobody knows' } }, action: tag, tags: [team-offer] }",
+    "{ id: names, match: { event: message, part: name }, action: tag, tags: [names] }",
+    "{ id: defined, match: { event: message, part: definition }, when: { text: { contains: basilisk } }, action: tag, tags: [defined] }",
     "{ id: tools, match: { event: request }, when: { request.tools: { in: [read_secret] } }, action: tag, tags: [tools] }",
     "{ id: many, action: deny, match: { event: request }, limit: { count: requests, per: session, max: 100000, window: 24h } }",
 ];

@@ -36,8 +36,14 @@ impl Reader<'_> {
     /// Reads a model that may respond, or that did.
     pub(in crate::protocol) fn model(&mut self, value: Value<'_>) {
         if let Some(model) = self.name(value) {
-            self.reading.models.add(&model);
+            self.add_model(&model);
         }
+    }
+
+    /// Adds a model that may respond.
+    pub(in crate::protocol) fn add_model(&mut self, name: &str) {
+        self.models = self.models.saturating_add(1);
+        self.reading.models.add(name);
     }
 
     /// Reads a model in the body, where the path may name one, too. If they differ, it depends on the server which
@@ -61,7 +67,7 @@ impl Reader<'_> {
             let what = "another model than the path names";
             self.problem(codes::AG2012, value, what);
         }
-        self.reading.models.add(model);
+        self.add_model(model);
     }
 
     /// Reads the maximum tokens that may be generated. Google's JSON may also contain the number as a string.

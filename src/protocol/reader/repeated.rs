@@ -2,7 +2,8 @@
 
 use super::Reader;
 use crate::event::{
-    Direction, KnownTool, NewTool, Pending, PolicyKey, ReadSpan, ReaderEffects, RepeatedContent,
+    Direction, KnownTool, NewTool, Pending, PolicyKey, ReadSpan, ReaderEffects, Reading,
+    RepeatedContent,
 };
 use crate::wire::json::Value;
 use crate::wire::span::{index, offset};
@@ -11,15 +12,55 @@ use std::rc::Rc;
 
 /// What reading content may change beside events and texts. Content that changes any of it is read each time.
 #[derive(PartialEq, Eq)]
-struct ReadingState {
+struct ReadingCounts {
     problems: usize,
-    models: (usize, usize, bool),
-    has_agent: bool,
-    flags: [bool; 6],
-    pending: Option<Pending>,
-    max_tokens: Option<u64>,
+    models: usize,
     approvals: usize,
     rpc: usize,
+}
+
+/// Settings of a request that content may have as well. They are taken before content is read: whether it has one that is set
+/// already would not be known otherwise.
+#[derive(Default, PartialEq, Eq)]
+struct ReadingSettings {
+    flags: [bool; 7],
+    agent: Option<Box<str>>,
+    pending: Option<Pending>,
+    max_tokens: Option<u64>,
+}
+
+impl ReadingSettings {
+    /// Takes the settings of a reading.
+    fn take(reading: &mut Reading) -> ReadingSettings {
+        ReadingSettings {
+            flags: Self::flags(reading).map(std::mem::take),
+            agent: reading.agent.take(),
+            pending: reading.pending.take(),
+            max_tokens: reading.max_tokens.take(),
+        }
+    }
+
+    /// Gives the settings back to a reading that may have got others.
+    fn give(self, reading: &mut Reading) {
+        for (flag, was) in Self::flags(reading).into_iter().zip(self.flags) {
+            *flag |= was;
+        }
+        reading.agent = reading.agent.take().or(self.agent);
+        reading.pending = reading.pending.max(self.pending);
+        reading.max_tokens = reading.max_tokens.max(self.max_tokens);
+    }
+
+    fn flags(reading: &mut Reading) -> [&mut bool; 7] {
+        [
+            &mut reading.models.unknown,
+            &mut reading.stream,
+            &mut reading.asks_for_several,
+            &mut reading.forces_tool,
+            &mut reading.structured_output,
+            &mut reading.continues_elsewhere,
+            &mut reading.unstored,
+        ]
+    }
 }
 
 #[cfg(test)]
@@ -94,7 +135,7 @@ impl Reader<'_> {
         content: Value<'_>,
         read: &mut dyn FnMut(&mut Self),
     ) -> ReadSpan {
-        let before = self.beside();
+        let (before, settings) = (self.beside(), ReadingSettings::take(&mut self.reading));
         let events = offset(self.reading.events.len());
         let texts = self.text_count();
         let counted = self.reading.messages;
@@ -103,6 +144,10 @@ impl Reader<'_> {
         let repeats = self.repeats.take();
         read(self);
         self.repeats = repeats;
+        let own = ReadingSettings::take(&mut self.reading);
+        let is_plain = own == ReadingSettings::default() && self.beside() == before;
+        own.give(&mut self.reading);
+        settings.give(&mut self.reading);
         let steps = left.saturating_sub(work::remaining());
         let nodes = content.place().node..content.end_node();
         let claimed = self.claimed.get(index(nodes.start)..index(nodes.end));
@@ -111,7 +156,7 @@ impl Reader<'_> {
             nodes,
             events: events..offset(self.reading.events.len()),
             texts: texts..self.text_count(),
-            is_plain: is_claimed && self.beside() == before,
+            is_plain: is_claimed && is_plain,
             read: ReaderEffects {
                 messages: self.reading.messages.since(&counted),
                 calls: Box::default(),
@@ -122,25 +167,12 @@ impl Reader<'_> {
     }
 
     /// Returns what events and texts don't tell of what was read.
-    fn beside(&self) -> ReadingState {
-        let reading = &self.reading;
-        let models = &reading.models;
-        ReadingState {
-            problems: reading.problems.len(),
-            models: (models.names.len(), models.spellings.len(), models.unknown),
-            has_agent: reading.agent.is_some(),
-            flags: [
-                reading.stream,
-                reading.asks_for_several,
-                reading.forces_tool,
-                reading.structured_output,
-                reading.continues_elsewhere,
-                reading.unstored,
-            ],
-            pending: reading.pending,
-            max_tokens: reading.max_tokens,
-            approvals: reading.approvals.len(),
-            rpc: reading.rpc.len(),
+    fn beside(&self) -> ReadingCounts {
+        ReadingCounts {
+            problems: self.reading.problems.len(),
+            models: self.models,
+            approvals: self.reading.approvals.len(),
+            rpc: self.reading.rpc.len(),
         }
     }
 }

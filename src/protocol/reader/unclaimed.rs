@@ -36,7 +36,7 @@ impl Reader<'_> {
             let is_member = members.peek() == Some(&place);
             if asks_models && naming.names(node.is_key, node.value, is_claimed, is_member) {
                 let name = node.value.text().unwrap_or_default();
-                self.reading.models.add(&name);
+                self.add_model(&name);
             }
             if is_claimed {
                 // A known value ends a run of unknown ones. The run is one event.
