@@ -305,7 +305,9 @@ impl Reading {
     /// Returns whether any tool is offered.
     pub fn has_offers(&self) -> bool {
         let repeated = self.repeated.as_deref();
-        repeated.is_some_and(|repeated| !repeated.passed_tools.is_empty())
+        let mut passed = repeated.iter().flat_map(|repeated| &repeated.passed_tools);
+        // An empty namespace is a tool that offers none.
+        passed.any(|(_, tool)| !tool.names.is_empty())
             || self
                 .events
                 .iter()

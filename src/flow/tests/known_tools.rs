@@ -356,6 +356,22 @@ rules:
     }
 }
 
+#[test]
+fn a_known_namespace_without_tools_offers_none() {
+    let format = &FORMATS[1];
+    let about = "Nobody knows why it is so. ".repeat(6);
+    let inner = json!({"type": "namespace", "name": "inner", "description": about, "tools": []});
+    let outer = json!({"type": "namespace", "name": "all", "description": about, "tools": [inner]});
+    let request = request_with(format, &[outer], &turns(format, 1), true);
+    let policy = format!("kind: AgentPolicy\nmetadata: {{ name: test }}{SEARCHING}");
+    let guard = with_fixed_budget(&policy);
+    let first = all_of(&guard, &request, 1 << 40);
+    for _ in 0..4 {
+        assert_eq!(all_of(&guard, &request, 1 << 40), first);
+    }
+    assert!(known_tools_passed() > 0);
+}
+
 /// Tools of every kind, some of which a policy has a say on.
 fn any_tool(format: &'static Format) -> impl Strategy<Value = Value> {
     let name = prop::sample::select(vec![
