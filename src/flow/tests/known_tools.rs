@@ -3,7 +3,7 @@
 use super::conversations::{FORMATS, Format};
 use super::identity::{BETA, KEY};
 use super::known_texts::{outcome, outcome_alone};
-use super::known_turns::{all_of, any_policy, long_conversation, with_fixed_budget};
+use super::known_turns::{all_of, any_policy, any_written, long_conversation, with_fixed_budget};
 use super::*;
 use crate::protocol::known_tools_passed;
 
@@ -462,8 +462,10 @@ proptest! {
     /// Under any policy, a request with tools leads to the same as alone, whatever came before.
     #[test]
     fn what_a_request_with_tools_leads_to_does_not_depend_on_earlier_ones(
-        (format, tools) in (0..FORMATS.len()).prop_flat_map(|format| {
-            (Just(format), prop::collection::vec(any_tool(&FORMATS[format]), 2..8))
+        (format, tools, others) in (0..FORMATS.len()).prop_flat_map(|format| {
+            let format = (format, &FORMATS[format]);
+            let others = prop::collection::vec(any_written(format.1), 0..30);
+            (Just(format.0), prop::collection::vec(any_tool(format.1), 2..8), others)
         }),
         requests in prop::collection::vec((0..8usize, 0..8usize, prop::sample::select(vec![1usize, 2, 4, 7, 30, 50]), any::<bool>(), any_beside()), 1..6),
         policies in prop::collection::vec(any_policy(), 2),
@@ -475,7 +477,9 @@ proptest! {
             .map(|(from, until, count, are_first, beside)| {
                 let (from, until) = (*from.min(until), *from.max(until));
                 let tools = &tools[from.min(tools.len())..until.min(tools.len())];
-                request_beside(format, tools, &turns(format, *count), *are_first, beside)
+                let others = &others[..(*count / 2).min(others.len())];
+                let turns = [&turns(format, *count), others].concat();
+                request_beside(format, tools, &turns, *are_first, beside)
             })
             .collect();
         let alone = |policy: &str, request: &HttpMessage, work: u64| {

@@ -477,7 +477,7 @@ pub(super) fn any_policy() -> impl Strategy<Value = String> {
 }
 
 /// Turns of every kind, and with halves of values.
-fn any_written(format: &'static Format) -> impl Strategy<Value = Value> {
+pub(super) fn any_written(format: &'static Format) -> impl Strategy<Value = Value> {
     let half = prop::sample::select(vec![
         "My card is 4111 1111",
         "1111 1111, please.",
