@@ -108,9 +108,15 @@ impl Reader<'_> {
             },
             _ => {
                 let span = self.read_content(tool, read);
-                self.repeated(key)
-                    .new_tools
-                    .push(NewTool { reader: name, span });
+                let all = &mut self.repeated(key).new_tools;
+                // What belongs to a tool is found by its place. A format that reads its tools in another order has some read each
+                // time.
+                if all
+                    .last()
+                    .is_none_or(|last| last.span.nodes.end <= span.nodes.start)
+                {
+                    all.push(NewTool { reader: name, span });
+                }
             }
         }
     }
