@@ -1,6 +1,6 @@
 //! Tools that come with every request, as those of agents do: they are passed over where the policy has no say on them.
 
-use super::conversations::{FORMATS, Format};
+use super::conversations::{FORMATS, Format, Said};
 use super::identity::{BETA, KEY};
 use super::known_texts::{outcome, outcome_alone};
 use super::known_turns::{all_of, any_policy, any_written, long_conversation, with_fixed_budget};
@@ -370,6 +370,228 @@ fn a_known_namespace_without_tools_offers_none() {
         assert_eq!(all_of(&guard, &request, 1 << 40), first);
     }
     assert!(known_tools_passed() > 0);
+}
+
+/// Sends requests one after the other; all that is known of each is the same as alone, its work as well.
+fn are_as_alone(policy: &str, requests: &[&HttpMessage]) {
+    let policy = format!("kind: AgentPolicy\nmetadata: {{ name: test }}\nrequire: none{policy}");
+    let (known, full) = (with_fixed_budget(&policy), 1 << 40);
+    let before = known_tools_passed();
+    for (at, request) in requests.iter().enumerate() {
+        let alone = || all_of(&with_fixed_budget(&policy), request, full);
+        let alone = std::thread::scope(|scope| scope.spawn(alone).join().unwrap());
+        assert_eq!(all_of(&known, request, full), alone, "request {at}");
+    }
+    assert!(known_tools_passed() > before);
+}
+
+/// Returns a request with this body.
+fn with_body(format: &Format, body: &str) -> HttpMessage {
+    let headers = [
+        (":method", "POST"),
+        (":path", format.0),
+        (":authority", format.1),
+        ("content-type", "application/json"),
+        ("x-request-id", "r-1"),
+    ];
+    HttpMessage::new(&headers, body.as_bytes())
+}
+
+/// No rule is about offers, and the default for them depends on rules about calls.
+#[test]
+fn tools_are_hidden_by_rules_about_calls_that_name_no_tool() {
+    const HIDING: &str = "
+defaults: { action: deny, request: allow, tool_offer: hide }
+rules:
+  - { id: red, match: { event: tool_call }, when: { header.x-team: red }, action: allow }
+";
+    for format in &FORMATS {
+        let guard = guard(HIDING);
+        let tools = written(format, &plain_tools());
+        for team in ["red", "red", "red", "blue", "red", "blue"] {
+            let request = request_of(format, &tools, &turns(format, 4), true, team);
+            let alone = outcome_alone(HIDING, &request);
+            assert_eq!(outcome(&guard, &request), alone, "{} {team}", format.0);
+        }
+    }
+}
+
+#[test]
+fn known_tools_take_the_same_work_and_are_as_long() {
+    const OF_TOOLS: &str = "
+defaults: { action: allow }
+rules:
+  - { id: basilisk, match: { event: tool_offer }, when: { text: { contains: 'project basilisk' } }, action: deny }
+";
+    for format in &FORMATS {
+        let mut tools = plain_tools();
+        tools[0].name = "list_all_of_the_files";
+        tools[1].about = "Takes {\"id\": \"[1, {}]\"}.";
+        let tools = written(format, &tools);
+        let said = |text: &str| (format.3)(&Said::User(text.into()));
+        let turns = [said("Write it down."), said("And do it soon.")];
+        let request = request_with(format, &tools, &turns, true);
+        for policy in [SEARCHING, OF_TOOLS] {
+            are_as_alone(policy, &[&request; 5]);
+        }
+    }
+}
+
+#[test]
+fn a_secret_in_the_name_of_a_known_tool_is_found_each_time() {
+    for format in &FORMATS {
+        let mut tools = plain_tools();
+        tools[1].name = "ghp_Zx81mKq07RtYw3LbNv5Js9Dc2Fh6Gp4TaQe0";
+        let tools = written(format, &tools);
+        let request = request_with(format, &tools, &turns(format, 4), true);
+        are_as_alone(SEARCHING, &[&request; 5]);
+    }
+}
+
+#[test]
+fn members_of_known_tools_that_no_format_has_are_read_each_time() {
+    for format in &FORMATS {
+        let mut tools = written(format, &plain_tools());
+        tools[1]["unheard_of"] = json!({"text": "My card is 4111 1111 1111 1111."});
+        let request = request_with(format, &tools, &turns(format, 4), true);
+        are_as_alone(SEARCHING, &[&request; 5]);
+    }
+}
+
+/// What one format knows is unknown in another, and an event of its own.
+#[test]
+fn the_same_tool_is_read_again_in_another_format() {
+    let about = "Nobody knows why it is so. ".repeat(6);
+    let tool = json!({"type": "custom", "name": "search", "description": about, "format": {"type": "grammar", "definition": about}});
+    let [chat, anthropic] = [0, 2].map(|at| {
+        let format = &FORMATS[at];
+        request_with(format, std::slice::from_ref(&tool), &turns(format, 1), true)
+    });
+    let requests = [&chat, &chat, &chat, &chat, &anthropic, &anthropic];
+    are_as_alone(SEARCHING, &requests);
+}
+
+#[test]
+fn names_of_new_tools_stand_among_those_of_known_ones() {
+    const NAMES: &str = "
+defaults: { action: allow }
+rules:
+  - { id: named, match: { event: request }, when: { request.tools: { in: [fetch, late] } }, action: tag, tags: [named] }
+";
+    let late = Tool {
+        name: "late",
+        about: "Comes late.",
+    };
+    for format in &FORMATS {
+        let mut tools = plain_tools();
+        let known = request_with(format, &written(format, &tools), &turns(format, 4), false);
+        tools.insert(2, late.clone());
+        let new = request_with(format, &written(format, &tools), &turns(format, 4), false);
+        are_as_alone(NAMES, &[&known, &known, &known, &known, &new, &new]);
+    }
+    // Nothing stands behind the tools.
+    let format = &FORMATS[0];
+    let [tools, turns] = [written(format, &plain_tools()), turns(format, 4)].map(Value::Array);
+    let request = with_body(
+        format,
+        &format!(r#"{{"model":"m-1","messages":{turns},"tools":{tools}}}"#),
+    );
+    are_as_alone(NAMES, &[&request; 5]);
+}
+
+/// A namespace is remembered with its tools, even if these were known before.
+#[test]
+fn a_new_namespace_of_known_tools_offers_them() {
+    const NAMES: &str = "
+defaults: { action: allow }
+rules:
+  - { id: named, match: { event: request }, when: { request.tools: { in: [fetch] } }, action: tag, tags: [named] }
+";
+    let format = &FORMATS[1];
+    let tools = written(format, &plain_tools());
+    let requests = [1, 2, 3, 4, 0, 0, 0, 0].map(|at| {
+        let all = json!({"type": "namespace", "name": "all", "description": format!("All of {at}."), "tools": tools});
+        request_with(format, &[all], &turns(format, 1), true)
+    });
+    are_as_alone(NAMES, &requests.each_ref());
+}
+
+#[test]
+fn tools_in_known_turns_are_offered() {
+    const NAMES: &str = "
+defaults: { action: allow }
+rules:
+  - { id: named, match: { event: request }, when: { request.tools: { in: [fetch] } }, action: tag, tags: [named] }
+";
+    let format = &FORMATS[1];
+    let tools = written(format, &plain_tools());
+    let mut turns = turns(format, 52);
+    turns.insert(3, json!({"type": "additional_tools", "tools": tools}));
+    let request = request_with(format, &tools[..2], &turns, true);
+    are_as_alone(NAMES, &[&request; 5]);
+}
+
+/// A tool without text doesn't end what is read together, so that it is read each time.
+#[test]
+fn texts_before_and_behind_a_tool_without_text_are_read_together() {
+    let format = &FORMATS[2];
+    let computer = json!({"type": "computer_20250124", "name": "computer", "display_width_px": 1, "display_height_px": 1, "display_number": 1, "enable_zoom": true, "strict": true, "defer_loading": false});
+    let tools = |tools: &[Value]| Value::Array(tools.to_vec());
+    let request = |tools: Value| {
+        let padding = "-".repeat(1_024);
+        with_body(
+            format,
+            &format!(
+                r#"{{"model":"m-1","system":"My card is 4111 1111","tools":{tools},"messages":[{{"role":"system","content":"1111 1111, please."}},{{"role":"user","content":"Do it."}}],"metadata":{{"padding":"{padding}"}}}}"#
+            ),
+        )
+    };
+    let split = request(tools(&[computer]));
+    let found = outcome_alone(SEARCHING, &split);
+    assert_eq!(found.1["findings"]["credit_card"], 1);
+    let apart = request(tools(&written(format, &plain_tools())));
+    are_as_alone(
+        SEARCHING,
+        &[&split, &split, &split, &split, &apart, &apart, &apart],
+    );
+}
+
+/// Whether a turn is read together with texts before the conversation is remembered for requests without tools as well.
+#[test]
+fn known_tools_before_a_conversation_do_not_tell_its_turns_apart() {
+    let format = &FORMATS[2];
+    let image = json!({"type": "image", "source": {"type": "url", "url": "https://example.com/picture.png"}});
+    let mut all = vec![
+        json!({"role": "user", "content": [image]}),
+        json!({"role": "system", "content": "1111 1111, please."}),
+    ];
+    all.extend(turns(format, 52).into_iter().skip(3));
+    let all = Value::Array(all);
+    let short = Value::Array(turns(format, 1));
+    let tools = Value::Array(written(format, &plain_tools()));
+    let request = |tools: &str, turns: &Value| {
+        let padding = "-".repeat(1_024);
+        with_body(
+            format,
+            &format!(
+                r#"{{"model":"m-1","system":"My card is 4111 1111",{tools}"messages":{turns},"metadata":{{"padding":"{padding}"}}}}"#
+            ),
+        )
+    };
+    let tools = format!(r#""tools":{tools},"#);
+    let (first, apart, split) = (
+        request(&tools, &short),
+        request(&tools, &all),
+        request("", &all),
+    );
+    let found = outcome_alone(SEARCHING, &split);
+    assert_eq!(found.1["findings"]["credit_card"], 1);
+    are_as_alone(
+        SEARCHING,
+        &[
+            &first, &first, &first, &apart, &apart, &apart, &split, &split, &apart,
+        ],
+    );
 }
 
 /// Tools of every kind, some of which a policy has a say on.
