@@ -90,10 +90,10 @@ impl RepeatedContent {
         }
     }
 
-    /// Lets everything that was passed over be read from now on.
+    /// Lets everything that was passed over be read the next time.
     pub fn pass_none(&self) {
         for (_, tool) in &self.passed_tools {
-            tool.passes.set(false);
+            tool.pause();
         }
         if let Some(conversation) = &self.conversation {
             conversation.known.pass_none();

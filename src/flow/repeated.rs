@@ -328,7 +328,8 @@ fn keep_tool(
     let tool = KnownTool {
         key,
         reader: tool.reader,
-        passes: Cell::new(known.passes && is_apart),
+        passes: known.passes && is_apart,
+        pause: Cell::default(),
         names,
         steps: known.read.steps,
         adds: known.adds,

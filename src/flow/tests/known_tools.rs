@@ -594,6 +594,28 @@ fn known_tools_before_a_conversation_do_not_tell_its_turns_apart() {
     );
 }
 
+/// A request that came to its budget was read again. Others with the same tools don't pay for it for ever.
+#[test]
+fn tools_are_read_for_a_while_after_a_request_that_was_read_again() {
+    let policy = format!("kind: AgentPolicy\nmetadata: {{ name: test }}{SEARCHING}");
+    let (guard, full) = (with_fixed_budget(&policy), 1 << 40);
+    let format = &FORMATS[0];
+    let tools = written(format, &plain_tools());
+    let request = request_with(format, &tools, &turns(format, 4), true);
+    let passed = |work| {
+        let before = known_tools_passed();
+        let left = all_of(&guard, &request, work).1;
+        (known_tools_passed() - before, work - left)
+    };
+    let (_, used) = [(); 3].map(|()| passed(full))[2];
+    assert_eq!(passed(full).0, 5);
+    assert_eq!(passed(used / 2).0, 5);
+    for _ in 0..64 {
+        assert_eq!(passed(full).0, 0);
+    }
+    assert_eq!(passed(full), (5, used));
+}
+
 /// Tools of every kind, some of which a policy has a say on.
 fn any_tool(format: &'static Format) -> impl Strategy<Value = Value> {
     let name = prop::sample::select(vec![

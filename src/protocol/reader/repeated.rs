@@ -102,7 +102,7 @@ impl Reader<'_> {
             return read(self);
         };
         match element.recall::<KnownTool>(KnownTool::PLACE) {
-            Some(known) if known.key == key && known.reader == name => match known.passes.get() {
+            Some(known) if known.key == key && known.reader == name => match known.is_passed() {
                 true => self.pass_tool(tool, known, key),
                 false => read(self),
             },
