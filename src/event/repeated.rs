@@ -90,7 +90,7 @@ impl RepeatedContent {
         }
     }
 
-    /// Lets everything that was passed over be read the next time.
+    /// Lets everything that was passed over be read the next time, turns each time.
     pub fn pass_none(&self) {
         for (_, tool) in &self.passed_tools {
             tool.pause();

@@ -231,10 +231,10 @@ impl Flow {
                 }
                 let (left, opened) = (work::remaining(), json.nested());
                 evaluate(event, None, unread);
-                if let Some(turns) = &mut new_content {
+                if let Some(content) = &mut new_content {
                     let steps = left.saturating_sub(work::remaining());
                     let opened = json.nested().saturating_sub(opened);
-                    turns.add((number, event), context, steps, opened);
+                    content.add((number, event), context, steps, opened);
                 }
             }
             for event in secret_identifier_events(direction, reading, context, &mut new_content) {
@@ -245,8 +245,8 @@ impl Flow {
             if verdict.reads_again {
                 return;
             }
-            if let Some(turns) = new_content.filter(|_| !is_bounded) {
-                turns.keep(reading, context);
+            if let Some(content) = new_content.filter(|_| !is_bounded) {
+                content.keep(reading, context);
             }
             flow.evaluate_work(direction, force, context, verdict);
             verdict.waits = before.is_some() && flow.waits(direction, verdict);
@@ -862,9 +862,9 @@ fn secret_identifier_events(
             left = work::remaining();
         }
         let is_found = is_searched && context.is_unmistakable(direction, text);
-        if let Some(turns) = new_content.as_mut().filter(|_| is_searched) {
+        if let Some(content) = new_content.as_mut().filter(|_| is_searched) {
             let steps = left.saturating_sub(work::remaining());
-            turns.add_identifier(text.place, context.json, steps, is_found);
+            content.add_identifier(text.place, context.json, steps, is_found);
         }
         is_found
     };

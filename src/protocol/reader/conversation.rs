@@ -46,7 +46,10 @@ impl Reader<'_> {
                     read(reader, message, at, calls);
                 });
             } else {
-                reader.note_known(at);
+                // A second list of messages is no part of the conversation.
+                if earlier > 0 {
+                    reader.note_known(at);
+                }
                 read(reader, message, at, calls);
             }
             at = at.saturating_add(1);
