@@ -9,6 +9,7 @@ use serde_json::json;
 in_both_envoys![
     a_finding_is_replaced_in_both_directions_and_nothing_else_changes,
     a_finding_behind_turns_that_came_before_is_replaced,
+    a_finding_behind_tools_that_came_before_is_replaced_and_a_changed_tool_denied,
     lengths_fit_whatever_is_cut_and_however_it_comes,
     headers_that_vouch_for_the_old_bytes_go,
     envoy_s_buffer_behind_gives_the_edited_body_a_length_again,
@@ -98,6 +99,63 @@ fn a_finding_behind_turns_that_came_before_is_replaced(version: Version) {
             assert_eq!(record["findings"], json!({"credit_card": 1}), "{round}");
             assert_eq!(record["events"]["message"], turns + 1, "{round}");
             assert_eq!(record["coverage"]["level"], "full", "{round}");
+        }
+    });
+}
+
+/// An agent sends all of its tools with every request; those that came before are passed over.
+fn a_finding_behind_tools_that_came_before_is_replaced_and_a_changed_tool_denied(version: Version) {
+    let rules = json!([mask_cards(), {
+        "id": "basilisk",
+        "match": {"event": "tool_offer"},
+        "when": {"definition": {"contains": "project basilisk"}},
+        "action": "deny",
+    }]);
+    let envoy = both_modes(version, &policy(rules));
+    let answer = completion(json!({"role": "assistant", "content": "Thanks."}), "stop");
+    envoy.provider.answer_always(Answer::json(200, &answer));
+    let request = |last_about: &str, said: &str| {
+        let tools = (0..12).map(|tool| {
+            let about = if tool == 11 {
+                last_about
+            } else {
+                "Nobody knows what it does. "
+            };
+            let path = json!({"type": "string", "description": about.repeat(5)});
+            let schema =
+                json!({"type": "object", "properties": {"path": path}, "required": ["path"]});
+            let function =
+                json!({"name": format!("tool_{tool}"), "description": about, "parameters": schema});
+            json!({"type": "function", "function": function})
+        });
+        let tools: Vec<_> = tools.collect();
+        let messages = [json!({"role": "user", "content": said})];
+        let body = json!({"model": "gpt-4o", "messages": messages, "tools": tools});
+        body.to_string().into_bytes()
+    };
+    in_every_way(&envoy, |site, _, http| {
+        for about in [
+            "Writes. ",
+            "Writes. ",
+            "Writes. ",
+            "Writes. ",
+            "Project Basilisk. ",
+            "Writes. ",
+        ] {
+            let response = site.send(http, &Request::chat(request(about, "4111 1111 1111 1111")));
+            let record = site.records.next();
+            assert_eq!(record["events"]["tool_offer"], 12, "{about}");
+            if about.starts_with("Project") {
+                assert_eq!(response.status, 400);
+                assert_eq!(record["rules"][0]["id"], "basilisk");
+                continue;
+            }
+            assert_eq!(
+                String::from_utf8_lossy(&envoy.provider.last().body),
+                String::from_utf8_lossy(&request(about, "[CREDIT_CARD]"))
+            );
+            assert_eq!(record["findings"], json!({"credit_card": 1}));
+            assert_eq!(record["coverage"]["level"], "full");
         }
     });
 }
