@@ -516,7 +516,14 @@ impl Flow {
         if head.end && self.protocol.is_none() {
             return problem(codes::AG2007, "the endpoint is not known");
         }
-        if head.end {
+        // A body that is announced to be empty and ends later is denied before a server can respond to the headers: `content-length:
+        // 0` without the end of the stream in HTTP/2.
+        let is_announced_empty = || {
+            seen.content_length == Some(0)
+                && self.request_context.endpoint.body != BodyForm::JsonOrNothing
+                && self.denies(Direction::Request, codes::AG2001)
+        };
+        if head.end || is_announced_empty() {
             return problem(codes::AG2001, "the body is empty");
         }
         if seen

@@ -856,6 +856,36 @@ fn an_empty_body_is_denied_and_an_empty_get_is_not() {
     );
 }
 
+/// In HTTP/2 the end of a stream may come behind headers that announce an empty body. A server may respond to these.
+#[test]
+fn a_body_that_is_announced_to_be_empty_is_denied_before_it_ends() {
+    let announced = |body: &[u8]| {
+        let mut request = chat_request(body);
+        request
+            .headers
+            .retain(|(name, _)| name != b"content-length");
+        request
+            .headers
+            .push((b"content-length".to_vec(), b"0".to_vec()));
+        request
+    };
+    let mut flow = Flow::new(guard(ALLOW));
+    let step = sends_head(&mut flow, &announced(b""));
+    assert!(matches!(step.action, Action::Reply(_)), "{step:?}");
+    // Where the policy allows it, what comes all the same is read.
+    let rules = "defaults: { action: allow }
+rules:
+  - { id: broken-client, match: { event: uninspectable, code: AG2001 }, action: allow }
+  - { id: weapons, match: { event: message }, when: { text: { contains: weapon } }, action: deny }
+";
+    let mut flow = Flow::new(guard(rules));
+    let body = br#"{"model":"m","messages":[{"role":"user","content":"a weapon"}]}"#;
+    let step = sends_head(&mut flow, &announced(body));
+    assert!(!matches!(step.action, Action::Reply(_)), "{step:?}");
+    let step = flow.request_body(&mut body.as_slice(), true, NOW);
+    assert!(matches!(step.action, Action::Reply(_)), "{step:?}");
+}
+
 #[test]
 fn only_a_rule_that_names_the_code_allows_a_malformed_body() {
     let default = guard("defaults: { action: allow, uninspectable: allow }\n");
