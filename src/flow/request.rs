@@ -520,6 +520,7 @@ impl Flow {
         // 0` without the end of the stream in HTTP/2.
         let is_announced_empty = || {
             seen.content_length == Some(0)
+                && self.protocol.is_some()
                 && self.request_context.endpoint.body != BodyForm::JsonOrNothing
                 && self.denies(Direction::Request, codes::AG2001)
         };
