@@ -305,7 +305,7 @@ fn known_names(root: Value<'_>) -> Option<Rc<KnownNames>> {
         }
         Known::Nothing => return None,
     };
-    work::spend(usize::try_from(known.steps).unwrap_or(usize::MAX));
+    work::spend_known(known.steps);
     Some(known)
 }
 

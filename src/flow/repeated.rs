@@ -14,7 +14,6 @@ use crate::wire::sort;
 use crate::wire::span::index;
 use crate::wire::work;
 use std::cell::Cell;
-use std::ops::Range;
 use std::rc::Rc;
 
 /// Minimum bytes of a request in which content may be passed over. There is not enough of it in others.
@@ -62,7 +61,7 @@ impl Flow {
             return;
         };
         let passed = &repeated.passed;
-        work::spend(usize::try_from(passed.steps).unwrap_or(usize::MAX));
+        work::spend_known(passed.steps);
         self.exchange.events.add_all(&passed.events);
         for class in &passed.opaque {
             self.exchange
@@ -204,10 +203,8 @@ impl<'r> NewContent<'r> {
         }
         adds.opaque.extend(event.opacity);
         adds.is_searched |= has_searched;
-        let searched = &mut adds.is_searched;
-        let policy = context.policy;
         // What this takes is no part of the exchange.
-        let mut is_left_alone = || work::aside(|| policy.leaves_alone(event, context, searched));
+        let is_left_alone = || work::aside(|| context.policy.leaves_alone(event, context));
         known.passes = known.passes && may_pass && is_left_alone();
         self.searches = context.searches();
     }
@@ -302,9 +299,8 @@ fn keep_tool(
     reading: &Reading,
     json: &JsonBody<'_>,
 ) {
-    let events = |events: &Range<u32>| index(events.start)..index(events.end);
-    let events = reading.events.get(events(&tool.span.events));
-    let events = events.unwrap_or_default();
+    let events = index(tool.span.events.start)..index(tool.span.events.end);
+    let events = reading.events.get(events).unwrap_or_default();
     let offers = events.iter().filter(|event| event.kind == Kind::ToolOffer);
     let names: Box<[_]> = offers.map(|offer| offer.tool.clone()).collect();
     // Its definition, which is no text of a message, ends what is read together before it, and so does what is passed over.

@@ -63,7 +63,7 @@ impl ScanScratch {
     pub(crate) fn spends_again(&self, miss: &CachedMiss) -> bool {
         let steps = self.blanks.steps_of(miss);
         if let Some(steps) = steps {
-            work::spend(usize::try_from(steps).unwrap_or(usize::MAX));
+            work::spend_known(steps);
         }
         steps.is_some()
     }

@@ -16,7 +16,12 @@ thread_local! {
 /// Spends `steps` steps.
 #[inline]
 pub fn spend(steps: usize) {
-    let steps = u64::try_from(steps).unwrap_or(u64::MAX);
+    spend_known(u64::try_from(steps).unwrap_or(u64::MAX));
+}
+
+/// Spends the steps that were counted when the same was done before.
+#[inline]
+pub fn spend_known(steps: u64) {
     LEFT.with(|left| left.set(left.get().saturating_sub(steps)));
 }
 

@@ -3,7 +3,9 @@
 use super::conversations::{FORMATS, Format, Said};
 use super::identity::{BETA, KEY};
 use super::known_texts::{outcome, outcome_alone};
-use super::known_turns::{all_of, any_policy, any_written, long_conversation, with_fixed_budget};
+use super::known_turns::{
+    all_of, alone_within, any_policy, any_written, long_conversation, with_fixed_budget, with_text,
+};
 use super::*;
 use crate::protocol::known_tools_passed;
 
@@ -311,14 +313,7 @@ fn texts_before_and_behind_known_tools_are_read_apart() {
         format!(r#"{{"model":"m-1",{system},"tools":{tools},{turns},{padding}}}"#),
         format!(r#"{{"model":"m-1","tools":{tools},{system},{turns},{padding}}}"#),
     ] {
-        let headers = [
-            (":method", "POST"),
-            (":path", format.0),
-            (":authority", format.1),
-            ("content-type", "application/json"),
-            ("x-request-id", "r-1"),
-        ];
-        let request = HttpMessage::new(&headers, body.as_bytes());
+        let request = with_text(format, &body);
         let alone = outcome_alone(SEARCHING, &request);
         let guard = guard(SEARCHING);
         for _ in 0..5 {
@@ -378,23 +373,10 @@ fn are_as_alone(policy: &str, requests: &[&HttpMessage]) {
     let (known, full) = (with_fixed_budget(&policy), 1 << 40);
     let before = known_tools_passed();
     for (at, request) in requests.iter().enumerate() {
-        let alone = || all_of(&with_fixed_budget(&policy), request, full);
-        let alone = std::thread::scope(|scope| scope.spawn(alone).join().unwrap());
+        let (_, alone) = alone_within(&policy, request, 0);
         assert_eq!(all_of(&known, request, full), alone, "request {at}");
     }
     assert!(known_tools_passed() > before);
-}
-
-/// Returns a request with this body.
-fn with_body(format: &Format, body: &str) -> HttpMessage {
-    let headers = [
-        (":method", "POST"),
-        (":path", format.0),
-        (":authority", format.1),
-        ("content-type", "application/json"),
-        ("x-request-id", "r-1"),
-    ];
-    HttpMessage::new(&headers, body.as_bytes())
 }
 
 /// No rule is about offers, and the default for them depends on rules about calls.
@@ -492,7 +474,7 @@ rules:
     // Nothing stands behind the tools.
     let format = &FORMATS[0];
     let [tools, turns] = [written(format, &plain_tools()), turns(format, 4)].map(Value::Array);
-    let request = with_body(
+    let request = with_text(
         format,
         &format!(r#"{{"model":"m-1","messages":{turns},"tools":{tools}}}"#),
     );
@@ -539,7 +521,7 @@ fn texts_before_and_behind_a_tool_without_text_are_read_together() {
     let tools = |tools: &[Value]| Value::Array(tools.to_vec());
     let request = |tools: Value| {
         let padding = "-".repeat(1_024);
-        with_body(
+        with_text(
             format,
             &format!(
                 r#"{{"model":"m-1","system":"My card is 4111 1111","tools":{tools},"messages":[{{"role":"system","content":"1111 1111, please."}},{{"role":"user","content":"Do it."}}],"metadata":{{"padding":"{padding}"}}}}"#
@@ -571,7 +553,7 @@ fn known_tools_before_a_conversation_do_not_tell_its_turns_apart() {
     let tools = Value::Array(written(format, &plain_tools()));
     let request = |tools: &str, turns: &Value| {
         let padding = "-".repeat(1_024);
-        with_body(
+        with_text(
             format,
             &format!(
                 r#"{{"model":"m-1","system":"My card is 4111 1111",{tools}"messages":{turns},"metadata":{{"padding":"{padding}"}}}}"#
@@ -726,22 +708,10 @@ proptest! {
                 request_beside(format, tools, &turns, *are_first, beside)
             })
             .collect();
-        let alone = |policy: &str, request: &HttpMessage, work: u64| {
-            let alone = || all_of(&with_fixed_budget(policy), request, work);
-            std::thread::scope(|scope| scope.spawn(alone).join().unwrap())
-        };
         let expected: Vec<Vec<_>> = policies
             .iter()
             .map(|policy| {
-                let of = |request: &HttpMessage| {
-                    let full = 1 << 40;
-                    let whole = alone(policy, request, full);
-                    if shortage == 0 {
-                        return (full, whole);
-                    }
-                    let work = (full - whole.1) * shortage / 100 + 1;
-                    (work, alone(policy, request, work))
-                };
+                let of = |request: &HttpMessage| alone_within(policy, request, shortage);
                 requests.iter().map(of).collect()
             })
             .collect();

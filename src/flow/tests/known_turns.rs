@@ -198,7 +198,8 @@ fn with_body(format: &Format, body: &Value) -> HttpMessage {
     with_text(format, &body.to_string())
 }
 
-fn with_text(format: &Format, body: &str) -> HttpMessage {
+/// Returns a request with this body.
+pub(super) fn with_text(format: &Format, body: &str) -> HttpMessage {
     let (path, host, ..) = format;
     let headers = [
         (":method", "POST"),
@@ -678,6 +679,26 @@ pub(super) fn with_fixed_budget(policy: &str) -> Rc<Guard> {
     guard
 }
 
+/// Returns everything that an exchange leads to in a new thread, whose caches are empty, and its budget: in percent of the steps
+/// that it takes, or more than enough if that is 0.
+pub(super) fn alone_within(
+    policy: &str,
+    request: &HttpMessage,
+    shortage: u64,
+) -> (u64, (String, u64)) {
+    let alone = |work| {
+        let alone = || all_of(&with_fixed_budget(policy), request, work);
+        std::thread::scope(|scope| scope.spawn(alone).join().unwrap())
+    };
+    let full = 1 << 40;
+    let whole = alone(full);
+    if shortage == 0 {
+        return (full, whole);
+    }
+    let work = (full - whole.1) * shortage / 100 + 1;
+    (work, alone(work))
+}
+
 #[test]
 fn an_exhausted_budget_ends_the_search_where_it_does_alone() {
     let policy = format!("kind: AgentPolicy\nmetadata: {{ name: test }}{SEARCHING}");
@@ -769,19 +790,7 @@ proptest! {
         let alone: Vec<_> = requests
             .iter()
             .map(|request| {
-                let of = |policy: &String| {
-                    let alone = |work| {
-                        let alone = || all_of(&with_fixed_budget(policy), request, work);
-                        std::thread::scope(|scope| scope.spawn(alone).join().unwrap())
-                    };
-                    let full = 1 << 40;
-                    let whole = alone(full);
-                    if shortage == 0 {
-                        return (full, whole);
-                    }
-                    let work = (full - whole.1) * shortage / 100 + 1;
-                    (work, alone(work))
-                };
+                let of = |policy: &String| alone_within(policy, request, shortage);
                 policies.iter().map(of).collect::<Vec<_>>()
             })
             .collect();

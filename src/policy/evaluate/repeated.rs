@@ -35,14 +35,9 @@ impl Policy {
     }
 
     /// Returns whether no rule and no default of the documents that apply could decide anything about a tool that is
-    /// offered or an event of an earlier turn, whatever the caller, the model and the time are. `is_searched` is set if its texts are searched.
+    /// offered or an event of an earlier turn, whatever the caller, the model and the time are.
     #[inline(never)]
-    pub fn leaves_alone(
-        &self,
-        event: &Event,
-        context: &Context<'_>,
-        is_searched: &mut bool,
-    ) -> bool {
+    pub fn leaves_alone(&self, event: &Event, context: &Context<'_>) -> bool {
         let may_repeat = match event.kind {
             Kind::Message | Kind::ToolOffer | Kind::ToolResult => true,
             Kind::ToolCall => event.turn == Turn::Earlier && !event.is_provider_offer(),
@@ -81,7 +76,6 @@ impl Policy {
             let is_allowed =
                 !may_hide && default.is_none_or(|default| default.action == DefaultAction::Allow);
             let searching = self.index.searching(event, &chapter.rules);
-            *is_searched |= !searching.is_empty() && !event.texts.is_empty();
             let can_match = |number: &u16| {
                 self.rule(*number).is_some_and(|rule| {
                     // A rule that searches texts found nothing there, or would be the only one that searches them.

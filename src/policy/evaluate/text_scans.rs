@@ -217,7 +217,7 @@ impl<'a> Context<'a> {
         let steps = steps.fold(0, u64::saturating_add);
         let conversation = self.reading.conversation();
         let passed = conversation.map_or(0, |conversation| conversation.joined);
-        work::spend(usize::try_from(passed).unwrap_or(usize::MAX));
+        work::spend_known(passed);
         scans.joined_steps = steps.saturating_add(passed);
         scans.joined = found.steps;
         for split in found.matches {

@@ -127,7 +127,7 @@ impl Reader<'_> {
         };
         let known = Rc::clone(&conversation.known);
         if let Some(turn) = known.turns.borrow().get(at) {
-            work::spend(usize::try_from(turn.read.steps).unwrap_or(usize::MAX));
+            work::spend_known(turn.read.steps);
             calls.pass(&turn.read.calls);
             self.reading.messages.add(&turn.read.messages);
             repeated.pass(next, &turn.adds);

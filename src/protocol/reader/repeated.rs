@@ -125,7 +125,7 @@ impl Reader<'_> {
     #[inline(never)]
     fn pass_tool(&mut self, tool: Value<'_>, known: Rc<KnownTool>, key: PolicyKey) {
         self.claim_all(tool);
-        work::spend(usize::try_from(known.steps).unwrap_or(usize::MAX));
+        work::spend_known(known.steps);
         let next = offset(self.reading.events.len());
         let repeated = self.repeated(key);
         repeated.pass(next, &known.adds);
