@@ -56,7 +56,7 @@ envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 node-of  = $(VENV)/node-$(1)/nodejs/bin/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run site wasm native native-module faulty-native build quick-wasm quick-build lint generated test test-unit test-envoy test-native test-boundary test-clients test-observability pictures test-mesh test-sessions soak test-go test-collector bench bench-exchange bench-detect bench-read bench-decide bench-trail counts size dist dist-native test-dist clean check-rust check-python check-curl
+.PHONY: help run site wasm native native-module faulty-native build quick-wasm quick-build lint generated test test-unit envoy-tests test-envoy test-native test-boundary test-clients test-observability pictures test-mesh test-sessions soak test-go test-collector bench bench-exchange bench-detect bench-read bench-decide bench-trail counts size dist dist-native test-dist clean check-rust check-python check-curl
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
@@ -161,7 +161,10 @@ lint: check-rust ## Formatting, and clippy over both halves
 	cargo clippy --quiet --test envoy -- --deny warnings
 	cargo clippy --quiet --lib --target wasm32-wasip1 -- --deny warnings
 
-test: test-unit test-envoy size counts ## Everything: the core alone, then in the newest and the oldest Envoy
+# Building the filter takes one processor, as fetching does, while the core is built and tested on the others.
+test: check-rust check-python ## Everything: the core alone, then in the newest and the oldest Envoy
+	@$(MAKE) --no-print-directory --jobs 2 test-unit $(FOR_ENVOY)
+	@$(MAKE) --no-print-directory test-envoy size counts
 	@printf '\nAll tests passed: the core, and the filter in Envoy %s and %s.\n' $(ENVOY_NEWEST) $(ENVOY_OLDEST)
 
 # What tests compare with the code: pages, schemas, golden files, snapshots.
@@ -175,9 +178,13 @@ test-unit: check-rust ## Tests that need nothing but Rust
 	@$(STEP) 'Testing the core' cargo test --quiet --workspace
 
 # ONLY=denial runs the tests whose names hold that word; QUICK=1 tests the module of `make quick-wasm`.
-test-envoy: check-curl $(if $(QUICK),quick-wasm,wasm) envoys sdks mcp-sdk npm-sdks agents-sdks agents-npm ## Tests of the filter in real Envoys; ONLY=word for some of them
+FOR_ENVOY := check-curl $(if $(QUICK),quick-wasm,wasm) envoy-tests envoys sdks mcp-sdk npm-sdks agents-sdks agents-npm
+test-envoy: $(FOR_ENVOY) ## Tests of the filter in real Envoys; ONLY=word for some of them
 	@$(IN_ENVOY) \
 	$(STEP) 'Testing the filter in Envoy $(ENVOY_NEWEST) and $(ENVOY_OLDEST)' cargo test --quiet --test envoy -- $(ONLY)
+
+envoy-tests: check-rust
+	@$(STEP) 'Building the tests in Envoy' cargo test --quiet --test envoy --no-run
 
 # With the Prometheus and promtool of the system.
 test-observability: $(if $(QUICK),quick-wasm,wasm) envoy ## Tests of alerts, dashboards and documented queries, in the real Prometheus
