@@ -90,7 +90,7 @@ fn a_rotated_and_compressed_trail_is_sound_in_any_order() {
     assert_eq!(code, Some(0), "{said}");
     assert!(
         said.starts_with(
-            "9 records in 1 chain, 0 exchanges not evaluated: no fault\nNo MAC was checked"
+            "9 records in 1 chain, 0 exchanges not evaluated: no fault\nThe records have no MACs"
         ),
         "{said}"
     );
@@ -122,7 +122,7 @@ fn every_fault_names_its_file_and_line() {
     audit.jsonl:10: this line is no audit record
     audit.jsonl:11: the file ends in the middle of a record: it was cut off, or is being written just now
     8 records in 1 chain, 1 exchange not evaluated: 4 faults
-    No MAC was checked: give the key with --key env:NAME. Without it, whoever can write the files could have written the chains anew.
+    The records have no MACs: whoever can write the files could have written the chains anew.
     The chains don't tell whether records followed the last ones, nor whether whoever holds the key wrote them anew: compare their heads (--json, --write-heads) with those that you keep elsewhere.
     ");
 }
@@ -217,7 +217,7 @@ fn a_damaged_file_is_a_fault_and_the_others_are_verified() {
     let empty = folder.write("empty", b"");
     let (code, said) = folder.tells(&["audit", "verify", &newest, &newer, &older, &oldest, &empty]);
     assert_eq!(code, Some(1), "{said}");
-    insta::assert_snapshot!(said.split("No MAC").next().unwrap(), @r"
+    insta::assert_snapshot!(said.split("The records have no MACs").next().unwrap(), @r"
     0:1: this line is no audit record
     0:2: this line is no audit record
     0:3: this line is no audit record
