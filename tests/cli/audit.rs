@@ -762,6 +762,17 @@ fn a_pipe_is_read_once_and_from_its_beginning() {
 }
 
 #[test]
+fn an_index_is_made_of_a_pipe() {
+    let folder = Folder::new("audit-index-pipe");
+    let db = folder.0.join("audit.db").to_str().unwrap().to_owned();
+    for file in ["-", "/dev/stdin"] {
+        let output = run_with(&["audit", "index", file, "--db", &db], &lines(&recorded()));
+        assert_eq!(out(&output), format!("{db}: 9 records\n"), "{file}");
+        assert_eq!(output.status.code(), Some(0), "{file}");
+    }
+}
+
+#[test]
 fn old_files_on_both_sides_of_a_newer_one_are_kept() {
     let folder = Folder::new("audit-prune-gap");
     let trail = recorded();
