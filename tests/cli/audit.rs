@@ -802,6 +802,40 @@ fn old_files_on_both_sides_of_a_newer_one_are_kept() {
     assert!(named.iter().all(|file| std::path::Path::new(file).exists()) && !heads.exists());
 }
 
+#[test]
+fn the_log_that_an_idle_envoy_has_open_is_kept_and_links_are_followed() {
+    let folder = Folder::new("audit-prune-idle");
+    let trail = recorded();
+    let older = folder.write("audit.jsonl.1", &lines(&trail[..3]));
+    let live = folder.write("audit.jsonl", &lines(&trail[3..]));
+    let link = folder.0.join("link").to_str().unwrap().to_owned();
+    std::os::unix::fs::symlink(&older, &link).unwrap();
+    let heads = folder.0.join("heads.json").to_str().unwrap().to_owned();
+    let exists = |file: &str| std::path::Path::new(file).exists();
+    let prune = |files: &[&str]| {
+        let start = ["audit", "prune", "--older-than", "1h", "--heads", &heads];
+        folder.tells(&[&start[..], files].concat())
+    };
+    let (code, said) = prune(&[&live, &link]);
+    assert_eq!(
+        (code, exists(&live), exists(&older)),
+        (Some(0), true, false),
+        "{said}"
+    );
+    assert!(
+        said.contains("audit.jsonl has the newest record, and Envoy may have it open: it is kept"),
+        "{said}"
+    );
+    // It was rotated: the new log has no record yet.
+    let empty = folder.write("new.jsonl", b"");
+    let (code, said) = prune(&[&empty, &live]);
+    assert_eq!(
+        (code, exists(&live), exists(&empty)),
+        (Some(0), false, true),
+        "{said}"
+    );
+}
+
 /// A denied exchange with what was said in it, by somebody who wants to steer what shows it.
 fn with_content() -> String {
     let said = r#"</pre><script>alert(1)</script>\n=cmd|'/C calc'!A0\n| **x** <b>\u001b[2J\u202e\n# 1 r-0"#;
