@@ -27,7 +27,7 @@ use super::time::is_time;
 use crate::wire::hex;
 use serde::de::IgnoredAny;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Maximum segments that are kept. An ordinary trail has one per chain and file.
@@ -84,6 +84,10 @@ pub enum Fault {
     Changed(Place),
     /// A record has no MAC, although a key was given.
     NoMac(Place),
+    /// A record has a MAC and others of its chain have none, or the reverse.
+    MixedMacs(Place),
+    /// The MAC of a record is of another key than that of others of its chain.
+    OtherKey(Place),
     /// A record does not contain the digest of its predecessor: one of the two was changed.
     Unlinked {
         /// The record.
@@ -124,14 +128,16 @@ pub enum Fault {
         /// Source of the stored digest.
         kept: Kept,
     },
-    /// A chain ends before a record that a checkpoint names.
+    /// A chain ends before a record whose digest was stored elsewhere.
     CutOff {
         /// The chain.
         chain: ChainId,
-        /// Sequence number in the checkpoint.
+        /// Sequence number of that record.
         seq: u64,
         /// Last sequence number in the trail.
         last: Option<u64>,
+        /// Source of the stored digest.
+        kept: Kept,
     },
     /// A record follows a later one of its chain in the same file.
     Reordered {
@@ -168,7 +174,8 @@ pub struct Report {
     pub unchecked_macs: u64,
     /// Number of checkpoint heads that were found in the trail.
     pub anchored: u64,
-    /// Number of checkpoint heads that are older than the heads after which the verification starts.
+    /// Number of checkpoint heads that these files can't prove, because they are not behind the heads after which the
+    /// verification starts, and the records before those are not all present.
     pub before_start: u64,
     /// Whether there were too many faults or segments to report all.
     pub is_incomplete: bool,
@@ -182,6 +189,8 @@ pub struct Verifier {
     /// Heads of checkpoints, each with whether it was found.
     anchors: BTreeMap<ChainId, Vec<(Head, bool)>>,
     chains: BTreeMap<ChainId, ChainSegments>,
+    /// Chains whose first record is present.
+    begun: BTreeSet<ChainId>,
     segments: usize,
     report: Report,
 }
@@ -209,6 +218,19 @@ impl Segment {
 struct ChainSegments {
     /// Segments. All but the last are closed.
     list: Vec<Segment>,
+    /// How the first record that was read is sealed; `None` if that is not known.
+    seal: Option<Seal>,
+}
+
+/// How a record is sealed. The filter gives a chain its key at its beginning, so all records of a chain have the same seal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seal {
+    /// It has no MAC.
+    Hash,
+    /// It has a MAC, which is not checked.
+    Mac,
+    /// It has a MAC of the key with this number.
+    Key(usize),
 }
 
 impl Verifier {
@@ -279,17 +301,23 @@ impl Verifier {
         if !link.has_time {
             self.fault(Fault::NoTime(at));
         }
-        let digest = self.digest(line, &link, at);
+        let (digest, seal) = self.digest(line, &link, at);
+        if let Some(seal) = seal {
+            self.compare_seal(link.id, seal, at);
+        }
         self.append(&link, digest, at);
     }
 
-    /// Returns the digest that the successor of a record must contain.
-    fn digest(&mut self, line: &[u8], link: &Link, at: Place) -> RecordDigest {
+    /// Returns the digest that the successor of a record must contain, and how the record is sealed; `None` for a seal that
+    /// is a fault by itself.
+    fn digest(&mut self, line: &[u8], link: &Link, at: Place) -> (RecordDigest, Option<Seal>) {
         let Some((mac, member)) = &link.mac else {
-            if !self.keys.is_empty() {
-                self.fault(Fault::NoMac(at));
+            let digest = Sha256::digest(line).into();
+            if self.keys.is_empty() {
+                return (digest, Some(Seal::Hash));
             }
-            return Sha256::digest(line).into();
+            self.fault(Fault::NoMac(at));
+            return (digest, None);
         };
         let (before, after) = (
             line.get(..member.start).unwrap_or_default(),
@@ -298,10 +326,31 @@ impl Verifier {
         let is_of = |key: &ChainKey| key.mac_of(&[before, after]) == *mac;
         if self.keys.is_empty() {
             self.report.unchecked_macs = self.report.unchecked_macs.saturating_add(1);
-        } else if !self.keys.iter().any(is_of) {
+            return (*mac, Some(Seal::Mac));
+        }
+        let key = self.keys.iter().position(is_of);
+        if key.is_none() {
             self.fault(Fault::Changed(at));
         }
-        *mac
+        (*mac, key.map(Seal::Key))
+    }
+
+    /// Compares how a record is sealed with the others of its chain. Without this, a record of a chain without MACs could be
+    /// changed and get its former SHA-256 as a MAC, which its successor names; and whoever has an old key could go on with a
+    /// chain of the new one.
+    fn compare_seal(&mut self, chain: ChainId, seal: Seal, at: Place) {
+        let first = *self
+            .chains
+            .entry(chain)
+            .or_default()
+            .seal
+            .get_or_insert(seal);
+        if first != seal {
+            self.fault(match seal {
+                Seal::Key(_) => Fault::OtherKey(at),
+                Seal::Hash | Seal::Mac => Fault::MixedMacs(at),
+            });
+        }
     }
 
     /// Compares a record with the digests in checkpoints and heads. Files from before the heads may be present as well,
@@ -381,15 +430,20 @@ impl Verifier {
             let start = self.heads.get(&chain).copied();
             for (head, is_found) in anchors {
                 let count = match start {
+                    // Records before the start prove nothing, unless all of them are present.
+                    Some(start)
+                        if start.seq >= head.seq && !(is_found && self.begun.contains(&chain)) =>
+                    {
+                        &mut self.report.before_start
+                    }
                     _ if is_found => &mut self.report.anchored,
-                    Some(start) if start == head => &mut self.report.anchored,
-                    Some(start) if start.seq > head.seq => &mut self.report.before_start,
                     _ => {
                         let last = self.report.heads.get(&chain).map(|head| head.seq);
                         self.fault(Fault::CutOff {
                             chain,
                             seq: head.seq,
                             last: last.filter(|last| *last < head.seq),
+                            kept: Kept::Checkpoint,
                         });
                         continue;
                     }
@@ -400,20 +454,41 @@ impl Verifier {
     }
 
     /// Joins the segments of a chain by their sequence numbers.
+    ///
+    /// Files from before the head that was given may be present or not. Of those that are, the records have to be in their
+    /// order, without gaps, and to reach the head: otherwise records could be inserted or repeated before it.
     fn join(&mut self, chain: ChainId, segments: ChainSegments) {
         let mut list = segments.list;
         list.sort_by_key(|segment| (segment.first, segment.first_at));
+        let Some(first) = list.first().map(|segment| segment.first) else {
+            return;
+        };
+        if first == 0 {
+            self.begun.insert(chain);
+        }
         let known = self.heads.get(&chain).copied();
-        let mut end = known.map(|head| (head, None));
+        let mut end = known
+            .filter(|head| first > head.seq)
+            .map(|head| (head, None));
+        // The first record that is present of those that the head has.
+        let mut early = known.filter(|head| first <= head.seq).map(|_| first);
         let mut last_at: Option<Place> = None;
+        let mut last_in_file: BTreeMap<usize, Place> = BTreeMap::new();
         let mut before: Option<Segment> = None;
         for segment in list {
             let is_copy = before.is_some_and(|before| before.ends_as(&segment));
             before = Some(segment);
-            let expected = end.map_or(0, |(head, _)| head.seq.saturating_add(1));
+            let is_early = early.take().is_some_and(|first| first > 0);
+            let expected = match end {
+                Some((head, _)) => head.seq.saturating_add(1),
+                None if is_early => segment.first,
+                None => 0,
+            };
             let (prev, after) = match end {
-                Some((head, at)) => (Some(head.digest), at),
-                None => (None, None),
+                Some((head, at)) => (head.digest, at),
+                // The predecessor of an early record is not known.
+                None if is_early => (segment.prev, None),
+                None => (NO_PREDECESSOR_BYTES, None),
             };
             if segment.first > expected {
                 self.fault(Fault::Missing {
@@ -424,45 +499,54 @@ impl Verifier {
                     before: segment.first_at,
                 });
             } else if segment.first < expected {
-                match (known, last_at) {
-                    // Records before the head that was given are verified already.
-                    (Some(head), _) if segment.last.seq <= head.seq => continue,
-                    (Some(head), None) if segment.first <= head.seq => {}
-                    (_, first) => {
-                        self.fault(Fault::Repeated {
-                            at: segment.first_at,
-                            first: first.unwrap_or_default(),
-                            is_copy,
-                        });
-                        if segment.last.seq < expected {
-                            continue;
-                        }
-                    }
+                self.fault(Fault::Repeated {
+                    at: segment.first_at,
+                    first: last_at.unwrap_or_default(),
+                    is_copy,
+                });
+                if segment.last.seq < expected {
+                    continue;
                 }
-            } else {
-                let prev = prev.unwrap_or(NO_PREDECESSOR_BYTES);
-                if prev != segment.prev {
-                    self.fault(Fault::Unlinked {
-                        at: segment.first_at,
-                        after,
+            } else if prev != segment.prev {
+                self.fault(Fault::Unlinked {
+                    at: segment.first_at,
+                    after,
+                });
+            }
+            // Its place in each file, because the chain may go on in another file in between.
+            let places = [segment.first_at, segment.last_at];
+            let is_of_one_file = segment.first_at.file == segment.last_at.file;
+            for at in places.into_iter().take(if is_of_one_file { 1 } else { 2 }) {
+                if let Some(behind) = last_in_file.get(&at.file).copied()
+                    && behind > at
+                {
+                    self.fault(Fault::Reordered {
+                        at: behind,
+                        behind: at,
                     });
                 }
             }
-            if let Some(behind) = last_at
-                && behind.file == segment.first_at.file
-                && behind > segment.first_at
-            {
-                self.fault(Fault::Reordered {
-                    at: behind,
-                    behind: segment.first_at,
-                });
+            for at in places {
+                last_in_file.insert(at.file, at);
             }
             end = Some((segment.last, Some(segment.last_at)));
             last_at = Some(segment.last_at);
         }
-        if let Some((head, _)) = end {
-            self.report.heads.insert(chain, head);
+        let Some((mut head, _)) = end else {
+            return;
+        };
+        if let Some(known) = known
+            && known.seq > head.seq
+        {
+            self.fault(Fault::CutOff {
+                chain,
+                seq: known.seq,
+                last: Some(head.seq),
+                kept: Kept::Heads,
+            });
+            head = known;
         }
+        self.report.heads.insert(chain, head);
     }
 }
 
@@ -589,6 +673,8 @@ impl Fault {
             | Fault::NoTime(at)
             | Fault::Changed(at)
             | Fault::NoMac(at)
+            | Fault::MixedMacs(at)
+            | Fault::OtherKey(at)
             | Fault::Unreadable { at, .. }
             | Fault::Unlinked { at, .. }
             | Fault::Repeated { at, .. }
@@ -609,6 +695,8 @@ impl Fault {
             Fault::NoTime(_) => "no_time",
             Fault::Changed(_) => "changed",
             Fault::NoMac(_) => "no_mac",
+            Fault::MixedMacs(_) => "mixed_macs",
+            Fault::OtherKey(_) => "other_key",
             Fault::Unlinked { .. } => "unlinked",
             Fault::Missing { .. } => "missing",
             Fault::Repeated { .. } => "repeated",
@@ -648,6 +736,15 @@ impl Fault {
                     .to_owned()
             }
             Fault::NoMac(_) => "the record has no MAC: it was written without the key".to_owned(),
+            Fault::MixedMacs(_) => {
+                "only some records of this chain have a MAC, and this one is not like the first: one of them was changed"
+                    .to_owned()
+            }
+            Fault::OtherKey(_) => {
+                "the record's MAC is of another key than the first one of this chain, which has one key from its beginning to \
+                 its end: one of them was inserted or changed"
+                    .to_owned()
+            }
             Fault::Unlinked {
                 after: Some(after), ..
             } => format!(
@@ -704,7 +801,19 @@ impl Fault {
                     Kept::Heads => "heads",
                 }
             ),
-            Fault::CutOff { chain, seq, last } => {
+            Fault::CutOff {
+                chain,
+                seq,
+                last: Some(last),
+                kept: Kept::Heads,
+            } => format!(
+                "chain {} ends with record {last}, and the heads have record {seq}: the end was cut off, or a newer file was \
+                 not named",
+                hex::encode(chain)
+            ),
+            Fault::CutOff {
+                chain, seq, last, ..
+            } => {
                 let chain = hex::encode(chain);
                 match last {
                     Some(last) => format!(

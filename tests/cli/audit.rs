@@ -90,7 +90,7 @@ fn a_rotated_and_compressed_trail_is_sound_in_any_order() {
     assert_eq!(code, Some(0), "{said}");
     assert!(
         said.starts_with(
-            "9 records in 1 chain, 0 exchanges not evaluated: no fault\nNo MAC was checked"
+            "9 records in 1 chain, 0 exchanges not evaluated: no fault\nThe records have no MACs"
         ),
         "{said}"
     );
@@ -122,7 +122,7 @@ fn every_fault_names_its_file_and_line() {
     audit.jsonl:10: this line is no audit record
     audit.jsonl:11: the file ends in the middle of a record: it was cut off, or is being written just now
     8 records in 1 chain, 1 exchange not evaluated: 4 faults
-    No MAC was checked: give the key with --key env:NAME. Without it, whoever can write the files could have written the chains anew.
+    The records have no MACs: whoever can write the files could have written the chains anew.
     The chains don't tell whether records followed the last ones, nor whether whoever holds the key wrote them anew: compare their heads (--json, --write-heads) with those that you keep elsewhere.
     ");
 }
@@ -217,7 +217,7 @@ fn a_damaged_file_is_a_fault_and_the_others_are_verified() {
     let empty = folder.write("empty", b"");
     let (code, said) = folder.tells(&["audit", "verify", &newest, &newer, &older, &oldest, &empty]);
     assert_eq!(code, Some(1), "{said}");
-    insta::assert_snapshot!(said.split("No MAC").next().unwrap(), @r"
+    insta::assert_snapshot!(said.split("The records have no MACs").next().unwrap(), @r"
     0:1: this line is no audit record
     0:2: this line is no audit record
     0:3: this line is no audit record
@@ -762,6 +762,17 @@ fn a_pipe_is_read_once_and_from_its_beginning() {
 }
 
 #[test]
+fn an_index_is_made_of_a_pipe() {
+    let folder = Folder::new("audit-index-pipe");
+    let db = folder.0.join("audit.db").to_str().unwrap().to_owned();
+    for file in ["-", "/dev/stdin"] {
+        let output = run_with(&["audit", "index", file, "--db", &db], &lines(&recorded()));
+        assert_eq!(out(&output), format!("{db}: 9 records\n"), "{file}");
+        assert_eq!(output.status.code(), Some(0), "{file}");
+    }
+}
+
+#[test]
 fn old_files_on_both_sides_of_a_newer_one_are_kept() {
     let folder = Folder::new("audit-prune-gap");
     let trail = recorded();
@@ -789,6 +800,40 @@ fn old_files_on_both_sides_of_a_newer_one_are_kept() {
         "{said}"
     );
     assert!(named.iter().all(|file| std::path::Path::new(file).exists()) && !heads.exists());
+}
+
+#[test]
+fn the_log_that_an_idle_envoy_has_open_is_kept_and_links_are_followed() {
+    let folder = Folder::new("audit-prune-idle");
+    let trail = recorded();
+    let older = folder.write("audit.jsonl.1", &lines(&trail[..3]));
+    let live = folder.write("audit.jsonl", &lines(&trail[3..]));
+    let link = folder.0.join("link").to_str().unwrap().to_owned();
+    std::os::unix::fs::symlink(&older, &link).unwrap();
+    let heads = folder.0.join("heads.json").to_str().unwrap().to_owned();
+    let exists = |file: &str| std::path::Path::new(file).exists();
+    let prune = |files: &[&str]| {
+        let start = ["audit", "prune", "--older-than", "1h", "--heads", &heads];
+        folder.tells(&[&start[..], files].concat())
+    };
+    let (code, said) = prune(&[&live, &link]);
+    assert_eq!(
+        (code, exists(&live), exists(&older)),
+        (Some(0), true, false),
+        "{said}"
+    );
+    assert!(
+        said.contains("audit.jsonl has the newest record, and Envoy may have it open: it is kept"),
+        "{said}"
+    );
+    // It was rotated: the new log has no record yet.
+    let empty = folder.write("new.jsonl", b"");
+    let (code, said) = prune(&[&empty, &live]);
+    assert_eq!(
+        (code, exists(&live), exists(&empty)),
+        (Some(0), false, true),
+        "{said}"
+    );
 }
 
 /// A denied exchange with what was said in it, by somebody who wants to steer what shows it.

@@ -234,7 +234,7 @@ fn the_heads_reveal_a_chain_that_was_rewritten_before_them() {
         for (records, faults) in [
             (7, &["0:5 rewritten"][..]),
             (5, &["0:5 rewritten"]),
-            (4, &[]),
+            (4, &["0:0 cut_off"]),
         ] {
             let report = verified_by(behind(), &[forged[..records].to_vec()]);
             assert_eq!(told(&report), faults, "{records}");
@@ -319,7 +319,89 @@ fn a_checkpoint_from_before_the_start_is_counted_and_not_proven() {
     assert_eq!((report.anchored, report.before_start), (0, 1));
     assert!(report.faults.is_empty());
     let report = verified_by(verifier(&early), &[lines[2..].to_vec()]);
+    // Not even the record of the checkpoint is present.
+    assert_eq!((report.anchored, report.before_start), (0, 1));
+    // It is present, and those before it are not, or they are.
+    let report = verified_by(verifier(&start), &[lines[1..].to_vec()]);
+    assert_eq!((report.anchored, report.before_start), (0, 1));
+    let report = verified_by(verifier(&start), std::slice::from_ref(&lines));
     assert_eq!((report.anchored, report.before_start), (1, 0));
+}
+
+#[test]
+fn records_before_the_heads_are_in_order_and_there_once() {
+    for key in [None, Some(KEY)] {
+        let keys: Vec<&[u8]> = key.into_iter().collect();
+        let lines = chain(1, 8, key);
+        let heads = verified(&[lines[..5].to_vec()], &keys).heads;
+        let told = |lines: &[&[Vec<u8>]]| {
+            let keys = key.and_then(ChainKey::new);
+            let verifier = Verifier::new(keys.into_iter().collect()).behind(heads.clone());
+            told(&verified_by(verifier, &[lines.concat()]))
+        };
+        // Older records may be deleted, and nothing new may have come.
+        for sound in [
+            &lines[..],
+            &lines[3..],
+            &lines[4..],
+            &lines[5..],
+            &lines[2..5],
+            &[],
+        ] {
+            assert_eq!(told(&[sound]), [""; 0]);
+        }
+        // Two were repeated, alone and behind the others; one of another content was inserted.
+        assert_eq!(
+            told(&[&lines[5..], &lines[1..3]]),
+            ["0:1 missing", "0:5 reordered"]
+        );
+        assert_eq!(told(&[&lines[..], &lines[1..3]]), ["0:9 repeated"]);
+        let forged = written_anew(key);
+        assert_eq!(told(&[&lines[..], &forged[2..3]]), ["0:9 repeated"]);
+        let instead = told(&[&lines[..2], &forged[2..3], &lines[3..]]);
+        assert_eq!(instead, ["0:3 unlinked", "0:4 unlinked"]);
+        // The end was cut off before the heads.
+        assert_eq!(told(&[&lines[..3]]), ["0:0 cut_off"]);
+    }
+}
+
+#[test]
+fn records_that_change_places_in_a_file_are_found_although_one_of_another_file_is_between_them() {
+    let lines = chain(1, 3, Some(KEY));
+    let file = |numbers: &[usize]| numbers.iter().map(|at| lines[*at].clone()).collect();
+    let report = verified(&[file(&[2, 0]), file(&[1])], &[KEY]);
+    assert_eq!(told(&report), ["0:2 reordered"]);
+    assert_eq!(
+        told(&verified(&[file(&[1, 2]), file(&[0])], &[KEY])),
+        [""; 0]
+    );
+}
+
+#[test]
+fn a_chain_has_one_key_or_none() {
+    // The former SHA-256 of a changed record is not accepted as its MAC.
+    let mut lines = chain(1, 5, None);
+    let digest = hex::encode(&Sha256::digest(&lines[2]));
+    let text = String::from_utf8(lines[2].clone()).unwrap();
+    let forged = text.replace(
+        r#""},"decision":"allow""#,
+        &format!(r#"","mac":"{digest}"}},"decision":"deny""#),
+    );
+    assert_ne!(forged, text);
+    lines[2] = forged.into_bytes();
+    let report = verified(std::slice::from_ref(&lines), &[]);
+    assert_eq!(
+        (told(&report), report.unchecked_macs),
+        (vec!["0:3 mixed_macs".to_owned()], 1)
+    );
+    // The record after the first is written with a former key.
+    let former: &[u8] = b"another key of no one";
+    let lines = vec![
+        chain(1, 1, Some(KEY)).remove(0),
+        chain(1, 2, Some(former)).remove(1),
+    ];
+    let found = told(&verified(&[lines], &[KEY, former]));
+    assert!(found.contains(&"0:2 other_key".to_owned()), "{found:?}");
 }
 
 #[test]

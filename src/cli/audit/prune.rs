@@ -99,7 +99,7 @@ impl Prune {
             true => read_heads(&self.heads, &read_checkpoint_keys(&self.checkpoint_key)?)?,
             false => Heads::new(),
         };
-        let files = Files::new(&self.files)?;
+        let files = Files::new(&without_links(&self.files))?;
 
         // The whole trail must be sound, because deleted files can't be examined later.
         let mut whole = Verifier::new(keys.clone()).behind(start.clone());
@@ -112,11 +112,29 @@ impl Prune {
             );
             return Ok(ExitStatus::Found);
         }
-        let (old, kept): (Vec<usize>, Vec<usize>) = (0..seen.len()).partition(|number| {
+        let newest_of = |number: &usize| seen.get(*number).and_then(|file| file.newest.clone());
+        let (mut old, mut kept): (Vec<usize>, Vec<usize>) = (0..seen.len()).partition(|number| {
             seen.get(*number).is_some_and(|file| {
                 !file.is_unclear && file.newest.as_ref().is_some_and(|newest| *newest < limit)
             })
         });
+        // The oldest goes first, so that a failure in between leaves the ends of the chains, which reach to the heads.
+        old.sort_by_key(newest_of);
+        if kept.is_empty()
+            && let Some(last) = old.pop()
+        {
+            // Envoy has one of the files open. What it writes to a deleted file is lost.
+            output::note(&format!(
+                "{} has the newest record, and Envoy may have it open: it is kept. Rotate the log to delete it",
+                files.0.get(last).map_or("", |name| name)
+            ));
+            kept.push(last);
+        }
+        if report.unchecked_macs > 0 {
+            output::note(
+                "No MAC was checked: --key env:NAME checks them before anything is deleted.",
+            );
+        }
         let old_files = subset(&files, &old);
         let mut verifier = Verifier::new(keys.clone()).behind(start);
         old_files.read_into(&mut verifier);
@@ -143,8 +161,10 @@ impl Prune {
             if !self.dry_run {
                 let state = seen.get(*number).and_then(|file| file.state);
                 if state.is_none() || state_of(name) != state {
-                    output::note(&format!("{name} was written to just now: it is kept"));
-                    continue;
+                    output::note(&format!(
+                        "{name} was written to just now: it is kept, and so are newer ones"
+                    ));
+                    break;
                 }
                 std::fs::remove_file(name).map_err(|error| {
                     output::print_coded(
@@ -219,6 +239,19 @@ impl Prune {
         };
         output::replace_file(&self.heads, format!("{text}\n").as_bytes())
     }
+}
+
+/// Returns the names with each symbolic link replaced by the file that it leads to. Otherwise only the link would be deleted.
+fn without_links(names: &[String]) -> Vec<String> {
+    let target = |name: &String| {
+        let is_link = std::fs::symlink_metadata(name).is_ok_and(|file| file.is_symlink());
+        let target = is_link.then(|| std::fs::canonicalize(name).ok()).flatten();
+        target.and_then(|file| file.to_str().map(str::to_owned))
+    };
+    names
+        .iter()
+        .map(|name| target(name).unwrap_or_else(|| name.clone()))
+        .collect()
 }
 
 fn subset(files: &Files, numbers: &[usize]) -> Files {

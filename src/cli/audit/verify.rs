@@ -85,7 +85,7 @@ fn print_summary_as_json(report: &Report) {
         &json!({
             "records": report.records, "not_evaluated": report.not_evaluated,
             "faults": report.faults.len(), "macs_checked": report.authenticated,
-            "checkpoint_heads": {
+            "unchecked_macs": report.unchecked_macs, "checkpoint_heads": {
                 "found": report.anchored, "before_start": report.before_start,
             },
             "incomplete": report.is_incomplete, "heads": heads_as_json(&report.heads),
@@ -123,11 +123,16 @@ fn print_summary(report: &Report, checkpoints: &[(&String, Checkpoint)]) {
     }
     if report.faults.is_empty() && !report.is_incomplete && report.before_start == 0 {
         for (file, checkpoint) in checkpoints {
-            output::line(&format!(
-                "The checkpoint {file} of {} holds: nothing up to its {} was changed or cut off.",
-                checkpoint.time,
-                counted(checkpoint.records(), "record", "records"),
-            ));
+            let records = counted(checkpoint.records(), "record", "records");
+            let time = &checkpoint.time;
+            output::line(&match report.unchecked_macs {
+                0 => format!(
+                    "The checkpoint {file} of {time} holds: nothing up to its {records} was changed or cut off."
+                ),
+                _ => format!(
+                    "The checkpoint {file} of {time} holds for the order only: nothing up to its {records} was cut off."
+                ),
+            });
         }
     }
     if report.before_start > 0 {
@@ -138,16 +143,19 @@ fn print_summary(report: &Report, checkpoints: &[(&String, Checkpoint)]) {
     }
     if !report.authenticated && report.records > 0 {
         output::line(match (checkpoints.is_empty(), report.unchecked_macs) {
+            (true, 0) => {
+                "The records have no MACs: whoever can write the files could have written the chains anew."
+            }
             (true, _) => {
-                "No MAC was checked: give the key with --key env:NAME. Without it, whoever can write the files could have \
-                 written the chains anew."
+                "No MAC was checked: give the key with --key env:NAME. Without it, whoever can write the files could have changed \
+                 what is in any record, and it would not be seen."
             }
             (false, 0) => {
                 "The records have no MACs: those after the checkpoint could have been written anew."
             }
             (false, _) => {
                 "No MAC was checked: give the key with --key env:NAME. Without it, the checkpoint proves that no record is \
-                 missing, and not what is in the records."
+                 missing, and not what is in the records. If the filter has no key, the MACs are forged."
             }
         });
     }
