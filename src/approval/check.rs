@@ -300,10 +300,15 @@ impl Check<'_> {
     fn is_own(&self, signer: &Signer) -> bool {
         let asker = self.asker;
         match &signer.principal {
-            Some(holder) => [&asker.id, &asker.agent, &asker.client]
-                .iter()
-                .filter_map(|name| name.value())
-                .any(|name| is_same_name(name, holder)),
+            Some(holder) => {
+                let mut names = [&asker.id, &asker.agent, &asker.client].into_iter();
+                names.any(|name| match name {
+                    Known::Is(name) => is_same_name(name, holder),
+                    // The caller is identified, and this name could not be read.
+                    Known::Unknown => !asker.is_anonymous(),
+                    Known::Missing => false,
+                })
+            }
             None => match &asker.roles {
                 Known::Is(roles) => roles.iter().any(|role| is_same_name(role, &signer.role)),
                 // The caller is identified, and its list of roles could not be read.

@@ -295,6 +295,19 @@ fn no_caller_approves_its_own_request() {
         outcome(&in_capitals, &lead()),
         Checked::Invalid(Invalid::SelfApproval)
     );
+    // The name could not be read, so it may be the holder's.
+    let of_unread_name = Principal {
+        id: Known::Unknown,
+        ..asker()
+    };
+    assert_eq!(
+        outcome(&of_unread_name, &lead()),
+        Checked::Invalid(Invalid::SelfApproval)
+    );
+    assert!(matches!(
+        outcome(&Principal::anonymous(), &lead()),
+        Checked::Approved(_)
+    ));
     // The key names no holder: anyone with the role may hold it.
     let boss = Principal {
         roles: Known::Is(vec!["manager".into(), "lead".into()]),

@@ -3,6 +3,7 @@
 
 use super::yaml::parse_yaml;
 use crate::diag::{Diagnostic, Severity, codes};
+use crate::identity::key_in_file;
 use crate::policy::Mode;
 use crate::policy::decode::{Decoder, PolicyPath};
 use crate::policy::defaults::{self, Defaults};
@@ -362,12 +363,15 @@ impl Resolver<'_> {
                 let Some(read) = self.file(from, path, at) else {
                     continue;
                 };
-                if read.text.trim().is_empty() {
-                    let message = format!("`{path}` is empty");
-                    self.error(codes::AG1005, at, message, "it holds one key");
-                    continue;
-                }
-                let hash = digest(read.text.trim().as_bytes());
+                let key = match key_in_file(&read.text) {
+                    Ok(key) => key,
+                    Err(why) => {
+                        let message = format!("`{path}`: {why}");
+                        self.error(codes::AG1005, at, message, "it holds one key");
+                        continue;
+                    }
+                };
+                let hash = digest(key.as_bytes());
                 file.key = "sha256".into();
                 file.value = placed(text(&hex::encode(&hash)), &self.span);
             }

@@ -224,7 +224,11 @@ fn changed(kills: &[Kill], change: &KillChange) -> Result<Vec<Kill>, String> {
                 known |= kill.names.len() < before;
             }
             if !known && change.reason.is_none() {
-                return Err(format!("{} `{name}` is not stopped", singular(*target)));
+                // Another spelling or a glob may stop it all the same: that it is not stopped would be wrong.
+                return Err(format!(
+                    "no entry has {} `{name}`, written like this",
+                    singular(*target)
+                ));
             }
         }
         let before = kills.len();
@@ -300,7 +304,7 @@ pub fn kill_schema() -> Value {
                     "path": {"type": "string", "pattern": "^/", "description": "Absent: `/`."},
                     "authority": {"type": "string", "minLength": 1, "description": "Absent: the cluster's name."},
                     "every": {"type": "string", "description": "How often it is read, at most `1m`. Absent: `1s`."},
-                    "grace": {"type": "string", "description": "How long its last list stays in force while it can't be read, at most `24h`. Absent: `30s`."},
+                    "grace": {"type": "string", "description": "How long its last list stays in force while it can't be read, at most `24h`. Absent: `30s`, or three times `every` if that is longer."},
                 },
             },
             "kill": {"type": "array", "maxItems": MAX_KILLS, "items": {"oneOf": entries}},
@@ -412,7 +416,7 @@ mod tests {
         let error = |change: &KillChange| document.changed("", change).unwrap_err();
         assert_eq!(
             error(&lift(KillTarget::Agents, &["a"])),
-            "agent `a` is not stopped"
+            "no entry has agent `a`, written like this"
         );
         assert_eq!(
             error(&lift(KillTarget::All, &[])),

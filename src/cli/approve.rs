@@ -89,11 +89,23 @@ impl Approve {
         };
         let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         let length = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
-        let payload = rest
-            .split_at_checked(length)
-            .map_or(rest, |(payload, _)| payload);
-        ApprovalRequest::parse(&format!("agar1.{payload}"))
-            .map_err(|error| output::print_misused(&format!("the request can't be read: {error}")))
+        let (payload, after) = rest.split_at_checked(length).unwrap_or((rest, ""));
+        // A denied response has a request for each of its calls. Whoever is shown one of them would take it for all.
+        let mut others = after.split("agar1.").skip(1);
+        let is_same = |other: &str| {
+            let other = other.strip_prefix(payload);
+            other.is_some_and(|rest| !rest.starts_with(is_part))
+        };
+        if others.any(|other| other.starts_with(is_part) && !is_same(other)) {
+            return Err(output::print_misused(
+                "this holds several requests for an approval: give them one by one",
+            ));
+        }
+        ApprovalRequest::parse(&format!("agar1.{payload}")).map_err(|error| {
+            output::print_misused(&format!(
+                "the request can't be read: {error}; is it whole, and in one line?"
+            ))
+        })
     }
 
     fn signing_key(&self) -> Result<SigningKey, Failed> {

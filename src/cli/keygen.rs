@@ -2,6 +2,7 @@
 //! of approvers and checkpoints.
 
 use super::{ExitStatus, Failed, output, signing_key};
+use crate::identity::key_in_file;
 use crate::policy::digest;
 use crate::wire::hex;
 use base64::Engine;
@@ -142,12 +143,7 @@ fn new_key() -> Result<String, Failed> {
 fn existing_key(file: &str) -> Result<String, Failed> {
     let text = String::from_utf8(output::read(file)?)
         .map_err(|_| output::print_foreign(&format!("{file}: a key is ASCII")))?;
-    let key = text.trim();
-    let is_visible = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
-    match is_visible {
-        true => Ok(key.to_owned()),
-        false => Err(output::print_foreign(&format!(
-            "{file}: a key is one word of visible ASCII"
-        ))),
-    }
+    key_in_file(&text)
+        .map(str::to_owned)
+        .map_err(|why| output::print_foreign(&format!("{file}: {why}")))
 }

@@ -142,6 +142,23 @@ impl<'v> Digests<'v> {
     }
 }
 
+/// Returns the key in a file's text, in the form that the filter sees: without the line end.
+///
+/// # Errors
+/// The text is no key that a request could present, or one that could be found by trying.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn key_in_file(text: &str) -> Result<&str, &'static str> {
+    let key = text.trim();
+    if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("a key is one word of visible ASCII");
+    }
+    match key.len() {
+        ..MIN_KEY => Err("the key is shorter than 16 characters; `agentguard keygen` makes one"),
+        MIN_KEY..=MAX_KEY => Ok(key),
+        _ => Err("the key is longer than 1024 characters; `agentguard keygen` makes one"),
+    }
+}
+
 /// Returns whether two hashes are equal, in constant time.
 fn is_same(a: &KeyHash, b: &KeyHash) -> bool {
     let differing = a.iter().zip(b).fold(0, |bits, (a, b)| bits | (a ^ b));

@@ -14,6 +14,8 @@ mod trusted_header;
 pub use address::client_address;
 use address::peer_address;
 use api_key::Digests;
+#[cfg(not(target_arch = "wasm32"))]
+pub use api_key::key_in_file;
 pub use api_key::{KeyError, KeyTable};
 
 use crate::event::{Known, Principal};

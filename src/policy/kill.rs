@@ -28,6 +28,7 @@ use crate::event::{Event, Kind, words};
 use crate::policy::compiled_policy::Policy;
 use crate::policy::context::Context;
 use crate::policy::decision_point::EvaluationPhase;
+use crate::policy::operators::moment;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -303,7 +304,7 @@ fn read_kill(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<
         let value = &member.value;
         match &*member.key {
             "reason" => reason = Some(decoder.text(&at, value)?),
-            "until" => until = Some(decoder.text(&at, value)?),
+            "until" => until = Some(read_until(decoder, &at, value)?),
             "all" => match decoder.boolean(&at, value)? {
                 true => targets.push((KillTarget::All, Vec::new())),
                 false => {
@@ -355,6 +356,26 @@ fn read_kill(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<
     })
 }
 
+/// Reads the moment at which an entry ends. The rule that is made of the entry has it under another key.
+fn read_until(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Box<str>> {
+    let text = decoder.text(at, node)?;
+    if moment(&text).is_none() {
+        let message = "`until` takes a moment with its offset";
+        let help = "write for example `2026-01-31T09:00:00+01:00` or `2026-01-31T08:00:00Z`";
+        decoder.error(codes::AG1011, at, &node.span, message, help);
+        return None;
+    }
+    Some(text)
+}
+
+/// Returns the globs for a name of an entry. White space around it is a slip of whoever has copied it: no name that is compared
+/// has any. `bot[1]` stops `bot1`, and also whoever is called `bot[1]`, who would survive otherwise. `*` and `?` match themselves.
+fn globs(name: &str) -> impl Iterator<Item = String> {
+    let name = name.trim();
+    let literal = name.contains('[').then(|| name.replace('[', "[[]"));
+    std::iter::once(name.to_owned()).chain(literal)
+}
+
 /// Returns the field for a target; `None` for everything.
 fn field(target: KillTarget) -> Option<&'static str> {
     match target {
@@ -378,8 +399,8 @@ fn as_policy(kills: &[Kill], root: &Node) -> Node {
         };
         let mut conditions = Vec::new();
         if let Some(path) = field(kill.target) {
-            let names = kill.names.iter().map(|name| text(name)).collect();
-            let names = Node::list_at(names, at);
+            let names = kill.names.iter().flat_map(|name| globs(name));
+            let names = Node::list_at(names.map(|name| text(&name)).collect(), at);
             conditions.push((path, Node::map_at(vec![("glob", names)], at)));
         }
         if let Some(until) = &kill.until {

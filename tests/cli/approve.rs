@@ -203,6 +203,22 @@ fn a_request_is_found_in_the_denial_that_holds_it() {
 }
 
 #[test]
+fn of_several_requests_in_a_text_none_is_taken_for_all() {
+    let folder = folder();
+    let (file, _) = key(folder.path(), "lead");
+    let one = request(r#"{"args.amount":[250]}"#).encode();
+    let other = request(r#"{"args.amount":[300]}"#).encode();
+    let approve = |text: &str| run(&["approve", text, "--key", &file, "--yes", "--time", NOW]);
+    let made = approve(&format!("Ask: {one}\nAsk: {other}"));
+    assert_eq!(made.status.code(), Some(2));
+    assert!(err(&made).contains("several requests"), "{}", err(&made));
+    assert_eq!(out(&made), "");
+    // A denial may tell the same request in two places.
+    let made = approve(&format!("Ask: {one}\nAsk: {one}."));
+    assert_eq!(made.status.code(), Some(0), "{}", err(&made));
+}
+
+#[test]
 fn what_can_not_be_approved_is_not() {
     let folder = folder();
     let (manager, _) = key(folder.path(), "manager");

@@ -76,6 +76,22 @@ fn an_agent_is_stopped_in_every_spelling_and_by_globs() {
 }
 
 #[test]
+fn a_name_with_brackets_is_stopped_as_it_stands_and_as_a_glob() {
+    let list = list(r#"{"agents":["bot[12]"],"reason":"r"}"#);
+    for agent in ["bot[12]", "Bot[12]", "bot1", "bot2"] {
+        assert!(reason(&list, known(agent), &request()).is_some(), "{agent}");
+    }
+    assert_eq!(reason(&list, known("bot3"), &request()), None);
+}
+
+#[test]
+fn white_space_around_a_name_changes_nothing() {
+    let list = list(r#"{"agents":[" support-bot\n"],"reason":"r"}"#);
+    assert!(reason(&list, known("support-bot"), &request()).is_some());
+    assert_eq!(reason(&list, known("sales-bot"), &request()), None);
+}
+
+#[test]
 fn whoever_does_not_say_who_it_is_could_be_the_one() {
     let list = list(r#"{"agents":["support-bot"],"reason":"refunds"}"#);
     assert!(reason(&list, Principal::anonymous(), &request()).is_some());
@@ -235,7 +251,7 @@ fn mistakes_are_told_with_their_place_and_a_way_out() {
     ---
     AG1007 kill[0].all: this stops nothing; remove the entry, or write `all: true`
     ---
-    AG1011 kill[1]: `not_after` takes a moment with its offset; write for example `2026-01-31T09:00:00+01:00` or `2026-01-31T08:00:00Z`
+    AG1011 kill[1].until: `until` takes a moment with its offset; write for example `2026-01-31T09:00:00+01:00` or `2026-01-31T08:00:00Z`
     ---
     AG1013 kill[0]: `[` is not closed in `[a`; globs know `*`, `**`, `?` and `[abc]`
     "#);
