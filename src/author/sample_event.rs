@@ -651,7 +651,13 @@ fn read_fact(
         "provider" => facts.provider = known(decoder, at, value)?,
         "protocol" => facts.protocol = known(decoder, at, value)?,
         "server" => facts.server = known(decoder, at, value)?,
-        "path" => facts.paths = Known::Is(decoder.texts(at, value)?),
+        "path" => {
+            facts.paths = match (value.text(), &value.data) {
+                (Some("unknown"), _) => Known::Unknown,
+                (_, NodeValue::Null) => Known::Missing,
+                _ => Known::Is(decoder.texts(at, value)?),
+            }
+        }
         "model" => facts.models = models(decoder, at, value)?,
         "principal" => facts.principal = principal(decoder, at, value)?,
         "headers" => {
@@ -872,8 +878,10 @@ pub fn written(event: &SampleEvent, facts: &Facts) -> Node {
             members.push(member(key, name(value)));
         }
     }
-    if let Known::Is(paths) = &facts.paths {
-        members.push(member("path", list(paths)));
+    match &facts.paths {
+        Known::Is(paths) => members.push(member("path", list(paths))),
+        Known::Missing => members.push(member("path", node(NodeValue::Null))),
+        Known::Unknown => {}
     }
     if !facts.approved_by.is_empty() {
         members.push(member("approved_by", list(&facts.approved_by)));

@@ -191,8 +191,10 @@ impl CheckResult {
                     let mut found = Vec::new();
                     policy.redactions(rule, event, context, &mut |redaction| found.push(redaction));
                     let impossible = found.iter().any(|redaction| !redaction.is_possible());
+                    // As in Envoy, a rule that finds nothing to replace wants nothing.
                     wanted = wanted.max(match impossible {
                         true => ExchangeOutcome::Deny,
+                        false if found.is_empty() => ExchangeOutcome::Allow,
                         false => ExchangeOutcome::Redact,
                     });
                     if held.enforced {

@@ -522,18 +522,17 @@ impl Flow {
         {
             tried.rules.insert(rule.id.clone());
             if rule.action == Action::Redact {
-                let mut impossible = false;
+                // As in the policy itself, a rule that finds nothing to replace wants nothing.
                 context
                     .policy
                     .redactions(rule, event, context, &mut |redaction| {
-                        impossible |=
-                            !redaction.is_possible() || !context.json.is_editable(redaction.place);
+                        let is_possible =
+                            redaction.is_possible() && context.json.is_editable(redaction.place);
+                        outcome = outcome.max(match is_possible {
+                            true => ExchangeOutcome::Redact,
+                            false => ExchangeOutcome::Deny,
+                        });
                     });
-                outcome = outcome.max(if impossible {
-                    ExchangeOutcome::Deny
-                } else {
-                    ExchangeOutcome::Redact
-                });
             }
         }
         tried.outcome = tried.outcome.max(outcome);

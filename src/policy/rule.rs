@@ -550,10 +550,11 @@ fn finds_unplaced(rule: &Rule) -> bool {
     finds
 }
 
+/// Returns whether a redaction of the rule has something to replace: what a test under `not` looks for is not there.
 fn looks_for_text(rule: &Rule) -> bool {
     let mut looks = false;
     if let Some(when) = &rule.when {
-        when.each_test(&mut |test| {
+        when.each_positive_test(&mut |test| {
             looks |= test.checks.iter().any(|check| check.verb.looks_for_text())
         });
     }

@@ -124,6 +124,19 @@ pub(super) fn other_notations(subject: &LintedPolicy<'_>, findings: &mut Finding
                     tell(place, about, "write `/` in front of it, or `**/`");
                 } else if has_alternatives(value) {
                     tell(place, of_braces(value), ALTERNATIVES);
+                } else if matches!(
+                    item.mention.field,
+                    Field::Tool | Field::Model | Field::Server
+                ) && is_pattern_or_list(value)
+                {
+                    let about = format!(
+                        "`{value}` is one name: `|`, `,`, `^` and `$` are read as they stand"
+                    );
+                    tell(
+                        place,
+                        about,
+                        "write a list with each name; a glob has `*`, `?` and `[abc]`",
+                    );
                 }
             }
         }
@@ -140,6 +153,30 @@ pub(super) fn other_notations(subject: &LintedPolicy<'_>, findings: &mut Finding
                     );
                 } else if check.verb == Verb::Glob && has_alternatives(text) {
                     tell(place, of_braces(text), ALTERNATIVES);
+                } else if compares_for_equality(check.verb) && is_glob_with_more(text) {
+                    let about =
+                        format!("`{text}` is compared as it stands: its `*` is no wildcard here");
+                    tell(
+                        place,
+                        about,
+                        "write `{ glob: … }`; only under `match` a value is a glob",
+                    );
+                } else if compares_for_equality(check.verb) && is_comparison(text) {
+                    let about = format!("`{text}` is compared as a text: no number equals it");
+                    tell(
+                        place,
+                        about,
+                        "write `{ greater_than: N }`, or `at_least`, `less_than`, `at_most`",
+                    );
+                } else if check.verb == Verb::Matches && has_doubled_escape(text) {
+                    let about = format!(
+                        "`{text}` asks for a backslash where a class of characters is meant"
+                    );
+                    tell(
+                        place,
+                        about,
+                        "write one backslash, except between double quotes, where it is doubled",
+                    );
                 }
             }
         });
@@ -150,6 +187,48 @@ const ALTERNATIVES: &str = "write a list with each alternative";
 
 fn of_braces(glob: &str) -> String {
     format!("globs have no `{{a,b}}`: `{glob}` asks for these braces")
+}
+
+/// Returns whether a name is several in another notation, or a regular expression. No tool, model or server has these
+/// characters in its name.
+fn is_pattern_or_list(name: &str) -> bool {
+    name.contains(['|', ',']) || name.starts_with('^') || name.ends_with('$')
+}
+
+fn compares_for_equality(verb: Verb) -> bool {
+    matches!(
+        verb,
+        Verb::Equals | Verb::NotEquals | Verb::In | Verb::NotIn
+    )
+}
+
+/// Returns whether a text has a wildcard beside other characters. `*` alone is a value of its own.
+fn is_glob_with_more(text: &str) -> bool {
+    text.contains('*') && text.chars().any(|c| c.is_alphanumeric())
+}
+
+/// Returns whether a text is a comparison with a number: `>100`, `<= 5`.
+fn is_comparison(text: &str) -> bool {
+    let number = text
+        .trim()
+        .strip_prefix(['<', '>'])
+        .map(|rest| rest.trim_start_matches('=').trim());
+    number.is_some_and(|number| number.parse::<f64>().is_ok())
+}
+
+/// Returns whether a pattern has a literal backslash before a repeated class, `\\d+`: it is written so between double quotes only.
+fn has_doubled_escape(pattern: &str) -> bool {
+    pattern.match_indices(r"\\").any(|(at, found)| {
+        let mut rest = pattern
+            .get(at.saturating_add(found.len())..)
+            .unwrap_or_default()
+            .chars();
+        rest.next()
+            .is_some_and(|c| matches!(c, 'd' | 'D' | 's' | 'S' | 'w' | 'W'))
+            && rest
+                .next()
+                .is_some_and(|c| matches!(c, '+' | '*' | '?' | '{'))
+    })
 }
 
 /// Returns whether a glob has alternatives in a shell's notation: `*.{js,ts}`.

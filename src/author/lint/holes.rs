@@ -3,7 +3,7 @@
 use super::breadth::{each_check, texts};
 use super::tools::tools;
 use super::{Findings, LintedPolicy};
-use crate::author::analysis::{Formula, TestOperand, fitting};
+use crate::author::analysis::{Formula, TestLiteral, TestOperand, fitting};
 use crate::author::provided::top;
 use crate::author::sample_event::{SampleEvent, SampleExchange};
 use crate::diag::{Severity, codes};
@@ -269,16 +269,27 @@ pub(super) fn claims(subject: &LintedPolicy<'_>, findings: &mut Findings) {
         }
         let is_allow = view.written.action == Action::Allow;
         let formula = &view.meaning.formula;
+        // What a model answers is no claim of the client.
+        let answers_only = view.meaning.kinds.iter().all(|kind| kind == Kind::Response);
+        let in_text = !is_allow && !answers_only && view.written.unless.is_some();
+        let claims = |literal: &TestLiteral| {
+            literal.outer == Polarity::Loosening
+                && (is_claim(&literal.field, &literal.ask)
+                    || (in_text && is_claim_in_text(&literal.field, &literal.ask)))
+        };
         let rests_on_claims = match is_allow {
             true => opened_by(formula) == AllowBasis::Claims,
-            false => formula.parts().iter().any(is_exempt_by_claims),
+            false => {
+                let mut parts = formula.parts().iter();
+                parts.any(|part| is_exempt_by(part, &claims))
+            }
         };
         if !rests_on_claims {
             continue;
         }
         let mut claimed: BTreeSet<&str> = BTreeSet::new();
         formula.each(&mut |literal| {
-            if literal.outer == Polarity::Loosening && is_claim(&literal.field, &literal.ask) {
+            if claims(literal) {
                 claimed.insert(&literal.field);
             }
         });
@@ -332,13 +343,11 @@ fn opened_by(formula: &Formula) -> AllowBasis {
 }
 
 /// Returns whether values supplied by the client can make a part of a deny-side condition false.
-fn is_exempt_by_claims(formula: &Formula) -> bool {
+fn is_exempt_by(formula: &Formula, claims: &dyn Fn(&TestLiteral) -> bool) -> bool {
     match formula {
-        Formula::All(parts) => parts.iter().any(is_exempt_by_claims),
-        Formula::Any(parts) => parts.iter().all(is_exempt_by_claims),
-        Formula::Literal(literal) => {
-            literal.outer == Polarity::Loosening && is_claim(&literal.field, &literal.ask)
-        }
+        Formula::All(parts) => parts.iter().any(|part| is_exempt_by(part, claims)),
+        Formula::Any(parts) => parts.iter().all(|part| is_exempt_by(part, claims)),
+        Formula::Literal(literal) => claims(literal),
     }
 }
 
@@ -352,30 +361,69 @@ fn is_claim(field: &str, ask: &TestOperand) -> bool {
         || (says_a_word && (field.starts_with("args.") || field.starts_with("params.")))
 }
 
+/// Returns whether a text need only contain a word: whoever writes the text can write the word as well.
+fn is_claim_in_text(field: &str, ask: &TestOperand) -> bool {
+    let (anywhere, at_an_end) = match ask {
+        TestOperand::OneOf(verb, _) | TestOperand::AllOf(verb, _) => (
+            matches!(verb, Verb::Contains | Verb::ContainsAny | Verb::ContainsAll),
+            matches!(verb, Verb::StartsWith | Verb::EndsWith),
+        ),
+        _ => (false, false),
+    };
+    (anywhere && field.starts_with("args.")) || ((anywhere || at_an_end) && field == "text")
+}
+
 /// Returns whether another party than the client establishes a field.
 fn is_established(field: &str) -> bool {
     field.starts_with("principal.") || matches!(field, "environment" | "time" | "host")
 }
 
-/// What a text operator misses in an argument with its own syntax, by the argument's usual names.
-const FORMS: [(&[&str], &str, &str); 4] = [
-    (
-        &["command", "cmd", "script", "shell", "bash"],
-        "a line of a shell: quotes, variables and other spellings walk past",
-        "name what may run: `not: { PATH: { command_in: [ls, cat] } }`",
-    ),
-    (
-        &["sql", "query", "statement"],
-        "SQL: comments, quotes and other spellings walk past",
-        "read its tokens: `sql_verb_in`, `sql_table_in`, `sql_limit_greater_than`",
-    ),
-    (
-        &["path", "file", "file_path", "filepath"],
-        "a path: dot segments and encodings walk past",
-        "resolve it first: `path_within`, `path_not_within`",
-    ),
-    (
-        &[
+/// Argument with a syntax of its own, in which a text operator sees too little.
+struct Form {
+    /// The argument's usual names.
+    names: &'static [&'static str],
+    /// What a denial by its text misses, and what to write instead.
+    denied: (&'static str, &'static str),
+    /// What an allow, or an exception, by its text takes as well, and what to write instead.
+    allowed: (&'static str, &'static str),
+}
+
+const FORMS: [Form; 4] = [
+    Form {
+        names: &["command", "cmd", "script", "shell", "bash"],
+        denied: (
+            "a line of a shell: quotes, variables and other spellings walk past",
+            "name what may run: `not: { PATH: { command_in: [ls, cat] } }`",
+        ),
+        allowed: (
+            "a line of a shell: other commands in it pass as well",
+            "read the whole line: `PATH: { command_in: [ls, cat] }`",
+        ),
+    },
+    Form {
+        names: &["sql", "query", "statement"],
+        denied: (
+            "SQL: comments, quotes and other spellings walk past",
+            "read its tokens: `sql_verb_in`, `sql_table_in`, `sql_limit_greater_than`",
+        ),
+        allowed: (
+            "SQL: other statements in it pass as well",
+            "read its tokens: `sql_verb_in`, `sql_table_in`",
+        ),
+    },
+    Form {
+        names: &["path", "file", "file_path", "filepath"],
+        denied: (
+            "a path: dot segments and encodings walk past",
+            "resolve it first: `path_within`, `path_not_within`",
+        ),
+        allowed: (
+            "a path: with dot segments in it another folder passes as well",
+            "resolve it first: `path_within`",
+        ),
+    },
+    Form {
+        names: &[
             "url",
             "uri",
             "link",
@@ -386,13 +434,66 @@ const FORMS: [(&[&str], &str, &str); 4] = [
             "recipient",
             "recipients",
         ],
-        "an address: other spellings of the host walk past",
-        "read the hosts: `domain_in`, `domain_not_in`, `cidr_in`",
-    ),
+        denied: (
+            "an address: other spellings of the host walk past",
+            "read the hosts: `domain_in`, `domain_not_in`, `cidr_in`",
+        ),
+        allowed: (
+            "an address: other hosts with this text in their address pass as well",
+            "read the hosts: `domain_in`",
+        ),
+    },
 ];
 
-/// Finds deny-side text conditions on a command, a query, a path or an address, and allow-side lists of commands that are
-/// not exhaustive.
+impl Form {
+    /// Returns the form of an argument by its usual names.
+    fn of(ways: &[Vec<PathStep>]) -> Option<&'static Form> {
+        // The words of a search are in `query` as well, so that among other names it is no evidence.
+        let several = ways.len() > 1;
+        let last = ways.iter().filter_map(|way| way.last());
+        FORMS.iter().find(|form| {
+            last.clone().any(|step| {
+                matches!(step, PathStep::Key(key) | PathStep::Anywhere(key)
+                    if form.names.contains(&&**key) && !(several && **key == *"query"))
+            })
+        })
+    }
+
+    /// Returns whether a text operator on the allow side takes values that its author did not mean.
+    fn is_opened_by(&self, check: &Check) -> bool {
+        let literals = texts(check);
+        let all = |is: fn(&str) -> bool| {
+            !literals.is_empty() && literals.iter().all(|(text, _)| is(text))
+        };
+        // The end of a path says what kind of file it is, in whatever folder.
+        let is_path = self.names.contains(&"path");
+        match check.verb {
+            Verb::Contains | Verb::ContainsAny | Verb::ContainsAll | Verb::StartsWith => true,
+            Verb::EndsWith => !is_path,
+            Verb::Glob => {
+                !asks_nothing(check)
+                    && !all(|glob| !glob.contains(['*', '?', '[']))
+                    && !(is_path && all(|glob| glob.starts_with('*')))
+            }
+            Verb::Matches => !all(is_exhaustive),
+            _ => false,
+        }
+    }
+}
+
+/// Returns whether a pattern describes the whole text, and leaves no part of it open.
+fn is_exhaustive(pattern: &str) -> bool {
+    let inner = pattern
+        .strip_prefix('^')
+        .and_then(|inner| inner.strip_suffix('$'));
+    inner.is_some_and(|inner| {
+        ![".*", ".+", "[^", "\\S", "\\W", "\\D"]
+            .iter()
+            .any(|open| inner.contains(open))
+    })
+}
+
+/// Finds text conditions on a command, a query, a path or an address, and lists of commands that are not exhaustive.
 pub(super) fn forms(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     // Beside a condition that parses the field, a pattern may refine.
     let mut read_as_such: Vec<&Vec<PathStep>> = Vec::new();
@@ -418,60 +519,99 @@ pub(super) fn forms(subject: &LintedPolicy<'_>, findings: &mut Findings) {
         });
     }
     for view in &subject.rules {
-        if !matches!(view.written.action, Action::Deny | Action::RequireApproval) {
-            continue;
+        let rule = view.written;
+        if matches!(rule.action, Action::Deny | Action::RequireApproval)
+            && let Some(when) = &rule.when
+        {
+            denied_by_text(when, &read_as_such, findings);
         }
-        let Some(when) = &view.written.when else {
-            continue;
+        let side = match rule.action {
+            Action::Allow => Polarity::Loosening,
+            Action::Deny | Action::RequireApproval => Polarity::Restricting,
+            Action::Redact | Action::Tag => continue,
         };
-        let mut tests = Vec::new();
-        when.each_positive_test(&mut |test| tests.push(test));
-        for test in tests {
-            let Field::Args(path) = &test.mention.field else {
-                continue;
-            };
-            // The words of a search are in `query` as well, so that among other names it is no evidence.
-            let several = path.ways.len() > 1;
-            let last = path.ways.iter().filter_map(|way| way.last());
-            let form = FORMS.iter().find(|(names, ..)| {
-                last.clone().any(|step| {
-                    matches!(step, PathStep::Key(key)
-                        if names.contains(&&**key) && !(several && **key == *"query"))
-                })
-            });
-            for check in &test.checks {
-                let reads_text = matches!(
-                    check.verb,
-                    Verb::Contains
-                        | Verb::ContainsAny
-                        | Verb::ContainsAll
-                        | Verb::StartsWith
-                        | Verb::EndsWith
-                ) || (matches!(check.verb, Verb::Glob | Verb::Matches)
-                    && !path.ways.iter().any(|way| read_as_such.contains(&way))
-                    && !asks_nothing(check));
-                let place = (check.span.clone(), check.path.clone());
-                if check.verb == Verb::CommandIn {
-                    findings.warn(
-                        codes::AG1121,
-                        place,
-                        format!(
-                            "`{}` is denied only if it runs nothing but these: one other command beside them walks past",
-                            test.mention.name
-                        ),
-                        "name what may run, and deny the rest: `not: { PATH: { command_in: [ls, cat] } }`",
-                    );
-                } else if let Some((_, what, help)) = form.filter(|_| reads_text) {
-                    findings.warn(
-                        codes::AG1121,
-                        place,
-                        format!("`{}` is {what}", test.mention.name),
-                        *help,
-                    );
-                }
+        for (condition, side) in [(&rule.when, side), (&rule.unless, side.flipped())] {
+            if let Some(condition) = condition {
+                allowed_by_text(condition, side, &read_as_such, findings);
             }
         }
     }
+}
+
+/// Finds conditions by whose text an argument with a syntax of its own is denied.
+fn denied_by_text(when: &Condition, read_as_such: &[&Vec<PathStep>], findings: &mut Findings) {
+    let mut tests = Vec::new();
+    when.each_positive_test(&mut |test| tests.push(test));
+    for test in tests {
+        let Field::Args(path) = &test.mention.field else {
+            continue;
+        };
+        let form = Form::of(&path.ways);
+        for check in &test.checks {
+            let reads_text = matches!(
+                check.verb,
+                Verb::Contains
+                    | Verb::ContainsAny
+                    | Verb::ContainsAll
+                    | Verb::StartsWith
+                    | Verb::EndsWith
+            ) || (matches!(check.verb, Verb::Glob | Verb::Matches)
+                && !path.ways.iter().any(|way| read_as_such.contains(&way))
+                && !asks_nothing(check));
+            let place = (check.span.clone(), check.path.clone());
+            if check.verb == Verb::CommandIn {
+                findings.warn(
+                    codes::AG1121,
+                    place,
+                    format!(
+                        "`{}` is denied only if it runs nothing but these: one other command beside them walks past",
+                        test.mention.name
+                    ),
+                    "name what may run, and deny the rest: `not: { PATH: { command_in: [ls, cat] } }`",
+                );
+            } else if let Some(form) = form.filter(|_| reads_text) {
+                let (what, help) = form.denied;
+                findings.warn(
+                    codes::AG1121,
+                    place,
+                    format!("`{}` is {what}", test.mention.name),
+                    help,
+                );
+            }
+        }
+    }
+}
+
+/// Finds conditions by whose text an argument with a syntax of its own is allowed, or excepted from a denial.
+fn allowed_by_text(
+    condition: &Condition,
+    side: Polarity,
+    read_as_such: &[&Vec<PathStep>],
+    findings: &mut Findings,
+) {
+    condition.each_leaf(side, &mut |leaf, side| {
+        let (Leaf::Test(test), Polarity::Loosening) = (leaf, side) else {
+            return;
+        };
+        let Field::Args(path) = &test.mention.field else {
+            return;
+        };
+        let Some(form) = Form::of(&path.ways) else {
+            return;
+        };
+        if path.ways.iter().any(|way| read_as_such.contains(&way)) {
+            return;
+        }
+        for check in test.checks.iter().filter(|check| form.is_opened_by(check)) {
+            let (what, help) = form.allowed;
+            findings.warn(
+                codes::AG1121,
+                (check.span.clone(), check.path.clone()),
+                format!("`{}` is {what}", test.mention.name),
+                help,
+            );
+        }
+    });
 }
 
 /// Returns whether a check is a glob that matches everything.
