@@ -804,12 +804,20 @@ fn plain(text: &str, in_flow: bool) -> String {
         || !text.chars().all(is_yaml)
         || text.starts_with(begins)
         || text.ends_with(' ')
-        || (in_flow && text.contains([',', '[', ']', '{', '}']));
+        || is_word_elsewhere(text)
+        // The parsers of Kubernetes, Helm and Python end a plain text in a flow collection at `?`: `[(?i)x]`.
+        || (in_flow && text.contains([',', '[', ']', '{', '}', '?']));
     if reads_back && !is_special {
         text.to_owned()
     } else {
         quoted(text)
     }
+}
+
+/// Returns whether YAML 1.1 has another meaning for a text that YAML 1.2 reads as such: Kubernetes takes `y` for `true`, so that a rule on
+/// this value would never match, and Python's parser refuses `=` and `<<`.
+fn is_word_elsewhere(text: &str) -> bool {
+    matches!(text, "y" | "Y" | "n" | "N" | "=" | "<<")
 }
 
 /// Returns a text in quotes, which JSON and YAML parse alike.
@@ -1069,7 +1077,7 @@ rules:
     match:
       tool:
         - x
-        - y # why
+        - \"y\" # why
 # The end.
 "
         );
@@ -1176,6 +1184,20 @@ rules:
             &root,
             &crate::policy::parse_json(json.as_bytes()).unwrap()
         ));
+    }
+
+    #[test]
+    fn what_kubernetes_reads_as_something_else_is_in_quotes() {
+        let json = br#"{"rules":[{"when":{"args.a":{"in":["y","N","=","<<","(?i)x","a?"]}},"reason":"y","text":"why?"},{"y":"\\d? [a]"}]}"#;
+        let written = write_yaml(&crate::policy::parse_json(json).unwrap());
+        assert_eq!(
+            written,
+            concat!(
+                "rules:\n  - when:\n      args.a: { in: [\"y\", \"N\", \"=\", \"<<\", \"(?i)x\", \"a?\"] }\n",
+                "    reason: \"y\"\n    text: why?\n  - { \"y\": \"\\\\d? [a]\" }\n",
+            )
+        );
+        assert_eq!(format(&written).unwrap(), written);
     }
 
     fn any_node() -> impl Strategy<Value = Node> {

@@ -116,6 +116,8 @@ const ONLY_FOR: &[(&str, &[Target])] = &[
     ("kind", IN_CLUSTERS),
     ("context", &[Target::Istio, Target::Helm]),
     ("client_ca", &[Target::EnvoyGateway]),
+    ("jwt_issuer", &[Target::EnvoyGateway]),
+    ("jwks", &[Target::EnvoyGateway]),
     ("listener", &[Target::EnvoyGateway]),
     ("proxy_namespace", &[Target::EnvoyGateway]),
     ("module", &[Target::Envoy, Target::EnvoyGateway]),

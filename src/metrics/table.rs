@@ -75,7 +75,7 @@ labels! {
     MODE "mode" 64 "`enforce`: it happened. `observe`: it would have happened if the policy, or the rule, did not only observe.";
     MODEL "model" 64 "The model as the request names it; `none`, `unknown` if it can't be read, `several` if there are several.";
     NAME "name" 64 "`metadata.name` of the policy, or `agentguard-kill` for the kill list.";
-    PROVIDER "provider" 64 "The provider by the endpoint; `none` where the endpoint is unknown.";
+    PROVIDER "provider" 64 "The provider by the request's host; `other` for a host that is none of theirs, `none` without one.";
     REASON "reason" 64 "`missing`, `invalid` and others: docs/identity.md. Of the kill feed `unreachable`, `status`, `malformed`, `older`: docs/kill.md.";
     RULE "rule_id" 64 "The rule's id.";
     SOURCE "source" 64 "The source in `principals` that recognised the credential; `none` if there was none.";

@@ -932,6 +932,11 @@ fn an_option_that_would_change_nothing_is_refused() {
         ("json", &["--wasm", "/w"], "`--for envoy`"),
         ("k8s", &["--context", "inbound"], "`--for helm`"),
         ("istio", &["--client-ca", "c"], "`--for envoy-gateway`"),
+        (
+            "istio",
+            &["--jwt-issuer", "https://i", "--jwks", "https://i/keys"],
+            "`--for envoy-gateway`",
+        ),
         ("helm", &["--audit-log", "/a"], "`--for k8s`"),
         (
             "envoy-gateway",

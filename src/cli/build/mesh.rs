@@ -150,6 +150,9 @@ impl MeshOptions {
                 "agentguard: note: --image has no digest: whatever the registry has under this name will run; \
                  append `@sha256:…`",
             ),
+            (Image::Url(url), None) if !url.starts_with("file:") => output::note(
+                "agentguard: note: --image is a URL without a digest: whatever answers there will run; add `--sha256 HEX`",
+            ),
             _ => {}
         }
         Ok(image)
