@@ -6,6 +6,9 @@ use crate::policy::{
 };
 use serde_json::{Value, json};
 
+/// Maximum generation that is written: the largest whole number that readers of JSON with doubles tell from its neighbours.
+const MAX_GENERATION: u64 = (1 << 53) - 1;
+
 /// Change of a kill list.
 #[derive(Clone, Debug, Default)]
 pub struct KillChange {
@@ -108,10 +111,15 @@ impl KillDocument {
     /// Returns the file's new text, and the list in it. `file` is its present text.
     ///
     /// # Errors
-    /// A kill to be lifted does not exist, or the result is not a kill list.
+    /// A kill to be lifted does not exist, the generation can't grow, or the result is not a kill list.
     pub fn changed(&self, file: &str, change: &KillChange) -> Result<(String, KillList), String> {
         let kills = changed(&self.list.kills, change)?;
         let generation = self.list.generation.saturating_add(1);
+        if generation > MAX_GENERATION {
+            return Err(format!(
+                "`generation` can't grow any more: at most {MAX_GENERATION} is told from its neighbours by every reader of JSON; write a smaller one in the file"
+            ));
+        }
         let written = match self.format {
             Format::Yaml => self.as_yaml(&kills),
             Format::Json | Format::Discovery => as_json(&kills).to_string(),
@@ -408,6 +416,22 @@ mod tests {
         let kills = KillDocument::read(&lifted).unwrap().list.kills;
         let names: Vec<&[Box<str>]> = kills.iter().map(|kill| &*kill.names).collect();
         assert_eq!(names, [["b".into()]]);
+    }
+
+    #[test]
+    fn a_generation_that_no_reader_tells_from_the_one_before_is_not_written() {
+        let with = |generation: u64| {
+            let text = KillDocument::empty();
+            let text = text.replace("generation: 0", &format!("generation: {generation}"));
+            let document = KillDocument::read(&text).unwrap();
+            document.changed(&text, &stop(KillTarget::Agents, &["a"], "r"))
+        };
+        let (_, list) = with(MAX_GENERATION - 1).unwrap();
+        assert_eq!(list.generation, MAX_GENERATION);
+        for generation in [MAX_GENERATION, u64::MAX] {
+            let error = with(generation).unwrap_err();
+            assert!(error.contains("write a smaller one"), "{error}");
+        }
     }
 
     #[test]

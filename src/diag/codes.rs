@@ -244,7 +244,7 @@ codes! {
     AG6019 0 "the kill list can't act"
         "The filter of the kill list is after that of the policy, or runs in another VM: filters share a VM if `vm_id`, module, `vm_config.configuration` and environment variables are the same."
     AG6020 0 "a client's address that anyone can write"
-        "The policy asks for the client's address (a limit `per: address`, a trusted proxy, `client_address`), and Envoy takes it from `x-forwarded-for` without `use_remote_address: true`. The filter recognises such an address and does not trust it."
+        "The policy asks for the client's address (a limit `per: address`, a trusted proxy, `client_address`), and Envoy takes it from `x-forwarded-for`: without `use_remote_address: true`, or with `xff_num_trusted_hops`. The filter recognises such an address and does not trust it. `client_address: { xff_hops: N }` counts trusted proxies by itself, without `xff_num_trusted_hops`."
     AG6021 0 "a low circuit breaker"
         "A cluster allows few connections or requests at a time. Streams of models last for minutes, so that more agents than that get 503 from Envoy."
     AG6022 0 "an open admin interface"

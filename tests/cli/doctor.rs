@@ -199,6 +199,13 @@ const AILMENTS: &[(&str, Break)] = &[
             policy["client_address"] = json!({"xff_hops": 1})
         })
     }),
+    ("AG6020", |config| {
+        policy(config, |policy| {
+            policy["client_address"] = json!({"xff_hops": 1})
+        });
+        manager(config)["use_remote_address"] = json!(true);
+        manager(config)["xff_num_trusted_hops"] = json!(1);
+    }),
     ("AG6021", |config| {
         let cluster = config.pointer_mut("/static_resources/clusters/0").unwrap();
         cluster["circuit_breakers"] = json!({"thresholds": [{"max_requests": 8}]});

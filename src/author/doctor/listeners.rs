@@ -217,11 +217,21 @@ pub(super) fn client_address(_: &Proxy, manager: &HttpManager, report: &mut Repo
             _ => false,
         }
     };
-    if manager.policies().any(asks) && manager.config.at("/use_remote_address") != true {
+    if !manager.policies().any(asks) {
+        return;
+    }
+    let hops = number(manager.config.at("/xff_num_trusted_hops")).unwrap_or_default();
+    if manager.config.at("/use_remote_address") != true {
         report.add(
             manager.place(),
             "takes the client's address from x-forwarded-for, which any client can send, and the policy asks for that address",
             "use_remote_address: true",
+        );
+    } else if hops > 0 {
+        report.add(
+            manager.place(),
+            format!("takes the client's address from x-forwarded-for (xff_num_trusted_hops: {hops}), and the policy asks for the peer's: the filter can't tell it"),
+            format!("# leave xff_num_trusted_hops out, and write in the policy\nclient_address: {{ xff_hops: {hops} }}"),
         );
     }
 }
