@@ -468,7 +468,7 @@ impl Loader<'_> {
                     Some("write the key anew, with ordinary blanks"),
                 );
             }
-            if style == ScalarStyle::Plain && is_boolean_elsewhere(value) {
+            if style == ScalarStyle::Plain && is_no_text_elsewhere(value) {
                 self.refuse_word(value, &range);
             }
             self.key(value, range);
@@ -570,17 +570,18 @@ impl Loader<'_> {
     }
 }
 
-/// Returns whether YAML 1.1 has a plain scalar as `true` or `false`, as parsers do that convert a manifest to JSON.
-fn is_boolean_elsewhere(text: &str) -> bool {
-    let is_word = |word: &&str| text.eq_ignore_ascii_case(word);
-    ["y", "n", "yes", "no", "on", "off"].iter().any(is_word)
+/// Returns whether parsers that convert a manifest to JSON read a key as `true` or `false`.
+fn is_no_text_elsewhere(key: &str) -> bool {
+    ["yes", "no", "on", "off"]
+        .iter()
+        .any(|word| key.eq_ignore_ascii_case(word))
 }
 
 /// Returns whether a plain scalar is a string in YAML 1.2's core schema and a boolean or number in 1.1, or the other way
 /// round. Times (`09:00`) and dates are strings here, because a policy has no value that they could be mistaken for.
 fn is_read_differently(value: &str) -> bool {
     let lower = value.to_ascii_lowercase();
-    if is_boolean_elsewhere(value) || lower == ".nan" {
+    if matches!(&*lower, "yes" | "no" | "on" | "off" | ".nan") {
         return true;
     }
     let unsigned = lower.strip_prefix(['+', '-']).unwrap_or(&lower);
