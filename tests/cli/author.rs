@@ -937,3 +937,27 @@ fn an_added_list_value_is_reported_for_any_length() {
     assert_eq!(difference["same"], "no", "{difference}");
     assert_eq!(difference["lists"][0]["list"], "m.acme");
 }
+
+#[test]
+fn diff_finds_a_moved_bound_of_a_range_under_not_with_alternatives() {
+    let folder = Folder::new("moved-bound");
+    let rule = |field: &str, range: &str| {
+        format!(
+            "rules:\n  - {{ id: a, match: {{ tool: pay }}, when: {{ not: {{ {field}: {{ between: {range} }} }} }}, action: deny, reason: R. }}\n"
+        )
+    };
+    for field in ["args.a", "args.a|b", "args.a|b|c"] {
+        for (one, other) in [
+            ("[0, 100]", "[0, 200]"),
+            ("[0, 100]", "[-50, 100]"),
+            ("[0, 100]", "[0, 101]"),
+            ("[0.5, 1.5]", "[0.5, 9]"),
+        ] {
+            for (old, new) in [(one, other), (other, one)] {
+                let (difference, told) = diffed(&folder, &rule(field, old), &rule(field, new));
+                let answer = difference["same"].as_str();
+                assert_eq!(answer, Some("no"), "{field} {old} {new}: {told}");
+            }
+        }
+    }
+}
