@@ -34,6 +34,7 @@ const CHECKS: &[fn(&LintedPolicy<'_>, &mut Findings)] = &[
     cost::unbounded,
     cost::endless_detectors,
     holes::renamed_arguments,
+    holes::uncounted_arguments,
     holes::spellings,
     holes::passing_spellings,
     holes::claims,
