@@ -435,7 +435,7 @@ pub(super) fn read(
         }
     };
     let mut event = event;
-    if let Some(earlier) = node.get("earlier") {
+    if let Some(earlier) = node.get("earlier").filter(|earlier| !is_unknown(earlier)) {
         let at = at.key("earlier");
         let NodeValue::List(items) = &earlier.data else {
             decoder.wrong_type(&at, earlier, "a list of events");
@@ -588,6 +588,9 @@ fn read_member(
                 "reasoning_tokens",
             ];
             for member in decoder.mapping(at, value, known)? {
+                if is_unknown(&member.value) {
+                    continue;
+                }
                 let count = decoder.count(&at.key(&member.key), &member.value)?;
                 match &*member.key {
                     "input_tokens" => event.usage.input_tokens = Some(count),
@@ -613,6 +616,8 @@ fn read_request(
     match &*member.key {
         "model" => facts.models = models(decoder, at, value)?,
         "params" => event.params = known_node(value),
+        // Each of these is unknown without a value.
+        _ if is_unknown(value) => {}
         "message_count" => facts.request.message_count = Some(decoder.count(at, value)?),
         "estimated_tokens" => facts.request.estimated_tokens = Some(decoder.count(at, value)?),
         "bytes" => facts.request.bytes = Some(decoder.count(at, value)?),
@@ -652,15 +657,27 @@ fn read_fact(
         "protocol" => facts.protocol = known(decoder, at, value)?,
         "server" => facts.server = known(decoder, at, value)?,
         "path" => {
-            facts.paths = match (value.text(), &value.data) {
-                (Some("unknown"), _) => Known::Unknown,
-                (_, NodeValue::Null) => Known::Missing,
+            facts.paths = match &value.data {
+                _ if is_unknown(value) => Known::Unknown,
+                NodeValue::Null => Known::Missing,
                 _ => Known::Is(decoder.texts(at, value)?),
             }
         }
         "model" => facts.models = models(decoder, at, value)?,
+        // All fields of a caller without an identity are unknown.
+        "principal" if is_unknown(value) => facts.principal = Principal::anonymous(),
         "principal" => facts.principal = principal(decoder, at, value)?,
         "headers" => {
+            if is_unknown(value) {
+                decoder.error(
+                    codes::AG1005,
+                    at,
+                    &value.span,
+                    "headers are never unknown: those that are not listed are missing",
+                    "write a mapping of headers, or leave `headers` out",
+                );
+                return None;
+            }
             let NodeValue::Map(members) = &value.data else {
                 decoder.wrong_type(at, value, "a mapping of headers");
                 return None;
@@ -693,6 +710,7 @@ fn read_fact(
         }
         // Read with its event.
         "earlier" => {}
+        "time" if is_unknown(value) => facts.time = None,
         _ => {
             let text = decoder.text(at, value)?;
             match text.parse::<jiff::Timestamp>() {
@@ -714,10 +732,15 @@ fn read_fact(
 }
 
 fn known_node(node: &Node) -> Known<Node> {
-    match node.text() {
-        Some("unknown") => Known::Unknown,
-        _ => Known::Is(node.clone()),
+    match is_unknown(node) {
+        true => Known::Unknown,
+        false => Known::Is(node.clone()),
     }
+}
+
+/// Returns whether a value is written as unknown, which a fact without a value is.
+fn is_unknown(node: &Node) -> bool {
+    node.text() == Some("unknown")
 }
 
 fn models(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Models> {
@@ -946,4 +969,60 @@ fn written_principal(principal: &Principal) -> Node {
         write(claim, values);
     }
     node(NodeValue::Map(members))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "test code: a failure is a panic")]
+
+    use super::*;
+
+    fn facts(case: &str) -> Facts {
+        describe(&parse_yaml(case).unwrap()).unwrap().1
+    }
+
+    #[test]
+    fn a_path_is_known_unknown_or_missing() {
+        let path = |path: &str| facts(&format!("{{ text: x, path: {path} }}")).paths;
+        assert_eq!(path("unknown"), Known::Unknown);
+        assert_eq!(path("null"), Known::Missing);
+        assert_eq!(path("/a"), Known::Is(vec!["/a".into()]));
+        assert_eq!(facts("{ text: x }").paths, Known::Unknown);
+        // A witness is written as it is read.
+        for written_as in ["unknown", "null", "/a"] {
+            let (event, given) =
+                describe(&parse_yaml(&format!("{{ text: x, path: {written_as} }}")).unwrap())
+                    .unwrap();
+            assert_eq!(describe(&written(&event, &given)).unwrap().1, given);
+        }
+    }
+
+    #[test]
+    fn every_fact_that_may_be_unknown_may_be_written_so() {
+        let nothing = facts("{ text: x }");
+        for key in FACT_KEYS {
+            let case = format!("{{ text: x, {key}: unknown }}");
+            let read = describe(&parse_yaml(&case).unwrap());
+            match *key {
+                "headers" | "limits" => {
+                    assert_eq!(
+                        read.unwrap_err().first().unwrap().code,
+                        codes::AG1005,
+                        "{key}"
+                    );
+                }
+                // A role may have any name.
+                "approved_by" => assert_eq!(read.unwrap().1.approved_by, ["unknown".into()]),
+                "earlier" => assert_eq!(read.unwrap().0.earlier, None),
+                _ => assert_eq!(read.unwrap().1, nothing, "{key}"),
+            }
+        }
+        for key in REQUEST_MEMBERS.iter().filter(|key| **key != "params") {
+            let read = facts(&format!("{{ request: {{ {key}: unknown }} }}"));
+            assert_eq!(read.request, nothing.request, "{key}");
+        }
+        let usage = "{ response: { usage: { input_tokens: unknown, output_tokens: 5 } } }";
+        let usage = describe(&parse_yaml(usage).unwrap()).unwrap().0.usage;
+        assert_eq!((usage.input_tokens, usage.output_tokens), (None, Some(5)));
+    }
 }

@@ -3,6 +3,7 @@
 use super::{Arguments, ExitStatus, Failed, output};
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
+use serde_json::json;
 
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
@@ -13,11 +14,18 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    pub(super) fn run(&self) -> Result<ExitStatus, Failed> {
+    pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         let mut script = Vec::new();
         let mut command = Arguments::command();
         clap_complete::generate(self.shell, &mut command, "agentguard", &mut script);
-        output::verbatim(&String::from_utf8_lossy(&script));
+        let script = String::from_utf8_lossy(&script);
+        match json {
+            true => {
+                let told = json!({"shell": self.shell.to_string(), "script": script});
+                output::json_line(&told.to_string());
+            }
+            false => output::verbatim(&script),
+        }
         Ok(ExitStatus::Clean)
     }
 }

@@ -10,7 +10,7 @@ use crate::author::{Branch, Explained, Explainer, SampleExchange};
 use crate::diag::{codes, nearest};
 use crate::event::Event;
 use crate::flow::EventObserver;
-use crate::policy::{Context, Policy};
+use crate::policy::{Context, Policy, WithoutRule};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
@@ -105,9 +105,20 @@ impl Explain {
             .as_ref()
             .is_some_and(|code| code.starts_with("AG2") || code.starts_with("AG4"));
         if verdict.rules.is_empty() {
-            output::line(match is_by_code {
-                true => "  no rule matches: the code decides",
-                false => "  no rule matches: the default decides",
+            let without = events.iter().map(|event| event.without_rule).max();
+            output::line(match without {
+                _ if is_by_code => "  no rule matches: the code decides",
+                Some(WithoutRule::NoDocument) => "  no document of the set is for this caller",
+                Some(WithoutRule::Origin) => {
+                    "  no rule matches, and no default decides: requests like it pass where the policy could allow another request to this host"
+                }
+                Some(WithoutRule::Session) => {
+                    "  no rule matches, and no default decides: requests like it pass where the policy could allow another request to this server"
+                }
+                Some(WithoutRule::NoDefault) => {
+                    "  no rule matches, and there is no default for such an event: it passes"
+                }
+                Some(WithoutRule::Default) | None => "  no rule matches: the default decides",
             });
         }
         Ok(ExitStatus::Clean)
@@ -146,6 +157,7 @@ impl Explain {
                 kind: event.kind.word(),
                 at: Some(at.to_owned()),
                 rules: explainer.explain(event, context, None),
+                without_rule: context.policy.without_rule(event, context),
             };
             let mut observed = observed.borrow_mut();
             // A streamed text is evaluated repeatedly. The last evaluation has the whole text.
@@ -174,6 +186,8 @@ struct EventExplained {
     /// Location in its exchange.
     at: Option<String>,
     rules: Vec<Explained>,
+    /// What becomes of it if no rule matches.
+    without_rule: WithoutRule,
 }
 
 fn explained(policy: &Policy, case: &SampleExchange) -> Vec<EventExplained> {
@@ -186,6 +200,7 @@ fn explained(policy: &Policy, case: &SampleExchange) -> Vec<EventExplained> {
                     kind: event.kind.word(),
                     at: None,
                     rules: explainer.explain(event, context, past),
+                    without_rule: policy.without_rule(event, context),
                 })
                 .collect()
         })

@@ -3,6 +3,7 @@
 use super::{Arguments, ExitStatus, Failed, output};
 use clap::{Args, CommandFactory};
 use clap_mangen::{Man, generate_to};
+use serde_json::json;
 
 /// Arguments of `man`.
 #[derive(Debug, Args)]
@@ -13,18 +14,29 @@ pub(super) struct ManPages {
 }
 
 impl ManPages {
-    pub(super) fn run(&self) -> Result<ExitStatus, Failed> {
+    pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         let command = Arguments::command();
         match &self.output {
-            Some(folder) => std::fs::create_dir_all(folder)
-                .and_then(|()| generate_to(command, folder))
-                .map_err(|error| output::print_unwritten(folder, &output::unwritable(&error)))?,
+            Some(folder) => {
+                std::fs::create_dir_all(folder)
+                    .and_then(|()| generate_to(command, folder))
+                    .map_err(|error| {
+                        output::print_unwritten(folder, &output::unwritable(&error))
+                    })?;
+                if json {
+                    output::json_line(&json!({"folder": folder}).to_string());
+                }
+            }
             None => {
                 let mut page = Vec::new();
                 Man::new(command)
                     .render(&mut page)
                     .map_err(|error| output::print_error(&error.to_string()))?;
-                output::verbatim(&String::from_utf8_lossy(&page));
+                let page = String::from_utf8_lossy(&page);
+                match json {
+                    true => output::json_line(&json!({"page": page}).to_string()),
+                    false => output::verbatim(&page),
+                }
             }
         }
         Ok(ExitStatus::Clean)

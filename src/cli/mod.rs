@@ -181,8 +181,8 @@ pub fn main() -> ExitCode {
         Command::Approve(command) => command.run(json),
         Command::Keygen(command) => command.run(json),
         Command::Init(command) => command.run(json),
-        Command::Completions(command) => command.run(),
-        Command::Man(command) => command.run(),
+        Command::Completions(command) => command.run(json),
+        Command::Man(command) => command.run(json),
     };
     match outcome {
         Ok(ExitStatus::Clean) => ExitCode::SUCCESS,

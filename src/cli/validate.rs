@@ -5,7 +5,8 @@ use super::test::{documents, failing_examples, is_policy_document};
 use super::{ExitStatus, Failed, ci, output, render};
 use crate::author::lint;
 use crate::diag::{Diagnostic, Severity};
-use crate::policy::KillList;
+use crate::policy::mode::Mode;
+use crate::policy::{KillList, Policy};
 use clap::{Args, ValueEnum};
 use std::collections::BTreeMap;
 
@@ -116,8 +117,8 @@ impl Validate {
                     several => format!("{several} rules"),
                 };
                 output::line(&format!(
-                    "{name}: {rules}, {} mode, {}",
-                    policy.document.mode.word(),
+                    "{name}: {rules}, {}, {}",
+                    mode_in_words(policy),
                     policy.version
                 ));
             }
@@ -126,6 +127,28 @@ impl Validate {
             output::json_line(&ci::sarif_log(results));
         }
         if unreadable { Err(Failed) } else { Ok(outcome) }
+    }
+}
+
+/// Returns the mode of a policy, and how many documents of a set have another one.
+fn mode_in_words(policy: &Policy) -> String {
+    let (enforced, observed) = (Mode::Enforce.word(), Mode::Observe.word());
+    let set = &policy.document;
+    if set.observe_all {
+        return format!("{observed} mode");
+    }
+    let members = &set.members;
+    let others = members
+        .iter()
+        .filter(|member| member.mode == Mode::Observe)
+        .count();
+    match others {
+        0 => format!("{} mode", set.mode.word()),
+        all if all == members.len() => format!("{observed} mode"),
+        some => format!(
+            "{enforced} mode ({some} of {} documents: {observed} mode)",
+            members.len()
+        ),
     }
 }
 

@@ -65,6 +65,8 @@ pub use decision_point::{EvaluationPhase, ReleaseMode};
 pub use declared_principal::{default_principal, describe_principal};
 pub use document::Document;
 pub use environment::EnvironmentSource;
+#[cfg(not(target_arch = "wasm32"))]
+pub use evaluate::WithoutRule;
 pub use evaluate::{Decision, Evaluation, LEAVE_TOOL_OUT, MatchedRule, Ruling, Shadow};
 pub use grammar::API_VERSION;
 #[cfg(not(target_arch = "wasm32"))]

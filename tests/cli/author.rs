@@ -357,6 +357,75 @@ fn explain_covers_every_event_of_an_exchange() {
 }
 
 #[test]
+fn explain_says_what_decides_where_no_rule_matches() {
+    let folder = Folder::new("without-rule");
+    let head = HEAD.replace("action: allow", "action: deny");
+    let allowing = folder.file(
+        "allowing.yaml",
+        &format!("{head}rules:\n  - {{ id: a, match: {{ model: gpt-4o }}, action: allow }}\n  - {{ id: b, match: {{ tool: t }}, action: allow }}\n"),
+    );
+    let closed = folder.file("closed.yaml", &format!("{head}rules: []\n"));
+    let other = folder.file(
+        "set.yaml",
+        "apiVersion: agentguard.dev/v1\nkind: AgentPolicySet\nmetadata: { name: s }\nrequire: none\npolicies:\n  \
+         - { metadata: { name: a }, for: { tenant: acme }, defaults: { action: allow }, rules: [] }\n",
+    );
+    let models = folder.file(
+        "models.json",
+        r#"{"request": {"method": "GET", "host": "api.openai.com", "path": "/v1/models"}}"#,
+    );
+    let ping = folder.file(
+        "ping.json",
+        r#"{"request": {"host": "mcp.example", "path": "/mcp", "headers": {"content-type": "application/json", "accept": "application/json, text/event-stream"}, "body": {"jsonrpc": "2.0", "id": 1, "method": "ping"}}}"#,
+    );
+    for (policy, event, action, said) in [
+        (
+            &allowing,
+            ["--exchange", &models],
+            "allow",
+            "another request to this host",
+        ),
+        (
+            &closed,
+            ["--exchange", &models],
+            "deny",
+            "the default decides",
+        ),
+        (
+            &allowing,
+            ["--exchange", &ping],
+            "allow",
+            "another request to this server",
+        ),
+        (
+            &allowing,
+            ["--text", "hi"],
+            "allow",
+            "there is no default for such an event",
+        ),
+        (
+            &closed,
+            ["--model", "gpt-4o"],
+            "deny",
+            "the default decides",
+        ),
+        (
+            &other,
+            ["--model", "gpt-4o"],
+            "deny",
+            "no document of the set is for this caller",
+        ),
+    ] {
+        let told = run(&["explain", policy, event[0], event[1]]);
+        let told = format!("{}{}", out(&told), complaints(&told));
+        assert!(
+            told.contains(said) && told.contains(&format!("\n{action} (HTTP")),
+            "{policy} {event:?}: {told}"
+        );
+    }
+}
+
+#[test]
 fn explain_and_replay_say_that_the_code_decides_what_could_not_be_read() {
     let folder = Folder::new("unread");
     let policy = folder.policy("p.yaml", "rules:\n  - { id: no-pro-models, match: { model: '*-pro' }, action: deny, reason: Dear. }\n");
@@ -867,4 +936,28 @@ fn an_added_list_value_is_reported_for_any_length() {
     let (difference, _) = diffed(&folder, &keyed("a, b"), &keyed("a, b, c"));
     assert_eq!(difference["same"], "no", "{difference}");
     assert_eq!(difference["lists"][0]["list"], "m.acme");
+}
+
+#[test]
+fn diff_finds_a_moved_bound_of_a_range_under_not_with_alternatives() {
+    let folder = Folder::new("moved-bound");
+    let rule = |field: &str, range: &str| {
+        format!(
+            "rules:\n  - {{ id: a, match: {{ tool: pay }}, when: {{ not: {{ {field}: {{ between: {range} }} }} }}, action: deny, reason: R. }}\n"
+        )
+    };
+    for field in ["args.a", "args.a|b", "args.a|b|c"] {
+        for (one, other) in [
+            ("[0, 100]", "[0, 200]"),
+            ("[0, 100]", "[-50, 100]"),
+            ("[0, 100]", "[0, 101]"),
+            ("[0.5, 1.5]", "[0.5, 9]"),
+        ] {
+            for (old, new) in [(one, other), (other, one)] {
+                let (difference, told) = diffed(&folder, &rule(field, old), &rule(field, new));
+                let answer = difference["same"].as_str();
+                assert_eq!(answer, Some("no"), "{field} {old} {new}: {told}");
+            }
+        }
+    }
 }

@@ -786,3 +786,121 @@ fn an_error_at_a_letter_of_several_bytes_is_shown_with_all_of_it() {
         );
     }
 }
+
+/// The names of the subcommands in a help text.
+fn subcommands(of: &[&str]) -> Vec<String> {
+    let help = super::out(&super::run(&[of, &["--help"]].concat()));
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let named = listed
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let names = named.filter_map(|line| line.split_whitespace().next());
+    names
+        .filter(|name| *name != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_command_prints_json_where_json_is_asked_for() {
+    const TRAIL: &str = "tests/upgrade/0.1/audit.jsonl";
+    let folder = TempDir::new().unwrap();
+    let inside = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let policy = include_str!("../../policies/getting-started.yaml");
+    let unsound = inside("unsound.yaml");
+    fs::write(&unsound, policy.replace("defaults:", "defualts:")).unwrap();
+    let observed = "tests/cli/lint/observe_left_on.yaml";
+    let (kill, made, pages, index) = (
+        inside("kill.yaml"),
+        inside("made"),
+        inside("pages"),
+        inside("audit.db"),
+    );
+    let (envoy, heads) = (inside("envoy.yaml"), inside("heads.json"));
+    fs::write(&envoy, r#"{"static_resources": {"listeners": [{"name": "agents", "address": {"socket_address": {"address": "0.0.0.0", "port_value": 10000}}, "filter_chains": [{"filters": [{"name": "hcm", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager", "stat_prefix": "a", "route_config": {"name": "r", "virtual_hosts": []}, "http_filters": []}}]}]}]}}"#).unwrap();
+    let old = inside("old.jsonl");
+    fs::copy(super::root().join(TRAIL), &old).unwrap();
+    let (exchanges, key) = ("tests/upgrade/0.1/exchanges.jsonl", inside("manager.key"));
+    let calls: &[(&str, &[&str])] = &[
+        ("validate", &[&unsound]),
+        ("lint", &[observed]),
+        ("check", &[GOOD, "--tool", "t"]),
+        ("test", &[GOOD]),
+        ("inspect", &[exchanges]),
+        ("scan", &["tests/detect/injection.jsonl"]),
+        ("replay", &["--policy", GOOD, exchanges]),
+        ("diff", &[GOOD, observed]),
+        ("audit verify", &[TRAIL]),
+        ("audit index", &[TRAIL, "--db", &index]),
+        ("audit query", &[TRAIL]),
+        ("audit export", &[TRAIL]),
+        ("audit report", &[TRAIL]),
+        (
+            "audit prune",
+            &[
+                &old,
+                TRAIL,
+                "--older-than",
+                "1d",
+                "--force",
+                "--dry-run",
+                "--heads",
+                &heads,
+            ],
+        ),
+        ("init", &[&made]),
+        (
+            "build",
+            &[GOOD, "--for", "envoy", "--output", &inside("filter.json")],
+        ),
+        ("doctor", &[&envoy]),
+        ("kill", &["--file", &kill, "--tool", "t", "--reason", "r"]),
+        ("keygen", &["--client", "c"]),
+        ("keygen", &["--approver", "manager", "--output", &key]),
+        ("fmt", &["--check", observed]),
+        ("schema", &[]),
+        ("explain", &["AG1001"]),
+        ("explain", &[GOOD, "{text: x}"]),
+        ("completions", &["bash"]),
+        ("man", &[]),
+        ("man", &["--output", &pages]),
+    ];
+    let mut wrong: Vec<String> = Vec::new();
+    for (command, arguments) in calls {
+        let command: Vec<&str> = command.split(' ').collect();
+        let output = super::run(&[&["--json"], command.as_slice(), arguments].concat());
+        let told = super::out(&output);
+        // An object is a finding of `doctor`, and this configuration has none.
+        if told.is_empty() && command != ["doctor"] {
+            wrong.push(format!("{command:?} {arguments:?}: {output:?}"));
+        }
+        for line in told.lines() {
+            let value = serde_json::from_str::<serde_json::Value>(line);
+            if !value.is_ok_and(|value| value.is_object()) {
+                wrong.push(format!("{command:?} {arguments:?}: {line}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // Those with a token or a signature as their only result have tests of their own.
+    let elsewhere = ["approve", "audit checkpoint"];
+    for name in subcommands(&[]) {
+        let below: Vec<String> = match &*name {
+            "audit" => subcommands(&["audit"]),
+            _ => Vec::new(),
+        };
+        let names = match below.is_empty() {
+            true => vec![name],
+            false => below
+                .iter()
+                .map(|below| format!("{name} {below}"))
+                .collect(),
+        };
+        for name in names {
+            let is_called = calls.iter().any(|(command, _)| *command == name);
+            assert!(is_called || elsewhere.contains(&&*name), "{name}");
+        }
+    }
+    let contradicting = super::run(&["--json", "audit", "export", TRAIL, "--format", "csv"]);
+    assert_eq!(contradicting.status.code(), Some(2));
+}

@@ -5,12 +5,15 @@ use crate::author::analysis::{Formula, TestOperand, fitting};
 use crate::detect::pattern::{Pattern, Scratch};
 use crate::diag::codes;
 use crate::policy::condition::{Check, Operand, Test};
+use crate::policy::document::{Document, List};
 use crate::policy::field::Field;
 use crate::policy::glob::{Glob, GlobReading};
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::operators::Verb;
 use crate::policy::rule::Rule;
 use crate::policy::words::Action;
+use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// Texts that no rule should match.
 const ORDINARY: [&str; 5] = [
@@ -101,10 +104,48 @@ pub(super) fn texts(check: &Check) -> Vec<(&str, &Node)> {
     }
 }
 
+/// Returns the texts of an operand, also those of lists that it names, each with its position. A list from a file of its own
+/// has none.
+pub(super) fn texts_of<'p>(
+    check: &'p Check,
+    document: &'p Document,
+) -> Vec<(&'p str, Range<usize>)> {
+    let operand = match &check.operand {
+        Operand::Commands { commands, .. } => &**commands,
+        other => other,
+    };
+    let listed: Vec<&Node> = match operand {
+        Operand::List(name, _) => match document.lists.get(name) {
+            Some(List::Plain(items)) => items.iter().collect(),
+            _ => Vec::new(),
+        },
+        Operand::KeyedList(name, ..) => match document.lists.get(name) {
+            Some(List::Keyed(lists)) => lists.values().flatten().collect(),
+            _ => Vec::new(),
+        },
+        _ => {
+            let own = texts(check).into_iter();
+            return own.map(|(text, node)| (text, node.span.clone())).collect();
+        }
+    };
+    let texts = listed.into_iter().filter_map(|node| {
+        let span = match node.span.is_empty() {
+            true => check.span.clone(),
+            false => node.span.clone(),
+        };
+        Some((node.text()?, span))
+    });
+    texts.collect()
+}
+
 /// Finds operands in another tool's notation, which these fields and operators read literally.
 pub(super) fn other_notations(subject: &LintedPolicy<'_>, findings: &mut Findings) {
-    let mut tell = |place, about: String, help: &str| {
-        findings.warn(codes::AG1134, place, about, help);
+    // A value of a list is told once, whatever number of rules name the list.
+    let mut told: BTreeSet<(usize, String)> = BTreeSet::new();
+    let mut tell = |place: (Range<usize>, String), about: String, help: &str| {
+        if told.insert((place.0.start, about.clone())) {
+            findings.warn(codes::AG1134, place, about, help);
+        }
     };
     for view in &subject.rules {
         for item in &view.written.matches {
@@ -124,6 +165,19 @@ pub(super) fn other_notations(subject: &LintedPolicy<'_>, findings: &mut Finding
                     tell(place, about, "write `/` in front of it, or `**/`");
                 } else if has_alternatives(value) {
                     tell(place, of_braces(value), ALTERNATIVES);
+                } else if let Some(word) = word_in_brackets(value) {
+                    let about = format!("`[{word}]` in `{value}` is one character of these");
+                    tell(
+                        place,
+                        about,
+                        "write `[[]` for a `[` that is meant as it stands",
+                    );
+                } else if view.written.action == Action::Allow && value.trim() != &**value {
+                    let name = value.trim();
+                    let about = format!(
+                        "this allow does not take `{name}`: it asks for white space around it"
+                    );
+                    tell(place, about, "leave the white space out");
                 } else if matches!(
                     item.mention.field,
                     Field::Tool | Field::Model | Field::Server
@@ -142,8 +196,8 @@ pub(super) fn other_notations(subject: &LintedPolicy<'_>, findings: &mut Finding
         }
         each_check(view.written, &mut |_, check| {
             let is_folder = matches!(check.verb, Verb::PathWithin | Verb::PathNotWithin);
-            for (text, node) in texts(check) {
-                let place = (node.span.clone(), check.path.clone());
+            for (text, span) in texts_of(check, subject.document) {
+                let place = (span, check.path.clone());
                 if is_folder && text.contains('*') {
                     let about = format!("`{text}` is read as a folder whose name has a `*`");
                     tell(
@@ -193,6 +247,26 @@ fn of_braces(glob: &str) -> String {
 /// characters in its name.
 fn is_pattern_or_list(name: &str) -> bool {
     name.contains(['|', ',']) || name.starts_with('^') || name.ends_with('$')
+}
+
+/// Returns what is in brackets in a glob, if it can't be meant as a set of characters: it has only one, or is a word, whose
+/// letters repeat or are in no order.
+fn word_in_brackets(glob: &str) -> Option<&str> {
+    let mut rest = glob;
+    while let Some((_, after)) = rest.split_once('[') {
+        let (inside, behind) = after.split_once(']')?;
+        rest = behind;
+        let is_plain = !inside.is_empty() && inside.chars().all(char::is_alphanumeric);
+        let sorted = || {
+            let chars = inside.chars();
+            chars.clone().zip(chars.skip(1)).all(|(a, b)| a < b)
+        };
+        let is_long = inside.chars().nth(2).is_some() && inside.contains(char::is_alphabetic);
+        if is_plain && (inside.chars().nth(1).is_none() || (is_long && !sorted())) {
+            return Some(inside);
+        }
+    }
+    None
 }
 
 fn compares_for_equality(verb: Verb) -> bool {

@@ -2,10 +2,12 @@
 
 use super::breadth::{each_check, texts};
 use super::{Findings, LintedPolicy, PORTABLE, top};
+use crate::author::provided::written_documents;
 use crate::detect::custom::DEFAULT_REACH;
 use crate::detect::pattern::Pattern;
 use crate::diag::{Severity, codes};
 use crate::event::Kind;
+use crate::policy::Policy;
 use crate::policy::compiled::DecisionPoint;
 use crate::policy::field::Field;
 use crate::policy::mode::Mode;
@@ -13,6 +15,10 @@ use crate::policy::node::Node;
 use crate::policy::operators::Verb;
 use crate::policy::words::HeaderMode;
 use crate::policy::words::{Action, OnDeny};
+use std::ops::Range;
+
+/// Maximum documents that a finding names.
+const MAX_NAMED: usize = 5;
 
 /// Finds patterns over responses whose matches have no maximum length.
 pub(super) fn unbounded(subject: &LintedPolicy<'_>, findings: &mut Findings) {
@@ -80,25 +86,74 @@ pub(super) fn endless_detectors(subject: &LintedPolicy<'_>, findings: &mut Findi
     }
 }
 
-/// Finds decisions that are only recorded.
-pub(super) fn observed(subject: &LintedPolicy<'_>, findings: &mut Findings) {
-    let document = subject.document;
-    if document.mode == Mode::Observe {
-        let span = top(subject.root, "mode").map_or(0..0, |node| node.span.clone());
-        let message = if document.observe_all {
-            "nothing in this policy is enforced, whatever its rules say"
-        } else {
-            "this policy is only observed"
+/// Finds documents whose decisions are only recorded. In a set, the set's `mode` is that of every document without one.
+pub(super) fn observed_documents(policy: &Policy, root: &Node, findings: &mut Findings) {
+    let set_mode = top(root, "mode");
+    let is_set = !policy.document.members.is_empty();
+    // Names of the documents, by the place of the `mode` that they have.
+    let mut observed: Vec<((Range<usize>, String), bool, Vec<&str>)> = Vec::new();
+    let documents = written_documents(policy, root);
+    let of_all = documents.len();
+    for (document, node, path) in documents {
+        // `mode: { all: observe }` of a set applies to documents with a mode of their own as well.
+        let own = top(node, "mode").filter(|_| !policy.document.observe_all);
+        let everything = policy.document.observe_all || document.observe_all;
+        if document.mode != Mode::Observe && !everything {
+            continue;
+        }
+        let place = match (own, set_mode) {
+            (Some(own), _) => (own.span.clone(), format!("{path}mode")),
+            (None, Some(mode)) => (mode.span.clone(), "mode".to_owned()),
+            (None, None) => (node.span.clone(), path),
+        };
+        match observed.iter_mut().find(|(known, ..)| *known == place) {
+            Some((.., names)) => names.push(&document.name),
+            None => observed.push((place, everything, vec![&document.name])),
+        }
+    }
+    for (place, everything, names) in observed {
+        let message = match (is_set, names.as_slice()) {
+            (true, names) if names.len() < of_all => {
+                let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+                let (word, verb) = match names {
+                    [_] => ("document", "is"),
+                    _ => ("documents", "are"),
+                };
+                let (few, more) = quoted.split_at_checked(MAX_NAMED).unwrap_or((&quoted, &[]));
+                let more = match more.len() {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                let whatever = match everything {
+                    true => ", whatever its rules say",
+                    false => "",
+                };
+                format!(
+                    "{word} {}{more} {verb} only observed{whatever}",
+                    few.join(", ")
+                )
+            }
+            _ if everything => {
+                "nothing in this policy is enforced, whatever its rules say".to_owned()
+            }
+            _ => "this policy is only observed".to_owned(),
         };
         findings.warn(
             codes::AG1115,
-            (span, "mode".to_owned()),
-            message.to_owned(),
+            place,
+            message,
             "write `mode: enforce` once its records are as expected",
         );
     }
+}
+
+/// Finds rules that are only recorded in a document that is enforced.
+pub(super) fn observed(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    if subject.document.mode != Mode::Enforce || subject.policy.document.observe_all {
+        return;
+    }
     for view in &subject.rules {
-        if view.written.mode == Some(Mode::Observe) && document.mode == Mode::Enforce {
+        if view.written.mode == Some(Mode::Observe) {
             findings.add(
                 Severity::Note,
                 codes::AG1115,

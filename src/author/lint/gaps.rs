@@ -12,7 +12,7 @@ use crate::policy::node::{Node, NodeValue};
 use crate::policy::operators::{Polarity, Verb};
 use crate::policy::rule::Rule;
 use crate::policy::words::Action;
-use crate::wire::json::{JsonPath, PathStep};
+use crate::wire::json::{Decimal, JsonPath, PathStep};
 use std::collections::BTreeSet;
 
 /// Commands that run other commands, or write or delete files, depending on their arguments, with those arguments.
@@ -346,10 +346,18 @@ pub(super) fn typed_values(subject: &LintedPolicy<'_>, findings: &mut Findings) 
                 };
                 (!has_text(&value)).then_some(value)
             });
+            let name = &test.mention.name;
             let Some(value) = typed else {
+                if let Some(value) = written_as_text(operand) {
+                    findings.warn(
+                        codes::AG1133,
+                        (check.span.clone(), check.path.clone()),
+                        format!("a call with `{name}` as `{value}` passes: `\"{value}\"` is the text only"),
+                        format!("write both: `{name}: [{value}, \"{value}\"]`"),
+                    );
+                }
                 return;
             };
-            let name = &test.mention.name;
             let help = match &operand.data {
                 NodeValue::Bool(value) => {
                     format!("write `{name}: {{ exists: true, not_equals: {} }}`", !value)
@@ -369,6 +377,20 @@ pub(super) fn typed_values(subject: &LintedPolicy<'_>, findings: &mut Findings) 
             );
         });
     }
+}
+
+/// Returns a number or boolean that stands in an operand as a text only.
+fn written_as_text(operand: &Node) -> Option<&str> {
+    let items = operand.items();
+    items.iter().filter_map(Node::text).find(|text| {
+        let is_number = Decimal::parse(text).is_some_and(|number| number.to_string() == **text);
+        let is_typed = items.iter().any(|item| match &item.data {
+            NodeValue::Number(value) => &**value == *text,
+            NodeValue::Bool(value) => value.to_string() == **text,
+            _ => false,
+        });
+        (is_number || matches!(*text, "true" | "false")) && !is_typed
+    })
 }
 
 /// Finds fields that have two names in a rule, each with a condition of its own.

@@ -1,6 +1,6 @@
 //! Ways to evade a rule.
 
-use super::breadth::{each_check, texts};
+use super::breadth::{each_check, texts, texts_of};
 use super::tools::tools;
 use super::{Findings, LintedPolicy};
 use crate::author::analysis::{Formula, TestLiteral, TestOperand, fitting};
@@ -52,17 +52,7 @@ pub(super) fn renamed_arguments(subject: &LintedPolicy<'_>, findings: &mut Findi
             let Some(PathStep::Key(key)) = way.last() else {
                 continue;
             };
-            let others: Vec<&str> = SYNONYMS
-                .iter()
-                .find(|names| names.contains(&&**key))
-                .map(|names| {
-                    names
-                        .iter()
-                        .copied()
-                        .filter(|name| *name != &**key)
-                        .collect()
-                })
-                .unwrap_or_default();
+            let others = synonyms(key);
             let help = if others.is_empty() {
                 "add `if_missing: apply` if a call without it must be denied".to_owned()
             } else {
@@ -78,6 +68,60 @@ pub(super) fn renamed_arguments(subject: &LintedPolicy<'_>, findings: &mut Findi
                 help,
             );
         }
+    }
+}
+
+/// Returns other names that tools use for an argument.
+fn synonyms(key: &str) -> Vec<&'static str> {
+    let names = SYNONYMS.iter().find(|names| names.contains(&key));
+    let others = names.into_iter().flat_map(|names| names.iter().copied());
+    others.filter(|name| *name != key).collect()
+}
+
+/// Finds limits on the sum of an argument to which a call adds nothing that has no such argument, or calls it otherwise.
+pub(super) fn uncounted_arguments(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        let restricts = matches!(view.written.action, Action::Deny | Action::RequireApproval);
+        let Some(limit) = view.written.limit.as_ref().filter(|_| restricts) else {
+            continue;
+        };
+        let Some(field @ Field::Args(path)) = limit.summed() else {
+            continue;
+        };
+        let [way] = path.ways.as_slice() else {
+            continue;
+        };
+        let Some(PathStep::Key(key)) = way.last() else {
+            continue;
+        };
+        // A rule that stops a call without it.
+        let is_required = subject.rules.iter().any(|other| {
+            let rule = other.written;
+            let mut requires = false;
+            each_check(rule, &mut |test, check| {
+                requires |= test.mention.field == *field
+                    && (check.verb == Verb::Exists
+                        || check.verb.is_negative()
+                        || rule.if_missing.is_some());
+            });
+            requires && matches!(rule.action, Action::Deny | Action::RequireApproval)
+        });
+        if is_required {
+            continue;
+        }
+        let name = field.name();
+        let others = synonyms(key);
+        let named = match others.is_empty() {
+            true => String::new(),
+            false => format!("write `sum: {name}|{}`, and ", others.join("|")),
+        };
+        let (span, at) = view.place("limit");
+        findings.warn(
+            codes::AG1109,
+            (span, format!("{at}.sum")),
+            format!("a call that has no `{name}`, or calls it otherwise, adds nothing to this sum"),
+            format!("{named}deny a call without it: `when: {{ {name}: {{ exists: false }} }}`"),
+        );
     }
 }
 
@@ -275,6 +319,8 @@ pub(super) fn claims(subject: &LintedPolicy<'_>, findings: &mut Findings) {
         let claims = |literal: &TestLiteral| {
             literal.outer == Polarity::Loosening
                 && (is_claim(&literal.field, &literal.ask)
+                    // The client writes whose message it is.
+                    || (!is_allow && !answers_only && literal.field == "from")
                     || (in_text && is_claim_in_text(&literal.field, &literal.ask)))
         };
         let rests_on_claims = match is_allow {
@@ -459,9 +505,20 @@ impl Form {
         })
     }
 
+    /// Returns whether a denied value is one of several spellings of the same.
+    fn is_spelled_by(&self, check: &Check, document: &Document) -> bool {
+        let has = |text: &str| match self.names.first() {
+            Some(&"command") => true,
+            Some(&"sql") => text.contains(char::is_whitespace),
+            Some(&"path") => text.contains(['/', '\\']) || text.starts_with(['~', '.']),
+            _ => text.contains(['.', '@', ':']),
+        };
+        texts_of(check, document).iter().any(|(text, _)| has(text))
+    }
+
     /// Returns whether a text operator on the allow side takes values that its author did not mean.
-    fn is_opened_by(&self, check: &Check) -> bool {
-        let literals = texts(check);
+    fn is_opened_by(&self, check: &Check, document: &Document) -> bool {
+        let literals = texts_of(check, document);
         let all = |is: fn(&str) -> bool| {
             !literals.is_empty() && literals.iter().all(|(text, _)| is(text))
         };
@@ -523,7 +580,7 @@ pub(super) fn forms(subject: &LintedPolicy<'_>, findings: &mut Findings) {
         if matches!(rule.action, Action::Deny | Action::RequireApproval)
             && let Some(when) = &rule.when
         {
-            denied_by_text(when, &read_as_such, findings);
+            denied_by_text(when, subject.document, &read_as_such, findings);
         }
         let side = match rule.action {
             Action::Allow => Polarity::Loosening,
@@ -532,14 +589,19 @@ pub(super) fn forms(subject: &LintedPolicy<'_>, findings: &mut Findings) {
         };
         for (condition, side) in [(&rule.when, side), (&rule.unless, side.flipped())] {
             if let Some(condition) = condition {
-                allowed_by_text(condition, side, &read_as_such, findings);
+                allowed_by_text(condition, side, subject.document, &read_as_such, findings);
             }
         }
     }
 }
 
 /// Finds conditions by whose text an argument with a syntax of its own is denied.
-fn denied_by_text(when: &Condition, read_as_such: &[&Vec<PathStep>], findings: &mut Findings) {
+fn denied_by_text(
+    when: &Condition,
+    document: &Document,
+    read_as_such: &[&Vec<PathStep>],
+    findings: &mut Findings,
+) {
     let mut tests = Vec::new();
     when.each_positive_test(&mut |test| tests.push(test));
     for test in tests {
@@ -547,6 +609,7 @@ fn denied_by_text(when: &Condition, read_as_such: &[&Vec<PathStep>], findings: &
             continue;
         };
         let form = Form::of(&path.ways);
+        let is_read_as_such = path.ways.iter().any(|way| read_as_such.contains(&way));
         for check in &test.checks {
             let reads_text = matches!(
                 check.verb,
@@ -556,8 +619,11 @@ fn denied_by_text(when: &Condition, read_as_such: &[&Vec<PathStep>], findings: &
                     | Verb::StartsWith
                     | Verb::EndsWith
             ) || (matches!(check.verb, Verb::Glob | Verb::Matches)
-                && !path.ways.iter().any(|way| read_as_such.contains(&way))
-                && !asks_nothing(check));
+                && !is_read_as_such
+                && !asks_nothing(check))
+                || (matches!(check.verb, Verb::Equals | Verb::In)
+                    && !is_read_as_such
+                    && form.is_some_and(|form| form.is_spelled_by(check, document)));
             let place = (check.span.clone(), check.path.clone());
             if check.verb == Verb::CommandIn {
                 findings.warn(
@@ -569,6 +635,23 @@ fn denied_by_text(when: &Condition, read_as_such: &[&Vec<PathStep>], findings: &
                     ),
                     "name what may run, and deny the rest: `not: { PATH: { command_in: [ls, cat] } }`",
                 );
+            } else if check.verb == Verb::DomainIn {
+                let listed = texts_of(check, document);
+                let below = listed.iter().map(|(host, _)| *host).find(|host| {
+                    let below = format!("*.{host}");
+                    !host.starts_with('*') && !listed.iter().any(|(other, _)| *other == below)
+                });
+                if let Some(host) = below {
+                    findings.warn(
+                        codes::AG1121,
+                        place,
+                        format!(
+                            "`{}` is denied at `{host}` itself: hosts below it, such as `www.{host}`, walk past",
+                            test.mention.name
+                        ),
+                        format!("list `*.{host}` as well; or name what is meant, and deny the rest: `domain_not_in`"),
+                    );
+                }
             } else if let Some(form) = form.filter(|_| reads_text) {
                 let (what, help) = form.denied;
                 findings.warn(
@@ -586,6 +669,7 @@ fn denied_by_text(when: &Condition, read_as_such: &[&Vec<PathStep>], findings: &
 fn allowed_by_text(
     condition: &Condition,
     side: Polarity,
+    document: &Document,
     read_as_such: &[&Vec<PathStep>],
     findings: &mut Findings,
 ) {
@@ -602,7 +686,11 @@ fn allowed_by_text(
         if path.ways.iter().any(|way| read_as_such.contains(&way)) {
             return;
         }
-        for check in test.checks.iter().filter(|check| form.is_opened_by(check)) {
+        for check in test
+            .checks
+            .iter()
+            .filter(|check| form.is_opened_by(check, document))
+        {
             let (what, help) = form.allowed;
             findings.warn(
                 codes::AG1121,

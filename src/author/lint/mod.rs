@@ -34,6 +34,7 @@ const CHECKS: &[fn(&LintedPolicy<'_>, &mut Findings)] = &[
     cost::unbounded,
     cost::endless_detectors,
     holes::renamed_arguments,
+    holes::uncounted_arguments,
     holes::spellings,
     holes::passing_spellings,
     holes::claims,
@@ -139,6 +140,7 @@ pub fn lint(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
     // Keys at the top of a set apply to all of its documents.
     words::shared_secrets(policy, root, &mut findings);
     holes::claimed_agents(policy, root, &mut findings);
+    cost::observed_documents(policy, root, &mut findings);
     for ((document, part, path), compiled) in
         written_documents(policy, root).into_iter().zip(compiled)
     {

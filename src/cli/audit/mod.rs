@@ -60,7 +60,7 @@ impl Audit {
             AuditCommand::Checkpoint(command) => command.run(json),
             AuditCommand::Index(command) => command.run(json),
             AuditCommand::Query(command) => command.run(json),
-            AuditCommand::Export(command) => command.run(),
+            AuditCommand::Export(command) => command.run(json),
             AuditCommand::Report(command) => command.run(json),
             AuditCommand::Prune(command) => command.run(json),
         }

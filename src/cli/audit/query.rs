@@ -47,9 +47,9 @@ pub(super) struct Export {
     files: Vec<String>,
     #[command(flatten)]
     filter: FilterOptions,
-    /// The format.
-    #[arg(long, value_enum, default_value_t = ExportFormat::Csv)]
-    format: ExportFormat,
+    /// The format. CSV if absent, JSON lines with `--json`.
+    #[arg(long, value_enum)]
+    format: Option<ExportFormat>,
     /// The columns of CSV: paths of members, separated by commas.
     #[arg(long, value_name = "PATH,…", value_delimiter = ',')]
     columns: Vec<String>,
@@ -220,10 +220,10 @@ fn has_content(line: &str) -> bool {
 
 impl Export {
     /// Notes whether the content of records was left out or exported.
-    fn tell_content(&self, contents: u64, columns: &[String]) {
+    fn tell_content(&self, contents: u64, format: ExportFormat, columns: &[String]) {
         let records = super::trail::counted(contents, "record has", "records have");
         let is_named = columns.iter().any(|path| path.starts_with("content"));
-        output::note(&match (self.without_content, self.format, is_named) {
+        output::note(&match (self.without_content, format, is_named) {
             (true, ..) => format!("{records} content, which was left out"),
             (false, ExportFormat::Csv, false) => format!(
                 "{records} content, which no column shows: --columns …,content.request.text,content.response.text"
@@ -234,13 +234,22 @@ impl Export {
         });
     }
 
-    pub(super) fn run(&self) -> Result<ExitStatus, Failed> {
+    pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
+        let format = match (self.format, json) {
+            (Some(ExportFormat::Csv), true) => {
+                return Err(output::print_misused(
+                    "--json and --format csv contradict each other",
+                ));
+            }
+            (None, true) => ExportFormat::Jsonl,
+            (format, _) => format.unwrap_or(ExportFormat::Csv),
+        };
         let filter = self.filter.read(jiff::Timestamp::now(), &self.files)?;
         note_unknown("--columns", &self.columns);
         let source = Source::open(&self.files)?;
         let columns = columns_or(&self.columns, EXPORT_COLUMNS);
         let out = std::io::BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
-        let mut out = Writer::new(self.format, out);
+        let mut out = Writer::new(format, out);
         let mut written = out.header(&columns);
         let (mut contents, mut missing) = (0_u64, Missing::default());
         if written.is_ok() {
@@ -258,7 +267,7 @@ impl Export {
             })?;
         }
         if contents > 0 {
-            self.tell_content(contents, &columns);
+            self.tell_content(contents, format, &columns);
         }
         match written.and_then(|()| out.finish()) {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {

@@ -114,3 +114,47 @@ shadow:
         assert_eq!(ask("good morning")["shadow"], json!({"decision": "allow", "rules": ["shadow/models"]}));
     });
 }
+
+#[test]
+fn a_redaction_that_finds_nothing_to_replace_is_neither_done_nor_recorded_as_wanted() {
+    let shadow = "defaults: { action: allow, tool_call: allow }
+rules: []
+shadow:
+  defaults: { action: allow, tool_call: allow }
+  rules:
+    - { id: card, match: { event: tool_call }, action: redact, redact: { what: args.card } }
+";
+    let observed = "mode: observe
+defaults: { action: allow, tool_call: allow }
+rules:
+  - { id: card, match: { event: tool_call }, action: redact, redact: { what: args.card } }
+";
+    let call = |arguments: &str| {
+        let call = json!({"id": "c", "type": "function", "function": {"name": "pay", "arguments": arguments}});
+        answer(
+            json!({"role": "assistant", "content": null, "tool_calls": [call]}),
+            "tool_calls",
+        )
+    };
+    let (without, with) = (r#"{"amount": 5}"#, r#"{"card": "4111"}"#);
+    in_both_modes(shadow, |guard, _| {
+        let ask = |arguments| {
+            let seen = exchange(guard, &chat_request(&says("pay")), call(arguments));
+            assert_eq!(seen.client.body(), call(arguments).body());
+            record(&seen)["shadow"].clone()
+        };
+        assert_eq!(ask(without)["decision"], "allow");
+        assert_eq!(ask(with)["decision"], "redact");
+    });
+    in_both_modes(observed, |guard, _| {
+        let ask = |arguments| {
+            record(&exchange(
+                guard,
+                &chat_request(&says("pay")),
+                call(arguments),
+            ))
+        };
+        assert!(ask(without).get("would").is_none());
+        assert_eq!(ask(with)["would"], "redact");
+    });
+}

@@ -122,7 +122,44 @@ pub struct Shadow {
     pub limited: Vec<MatchedRule>,
 }
 
+/// What becomes of an event that no rule matches, in increasing order of strength.
+#[cfg(not(target_arch = "wasm32"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WithoutRule {
+    /// No default is about events of this kind: they pass.
+    NoDefault,
+    /// It only maintains a session, and passes because another request to its server could.
+    Session,
+    /// It belongs to a host and to no session, and passes because another request to its host could.
+    Origin,
+    /// A default decides.
+    Default,
+    /// Each document of the set names other callers: it is denied.
+    NoDocument,
+}
+
 impl Policy {
+    /// Returns what becomes of an event that no rule matches.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn without_rule(&self, event: &Event, context: &Context<'_>) -> WithoutRule {
+        let deciding = self.chapters.iter().filter(|chapter| !chapter.is_shadow);
+        let taking_part: Vec<(&CompiledDocument, bool)> = deciding
+            .filter_map(|chapter| Some((chapter, chapter.takes_part(event, context)?)))
+            .collect();
+        if event.kind == Kind::Request && !taking_part.iter().any(|(_, is_certain)| *is_certain) {
+            return WithoutRule::NoDocument;
+        }
+        let mut defaults = taking_part
+            .iter()
+            .map(|(chapter, _)| self.default(chapter, event, context));
+        match event.gate {
+            _ if defaults.any(|default| default.is_some()) => WithoutRule::Default,
+            DefaultGate::Plumbing if event.kind == Kind::Request => WithoutRule::Session,
+            DefaultGate::Origin if event.kind == Kind::Request => WithoutRule::Origin,
+            _ => WithoutRule::NoDefault,
+        }
+    }
+
     /// Evaluates one event by the rules that can be evaluated at this moment. Each document decides on its own, and the
     /// strictest decision wins.
     pub fn evaluate(
