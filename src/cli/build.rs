@@ -145,12 +145,26 @@ struct Built<'p> {
     holds: bool,
     /// Environment variables that the policy reads.
     keys: Vec<&'p str>,
+    /// Bytes that the proxy must be able to hold of a message.
+    buffer: u64,
 }
 
 impl Built<'_> {
     /// Returns the policy's name for a comment, without line breaks, which would end the comment.
     fn shown_name(&self) -> String {
         output::visible(self.name)
+    }
+
+    /// Notes for a target without buffers that the policy needs larger ones than a configuration from elsewhere probably has.
+    fn note_buffer(&self) {
+        let bytes = self.buffer;
+        if bytes > BUFFER_LIMIT {
+            output::note(&format!(
+                "agentguard: note: the policy inspects bodies of up to {bytes} bytes, and what is written here sets no buffers of Envoy: the \
+                 listener and the cluster need `per_connection_buffer_limit_bytes: {bytes}` ({})",
+                codes::AG6010
+            ));
+        }
     }
 }
 
@@ -320,11 +334,18 @@ impl Build {
             document: &document,
             holds,
             keys,
+            buffer: BUFFER_LIMIT.max(policy.document.inspect.max_body),
         };
         let written = match self.target {
-            Target::Json => document.clone(),
-            Target::Envoy if self.bootstrap => pretty(&self.bootstrap(&filter, &built.keys)?),
-            Target::Envoy => pretty(&discovery(FILTER, &filter, &policy.version)),
+            Target::Json => {
+                built.note_buffer();
+                document.clone()
+            }
+            Target::Envoy if self.bootstrap => pretty(&self.bootstrap(&filter, &built)?),
+            Target::Envoy => {
+                built.note_buffer();
+                pretty(&discovery(FILTER, &filter, &policy.version))
+            }
             Target::K8s => self.manifests(kubernetes::manifests(self, &built, &filter)?)?,
             Target::Istio => {
                 mesh::refuse_inexact_numbers(&root, "")?;
@@ -423,8 +444,8 @@ impl Build {
         Ok(ExitStatus::Clean)
     }
 
-    fn bootstrap(&self, filter: &Value, keys: &[&str]) -> Result<Value, Failed> {
-        self.bootstrap_with(filter, self.watch.as_deref(), &self.listen, keys)
+    fn bootstrap(&self, filter: &Value, built: &Built<'_>) -> Result<Value, Failed> {
+        self.bootstrap_with(filter, self.watch.as_deref(), &self.listen, built)
     }
 
     /// Returns a complete configuration of Envoy.
@@ -433,7 +454,7 @@ impl Build {
         filter: &Value,
         watch: Option<&str>,
         listen: &str,
-        keys: &[&str],
+        built: &Built<'_>,
     ) -> Result<Value, Failed> {
         let upstream = Upstream::parse(&self.upstream).ok_or_else(|| {
             output::print_misused(&format!(
@@ -473,16 +494,16 @@ impl Build {
                     "name": "agents",
                     "address": listen,
                     // Maximum body that can be held for inspection.
-                    "per_connection_buffer_limit_bytes": BUFFER_LIMIT,
+                    "per_connection_buffer_limit_bytes": built.buffer,
                     "filter_chains": [{"filters": [connection_manager(kill_list, &agentguard, &self.audit_log, &upstream)]}],
                 }],
-                "clusters": [upstream.cluster(&self.trusted_ca)],
+                "clusters": [upstream.cluster(&self.trusted_ca, built.buffer)],
             },
         });
         if let Some(health) = &self.health {
             let address = address("--health", health)?;
             // The administration filter holds a request's headers until it has evaluated the exchange in the body.
-            let filter = self.filter(health::FILTER, r#"{"admin":true}"#, true, keys);
+            let filter = self.filter(health::FILTER, r#"{"admin":true}"#, true, &built.keys);
             let more = [
                 ("listeners", health::listener(&address, &filter)),
                 ("clusters", health::admin_cluster(&admin)),
@@ -557,7 +578,8 @@ fn each_text(node: &Node, path: String, visit: &mut dyn FnMut(&str, &str)) {
     }
 }
 
-/// 10 MiB. It exceeds the default of `inspect.max_body`, so that the filter denies a large body before Envoy does.
+/// Smallest buffer that is written, 10 MiB. It exceeds the default of `inspect.max_body`; for a policy that inspects larger bodies, the
+/// buffer is as large as they are. So the filter denies a large body before Envoy does.
 const BUFFER_LIMIT: u64 = 10 << 20;
 
 fn pretty(value: &Value) -> String {
@@ -844,13 +866,13 @@ impl Upstream {
         }
     }
 
-    fn cluster(&self, trusted_ca: &str) -> Value {
+    fn cluster(&self, trusted_ca: &str, buffer: u64) -> Value {
         let mut cluster = json!({
             "name": "upstream",
             "type": "LOGICAL_DNS",
             "dns_lookup_family": "V4_PREFERRED",
             "connect_timeout": "5s",
-            "per_connection_buffer_limit_bytes": BUFFER_LIMIT,
+            "per_connection_buffer_limit_bytes": buffer,
             "load_assignment": {"cluster_name": "upstream", "endpoints": [{"lb_endpoints": [{"endpoint": {
                 "address": {"socket_address": {"address": self.host, "port_value": self.port}},
             }}]}]},

@@ -35,6 +35,7 @@ pub(super) fn values(built: &Built<'_>, options: &MeshOptions) -> Result<String,
             "document": built.document,
             "holdsHeaders": built.holds,
             "keys": built.keys,
+            "bufferLimit": built.buffer,
         },
     });
     let values = yaml(&values).or_else(|what| refuse(&what))?;
