@@ -9,6 +9,8 @@ mod kubernetes;
 mod manifest;
 mod mesh;
 mod native;
+#[cfg(test)]
+mod tests;
 
 pub(super) use mesh::MeshOptions;
 
@@ -22,6 +24,7 @@ use crate::policy::{Document, HeaderMode, KillTarget, Member, Node, NodeValue, Z
 use clap::builder::NonEmptyStringValueParser;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
+use mesh::Kind;
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 
@@ -106,11 +109,17 @@ const IN_CLUSTERS: &[Target] = &[
     Target::EnvoyGateway,
 ];
 
+/// Targets for which a proxy downloads the module.
+const MESHES: &[Target] = &[Target::Istio, Target::Helm, Target::EnvoyGateway];
+
 /// Options that affect only some targets. `--host native`, and options that require another one, are rejected elsewhere.
 const ONLY_FOR: &[(&str, &[Target])] = &[
     ("image", IN_CLUSTERS),
     ("name", IN_CLUSTERS),
     ("namespace", IN_CLUSTERS),
+    ("sha256", MESHES),
+    ("pull_secret", IN_CLUSTERS),
+    // For k8s and Envoy Gateway, their own messages say more.
     ("selector", IN_CLUSTERS),
     ("gateway", IN_CLUSTERS),
     ("kind", IN_CLUSTERS),
@@ -130,6 +139,29 @@ const ONLY_FOR: &[(&str, &[Target])] = &[
 
 /// Options that with `--for envoy` affect only a complete configuration.
 const ONLY_BOOTSTRAP: [&str; 4] = ["upstream", "trusted_ca", "admin", "audit_log"];
+
+/// Options that for Envoy Gateway affect only what `--kind EnvoyPatchPolicy` writes.
+const ONLY_PATCHES: [&str; 2] = ["listener", "proxy_namespace"];
+
+/// Options that affect the configuration of a kill list. The others are for policies.
+const FOR_KILL_LISTS: [&str; 7] = [
+    "policy", "target", "output", "wasm", "host", "module", "beside",
+];
+
+/// Rejects an option that has no effect.
+fn refuse_option(id: &str, needs: &str) -> Result<(), Failed> {
+    let option = id.replace('_', "-");
+    Err(output::print_misused(&format!(
+        "--{option} changes nothing here: it is for {needs}"
+    )))
+}
+
+/// Returns whether an option is on the command line.
+fn is_given(given: &ArgMatches, id: &str) -> bool {
+    // Options of the whole command are not among those of `build`.
+    let is_known = given.try_contains_id(id).is_ok();
+    is_known && given.value_source(id) == Some(ValueSource::CommandLine)
+}
 
 /// Policy in the form that the filter reads.
 struct Built<'p> {
@@ -225,14 +257,18 @@ impl Host {
 impl Build {
     /// Rejects options that would have no effect: a user who gives `--client-ca` expects that certificates are required.
     pub(super) fn refuse_other_options(&self, given: Option<&ArgMatches>) -> Result<(), Failed> {
+        if self.bootstrap && self.target != Target::Envoy {
+            return Err(output::print_misused("--bootstrap is for `--for envoy`"));
+        }
+        if self.host == Host::Native && !matches!(self.target, Target::Envoy | Target::EnvoyGateway)
+        {
+            return Err(output::print_misused(
+                "--host native is for `--for envoy` and `--for envoy-gateway`",
+            ));
+        }
         let Some(given) = given else { return Ok(()) };
-        let is_given = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
-        let refuse = |id: &str, needs: &str| {
-            let option = id.replace('_', "-");
-            Err(output::print_misused(&format!(
-                "--{option} changes nothing here: it is for {needs}"
-            )))
-        };
+        let is_given = |id: &str| is_given(given, id);
+        let refuse = refuse_option;
         let word = |target: &Target| {
             let value = target.to_possible_value();
             value.map_or_else(String::new, |value| format!("`--for {}`", value.get_name()))
@@ -248,6 +284,11 @@ impl Build {
                 return refuse(id, "`--bootstrap`");
             }
         }
+        for id in ONLY_PATCHES {
+            if is_given(id) && self.mesh.kind != Some(Kind::EnvoyPatchPolicy) {
+                return refuse(id, "`--kind EnvoyPatchPolicy`");
+            }
+        }
         match self.host {
             Host::Native if is_given("wasm") => refuse(
                 "wasm",
@@ -258,20 +299,15 @@ impl Build {
         }
     }
 
-    pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
-        if self.bootstrap && self.target != Target::Envoy {
-            return Err(output::print_misused("--bootstrap is for `--for envoy`"));
-        }
-        if self.host == Host::Native && !matches!(self.target, Target::Envoy | Target::EnvoyGateway)
-        {
-            return Err(output::print_misused(
-                "--host native is for `--for envoy` and `--for envoy-gateway`",
-            ));
-        }
+    pub(super) fn run(&self, json: bool, given: Option<&ArgMatches>) -> Result<ExitStatus, Failed> {
+        self.refuse_other_options(given)?;
         self.refuse_url()?;
         let read = Source::read(&self.policy)?;
         if read.root.as_ref().is_some_and(is_kill_list) {
-            return self.build_kill_list(&read, json);
+            return self.build_kill_list(&read, json, given);
+        }
+        if self.beside.is_some() {
+            return refuse_option("beside", "a kill list").map(|()| ExitStatus::Clean);
         }
         let (written, name, version) = self.build_policy(read)?;
         let summary = json!({"file": self.output, "policy": name, "version": version});
@@ -281,6 +317,14 @@ impl Build {
             &summary,
             &format!("policy {name} {version}"),
         )
+    }
+
+    /// Returns whether an option is one of `build`, and not of every command.
+    fn has_option(id: &str) -> bool {
+        let command = Build::augment_args(clap::Command::new("build"));
+        command
+            .get_arguments()
+            .any(|argument| argument.get_id() == id)
     }
 
     /// Rejects a URL as the module's path: Envoy would look for a file of that name.
@@ -379,11 +423,28 @@ impl Build {
     }
 
     /// Builds the configuration of the kill filter.
-    fn build_kill_list(&self, source: &Source, json: bool) -> Result<ExitStatus, Failed> {
+    fn build_kill_list(
+        &self,
+        source: &Source,
+        json: bool,
+        given: Option<&ArgMatches>,
+    ) -> Result<ExitStatus, Failed> {
         if self.bootstrap {
             return Err(output::print_misused(
                 "--bootstrap is for policies; `--kill-list PATH` adds the kill filter to theirs",
             ));
+        }
+        if !matches!(self.target, Target::Json | Target::Envoy) {
+            return Err(output::print_misused(
+                "a kill list is built `--for envoy`, as a file that Envoy watches, or `--for json`",
+            ));
+        }
+        let ids = given.into_iter().flat_map(|given| {
+            let ids = given.ids().map(clap::Id::as_str);
+            ids.filter(|id| is_given(given, id) && Build::has_option(id))
+        });
+        if let Some(id) = ids.into_iter().find(|id| !FOR_KILL_LISTS.contains(id)) {
+            return refuse_option(id, "policies").map(|()| ExitStatus::Clean);
         }
         let document = KillDocument::read(&source.text).map_err(|errors| {
             for error in &errors {
@@ -407,12 +468,7 @@ impl Build {
         let text = String::from_utf8_lossy(&text).into_owned();
         let built = match self.target {
             Target::Json => text,
-            Target::K8s | Target::Istio | Target::Helm | Target::EnvoyGateway => {
-                return Err(output::print_misused(
-                    "a kill list is built `--for envoy`, as a file that Envoy watches, or `--for json`",
-                ));
-            }
-            Target::Envoy => pretty(&discovery(
+            _ => pretty(&discovery(
                 KILL_FILTER,
                 &self.filter(KILL_FILTER, &text, false, &keys),
                 &document.list.generation.to_string(),

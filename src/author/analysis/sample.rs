@@ -227,7 +227,28 @@ fn numbers(range: &Range, fits: bool) -> Vec<String> {
         (None, Some((high, _))) => numbers.extend(half(high, !fits)),
         (None, None) => {}
     }
+    // Of two bounds a change may move either one.
+    if let (Some((low, _)), Some((high, is_within))) = (&range.low, &range.high) {
+        if *is_within == fits {
+            numbers.push(high.to_string());
+        }
+        numbers.push(moved(high, if fits { -1 } else { 1 }));
+        numbers.extend(match fits {
+            true => middle(low, high),
+            false => half(high, true).pop(),
+        });
+    }
     numbers
+}
+
+/// Returns a number between two others.
+fn middle(low: &Decimal, high: &Decimal) -> Option<String> {
+    let (low, high) = (low.to_string(), high.to_string());
+    if let (Ok(low), Ok(high)) = (low.parse::<i64>(), high.parse::<i64>()) {
+        return low.checked_add(high).map(|sum| (sum / 2).to_string());
+    }
+    let (low, high) = (low.parse::<f64>().ok()?, high.parse::<f64>().ok()?);
+    Some(format!("{}", low / 2.0 + high / 2.0))
 }
 
 fn lengths(range: &Range, fits: bool) -> Vec<usize> {

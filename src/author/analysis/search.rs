@@ -23,6 +23,9 @@ const MOST_CHANGED: usize = 256;
 /// Maximum rules whose fields are combined with the events of another.
 const MOST_OTHERS: usize = 64;
 
+/// Maximum alternatives of a field that are combined.
+const MOST_ALTERNATIVES: usize = 6;
+
 /// Maximum ways to make a rule match that are tried.
 const MOST_WAYS: usize = 24;
 
@@ -70,6 +73,54 @@ impl Candidate {
         });
         other
     }
+
+    /// Returns copies with another value for alternatives of a field: for all of them, for one alone, and for one beside the
+    /// others with the value that the field has.
+    fn with_alternatives(
+        &self,
+        assigned: &Assignment,
+        names: &[String],
+        sample: &Sample,
+    ) -> Vec<Candidate> {
+        let mut bare = self.clone();
+        bare.assignments
+            .retain(|assignment| assignment.field != assigned.field);
+        let all = |sample: &Sample| {
+            let given = |all: Candidate, name: &String| all.with(name, sample.clone());
+            names.iter().fold(bare.clone(), given)
+        };
+        let mut found = Vec::new();
+        if names.is_empty() {
+            return found;
+        }
+        found.push(all(sample));
+        for name in names {
+            found.push(bare.with(name, sample.clone()));
+            found.push(all(&assigned.sample).with(name, sample.clone()));
+        }
+        found
+    }
+}
+
+/// Returns the fields of a field with alternatives, `args.a|b`; none of others.
+fn alternatives(field: &str) -> Vec<String> {
+    let field = Field::parse(field).ok();
+    let (path, named): (&JsonPath, fn(JsonPath) -> Field) = match &field {
+        Some(Field::Args(path)) => (path, Field::Args),
+        Some(Field::Params(path)) => (path, Field::Params),
+        Some(Field::Result(path)) => (path, Field::Result),
+        _ => return Vec::new(),
+    };
+    if !(2..=MOST_ALTERNATIVES).contains(&path.ways.len()) {
+        return Vec::new();
+    }
+    let each = path.ways.iter().map(|way| {
+        let path = JsonPath {
+            ways: vec![way.clone()],
+        };
+        named(path).name()
+    });
+    each.collect()
 }
 
 /// Returns events worth evaluating: for each rule those that should make it match, and each of them with one field changed
@@ -82,7 +133,11 @@ pub(super) fn candidates(old: &Meaning, new: &Meaning, guards: &[&Formula]) -> V
     let changed = changed_values(old, new);
     for (field, asks) in &changed {
         let known = values.entry(field).or_default();
-        let found = asks.iter().flat_map(|ask| samples(ask, true));
+        let ranges = |ask: &&TestOperand| matches!(ask, TestOperand::Order(_));
+        let fitting = asks.iter().flat_map(|ask| samples(ask, true));
+        // Beside the bounds of one policy lies what the other one takes.
+        let beside = asks.iter().filter(ranges);
+        let found = fitting.chain(beside.flat_map(|ask| samples(ask, false)));
         known.extend(found.take(MOST_CHANGED));
     }
     for rule in &rules {
@@ -139,8 +194,10 @@ pub(super) fn candidates(old: &Meaning, new: &Meaning, guards: &[&Formula]) -> V
         for base in bases {
             for assignment in &base.assignments {
                 let others = values.get(assignment.field.as_str());
+                let names = alternatives(&assignment.field);
                 for sample in others.into_iter().flatten() {
                     found.push(base.with(&assignment.field, sample.clone()));
+                    found.extend(base.with_alternatives(assignment, &names, sample));
                 }
             }
             // A field of another rule about the same kind of event.

@@ -146,6 +146,11 @@ impl MeshOptions {
             (_, Some(hex)) if !is_sha256(hex) => {
                 return refuse("--sha256: write 64 hexadecimal digits in lower case");
             }
+            (Image::Url(_), _) if self.pull_secret.is_some() => {
+                return refuse(
+                    "--pull-secret changes nothing here: it is for an image in a registry, and --image is a URL",
+                );
+            }
             (Image::Registry(_, None), None) => output::note(
                 "agentguard: note: --image has no digest: whatever the registry has under this name will run; \
                  append `@sha256:…`",
@@ -255,6 +260,18 @@ impl MeshOptions {
         let kind = self.kind.map(Kind::word);
         arguments.extend(kind.iter().flat_map(|kind| ["--kind", *kind]));
         arguments
+    }
+
+    /// Returns the first option that is not at its default.
+    pub(in crate::cli) fn first_given(&self) -> Option<&str> {
+        let arguments = self.as_arguments();
+        let defaults = [("--name", DEFAULT_NAME), ("--namespace", DEFAULT_NAMESPACE)];
+        let mut pairs = arguments.chunks_exact(2).filter_map(|pair| match pair {
+            [option, value] => Some((*option, *value)),
+            _ => None,
+        });
+        let given = pairs.find(|pair| !defaults.contains(pair));
+        given.map(|(option, _)| option)
     }
 
     /// Returns the issuer of tokens and the URL of its keys.
