@@ -586,6 +586,45 @@ fn a_mistake_in_the_options_is_named_before_anything_is_written() {
             "lower case",
         ),
         (&["k8s"], "needs --image"),
+        (&["k8s", "--image", "r.io/A:1"], "no name of an image"),
+        (
+            &["istio", "--image", "r.io/a\"b", "--gateway", "g"],
+            "no name of an image",
+        ),
+        (
+            &[
+                "envoy-gateway",
+                "--image",
+                "file:///a.wasm",
+                "--gateway",
+                "g",
+            ],
+            "no module from a file",
+        ),
+        (
+            &[
+                "istio",
+                "--image",
+                "file:///a.wasm",
+                "--gateway",
+                "g",
+                "--kind",
+                "EnvoyFilter",
+            ],
+            "no module from a file",
+        ),
+        (
+            &[
+                "helm",
+                "--image",
+                "file:///a.wasm",
+                "--gateway",
+                "g",
+                "--kind",
+                "EnvoyFilter",
+            ],
+            "no module from a file",
+        ),
         (
             &["k8s", "--image", "https://r.io/a.wasm"],
             "container image",
@@ -1043,6 +1082,40 @@ fn values_for_the_chart_have_the_policy_and_the_proxies() {
         said.contains("needs --gateway NAME or --selector"),
         "{said}"
     );
+}
+
+#[test]
+fn an_option_that_would_change_nothing_for_a_policy_or_a_kill_list_is_refused() {
+    let list = "apiVersion: agentguard.dev/v1\nkind: AgentKill\ngeneration: 1\nkill: []\n";
+    let (_folder, list) = written(list);
+    for (file, options, word) in [
+        (
+            POLICY,
+            &["--beside", POLICY][..],
+            "--beside changes nothing here: it is for a kill list",
+        ),
+        (
+            &*list,
+            &["--fail-closed"],
+            "--fail-closed changes nothing here: it is for policies",
+        ),
+        (&list, &["--bootstrap"], "--bootstrap is for policies"),
+        (
+            &list,
+            &["--upstream", "https://a"],
+            "--upstream changes nothing here",
+        ),
+    ] {
+        let refused = complaint(&build(file, &[&["envoy"], options].concat()));
+        assert!(refused.contains(word), "{options:?}: {refused}");
+    }
+    for options in [
+        &["json"][..],
+        &["envoy", "--wasm", "/w", "--beside", POLICY],
+        &["envoy", "--host", "native", "--module", "/m"],
+    ] {
+        assert_eq!(build(&list, options).status.code(), Some(0), "{options:?}");
+    }
 }
 
 #[test]

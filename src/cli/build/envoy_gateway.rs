@@ -65,6 +65,12 @@ pub(super) fn manifests(build: &Build, built: &Built<'_>) -> Result<String, Fail
              would hang. Use --kind EnvoyPatchPolicy, or take `headers: hold` out of the policy",
         );
     }
+    if let Some(Image::Url(url)) = image.as_ref().filter(|image| image.is_file()) {
+        return refuse(&format!(
+            "--image {url}: Envoy Gateway takes no module from a file; write REGISTRY/NAME:TAG@sha256:DIGEST, or an https URL with \
+             `--sha256 HEX`"
+        ));
+    }
     let folder = match is_native {
         false => MODULE_FOLDER.to_owned(),
         true => match build.module.rsplit_once('/') {

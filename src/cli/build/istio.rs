@@ -190,6 +190,17 @@ fn patched(attached: &Map<String, Value>) -> Map<String, Value> {
         .collect()
 }
 
+/// Rejects a module's file for an EnvoyFilter: Istio's agent downloads the module, and only from registries and servers.
+pub(super) fn refuse_file(image: &Image) -> Result<(), Failed> {
+    match image {
+        Image::Url(url) if image.is_file() => refuse(&format!(
+            "--image {url}: Istio's agent takes no module from a file for an EnvoyFilter; write REGISTRY/NAME:TAG@sha256:DIGEST, or an \
+             https URL with `--sha256 HEX`"
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Returns the filter as a patch of Envoy's configuration, the only resource with which headers can be held.
 fn envoy_filter(
     built: &Built<'_>,
@@ -198,6 +209,7 @@ fn envoy_filter(
     attached: &Map<String, Value>,
 ) -> Result<Manifest, Failed> {
     options.refuse_pull_secret()?;
+    refuse_file(image)?;
     let url = url(image, options);
     // Istio's agent downloads the module. It takes `nil` for no digest, because Envoy requires a value.
     let sha256 = url.get("sha256").cloned().unwrap_or(json!("nil"));
