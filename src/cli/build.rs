@@ -333,7 +333,7 @@ impl Build {
             false => Ok(()),
             true => Err(output::print_misused(&format!(
                 "--wasm {}: write the path of a file, which the proxy reads; download the module first",
-                self.wasm
+                output::without_password(&self.wasm)
             ))),
         }
     }
@@ -516,7 +516,7 @@ impl Build {
             output::print_misused(&format!(
                 "--upstream {}: write http(s)://HOST[:PORT], with an IP address or a name in letters, digits and `-` \
                  (`xn--…` for others)",
-                self.upstream
+                output::without_password(&self.upstream)
             ))
         })?;
         let health = self.health.as_deref().map(|health| ("--health", health));

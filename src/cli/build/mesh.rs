@@ -135,8 +135,13 @@ impl MeshOptions {
                 "--for {target} needs --image REGISTRY/NAME:TAG[@sha256:DIGEST]: where the proxy gets the module from"
             ));
         };
-        let image =
-            Image::parse(image).or_else(|what| refuse(&format!("--image {image}: {what}")))?;
+        let image = Image::parse(image).or_else(|what| {
+            let shown = match image.starts_with("http") {
+                true => output::without_password(image),
+                false => image.clone(),
+            };
+            refuse(&format!("--image {shown}: {what}"))
+        })?;
         match (&image, &self.sha256) {
             (Image::Registry(..), Some(_)) => {
                 return refuse(
@@ -278,7 +283,10 @@ impl MeshOptions {
     pub(super) fn jwt(&self) -> Result<Option<(&str, &str)>, Failed> {
         match (&self.jwt_issuer, &self.jwks) {
             (Some(issuer), Some(jwks)) if jwks.starts_with("https://") => Ok(Some((issuer, jwks))),
-            (Some(_), Some(jwks)) => refuse(&format!("--jwks {jwks}: write an https URL")),
+            (Some(_), Some(jwks)) => refuse(&format!(
+                "--jwks {}: write an https URL",
+                output::without_password(jwks)
+            )),
             _ => Ok(None),
         }
     }
