@@ -580,6 +580,8 @@ fn a_mistake_in_the_options_is_named_before_anything_is_written() {
                 image[1],
                 "--gateway",
                 "g",
+                "--kind",
+                "EnvoyPatchPolicy",
                 "--listener",
                 "A",
             ],
