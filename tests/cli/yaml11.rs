@@ -275,7 +275,7 @@ fn what_is_built_is_the_same_to_readers_of_yaml_1_1() {
     }
     let words = "[\"y\", \"Off\", \"017\", \"1_000\", \"0_x1f\", \"+_1\", \"2026-11-27\", \"2026-1-2\", \"=\", \"<<\", \"-a\", \":a\", \"?a\", \"~\", \".5\", \"1:30\"]";
     let policy = format!(
-        "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: {{ name: \"2026-11-27\", version: \"017\" }}\ndefaults: {{ action: allow }}\n\
+        "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: {{ name: \"2026-11-27\", description: \"017\" }}\ndefaults: {{ action: allow }}\n\
          lists:\n  \"y\": {words}\nrules:\n  - id: \"no\"\n    match: {{ tool: t }}\n    when: {{ args.a: {{ in: {words} }}, args.b: {{ equals: \"2026-11-27\" }} }}\n    \
          action: deny\n    reason: \"yes\"\n"
     );
