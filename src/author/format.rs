@@ -6,7 +6,7 @@ use crate::policy::node::{Member, Node, NodeValue};
 use crate::policy::operators::Verb;
 use crate::wire::json::quote;
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 /// Maximum characters of a line with a whole mapping or list.
 const WIDTH: usize = 120;
@@ -815,9 +815,34 @@ fn plain(text: &str, in_flow: bool) -> String {
 }
 
 /// Returns whether YAML 1.1 has another meaning for a text that YAML 1.2 reads as such: Kubernetes takes `y` for `true`, so that a rule on
-/// this value would never match, and Python's parser refuses `=` and `<<`.
+/// this value would never match, and Python's parser refuses `=` and `<<`. A date is none of JSON's types.
 fn is_word_elsewhere(text: &str) -> bool {
-    matches!(text, "y" | "Y" | "n" | "N" | "=" | "<<")
+    matches!(text, "y" | "Y" | "n" | "N" | "=" | "<<") || is_date(text) || is_spaced_number(text)
+}
+
+/// Returns whether a text is a date: `2026-11-27`. A moment has a colon, and is in quotes for it.
+fn is_date(text: &str) -> bool {
+    let is_part = |part: &str, lengths: RangeInclusive<usize>| {
+        lengths.contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let mut parts = text.split('-');
+    let ends = [4..=4, 1..=2, 1..=2];
+    let all = ends
+        .into_iter()
+        .all(|lengths| parts.next().is_some_and(|part| is_part(part, lengths)));
+    all && parts.next().is_none()
+}
+
+/// Returns whether a text without its `_` is a number: Kubernetes takes `0_x1f` for 31.
+fn is_spaced_number(text: &str) -> bool {
+    let plain = text.replace('_', "").to_ascii_lowercase();
+    let plain = plain.strip_prefix(['+', '-']).unwrap_or(&plain);
+    let radix = [("0x", 16), ("0o", 8), ("0b", 2)].into_iter();
+    let mut radix = radix.filter_map(|(prefix, radix)| Some((plain.strip_prefix(prefix)?, radix)));
+    let begins = plain.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+    text.contains('_')
+        && (radix.any(|(digits, radix)| digits.chars().all(|c| c.is_digit(radix)))
+            || (begins && plain.parse::<f64>().is_ok()))
 }
 
 /// Returns a text in quotes, which JSON and YAML parse alike.
@@ -1188,13 +1213,13 @@ rules:
 
     #[test]
     fn what_kubernetes_reads_as_something_else_is_in_quotes() {
-        let json = br#"{"rules":[{"when":{"args.a":{"in":["y","N","=","<<","(?i)x","a?"]}},"reason":"y","text":"why?"},{"y":"\\d? [a]"}]}"#;
+        let json = br#"{"rules":[{"when":{"args.a":{"in":["y","N","=","<<","(?i)x","a?","2026-1-27","0_x1f","+_1","1-1-1"]}},"reason":"y","text":"2026-01-27"},{"y":"\\d? [a]"}]}"#;
         let written = write_yaml(&crate::policy::parse_json(json).unwrap());
         assert_eq!(
             written,
             concat!(
-                "rules:\n  - when:\n      args.a: { in: [\"y\", \"N\", \"=\", \"<<\", \"(?i)x\", \"a?\"] }\n",
-                "    reason: \"y\"\n    text: why?\n  - { \"y\": \"\\\\d? [a]\" }\n",
+                "rules:\n  - when:\n      args.a: { in: [\"y\", \"N\", \"=\", \"<<\", \"(?i)x\", \"a?\", \"2026-1-27\", \"0_x1f\", \"+_1\", 1-1-1] }\n",
+                "    reason: \"y\"\n    text: \"2026-01-27\"\n  - { \"y\": \"\\\\d? [a]\" }\n",
             )
         );
         assert_eq!(format(&written).unwrap(), written);

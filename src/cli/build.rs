@@ -9,6 +9,8 @@ mod kubernetes;
 mod manifest;
 mod mesh;
 mod native;
+#[cfg(test)]
+mod tests;
 
 pub(super) use mesh::MeshOptions;
 
@@ -22,6 +24,7 @@ use crate::policy::{Document, HeaderMode, KillTarget, Member, Node, NodeValue, Z
 use clap::builder::NonEmptyStringValueParser;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
+use mesh::Kind;
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 
@@ -106,11 +109,17 @@ const IN_CLUSTERS: &[Target] = &[
     Target::EnvoyGateway,
 ];
 
+/// Targets for which a proxy downloads the module.
+const MESHES: &[Target] = &[Target::Istio, Target::Helm, Target::EnvoyGateway];
+
 /// Options that affect only some targets. `--host native`, and options that require another one, are rejected elsewhere.
 const ONLY_FOR: &[(&str, &[Target])] = &[
     ("image", IN_CLUSTERS),
     ("name", IN_CLUSTERS),
     ("namespace", IN_CLUSTERS),
+    ("sha256", MESHES),
+    ("pull_secret", IN_CLUSTERS),
+    // For k8s and Envoy Gateway, their own messages say more.
     ("selector", IN_CLUSTERS),
     ("gateway", IN_CLUSTERS),
     ("kind", IN_CLUSTERS),
@@ -131,6 +140,29 @@ const ONLY_FOR: &[(&str, &[Target])] = &[
 /// Options that with `--for envoy` affect only a complete configuration.
 const ONLY_BOOTSTRAP: [&str; 4] = ["upstream", "trusted_ca", "admin", "audit_log"];
 
+/// Options that for Envoy Gateway affect only what `--kind EnvoyPatchPolicy` writes.
+const ONLY_PATCHES: [&str; 2] = ["listener", "proxy_namespace"];
+
+/// Options that affect the configuration of a kill list. The others are for policies.
+const FOR_KILL_LISTS: [&str; 7] = [
+    "policy", "target", "output", "wasm", "host", "module", "beside",
+];
+
+/// Rejects an option that has no effect.
+fn refuse_option(id: &str, needs: &str) -> Result<(), Failed> {
+    let option = id.replace('_', "-");
+    Err(output::print_misused(&format!(
+        "--{option} changes nothing here: it is for {needs}"
+    )))
+}
+
+/// Returns whether an option is on the command line.
+fn is_given(given: &ArgMatches, id: &str) -> bool {
+    // Options of the whole command are not among those of `build`.
+    let is_known = given.try_contains_id(id).is_ok();
+    is_known && given.value_source(id) == Some(ValueSource::CommandLine)
+}
+
 /// Policy in the form that the filter reads.
 struct Built<'p> {
     /// Name of the policy.
@@ -145,12 +177,26 @@ struct Built<'p> {
     holds: bool,
     /// Environment variables that the policy reads.
     keys: Vec<&'p str>,
+    /// Bytes that the proxy must be able to hold of a message.
+    buffer: u64,
 }
 
 impl Built<'_> {
     /// Returns the policy's name for a comment, without line breaks, which would end the comment.
     fn shown_name(&self) -> String {
         output::visible(self.name)
+    }
+
+    /// Notes for a target without buffers that the policy needs larger ones than a configuration from elsewhere probably has.
+    fn note_buffer(&self) {
+        let bytes = self.buffer;
+        if bytes > BUFFER_LIMIT {
+            output::note(&format!(
+                "agentguard: note: the policy inspects bodies of up to {bytes} bytes, and what is written here sets no buffers of Envoy: the \
+                 listener and the cluster need `per_connection_buffer_limit_bytes: {bytes}` ({})",
+                codes::AG6010
+            ));
+        }
     }
 }
 
@@ -211,14 +257,18 @@ impl Host {
 impl Build {
     /// Rejects options that would have no effect: a user who gives `--client-ca` expects that certificates are required.
     pub(super) fn refuse_other_options(&self, given: Option<&ArgMatches>) -> Result<(), Failed> {
+        if self.bootstrap && self.target != Target::Envoy {
+            return Err(output::print_misused("--bootstrap is for `--for envoy`"));
+        }
+        if self.host == Host::Native && !matches!(self.target, Target::Envoy | Target::EnvoyGateway)
+        {
+            return Err(output::print_misused(
+                "--host native is for `--for envoy` and `--for envoy-gateway`",
+            ));
+        }
         let Some(given) = given else { return Ok(()) };
-        let is_given = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
-        let refuse = |id: &str, needs: &str| {
-            let option = id.replace('_', "-");
-            Err(output::print_misused(&format!(
-                "--{option} changes nothing here: it is for {needs}"
-            )))
-        };
+        let is_given = |id: &str| is_given(given, id);
+        let refuse = refuse_option;
         let word = |target: &Target| {
             let value = target.to_possible_value();
             value.map_or_else(String::new, |value| format!("`--for {}`", value.get_name()))
@@ -234,6 +284,11 @@ impl Build {
                 return refuse(id, "`--bootstrap`");
             }
         }
+        for id in ONLY_PATCHES {
+            if is_given(id) && self.mesh.kind != Some(Kind::EnvoyPatchPolicy) {
+                return refuse(id, "`--kind EnvoyPatchPolicy`");
+            }
+        }
         match self.host {
             Host::Native if is_given("wasm") => refuse(
                 "wasm",
@@ -244,20 +299,15 @@ impl Build {
         }
     }
 
-    pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
-        if self.bootstrap && self.target != Target::Envoy {
-            return Err(output::print_misused("--bootstrap is for `--for envoy`"));
-        }
-        if self.host == Host::Native && !matches!(self.target, Target::Envoy | Target::EnvoyGateway)
-        {
-            return Err(output::print_misused(
-                "--host native is for `--for envoy` and `--for envoy-gateway`",
-            ));
-        }
+    pub(super) fn run(&self, json: bool, given: Option<&ArgMatches>) -> Result<ExitStatus, Failed> {
+        self.refuse_other_options(given)?;
         self.refuse_url()?;
         let read = Source::read(&self.policy)?;
         if read.root.as_ref().is_some_and(is_kill_list) {
-            return self.build_kill_list(&read, json);
+            return self.build_kill_list(&read, json, given);
+        }
+        if self.beside.is_some() {
+            return refuse_option("beside", "a kill list").map(|()| ExitStatus::Clean);
         }
         let (written, name, version) = self.build_policy(read)?;
         let summary = json!({"file": self.output, "policy": name, "version": version});
@@ -269,13 +319,21 @@ impl Build {
         )
     }
 
+    /// Returns whether an option is one of `build`, and not of every command.
+    fn has_option(id: &str) -> bool {
+        let command = Build::augment_args(clap::Command::new("build"));
+        command
+            .get_arguments()
+            .any(|argument| argument.get_id() == id)
+    }
+
     /// Rejects a URL as the module's path: Envoy would look for a file of that name.
     fn refuse_url(&self) -> Result<(), Failed> {
         match self.wasm.contains("://") {
             false => Ok(()),
             true => Err(output::print_misused(&format!(
                 "--wasm {}: write the path of a file, which the proxy reads; download the module first",
-                self.wasm
+                output::without_password(&self.wasm)
             ))),
         }
     }
@@ -320,11 +378,18 @@ impl Build {
             document: &document,
             holds,
             keys,
+            buffer: BUFFER_LIMIT.max(policy.document.inspect.max_body),
         };
         let written = match self.target {
-            Target::Json => document.clone(),
-            Target::Envoy if self.bootstrap => pretty(&self.bootstrap(&filter, &built.keys)?),
-            Target::Envoy => pretty(&discovery(FILTER, &filter, &policy.version)),
+            Target::Json => {
+                built.note_buffer();
+                document.clone()
+            }
+            Target::Envoy if self.bootstrap => pretty(&self.bootstrap(&filter, &built)?),
+            Target::Envoy => {
+                built.note_buffer();
+                pretty(&discovery(FILTER, &filter, &policy.version))
+            }
             Target::K8s => self.manifests(kubernetes::manifests(self, &built, &filter)?)?,
             Target::Istio => {
                 mesh::refuse_inexact_numbers(&root, "")?;
@@ -358,11 +423,28 @@ impl Build {
     }
 
     /// Builds the configuration of the kill filter.
-    fn build_kill_list(&self, source: &Source, json: bool) -> Result<ExitStatus, Failed> {
+    fn build_kill_list(
+        &self,
+        source: &Source,
+        json: bool,
+        given: Option<&ArgMatches>,
+    ) -> Result<ExitStatus, Failed> {
         if self.bootstrap {
             return Err(output::print_misused(
                 "--bootstrap is for policies; `--kill-list PATH` adds the kill filter to theirs",
             ));
+        }
+        if !matches!(self.target, Target::Json | Target::Envoy) {
+            return Err(output::print_misused(
+                "a kill list is built `--for envoy`, as a file that Envoy watches, or `--for json`",
+            ));
+        }
+        let ids = given.into_iter().flat_map(|given| {
+            let ids = given.ids().map(clap::Id::as_str);
+            ids.filter(|id| is_given(given, id) && Build::has_option(id))
+        });
+        if let Some(id) = ids.into_iter().find(|id| !FOR_KILL_LISTS.contains(id)) {
+            return refuse_option(id, "policies").map(|()| ExitStatus::Clean);
         }
         let document = KillDocument::read(&source.text).map_err(|errors| {
             for error in &errors {
@@ -386,12 +468,7 @@ impl Build {
         let text = String::from_utf8_lossy(&text).into_owned();
         let built = match self.target {
             Target::Json => text,
-            Target::K8s | Target::Istio | Target::Helm | Target::EnvoyGateway => {
-                return Err(output::print_misused(
-                    "a kill list is built `--for envoy`, as a file that Envoy watches, or `--for json`",
-                ));
-            }
-            Target::Envoy => pretty(&discovery(
+            _ => pretty(&discovery(
                 KILL_FILTER,
                 &self.filter(KILL_FILTER, &text, false, &keys),
                 &document.list.generation.to_string(),
@@ -423,8 +500,8 @@ impl Build {
         Ok(ExitStatus::Clean)
     }
 
-    fn bootstrap(&self, filter: &Value, keys: &[&str]) -> Result<Value, Failed> {
-        self.bootstrap_with(filter, self.watch.as_deref(), &self.listen, keys)
+    fn bootstrap(&self, filter: &Value, built: &Built<'_>) -> Result<Value, Failed> {
+        self.bootstrap_with(filter, self.watch.as_deref(), &self.listen, built)
     }
 
     /// Returns a complete configuration of Envoy.
@@ -433,13 +510,13 @@ impl Build {
         filter: &Value,
         watch: Option<&str>,
         listen: &str,
-        keys: &[&str],
+        built: &Built<'_>,
     ) -> Result<Value, Failed> {
         let upstream = Upstream::parse(&self.upstream).ok_or_else(|| {
             output::print_misused(&format!(
                 "--upstream {}: write http(s)://HOST[:PORT], with an IP address or a name in letters, digits and `-` \
                  (`xn--…` for others)",
-                self.upstream
+                output::without_password(&self.upstream)
             ))
         })?;
         let health = self.health.as_deref().map(|health| ("--health", health));
@@ -473,16 +550,16 @@ impl Build {
                     "name": "agents",
                     "address": listen,
                     // Maximum body that can be held for inspection.
-                    "per_connection_buffer_limit_bytes": BUFFER_LIMIT,
+                    "per_connection_buffer_limit_bytes": built.buffer,
                     "filter_chains": [{"filters": [connection_manager(kill_list, &agentguard, &self.audit_log, &upstream)]}],
                 }],
-                "clusters": [upstream.cluster(&self.trusted_ca)],
+                "clusters": [upstream.cluster(&self.trusted_ca, built.buffer)],
             },
         });
         if let Some(health) = &self.health {
             let address = address("--health", health)?;
             // The administration filter holds a request's headers until it has evaluated the exchange in the body.
-            let filter = self.filter(health::FILTER, r#"{"admin":true}"#, true, keys);
+            let filter = self.filter(health::FILTER, r#"{"admin":true}"#, true, &built.keys);
             let more = [
                 ("listeners", health::listener(&address, &filter)),
                 ("clusters", health::admin_cluster(&admin)),
@@ -557,7 +634,8 @@ fn each_text(node: &Node, path: String, visit: &mut dyn FnMut(&str, &str)) {
     }
 }
 
-/// 10 MiB. It exceeds the default of `inspect.max_body`, so that the filter denies a large body before Envoy does.
+/// Smallest buffer that is written, 10 MiB. It exceeds the default of `inspect.max_body`; for a policy that inspects larger bodies, the
+/// buffer is as large as they are. So the filter denies a large body before Envoy does.
 const BUFFER_LIMIT: u64 = 10 << 20;
 
 fn pretty(value: &Value) -> String {
@@ -844,13 +922,13 @@ impl Upstream {
         }
     }
 
-    fn cluster(&self, trusted_ca: &str) -> Value {
+    fn cluster(&self, trusted_ca: &str, buffer: u64) -> Value {
         let mut cluster = json!({
             "name": "upstream",
             "type": "LOGICAL_DNS",
             "dns_lookup_family": "V4_PREFERRED",
             "connect_timeout": "5s",
-            "per_connection_buffer_limit_bytes": BUFFER_LIMIT,
+            "per_connection_buffer_limit_bytes": buffer,
             "load_assignment": {"cluster_name": "upstream", "endpoints": [{"lb_endpoints": [{"endpoint": {
                 "address": {"socket_address": {"address": self.host, "port_value": self.port}},
             }}]}]},

@@ -116,6 +116,9 @@ impl Doctor {
                 let what = format!("too large: more than {MAX_BYTES} bytes");
                 return Err(output::print_unread(name, &what));
             }
+            if let Some(what) = not_of_a_proxy(&bytes) {
+                return Err(not_envoys(name, what));
+            }
             merge(
                 &mut whole,
                 parsed(&bytes).map_err(|what| not_envoys(name, &what))?,
@@ -155,6 +158,35 @@ fn not_envoys(name: &str, what: &str) -> Failed {
     // The error may quote the document, which can contain anything.
     let lines: Vec<String> = what.lines().map(output::visible).collect();
     output::print_coded(codes::AG9013, &format!("{name}: {}", lines.join("\n")))
+}
+
+/// Returns what a document with `apiVersion` and `kind` is, which a configuration of Envoy does not have.
+fn not_of_a_proxy(bytes: &[u8]) -> Option<&'static str> {
+    let text = String::from_utf8_lossy(bytes);
+    let (version, has_kind) = match serde_json::from_str::<Value>(&text) {
+        Ok(document) => {
+            let version = document.get("apiVersion")?.as_str()?.to_owned();
+            (version, document.get("kind").is_some())
+        }
+        // A file of manifests has several documents, and templates are no YAML.
+        Err(_) => {
+            let mut lines = text.lines();
+            let version = lines.find_map(|line| line.strip_prefix("apiVersion:"))?;
+            let version = version.trim().trim_matches(['"', '\'']).to_owned();
+            (version, text.lines().any(|line| line.starts_with("kind:")))
+        }
+    };
+    match has_kind {
+        false => None,
+        true if version.starts_with("agentguard.dev/") => Some(
+            "this is a document of AgentGuard, and doctor examines the configuration of an Envoy: `agentguard validate` and `agentguard lint` \
+             examine a policy",
+        ),
+        true => Some(
+            "this is a manifest of Kubernetes, and doctor examines the configuration of an Envoy: give `/config_dump` of the proxy that \
+             gets it; of a manifest from `build --for k8s`, also `envoy.json` in its ConfigMap",
+        ),
+    }
 }
 
 /// Merges a configuration into another one, as Envoy does: lists are appended, members of objects merged.
@@ -219,7 +251,8 @@ fn fetch(url: &str) -> Result<Vec<u8>, Failed> {
         output::print_coded(
             codes::AG9010,
             &format!(
-                "{url}: {what}; write the address of Envoy's admin interface: http://127.0.0.1:9901"
+                "{}: {what}; write the address of Envoy's admin interface: http://127.0.0.1:9901",
+                output::without_password(url)
             ),
         )
     };

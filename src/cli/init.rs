@@ -3,11 +3,14 @@
 use super::build::{Host, MeshOptions};
 use super::{Arguments, Command, ExitStatus, Failed, Source, output};
 use crate::diag::codes;
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, ValueEnum};
 use serde_json::json;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+
+/// Default of `--upstream`.
+const UPSTREAM: &str = "https://api.openai.com";
 
 /// Policy for a first look.
 const POLICY: &str = include_str!("../../policies/getting-started.yaml");
@@ -73,7 +76,7 @@ pub(super) struct Init {
     #[arg(long, value_name = "FILE", conflicts_with = "wasm")]
     module: Option<PathBuf>,
     /// The upstream URL.
-    #[arg(long, value_name = "URL", default_value = "https://api.openai.com")]
+    #[arg(long, value_name = "URL", default_value = UPSTREAM)]
     upstream: String,
     #[command(flatten)]
     mesh: MeshOptions,
@@ -191,6 +194,25 @@ impl Init {
         }
     }
 
+    /// Rejects options that would have no effect. `build` rejects those that are for another mesh.
+    fn refuse_other_options(&self) -> Result<(), Failed> {
+        let refuse = |option: &str, targets: &str| {
+            Err(output::print_misused(&format!(
+                "{option} changes nothing here: it is for {targets}"
+            )))
+        };
+        match self.target {
+            Target::Envoy | Target::Docker => match self.mesh.first_given() {
+                Some(option) => refuse(option, "`--for istio`, `--for envoy-gateway`"),
+                None => Ok(()),
+            },
+            Target::Istio | Target::EnvoyGateway if self.upstream != UPSTREAM => {
+                refuse("--upstream", "`--for envoy`, `--for docker`")
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Returns the module to copy to the folder, if one is given.
     fn copied(&self) -> Result<Option<NewFile>, Failed> {
         let (file, name, start, kind): (_, _, &[u8], _) = match (&self.wasm, &self.module) {
@@ -211,6 +233,7 @@ impl Init {
     /// Returns all files of the folder.
     fn files(&self) -> Result<Vec<NewFile>, Failed> {
         self.check_host()?;
+        self.refuse_other_options()?;
         let text = |name, text: String| NewFile {
             name,
             contents: text.into_bytes(),
@@ -351,11 +374,15 @@ fn outside(text: &str) -> String {
 /// Returns the output of `agentguard build` for the policy of the folder.
 fn build(options: &[&str]) -> Result<String, Failed> {
     let arguments = ["agentguard", "build", "policy.yaml", "--for"];
-    let parsed = Arguments::try_parse_from(arguments.iter().chain(options))
-        .map_err(|error| super::print_usage_error(&error).unwrap_or(Failed))?;
+    let misused = |error: clap::Error| super::print_usage_error(&error).unwrap_or(Failed);
+    let matches = Arguments::command()
+        .try_get_matches_from(arguments.iter().chain(options))
+        .map_err(misused)?;
+    let parsed = Arguments::from_arg_matches(&matches).map_err(misused)?;
     let Command::Build(build) = parsed.command else {
         return Err(output::print_error("`build` was expected"));
     };
+    build.refuse_other_options(matches.subcommand_matches("build"))?;
     let (built, ..) = build.build_policy(Source::of("policy.yaml", POLICY))?;
     Ok(format!("{built}\n"))
 }

@@ -170,9 +170,7 @@ pub fn main() -> ExitCode {
         Command::Replay(command) => command.run(json),
         Command::Diff(command) => command.run(json),
         Command::Audit(command) => command.run(json),
-        Command::Build(command) => command
-            .refuse_other_options(matches.subcommand_matches("build"))
-            .and_then(|()| command.run(json)),
+        Command::Build(command) => command.run(json, matches.subcommand_matches("build")),
         Command::Doctor(command) => command.run(json),
         Command::Kill(command) => command.run(json),
         Command::Fmt(command) => command.run(json),

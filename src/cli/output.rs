@@ -555,9 +555,35 @@ fn is_part_of_emoji(c: char, before: char) -> bool {
     c == '\u{FE0F}' && matches!(u32::from(before), 0x2190..=0x2BFF | 0x1F000..=0x1FAFF)
 }
 
+/// Returns a URL for a message, without user and password.
+pub(super) fn without_password(url: &str) -> String {
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), url),
+    };
+    // The last one: a password that is not escaped contains anything.
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}…@{host}"),
+        None => url.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_in_a_url_is_not_shown() {
+        for (url, shown) in [
+            ("https://user:pw@x", "https://…@x"),
+            ("https://user:p@/w@x/v1", "https://…@x/v1"),
+            ("user:pw@x", "…@x"),
+            ("https://x", "https://x"),
+            ("", ""),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
+    }
 
     #[test]
     fn what_an_agent_wrote_can_not_hide_a_character() {

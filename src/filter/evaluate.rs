@@ -166,6 +166,10 @@ fn read_exchange(decoder: &mut Decoder, root: &Node, text: &[u8]) -> Option<Eval
         false => EXCHANGE_KEYS.to_vec(),
     };
     decoder.mapping(&at, root, &known)?;
+    let policy = match root.get("policy") {
+        Some(name) => Some(decoder.text(&at.key("policy"), name)?),
+        None => None,
+    };
     let request = match root.get("request") {
         Some(request) => {
             let at = at.key("request");
@@ -195,10 +199,7 @@ fn read_exchange(decoder: &mut Decoder, root: &Node, text: &[u8]) -> Option<Eval
         },
     };
     Some(EvaluatedExchange {
-        policy: match root.get("policy") {
-            Some(name) => Some(decoder.text(&at.key("policy"), name)?),
-            None => None,
-        },
+        policy,
         request,
         response,
         principal: match root.get("principal") {
@@ -644,6 +645,7 @@ mod tests {
                 "principal",
             ),
             (json!({"path": "/", "peer": 1}), 400, "AG1005", "peer"),
+            (json!({"policy": 5}), 400, "AG1005", "policy"),
             (
                 json!({"path": "/", "policy": "other"}),
                 404,

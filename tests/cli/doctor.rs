@@ -761,6 +761,19 @@ fn doctor_says_what_it_cannot_read() {
     let noise = error(&["-"], b"a: \"\x1b[2Jcleared\nb: {");
     assert!(!noise.contains('\u{1b}'), "{noise}");
     assert!(error(&["-"], b"{}").contains("neither a configuration dump"));
+    let manifests = b"# All.\n---\napiVersion: v1\nkind: ConfigMap\n---\napiVersion: apps/v1\nkind: Deployment\n";
+    for manifest in [
+        &manifests[..],
+        br#"{"apiVersion": "v1", "kind": "List", "items": []}"#,
+    ] {
+        let told = error(&["-"], manifest);
+        assert!(
+            told.contains("a manifest of Kubernetes") && told.contains("/config_dump"),
+            "{told}"
+        );
+    }
+    let told = error(&["policies/getting-started.yaml"], b"");
+    assert!(told.contains("`agentguard validate`"), "{told}");
     for empty in [
         r#"{"configs": []}"#,
         r#"{"dynamic_resources": {}, "static_resources": {}}"#,

@@ -158,6 +158,29 @@ fn nothing_is_overwritten_and_nothing_is_half_made() {
         &["--host", "native", "--for", "docker"],
         &["--module", "README.md"],
         &["--upstream", "api.openai.com"],
+        // What would change nothing.
+        &["--image", "r.io/a:1"],
+        &["--for", "docker", "--name", "n"],
+        &[
+            "--for",
+            "istio",
+            "--image",
+            "r.io/a:1",
+            "--gateway",
+            "g",
+            "--client-ca",
+            "c",
+        ],
+        &[
+            "--for",
+            "istio",
+            "--image",
+            "r.io/a:1",
+            "--gateway",
+            "g",
+            "--upstream",
+            "https://a.example",
+        ],
     ] {
         let made = folder.path().join("new");
         assert_eq!(init(&made, options).status.code(), Some(2), "{options:?}");

@@ -16,6 +16,7 @@ mod names;
 mod output;
 mod scan;
 mod sinks;
+mod yaml11;
 
 use serde_json::{Value, json};
 use std::io::Write;

@@ -580,12 +580,53 @@ fn a_mistake_in_the_options_is_named_before_anything_is_written() {
                 image[1],
                 "--gateway",
                 "g",
+                "--kind",
+                "EnvoyPatchPolicy",
                 "--listener",
                 "A",
             ],
             "lower case",
         ),
         (&["k8s"], "needs --image"),
+        (&["k8s", "--image", "r.io/A:1"], "no name of an image"),
+        (
+            &["istio", "--image", "r.io/a\"b", "--gateway", "g"],
+            "no name of an image",
+        ),
+        (
+            &[
+                "envoy-gateway",
+                "--image",
+                "file:///a.wasm",
+                "--gateway",
+                "g",
+            ],
+            "no module from a file",
+        ),
+        (
+            &[
+                "istio",
+                "--image",
+                "file:///a.wasm",
+                "--gateway",
+                "g",
+                "--kind",
+                "EnvoyFilter",
+            ],
+            "no module from a file",
+        ),
+        (
+            &[
+                "helm",
+                "--image",
+                "file:///a.wasm",
+                "--gateway",
+                "g",
+                "--kind",
+                "EnvoyFilter",
+            ],
+            "no module from a file",
+        ),
         (
             &["k8s", "--image", "https://r.io/a.wasm"],
             "container image",
@@ -838,6 +879,134 @@ fn files_of_a_manifest_are_documents_with_a_comment_each() {
     assert_eq!(members.len(), 3);
 }
 
+/// The limits of buffers in what was built, also in files that are texts in it.
+fn buffers(value: &Value, found: &mut Vec<u64>) {
+    match value {
+        Value::Object(members) => {
+            for (key, value) in members {
+                match (&**key, value.as_u64()) {
+                    ("per_connection_buffer_limit_bytes" | "bufferLimit", Some(bytes)) => {
+                        found.push(bytes)
+                    }
+                    _ => buffers(value, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| buffers(item, found)),
+        Value::String(text) => {
+            if let Ok(inner @ Value::Object(_)) = serde_json::from_str(text) {
+                buffers(&inner, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn a_proxy_can_hold_the_largest_body_that_the_policy_inspects() {
+    let set = "apiVersion: agentguard.dev/v1\nkind: AgentPolicySet\nmetadata: { name: all }\ninspect: { max_body: 64MiB }\n\
+               policies:\n  - { metadata: { name: a }, defaults: { action: allow } }\n";
+    let policies = [
+        (policy_with(""), 10 << 20),
+        (policy_with("inspect: { max_body: 1MiB }"), 10 << 20),
+        (policy_with("inspect: { max_body: 64MiB }"), 64 << 20),
+        (written(set), 64 << 20),
+    ];
+    let image = ["--image", "r.io/a:1"];
+    for ((_folder, policy), bytes) in &policies {
+        for (options, number) in [
+            (&["envoy", "--bootstrap"][..], 2),
+            (
+                &[
+                    "envoy",
+                    "--bootstrap",
+                    "--watch",
+                    "/a/policy.json",
+                    "--health",
+                    "127.0.0.1:9902",
+                ],
+                2,
+            ),
+            (&["envoy", "--bootstrap", "--host", "native"], 2),
+            (&["k8s", image[0], image[1]], 2),
+            (&["istio", image[0], image[1], "--gateway", "g"], 2),
+            (
+                &[
+                    "istio",
+                    image[0],
+                    image[1],
+                    "--gateway",
+                    "g",
+                    "--kind",
+                    "TrafficExtension",
+                ],
+                2,
+            ),
+            (
+                &[
+                    "istio",
+                    image[0],
+                    image[1],
+                    "--gateway",
+                    "g",
+                    "--kind",
+                    "EnvoyFilter",
+                ],
+                2,
+            ),
+            (&["helm", image[0], image[1], "--gateway", "g"], 1),
+            (&["envoy-gateway", image[0], image[1], "--gateway", "g"], 2),
+            (
+                &[
+                    "envoy-gateway",
+                    image[0],
+                    image[1],
+                    "--gateway",
+                    "g",
+                    "--kind",
+                    "EnvoyPatchPolicy",
+                ],
+                2,
+            ),
+            (&["envoy-gateway", "--gateway", "g", "--host", "native"], 2),
+        ] {
+            let built = build(policy, options);
+            assert_eq!(built.status.code(), Some(0), "{options:?} {built:?}");
+            let text = out(&built);
+            let whole = match options[0] {
+                "envoy" | "helm" => as_value(&text),
+                _ => Value::Array(documents(&text).into_values().collect()),
+            };
+            let mut found = Vec::new();
+            buffers(&whole, &mut found);
+            assert_eq!(found, vec![*bytes; number], "{options:?}");
+            if options[0] == "envoy" {
+                let examined = out(&super::run_with(&["doctor", "-"], text.as_bytes()));
+                assert!(!examined.contains("AG6010"), "{examined}");
+            }
+        }
+        // These have no buffers.
+        for target in ["json", "envoy"] {
+            let built = build(policy, &[target]);
+            let said = String::from_utf8_lossy(&built.stderr);
+            assert_eq!(built.status.code(), Some(0), "{said}");
+            let note = format!("`per_connection_buffer_limit_bytes: {bytes}`");
+            assert_eq!(said.contains(&note), *bytes > 10 << 20, "{target} {said}");
+        }
+    }
+    let template = of_chart("templates/filter.yaml");
+    let limits = template
+        .lines()
+        .filter(|line| line.contains("per_connection_buffer_limit_bytes:"));
+    for limit in limits {
+        // Helm reads numbers as doubles, which it would write with an exponent.
+        assert!(
+            limit.contains(".Values.policy.bufferLimit | default 10485760 | int64"),
+            "{limit}"
+        );
+    }
+}
+
 const CHART: &str = "deploy/helm/agentguard";
 
 /// A file of the chart.
@@ -915,6 +1084,40 @@ fn values_for_the_chart_have_the_policy_and_the_proxies() {
         said.contains("needs --gateway NAME or --selector"),
         "{said}"
     );
+}
+
+#[test]
+fn an_option_that_would_change_nothing_for_a_policy_or_a_kill_list_is_refused() {
+    let list = "apiVersion: agentguard.dev/v1\nkind: AgentKill\ngeneration: 1\nkill: []\n";
+    let (_folder, list) = written(list);
+    for (file, options, word) in [
+        (
+            POLICY,
+            &["--beside", POLICY][..],
+            "--beside changes nothing here: it is for a kill list",
+        ),
+        (
+            &*list,
+            &["--fail-closed"],
+            "--fail-closed changes nothing here: it is for policies",
+        ),
+        (&list, &["--bootstrap"], "--bootstrap is for policies"),
+        (
+            &list,
+            &["--upstream", "https://a"],
+            "--upstream changes nothing here",
+        ),
+    ] {
+        let refused = complaint(&build(file, &[&["envoy"], options].concat()));
+        assert!(refused.contains(word), "{options:?}: {refused}");
+    }
+    for options in [
+        &["json"][..],
+        &["envoy", "--wasm", "/w", "--beside", POLICY],
+        &["envoy", "--host", "native", "--module", "/m"],
+    ] {
+        assert_eq!(build(&list, options).status.code(), Some(0), "{options:?}");
+    }
 }
 
 #[test]

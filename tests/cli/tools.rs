@@ -1075,6 +1075,12 @@ fn a_whole_configuration_has_only_addresses_and_files_that_envoy_takes() {
             );
         }
     }
+    let told = built("--upstream", "https://user:hunter2@a.example").stderr;
+    let told = String::from_utf8(told).unwrap();
+    assert!(
+        !told.contains("hunter2") && told.contains("…@a.example"),
+        "{told}"
+    );
     // What clients send as `Host`.
     for (upstream, host) in [
         ("https://a.example", "a.example"),

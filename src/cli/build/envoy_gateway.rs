@@ -4,8 +4,7 @@ use super::image::Image;
 use super::manifest::{Manifest, write, yaml};
 use super::mesh::{AUDIT_FORMAT, IS_AUDITED, Kind, MeshOptions, refuse};
 use super::{
-    BUFFER_LIMIT, Build, Built, FILTER, Host, discovery, local, native, pretty, stats_tags,
-    wasm_filter, watched,
+    Build, Built, FILTER, Host, discovery, local, native, pretty, stats_tags, wasm_filter, watched,
 };
 use crate::cli::Failed;
 use serde_json::{Value, json};
@@ -65,6 +64,12 @@ pub(super) fn manifests(build: &Build, built: &Built<'_>) -> Result<String, Fail
             "the policy holds headers (`envoy: { headers: hold }`), which an EnvoyExtensionPolicy cannot tell Envoy: requests \
              would hang. Use --kind EnvoyPatchPolicy, or take `headers: hold` out of the policy",
         );
+    }
+    if let Some(Image::Url(url)) = image.as_ref().filter(|image| image.is_file()) {
+        return refuse(&format!(
+            "--image {url}: Envoy Gateway takes no module from a file; write REGISTRY/NAME:TAG@sha256:DIGEST, or an https URL with \
+             `--sha256 HEX`"
+        ));
     }
     let folder = match is_native {
         false => MODULE_FOLDER.to_owned(),
@@ -230,7 +235,7 @@ impl Target<'_> {
                 about: "The largest request that can be inspected. Envoy Gateway's default is 32 KiB; larger ones would get 413.\n\
                         A Gateway has one ClientTrafficPolicy: merge this one with yours."
                     .to_owned(),
-                document: self.resource("ClientTrafficPolicy", client_traffic(&target, options)),
+                document: self.resource("ClientTrafficPolicy", client_traffic(&target, self.built, options)),
             },
             Manifest {
                 about: "The largest response that can be inspected, and time for responses of models: no timeout for the whole \
@@ -238,7 +243,7 @@ impl Target<'_> {
                     .to_owned(),
                 document: self.resource("BackendTrafficPolicy", json!({
                     "targetRefs": target,
-                    "connection": {"bufferLimit": BUFFER_LIMIT},
+                    "connection": {"bufferLimit": self.built.buffer},
                     "timeout": {"http": {"requestTimeout": "0s", "connectionIdleTimeout": "300s"}},
                 })),
             },
@@ -337,10 +342,10 @@ fn payload(policy: &Value) -> &str {
     named.unwrap_or("agents")
 }
 
-fn client_traffic(target: &Value, options: &MeshOptions) -> Value {
+fn client_traffic(target: &Value, built: &Built<'_>, options: &MeshOptions) -> Value {
     let mut spec = json!({
         "targetRefs": target,
-        "connection": {"bufferLimit": BUFFER_LIMIT},
+        "connection": {"bufferLimit": built.buffer},
     });
     let tls = options.client_ca.as_ref().map(|name| {
         json!({"clientValidation": {"caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": name}]}})

@@ -1,7 +1,7 @@
 //! `build --for helm`: values for the chart in `deploy/helm/agentguard`, which contains the manifests of
 //! `--for istio`.
 
-use super::istio::{attached, kind};
+use super::istio::{attached, kind, refuse_file};
 use super::manifest::{comment, yaml};
 use super::mesh::{Context, DEFAULT_NAME, DEFAULT_NAMESPACE, Kind, MeshOptions, refuse};
 use super::{Built, FILTER};
@@ -17,11 +17,12 @@ pub(super) fn values(built: &Built<'_>, options: &MeshOptions) -> Result<String,
         );
     }
     // The same checks as for `--for istio`; the chart reads the same texts.
-    options.image("helm")?;
+    let image = options.image("helm")?;
     attached(options)?;
     let kind = kind(built, options)?;
     if kind == Kind::EnvoyFilter {
         options.refuse_pull_secret()?;
+        refuse_file(&image)?;
     }
     let values = json!({
         "image": options.image.as_deref().map(|image| image.strip_prefix("oci://").unwrap_or(image)),
@@ -35,6 +36,7 @@ pub(super) fn values(built: &Built<'_>, options: &MeshOptions) -> Result<String,
             "document": built.document,
             "holdsHeaders": built.holds,
             "keys": built.keys,
+            "bufferLimit": built.buffer,
         },
     });
     let values = yaml(&values).or_else(|what| refuse(&what))?;

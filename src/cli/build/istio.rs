@@ -3,7 +3,7 @@
 use super::image::Image;
 use super::manifest::{Manifest, write, yaml};
 use super::mesh::{AUDIT_FORMAT, Context, IS_AUDITED, Kind, MeshOptions, refuse};
-use super::{BUFFER_LIMIT, Built, FILTER};
+use super::{Built, FILTER};
 use crate::cli::Failed;
 use crate::metrics::label_names;
 use serde_json::{Map, Value, json};
@@ -23,7 +23,7 @@ pub(super) fn manifests(built: &Built<'_>, options: &MeshOptions) -> Result<Stri
     };
     let telemetry = telemetry(options, &attached);
     let head = head(built, options)?;
-    let buffers = buffers(options, &attached);
+    let buffers = buffers(built, options, &attached);
     write(&head, &[filter, buffers, telemetry]).or_else(|what| refuse(&what))
 }
 
@@ -190,6 +190,17 @@ fn patched(attached: &Map<String, Value>) -> Map<String, Value> {
         .collect()
 }
 
+/// Rejects a module's file for an EnvoyFilter: Istio's agent downloads the module, and only from registries and servers.
+pub(super) fn refuse_file(image: &Image) -> Result<(), Failed> {
+    match image {
+        Image::Url(url) if image.is_file() => refuse(&format!(
+            "--image {url}: Istio's agent takes no module from a file for an EnvoyFilter; write REGISTRY/NAME:TAG@sha256:DIGEST, or an \
+             https URL with `--sha256 HEX`"
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Returns the filter as a patch of Envoy's configuration, the only resource with which headers can be held.
 fn envoy_filter(
     built: &Built<'_>,
@@ -198,6 +209,7 @@ fn envoy_filter(
     attached: &Map<String, Value>,
 ) -> Result<Manifest, Failed> {
     options.refuse_pull_secret()?;
+    refuse_file(image)?;
     let url = url(image, options);
     // Istio's agent downloads the module. It takes `nil` for no digest, because Envoy requires a value.
     let sha256 = url.get("sha256").cloned().unwrap_or(json!("nil"));
@@ -249,9 +261,9 @@ fn envoy_filter(
 
 /// Returns the resource that sets the bytes a proxy may hold. With Istio's default of 1 MiB, larger bodies would be
 /// denied with 413 before a policy is evaluated.
-fn buffers(options: &MeshOptions, attached: &Map<String, Value>) -> Manifest {
+fn buffers(built: &Built<'_>, options: &MeshOptions, attached: &Map<String, Value>) -> Manifest {
     let limit =
-        json!({"operation": "MERGE", "value": {"per_connection_buffer_limit_bytes": BUFFER_LIMIT}});
+        json!({"operation": "MERGE", "value": {"per_connection_buffer_limit_bytes": built.buffer}});
     let patch = |object: &str| json!({"applyTo": object, "match": {"context": patch_context(options.context)}, "patch": limit});
     let mut spec = patched(attached);
     spec.insert(

@@ -36,12 +36,8 @@ pub(super) fn manifests(
         );
     }
     let watched = format!("{FOLDER}/agentguard.json");
-    let bootstrap = build.bootstrap_with(
-        filter,
-        Some(&watched),
-        &format!("0.0.0.0:{PORT}"),
-        &built.keys,
-    )?;
+    let bootstrap =
+        build.bootstrap_with(filter, Some(&watched), &format!("0.0.0.0:{PORT}"), built)?;
     let resource = pretty(&discovery(FILTER, filter, built.version));
     let name = &options.name;
     let labels = json!({"app.kubernetes.io/name": name});

@@ -135,8 +135,13 @@ impl MeshOptions {
                 "--for {target} needs --image REGISTRY/NAME:TAG[@sha256:DIGEST]: where the proxy gets the module from"
             ));
         };
-        let image =
-            Image::parse(image).or_else(|what| refuse(&format!("--image {image}: {what}")))?;
+        let image = Image::parse(image).or_else(|what| {
+            let shown = match image.starts_with("http") {
+                true => output::without_password(image),
+                false => image.clone(),
+            };
+            refuse(&format!("--image {shown}: {what}"))
+        })?;
         match (&image, &self.sha256) {
             (Image::Registry(..), Some(_)) => {
                 return refuse(
@@ -145,6 +150,11 @@ impl MeshOptions {
             }
             (_, Some(hex)) if !is_sha256(hex) => {
                 return refuse("--sha256: write 64 hexadecimal digits in lower case");
+            }
+            (Image::Url(_), _) if self.pull_secret.is_some() => {
+                return refuse(
+                    "--pull-secret changes nothing here: it is for an image in a registry, and --image is a URL",
+                );
             }
             (Image::Registry(_, None), None) => output::note(
                 "agentguard: note: --image has no digest: whatever the registry has under this name will run; \
@@ -257,11 +267,26 @@ impl MeshOptions {
         arguments
     }
 
+    /// Returns the first option that is not at its default.
+    pub(in crate::cli) fn first_given(&self) -> Option<&str> {
+        let arguments = self.as_arguments();
+        let defaults = [("--name", DEFAULT_NAME), ("--namespace", DEFAULT_NAMESPACE)];
+        let mut pairs = arguments.chunks_exact(2).filter_map(|pair| match pair {
+            [option, value] => Some((*option, *value)),
+            _ => None,
+        });
+        let given = pairs.find(|pair| !defaults.contains(pair));
+        given.map(|(option, _)| option)
+    }
+
     /// Returns the issuer of tokens and the URL of its keys.
     pub(super) fn jwt(&self) -> Result<Option<(&str, &str)>, Failed> {
         match (&self.jwt_issuer, &self.jwks) {
             (Some(issuer), Some(jwks)) if jwks.starts_with("https://") => Ok(Some((issuer, jwks))),
-            (Some(_), Some(jwks)) => refuse(&format!("--jwks {jwks}: write an https URL")),
+            (Some(_), Some(jwks)) => refuse(&format!(
+                "--jwks {}: write an https URL",
+                output::without_password(jwks)
+            )),
             _ => Ok(None),
         }
     }
