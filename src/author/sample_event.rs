@@ -973,8 +973,6 @@ fn written_principal(principal: &Principal) -> Node {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "test code: a failure is a panic")]
-
     use super::*;
 
     fn facts(case: &str) -> Facts {

@@ -1,5 +1,9 @@
 //! What is written, as readers of YAML 1.1 take it: those of Kubernetes and Helm (go-yaml), and Python's.
-#![expect(clippy::indexing_slicing, reason = "test code: a failure is a panic")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "test code: a failure is a panic"
+)]
 
 use super::{out, policies, run};
 use saphyr_parser::{Event, Parser, ScalarStyle};

@@ -86,12 +86,21 @@ pub(super) fn endless_detectors(subject: &LintedPolicy<'_>, findings: &mut Findi
     }
 }
 
+/// Documents that are only observed by one `mode`.
+struct ObservedDocuments<'p> {
+    /// Place of the `mode`.
+    place: (Range<usize>, String),
+    /// Whether it also applies to rules with a mode of their own.
+    everything: bool,
+    /// Names of the documents.
+    names: Vec<&'p str>,
+}
+
 /// Finds documents whose decisions are only recorded. In a set, the set's `mode` is that of every document without one.
 pub(super) fn observed_documents(policy: &Policy, root: &Node, findings: &mut Findings) {
     let set_mode = top(root, "mode");
     let is_set = !policy.document.members.is_empty();
-    // Names of the documents, by the place of the `mode` that they have.
-    let mut observed: Vec<((Range<usize>, String), bool, Vec<&str>)> = Vec::new();
+    let mut observed: Vec<ObservedDocuments<'_>> = Vec::new();
     let documents = written_documents(policy, root);
     let of_all = documents.len();
     for (document, node, path) in documents {
@@ -106,12 +115,21 @@ pub(super) fn observed_documents(policy: &Policy, root: &Node, findings: &mut Fi
             (None, Some(mode)) => (mode.span.clone(), "mode".to_owned()),
             (None, None) => (node.span.clone(), path),
         };
-        match observed.iter_mut().find(|(known, ..)| *known == place) {
-            Some((.., names)) => names.push(&document.name),
-            None => observed.push((place, everything, vec![&document.name])),
+        match observed.iter_mut().find(|known| known.place == place) {
+            Some(known) => known.names.push(&document.name),
+            None => observed.push(ObservedDocuments {
+                place,
+                everything,
+                names: vec![&document.name],
+            }),
         }
     }
-    for (place, everything, names) in observed {
+    for ObservedDocuments {
+        place,
+        everything,
+        names,
+    } in observed
+    {
         let message = match (is_set, names.as_slice()) {
             (true, names) if names.len() < of_all => {
                 let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();

@@ -528,9 +528,9 @@ impl Form {
             Verb::Contains | Verb::ContainsAny | Verb::ContainsAll | Verb::StartsWith => true,
             Verb::EndsWith => !is_path,
             Verb::Glob => {
-                !asks_nothing(check)
-                    && !all(|glob| !glob.contains(['*', '?', '[']))
-                    && !(is_path && all(|glob| glob.starts_with('*')))
+                let is_exact = all(|glob| !glob.contains(['*', '?', '[']));
+                let is_any_folder = is_path && all(|glob| glob.starts_with('*'));
+                !asks_nothing(check) && !is_exact && !is_any_folder
             }
             Verb::Matches => !all(is_exhaustive),
             _ => false,
