@@ -30,6 +30,7 @@ use crate::policy::context::Context;
 use crate::policy::decision_point::EvaluationPhase;
 use crate::policy::operators::moment;
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// Value of `kind` in a kill list.
@@ -368,12 +369,19 @@ fn read_until(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option
     Some(text)
 }
 
-/// Returns the globs for a name of an entry. White space around it is a slip of whoever has copied it: no name that is compared
-/// has any. `bot[1]` stops `bot1`, and also whoever is called `bot[1]`, who would survive otherwise. `*` and `?` match themselves.
-fn globs(name: &str) -> impl Iterator<Item = String> {
-    let name = name.trim();
-    let literal = name.contains('[').then(|| name.replace('[', "[[]"));
-    std::iter::once(name.to_owned()).chain(literal)
+/// Returns the globs for the names of an entry. White space around a name is a slip of whoever has copied it: no name that is
+/// compared has any. `bot[1]` stops `bot1`, and also whoever is called `bot[1]`, who would survive otherwise. `*` and `?` match
+/// themselves.
+fn globs(names: &[Box<str>], at: &Range<usize>) -> Node {
+    let mut globs = Vec::with_capacity(names.len());
+    for name in names {
+        let name = name.trim();
+        globs.push(Node::text_at(name, at));
+        if name.contains('[') {
+            globs.push(Node::text_at(&name.replace('[', "[[]"), at));
+        }
+    }
+    Node::list_at(globs, at)
 }
 
 /// Returns the field for a target; `None` for everything.
@@ -399,8 +407,7 @@ fn as_policy(kills: &[Kill], root: &Node) -> Node {
         };
         let mut conditions = Vec::new();
         if let Some(path) = field(kill.target) {
-            let names = kill.names.iter().flat_map(|name| globs(name));
-            let names = Node::list_at(names.map(|name| text(&name)).collect(), at);
+            let names = globs(&kill.names, at);
             conditions.push((path, Node::map_at(vec![("glob", names)], at)));
         }
         if let Some(until) = &kill.until {
