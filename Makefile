@@ -183,7 +183,8 @@ test-envoy: $(FOR_ENVOY) ## Tests of the filter in real Envoys; ONLY=word for so
 	@$(IN_ENVOY) \
 	$(STEP) 'Testing the filter in Envoy $(ENVOY_NEWEST) and $(ENVOY_OLDEST)' cargo test --quiet --test envoy -- $(ONLY)
 
-envoy-tests: check-rust
+# After the filter, which needs no lock of cargo's that the build of the core holds.
+envoy-tests: check-rust | $(if $(QUICK),quick-wasm,wasm)
 	@$(STEP) 'Building the tests in Envoy' cargo test --quiet --test envoy --no-run
 
 # With the Prometheus and promtool of the system.
