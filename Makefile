@@ -56,7 +56,7 @@ envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 node-of  = $(VENV)/node-$(1)/nodejs/bin/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run site wasm native native-module faulty-native build quick-wasm quick-build lint generated test test-unit envoy-tests test-envoy test-native test-boundary test-clients test-observability pictures test-mesh test-sessions soak test-go test-collector bench bench-exchange bench-detect bench-read bench-decide bench-trail counts size dist dist-native test-dist clean check-rust check-python check-curl
+.PHONY: help run site wasm native native-module faulty-native build quick-wasm quick-build lint generated test test-unit ready-for-envoy envoy-tests test-envoy test-native test-boundary test-clients test-observability pictures test-mesh test-sessions soak test-go test-collector bench bench-exchange bench-detect bench-read bench-decide bench-trail counts size dist dist-native test-dist clean check-rust check-python check-curl
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
@@ -163,7 +163,7 @@ lint: check-rust ## Formatting, and clippy over both halves
 
 # Building the filter takes one processor, as fetching does, while the core is built and tested on the others.
 test: check-rust check-python ## Everything: the core alone, then in the newest and the oldest Envoy
-	@$(MAKE) --no-print-directory --jobs 2 test-unit $(FOR_ENVOY)
+	@$(MAKE) --no-print-directory --jobs 2 test-unit ready-for-envoy
 	@$(MAKE) --no-print-directory test-envoy size counts
 	@printf '\nAll tests passed: the core, and the filter in Envoy %s and %s.\n' $(ENVOY_NEWEST) $(ENVOY_OLDEST)
 
@@ -183,8 +183,11 @@ test-envoy: $(FOR_ENVOY) ## Tests of the filter in real Envoys; ONLY=word for so
 	@$(IN_ENVOY) \
 	$(STEP) 'Testing the filter in Envoy $(ENVOY_NEWEST) and $(ENVOY_OLDEST)' cargo test --quiet --test envoy -- $(ONLY)
 
-# After the filter, which needs no lock of cargo's that the build of the core holds.
-envoy-tests: check-rust | $(if $(QUICK),quick-wasm,wasm)
+# One after the other: the filter comes first, because it takes longest and needs no lock of cargo's that the build of the core holds.
+ready-for-envoy:
+	+@MAKEFLAGS= $(MAKE) --no-print-directory QUICK=$(QUICK) $(FOR_ENVOY)
+
+envoy-tests: check-rust
 	@$(STEP) 'Building the tests in Envoy' cargo test --quiet --test envoy --no-run
 
 # With the Prometheus and promtool of the system.
