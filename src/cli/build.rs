@@ -307,7 +307,7 @@ impl Build {
             return self.build_kill_list(&read, json, given);
         }
         if self.beside.is_some() {
-            return refuse_option("beside", "a kill list").map(|()| ExitStatus::Clean);
+            refuse_option("beside", "a kill list")?;
         }
         let (written, name, version) = self.build_policy(read)?;
         let summary = json!({"file": self.output, "policy": name, "version": version});
@@ -444,7 +444,7 @@ impl Build {
             ids.filter(|id| is_given(given, id) && Build::has_option(id))
         });
         if let Some(id) = ids.into_iter().find(|id| !FOR_KILL_LISTS.contains(id)) {
-            return refuse_option(id, "policies").map(|()| ExitStatus::Clean);
+            refuse_option(id, "policies")?;
         }
         let document = KillDocument::read(&source.text).map_err(|errors| {
             for error in &errors {

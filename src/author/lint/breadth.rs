@@ -104,17 +104,14 @@ pub(super) fn texts(check: &Check) -> Vec<(&str, &Node)> {
     }
 }
 
-/// Returns the texts of an operand, also those of lists that it names, each with its position. A list from a file of its own
-/// has none.
-pub(super) fn texts_of<'p>(
-    check: &'p Check,
-    document: &'p Document,
-) -> Vec<(&'p str, Range<usize>)> {
+/// Returns the values of an operand, also those of a list that it names.
+pub(super) fn values_of<'p>(check: &'p Check, document: &'p Document) -> Vec<&'p Node> {
     let operand = match &check.operand {
         Operand::Commands { commands, .. } => &**commands,
         other => other,
     };
-    let listed: Vec<&Node> = match operand {
+    match operand {
+        Operand::Value(node) => node.items().iter().collect(),
         Operand::List(name, _) => match document.lists.get(name) {
             Some(List::Plain(items)) => items.iter().collect(),
             _ => Vec::new(),
@@ -123,12 +120,17 @@ pub(super) fn texts_of<'p>(
             Some(List::Keyed(lists)) => lists.values().flatten().collect(),
             _ => Vec::new(),
         },
-        _ => {
-            let own = texts(check).into_iter();
-            return own.map(|(text, node)| (text, node.span.clone())).collect();
-        }
-    };
-    let texts = listed.into_iter().filter_map(|node| {
+        _ => Vec::new(),
+    }
+}
+
+/// Returns the texts of an operand, also those of a list that it names, each with its position. A list from a file of its own
+/// has none.
+pub(super) fn texts_of<'p>(
+    check: &'p Check,
+    document: &'p Document,
+) -> Vec<(&'p str, Range<usize>)> {
+    let texts = values_of(check, document).into_iter().filter_map(|node| {
         let span = match node.span.is_empty() {
             true => check.span.clone(),
             false => node.span.clone(),

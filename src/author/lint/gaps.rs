@@ -1,12 +1,12 @@
 //! Gaps of conditions: arguments of commands, second paths, negative numbers, and words with another meaning than they seem
 //! to have.
 
-use super::breadth::each_check;
+use super::breadth::{each_check, values_of};
 use super::{Findings, LintedPolicy, top};
 use crate::diag::{Severity, codes};
 use crate::policy::condition::{Check, Condition, Operand, Test};
 use crate::policy::condition_tree::Leaf;
-use crate::policy::document::{Document, List};
+use crate::policy::document::Document;
 use crate::policy::field::Field;
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::operators::{Polarity, Verb};
@@ -204,23 +204,8 @@ pub(super) fn run_by_arguments(subject: &LintedPolicy<'_>, findings: &mut Findin
 
 /// Returns the commands of an operand that are named without arguments.
 fn commands(check: &Check, document: &Document) -> Vec<String> {
-    let operand = match &check.operand {
-        Operand::Commands { commands, .. } => &**commands,
-        other => other,
-    };
-    let nodes: Vec<&Node> = match operand {
-        Operand::Value(node) => node.items().iter().collect(),
-        Operand::List(name, _) => match document.lists.get(name) {
-            Some(List::Plain(items)) => items.iter().collect(),
-            _ => Vec::new(),
-        },
-        Operand::KeyedList(name, ..) => match document.lists.get(name) {
-            Some(List::Keyed(lists)) => lists.values().flatten().collect(),
-            _ => Vec::new(),
-        },
-        _ => Vec::new(),
-    };
-    let texts = nodes.into_iter().filter_map(Node::text).map(str::trim);
+    let values = values_of(check, document).into_iter();
+    let texts = values.filter_map(Node::text).map(str::trim);
     let alone: BTreeSet<&str> = texts.filter(|text| !text.contains(' ')).collect();
     alone.into_iter().map(str::to_owned).collect()
 }
