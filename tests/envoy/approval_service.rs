@@ -364,7 +364,7 @@ fn fifty_wait_and_others_pass_at_once(version: Version) {
     let envoy = Setup::new(version, sites(&policy))
         .service("approvals", service.address)
         .workers(2)
-        .start();
+        .lease_apart();
     let done = ways().remove(2).2;
     envoy.provider.answer_always(done);
     for mode in Mode::BOTH {

@@ -192,7 +192,7 @@ fn one_token_in_parallel_passes_once_over_all_workers(version: Version) {
     const EACH: usize = 8;
     let policy = refunds();
     let sites = Mode::BOTH.map(|mode| Site::new(mode.word(), &in_mode(&policy, mode)));
-    let envoy = Setup::new(version, sites.to_vec()).workers(4).start();
+    let envoy = Setup::new(version, sites.to_vec()).workers(4).lease_apart();
     envoy.provider.answer_always(calls(&[("refund", REFUND)]));
     for mode in Mode::BOTH {
         case(mode.word(), || {

@@ -351,7 +351,7 @@ fn the_chain_is_valid_without_a_key(version: Version) {
 fn each_worker_has_a_chain_of_its_own(version: Version) {
     let envoy = Setup::new(version, sites(&policy(json!([no_weapons()]))))
         .workers(4)
-        .start();
+        .lease_apart();
     envoy.provider.answer_always(answers("Hello"));
     let site = envoy.site("hold");
     // The kernel distributes connections to workers; eventually all have had some.

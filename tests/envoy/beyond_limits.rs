@@ -36,7 +36,7 @@ fn called(response: &Response) -> bool {
 fn a_call_beyond_the_limit_passes_with_its_approval_and_is_counted(version: Version) {
     let limit = json!({"sum": "args.amount", "per": "args.to", "max": 100, "window": "24h"});
     let policy = asking(limit, json!({"match": {"tool": "refund"}}));
-    let envoy = Setup::new(version, sites(&policy)).workers(2).start();
+    let envoy = Setup::new(version, sites(&policy)).workers(2).lease_apart();
     let mut customer = 0;
     in_every_way(&envoy, |site, _, http| {
         customer += 1;
@@ -75,7 +75,7 @@ fn of_one_approval_beyond_the_limit_one_request_passes_over_all_workers(version:
     let limit = json!({"count": "requests", "max": 5, "window": "24h"});
     let mut policy = asking(limit, json!({}));
     policy["rules"][0]["approval"] = json!({"by": "manager"});
-    let envoy = Setup::new(version, sites(&policy)).workers(4).start();
+    let envoy = Setup::new(version, sites(&policy)).workers(4).lease_apart();
     envoy.provider.answer_always(answers("Hello"));
     let site = envoy.site("hold");
     let at_once = |request: &Request| -> Vec<u16> {
@@ -121,7 +121,7 @@ fn a_shadow_limit_counts_by_itself_over_all_workers_and_denies_nobody(version: V
     let envoy = Setup::new(version, sites(&policy))
         .labels(vec!["limit_id", "mode"])
         .workers(4)
-        .start();
+        .lease_apart();
     envoy.provider.answer_always(answers("Hello"));
     // Both listeners count for the same policy.
     let statuses: Vec<u16> = std::thread::scope(|scope| {

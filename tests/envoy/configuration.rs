@@ -140,7 +140,7 @@ fn policies_side_by_side_do_not_disturb_each_other(version: Version) {
         .iter()
         .map(|word| Site::new(word, &policy(json!([rule(word)]))))
         .collect();
-    let envoy = Setup::new(version, sites).workers(2).start();
+    let envoy = Setup::new(version, sites).workers(2).lease_apart();
     envoy.provider.answer_always(answers("Hello"));
     for word in words {
         for other in words {

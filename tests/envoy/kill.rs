@@ -19,9 +19,13 @@ in_both_envoys![
     where_no_policy_hears_it_nothing_passes,
 ];
 
+/// Place of the virtual machine's id in the filter that `agentguard build` writes of a kill list.
+const VM_ID: &str = "/resources/0/typed_config/config/vm_config/vm_id";
+
 /// Kill list in a folder that Envoy watches.
 pub struct KillFile {
     folder: PathBuf,
+    vm: String,
 }
 
 fn agentguard(arguments: &[&str]) -> String {
@@ -49,7 +53,10 @@ impl KillFile {
             std::process::id()
         ));
         std::fs::create_dir_all(&folder).expect("a directory");
-        let file = KillFile { folder };
+        let file = KillFile {
+            folder,
+            vm: "agentguard".to_owned(),
+        };
         let document = file.folder.join("kill.yaml");
         let text = format!(
             "apiVersion: agentguard.dev/v1\nkind: AgentKill\ngeneration: 1\n{keys}kill: []\n"
@@ -67,6 +74,18 @@ impl KillFile {
 
     fn path(&self) -> PathBuf {
         self.folder.join("filter.json")
+    }
+
+    /// Puts the list, and the listeners of [`sites`](KillFile::sites), into a virtual machine of their own, so that they
+    /// stop nobody else in an Envoy of the pool.
+    pub fn apart(mut self) -> KillFile {
+        let folder = self.folder.file_name().expect("a name");
+        self.vm = folder.to_string_lossy().into_owned();
+        if Host::of_run() == Host::Wasm {
+            let vm = json!(self.vm);
+            self.edit(|resource| *resource.pointer_mut(VM_ID).expect("an id") = vm);
+        }
+        self
     }
 
     /// Changes the list with `agentguard kill`.
@@ -101,7 +120,9 @@ impl KillFile {
     pub fn sites(&self, policy: &Value) -> Vec<Site> {
         Mode::BOTH
             .map(|mode| {
-                Site::new(mode.word(), &in_mode(policy, mode)).behind_filters(vec![self.filter()])
+                Site::new(mode.word(), &in_mode(policy, mode))
+                    .vm(&self.vm)
+                    .behind_filters(vec![self.filter()])
             })
             .to_vec()
     }
@@ -140,11 +161,11 @@ fn generation(envoy: &Envoy) -> Vec<(String, f64)> {
 }
 
 fn what_is_stopped_is_refused_by_every_worker_and_goes_on_when_it_is_lifted(version: Version) {
-    let file = KillFile::new("kill", version);
+    let file = KillFile::new("kill", version).apart();
     let envoy = Setup::new(version, file.sites(&silent()))
         .labels(vec!["name", "version"])
         .workers(4)
-        .start();
+        .lease();
     envoy.provider.answer_always(answers("Hello"));
     let status = |mode: Mode| envoy.site(mode.word()).send(Http::One, &hello()).status;
     assert_eq!(Mode::BOTH.map(status), [200, 200]);
@@ -180,11 +201,11 @@ fn what_is_stopped_is_refused_by_every_worker_and_goes_on_when_it_is_lifted(vers
 
 fn open_streams_end_validly_with_their_next_frame(version: Version) {
     const STREAMS: usize = 200;
-    let file = KillFile::new("kill-streams", version);
+    let file = KillFile::new("kill-streams", version).apart();
     let envoy = Setup::new(version, file.sites(&silent()))
         .labels(vec!["name", "version"])
         .workers(4)
-        .start();
+        .lease();
     let gate = Gate::default();
     let chunk = |delta: Value, finish: Value| {
         let frame = json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m",
@@ -260,8 +281,8 @@ fn an_agent_is_stopped_by_its_key_and_others_go_on(version: Version) {
         policy(json!([])),
         json!({"require": "identity", "principals": keys}),
     );
-    let file = KillFile::new("kill-agent", version);
-    let envoy = Setup::new(version, file.sites(&policy)).start();
+    let file = KillFile::new("kill-agent", version).apart();
+    let envoy = Setup::new(version, file.sites(&policy)).lease();
     envoy.provider.answer_always(answers("Hello"));
     let status = |mode: Mode, agent: &str| {
         let request = hello().header("x-agent-key", format!("key-of-{agent}"));
@@ -276,8 +297,8 @@ fn an_agent_is_stopped_by_its_key_and_others_go_on(version: Version) {
 }
 
 fn a_tool_is_stopped_though_no_rule_asks_for_tools(version: Version) {
-    let file = KillFile::new("kill-tool", version);
-    let envoy = Setup::new(version, file.sites(&silent())).start();
+    let file = KillFile::new("kill-tool", version).apart();
+    let envoy = Setup::new(version, file.sites(&silent())).lease();
     envoy
         .provider
         .answer_always(calls(&[("issue_refund", "{}")]));
@@ -297,8 +318,8 @@ fn a_tool_is_stopped_though_no_rule_asks_for_tools(version: Version) {
 }
 
 fn a_list_that_cannot_be_read_stops_everything_until_it_is_mended(version: Version) {
-    let file = KillFile::new("kill-broken", version);
-    let envoy = Setup::new(version, file.sites(&silent())).start();
+    let file = KillFile::new("kill-broken", version).apart();
+    let envoy = Setup::new(version, file.sites(&silent())).lease();
     envoy.provider.answer_always(answers("Hello"));
     let status = || envoy.site("hold").send(Http::One, &hello()).status;
     assert_eq!(status(), 200);
@@ -335,8 +356,7 @@ fn where_no_policy_hears_it_nothing_passes(version: Version) {
     let file = KillFile::new("kill-elsewhere", version);
     let (sites, place) = match Host::of_run() {
         Host::Wasm => {
-            let id = "/resources/0/typed_config/config/vm_config/vm_id";
-            file.edit(|resource| *resource.pointer_mut(id).expect("an id") = json!("elsewhere"));
+            file.edit(|resource| *resource.pointer_mut(VM_ID).expect("an id") = json!("elsewhere"));
             (file.sites(&silent()), "VM")
         }
         Host::Native => {
@@ -344,7 +364,7 @@ fn where_no_policy_hears_it_nothing_passes(version: Version) {
             (vec![site], "process")
         }
     };
-    let envoy = Setup::new(version, sites).start();
+    let envoy = Setup::new(version, sites).lease();
     envoy.provider.answer_always(answers("Hello"));
     let response = envoy.site("portable").send(Http::One, &hello());
     assert_eq!(

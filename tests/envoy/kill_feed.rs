@@ -35,13 +35,13 @@ impl Fed {
         let keys = format!(
             "feed: {{ cluster: feed, path: /kill.json, authority: ops.example, every: 1s, grace: {grace} }}\n"
         );
-        let file = KillFile::with(name, version, &keys);
+        let file = KillFile::with(name, version, &keys).apart();
         let silent = with(policy(json!([])), json!({"require": "none"}));
         let envoy = Setup::new(version, file.sites(&silent))
             .service("feed", feed.address)
             .labels(vec!["reason"])
             .workers(2)
-            .start();
+            .lease();
         envoy.provider.answer_always(answers("Hello"));
         Fed { feed, file, envoy }
     }

@@ -71,7 +71,7 @@ fn of_a_thousand_concurrent_requests_exactly_a_hundred_pass(version: Version) {
             let envoy = Setup::new(version, vec![Site::new("all", &policy)])
                 .labels(vec!["limit_id", "mode"])
                 .workers(workers)
-                .start();
+                .lease_apart();
             envoy.provider.answer_always(answers("Hello"));
             let statuses = statuses(&envoy, "all", 50, 20);
             assert_eq!(statuses.len(), 1_000);
@@ -291,7 +291,7 @@ fn only_so_many_requests_run_at_the_same_time(version: Version) {
         "limit": {"count": "concurrent_requests", "max": 4, "window": {"sliding": "1h"}},
     });
     let site = Site::new("all", &limited("at-once", rule));
-    let envoy = Setup::new(version, vec![site]).workers(4).start();
+    let envoy = Setup::new(version, vec![site]).workers(4).lease_apart();
     let gate = Gate::default();
     envoy.provider.answer_always(answers("Hello").after(&gate));
     let site = envoy.site("all");

@@ -38,6 +38,7 @@ pub struct Site {
     configuration: Option<Configuration>,
     route_policy: Option<Value>,
     module: Option<PathBuf>,
+    vm: String,
     pub(crate) watched: bool,
     stop_iteration: bool,
     behind: Vec<Value>,
@@ -69,6 +70,7 @@ impl Site {
             configuration: None,
             route_policy: None,
             module: None,
+            vm: "agentguard".to_owned(),
             watched: false,
             stop_iteration: false,
             behind: Vec::new(),
@@ -115,6 +117,12 @@ impl Site {
     /// Replaces the filter's module.
     pub fn module(mut self, module: PathBuf) -> Site {
         self.module = Some(module);
+        self
+    }
+
+    /// Sets the `vm_id`. Filters share a virtual machine, and what it keeps, only with those of the same one.
+    pub fn vm(mut self, id: &str) -> Site {
+        id.clone_into(&mut self.vm);
         self
     }
 
@@ -213,7 +221,7 @@ impl Site {
     fn wasm_config(&self, module: &Path) -> Value {
         let mut vm = json!({
             "runtime": "envoy.wasm.runtime.v8",
-            "vm_id": "agentguard",
+            "vm_id": self.vm,
             "code": {"local": {"filename": module}},
         });
         if !self.variables.is_empty() {

@@ -381,6 +381,18 @@ impl Setup {
         }
     }
 
+    /// Leases an Envoy as [`lease`](Setup::lease) does, with a virtual machine for these listeners alone: nothing that one
+    /// keeps is from earlier tests. V8 compiles a module once for all machines of a process.
+    ///
+    /// # Panics
+    /// Envoy rejects the listeners.
+    pub fn lease_apart(mut self) -> Envoy {
+        static MACHINES: AtomicUsize = AtomicUsize::new(0);
+        let vm = format!("apart-{}", MACHINES.fetch_add(1, Ordering::Relaxed));
+        self.sites = self.sites.into_iter().map(|site| site.vm(&vm)).collect();
+        self.lease()
+    }
+
     /// Returns what a running Envoy prints when it rejects these listeners.
     ///
     /// # Panics

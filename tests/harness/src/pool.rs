@@ -22,7 +22,7 @@ fn pool() -> MutexGuard<'static, Vec<Arc<Running>>> {
 }
 
 /// Maximum Envoys in the pool; each takes about 150 MB. Two threads use two at a time.
-const MOST: usize = 6;
+const MOST: usize = 10;
 
 static LEASES: AtomicUsize = AtomicUsize::new(0);
 
