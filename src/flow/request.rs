@@ -724,7 +724,7 @@ impl Flow {
     /// Parses a whole request. A problem of the headers is reported as well; it decides alone if the body doesn't begin
     /// like JSON.
     fn read_request<'b>(&mut self, bytes: &'b [u8]) -> Result<(JsonBody<'b>, Reading), Problem> {
-        let Some(doubt) = self.head.headers_problem.take() else {
+        let Some(doubt) = self.head.headers_problem.clone() else {
             return self.read_determined(bytes);
         };
         if protocol::begins_like_json(bytes) != Some(true) {
@@ -791,7 +791,6 @@ impl Flow {
         bytes: &'b [u8],
         may_wait: bool,
     ) -> Result<(JsonBody<'b>, Reading, HalfDecision), Problem> {
-        let doubt = self.head.headers_problem.clone();
         let left = work::remaining();
         let (json, reading) = self.read_request(bytes)?;
         self.learn(&reading, bytes.len());
@@ -814,7 +813,6 @@ impl Flow {
         drop((json, reading, verdict));
         work::allow(left);
         self.reads_everything = true;
-        self.head.headers_problem = doubt;
         self.read_and_evaluate(bytes, may_wait)
     }
 
@@ -824,7 +822,6 @@ impl Flow {
             return self.deny_now(&denied);
         }
         self.guard.allowance.earn_body(bytes.len());
-        let doubt = self.head.headers_problem.clone();
         let (json, reading, verdict) = match self.read_and_evaluate(bytes, true) {
             Ok(evaluated) => evaluated,
             Err(problem) => {
@@ -834,7 +831,6 @@ impl Flow {
             }
         };
         if verdict.waits {
-            self.head.headers_problem = doubt;
             self.request = HalfState::Asking;
             return Step::of(Action::Hold);
         }
