@@ -130,6 +130,18 @@ pub struct Problem {
     pub what: String,
 }
 
+impl Problem {
+    /// Creates the problem of a whole body, which has no place in it.
+    #[inline(never)]
+    pub fn of_body(code: &'static str, what: &str) -> Problem {
+        Problem {
+            code,
+            at: String::new(),
+            what: what.to_owned(),
+        }
+    }
+}
+
 /// The key of approval tokens in an MCP request's `_meta`.
 pub const APPROVAL_KEY: &str = "agentguard/approval";
 
