@@ -461,7 +461,8 @@ impl Flow {
                     .saturating_add(now.saturating_sub(since));
                 self.response = HalfState::Done;
                 if too_large {
-                    let step = self.deny_oversized();
+                    let problem = Problem::of_body(codes::AG2004, BODY_TOO_LARGE);
+                    let step = self.evaluate_problem(problem);
                     self.response = match step.action {
                         Action::Replace(_) => HalfState::Draining,
                         _ => HalfState::Passing,
@@ -524,11 +525,10 @@ impl Flow {
         step
     }
 
-    fn deny_oversized(&mut self) -> Step {
+    /// Evaluates the problem of a body that is not read. Nothing of the response has been forwarded.
+    fn evaluate_problem(&mut self, problem: Problem) -> Step {
         let mut reading = Reading::new();
-        reading
-            .problems
-            .push(Problem::of_body(codes::AG2004, BODY_TOO_LARGE));
+        reading.problems.push(problem);
         let Some(json) = empty_body() else {
             return Step::go_on();
         };
@@ -562,43 +562,16 @@ impl Flow {
             self.exchange.read(Direction::Response, Coverage::Full);
             return Step::go_on();
         }
-        let doubt = self.headers_problem.take();
-        match protocol::read_response(protocol, &self.request_context, bytes, self.guard.bounds()) {
-            Ok((json, mut reading)) => {
-                match self.with_pseudonyms_restored(protocol, bytes, &json, &reading) {
-                    None => {
-                        self.record_response(&reading);
-                        if let Some(body) = json.body() {
-                            self.note_response(body.root());
-                        }
-                        reading.problems.extend(doubt.clone());
-                        self.allow_waiting();
-                        let verdict = self.evaluate(Direction::Response, &json, &reading);
-                        if verdict.waits {
-                            self.headers_problem = doubt;
-                            return self.ask_for_response();
-                        }
-                        self.edit_response(protocol, bytes, (&json, &reading), verdict)
-                    }
-                    Some(Ok(real)) => self.evaluate_restored(protocol, &real),
-                    Some(Err(())) => self.deny_uneditable(&json),
-                }
-            }
-            Err(problem) => {
-                let mut reading = Reading::new();
-                reading.problems.push(problem);
-                let Some(json) = empty_body() else {
-                    return Step::go_on();
-                };
-                let verdict = self.evaluate(Direction::Response, &json, &reading);
-                match verdict.strictest().cloned() {
-                    Some(denied) => {
-                        let denial = self.denial(&denied, &json);
-                        self.deny_response(&denial, denied.ruling.decision)
-                    }
-                    None => Step::go_on(),
-                }
-            }
+        let read =
+            protocol::read_response(protocol, &self.request_context, bytes, self.guard.bounds());
+        let (json, reading) = match read {
+            Ok(read) => read,
+            Err(problem) => return self.evaluate_problem(problem),
+        };
+        match self.with_pseudonyms_restored(protocol, bytes, &json, &reading) {
+            None => self.evaluate_read(protocol, bytes, &json, reading),
+            Some(Ok(real)) => self.evaluate_restored(protocol, &real),
+            Some(Err(())) => self.deny_uneditable(&json),
         }
     }
 
@@ -612,17 +585,32 @@ impl Flow {
                 None => Step::go_on(),
             };
         };
-        self.record_response(&reading);
-        self.allow_waiting();
-        let verdict = self.evaluate(Direction::Response, &json, &reading);
-        if verdict.waits {
-            return self.ask_for_response();
-        }
-        let step = self.edit_response(protocol, real, (&json, &reading), verdict);
+        let step = self.evaluate_read(protocol, real, &json, reading);
         match step.action {
             Action::Continue => self.replace(real.to_vec(), step.headers),
             _ => step,
         }
+    }
+
+    /// Evaluates and edits a response that was read, together with the problem of its headers.
+    fn evaluate_read(
+        &mut self,
+        protocol: &'static dyn Protocol,
+        bytes: &[u8],
+        json: &JsonBody<'_>,
+        mut reading: Reading,
+    ) -> Step {
+        self.record_response(&reading);
+        if let Some(body) = json.body() {
+            self.note_response(body.root());
+        }
+        reading.problems.extend(self.headers_problem.clone());
+        self.allow_waiting();
+        let verdict = self.evaluate(Direction::Response, json, &reading);
+        if verdict.waits {
+            return self.ask_for_response();
+        }
+        self.edit_response(protocol, bytes, (json, &reading), verdict)
     }
 
     /// Holds a whole response until the approval service responds.
