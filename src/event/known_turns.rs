@@ -33,7 +33,7 @@ pub struct KnownTurn {
     /// What the turn adds to the exchange.
     pub adds: PassedContent,
     /// If the turn is apart: work steps of reading texts together from the last such turn before it on.
-    pub joined: u64,
+    pub joined_steps: u64,
 }
 
 /// What reading a turn changes in its reader, beside events and texts.
@@ -77,7 +77,7 @@ pub struct Conversation {
     /// Turns behind them that have come before.
     pub turns: Vec<ReadSpan>,
     /// Work steps of reading texts in them together, if the exchange searches any text.
-    pub joined: u64,
+    pub joined_steps: u64,
 }
 
 impl KnownTurns {
@@ -112,10 +112,13 @@ impl KnownTurns {
     }
 
     /// Returns the work steps of reading texts in these turns together.
-    pub fn joined(&self, turns: &Range<usize>) -> u64 {
+    pub fn joined_steps(&self, turns: &Range<usize>) -> u64 {
         let known = self.turns.borrow();
         let behind = known.get(turns.start.saturating_add(1)..=turns.end);
-        let steps = behind.unwrap_or_default().iter().map(|turn| turn.joined);
+        let steps = behind
+            .unwrap_or_default()
+            .iter()
+            .map(|turn| turn.joined_steps);
         steps.fold(0, u64::saturating_add)
     }
 }

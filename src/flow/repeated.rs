@@ -277,16 +277,16 @@ fn keep_turns(
     reading: &Reading,
     context: &Context<'_>,
 ) {
-    let mut runs = context.joined();
+    let mut runs = context.joined_runs();
     sort::sort(&mut runs);
-    let before = runs.partition_point(|(first, _)| *first < conversation.apart_from);
+    let before = runs.partition_point(|run| run.first < conversation.apart_from);
     let mut runs = runs.into_iter().skip(before).peekable();
     let apart = apart(reading, context.json, conversation);
     let turns = all.into_iter().zip(apart).map(|(turn, is_apart)| {
-        let mut joined = 0u64;
+        let mut joined_steps = 0u64;
         let start = turn.span.texts.start;
-        while is_apart && let Some((_, steps)) = runs.next_if(|(first, _)| *first < start) {
-            joined = joined.saturating_add(steps);
+        while is_apart && let Some(run) = runs.next_if(|run| run.first < start) {
+            joined_steps = joined_steps.saturating_add(run.steps);
         }
         KnownTurn {
             passes: turn.passes,
@@ -294,7 +294,7 @@ fn keep_turns(
             is_of_user: turn.is_of_user,
             read: turn.span.read.clone(),
             adds: turn.adds,
-            joined,
+            joined_steps,
         }
     });
     let mut known = conversation.known.turns.borrow_mut();

@@ -73,8 +73,8 @@ impl Reader<'_> {
         };
         let ranges = conversation.known.to_pass(earlier);
         for range in &ranges {
-            let joined = conversation.known.joined(range);
-            conversation.joined = conversation.joined.saturating_add(joined);
+            let steps = conversation.known.joined_steps(range);
+            conversation.joined_steps = conversation.joined_steps.saturating_add(steps);
         }
         ranges
     }
@@ -109,7 +109,7 @@ impl Reader<'_> {
             events: start..start,
             apart_from,
             turns: Vec::new(),
-            joined: 0,
+            joined_steps: 0,
         });
         turns.earlier().min(count)
     }
