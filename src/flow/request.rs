@@ -620,7 +620,7 @@ impl Flow {
             HalfState::Tapping(_) => {
                 if body.size() > 0 {
                     let bytes = body.read();
-                    self.tap(&bytes, true);
+                    self.tap(&bytes, Direction::Request);
                 }
                 if end || self.has_tapped_all() {
                     self.observe_request();

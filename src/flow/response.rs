@@ -419,7 +419,7 @@ impl Flow {
             HalfState::Tapping(_) => {
                 if body.size() > 0 {
                     let bytes = body.read();
-                    self.tap(&bytes, false);
+                    self.tap(&bytes, Direction::Response);
                 }
                 if end {
                     self.observe_response();
