@@ -65,17 +65,17 @@ pub enum CallChange {
 
 /// Conversation of a request whose first turns have come before.
 #[derive(Clone, Debug)]
-pub struct Conversation {
+pub struct KnownConversation {
     /// Turns that are known.
     pub known: Rc<KnownTurns>,
-    /// Number of these turns before the request.
-    pub first: usize,
+    /// Number of turns that were known before the request.
+    pub known_before: usize,
     /// Numbers of its events.
     pub events: Range<u32>,
-    /// First text of the last turn that is apart, of those that were known before.
+    /// First text of the last known turn that is read again and apart. Runs of texts that begin before it are of known turns.
     pub apart_from: u32,
-    /// Turns behind them that have come before.
-    pub turns: Vec<ReadSpan>,
+    /// Turns behind the known ones that have come before and were read, to be known from then on.
+    pub new_turns: Vec<ReadSpan>,
     /// Work steps of reading texts in them together, if the exchange searches any text.
     pub joined_steps: u64,
 }
@@ -88,7 +88,7 @@ impl KnownTurns {
         }
     }
 
-    /// Returns which turns are passed over, of so many. Texts on the two sides of a place where turns are left out are never
+    /// Returns which of the first `most` turns are passed over. Texts on the two sides of a place where turns are left out are never
     /// read together. Turns up to the user's first message are always read: they name the session.
     pub fn to_pass(&self, most: usize) -> Vec<Range<usize>> {
         let turns = self.turns.borrow();

@@ -2,8 +2,8 @@
 
 use super::model_names::{add_spellings, hides_model, is_bare};
 use super::{
-    Author, Class, Conversation, Event, Form, Kind, Known, MessageCounts, RepeatedContent, Text,
-    Texts, each_named,
+    Author, Class, Event, Form, Kind, Known, KnownConversation, MessageCounts, RepeatedContent,
+    Text, Texts, each_named,
 };
 use crate::wire::json::{NodeId, Value};
 use crate::wire::sorted_map::SortedSet;
@@ -310,7 +310,7 @@ impl Reading {
     }
 
     /// Returns the conversation, if its first turns have come before.
-    pub fn conversation(&self) -> Option<&Conversation> {
+    pub fn conversation(&self) -> Option<&KnownConversation> {
         self.repeated.as_deref()?.conversation.as_ref()
     }
 

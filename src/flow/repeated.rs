@@ -5,7 +5,7 @@ use super::Flow;
 use super::exchange::Coverage;
 use super::session::ends_first_messages;
 use crate::event::{
-    Class, Conversation, Direction, Event, Kind, Known, KnownTool, KnownTurn, NewTool, Part,
+    Class, Direction, Event, Kind, Known, KnownConversation, KnownTool, KnownTurn, NewTool, Part,
     PassedContent, PolicyKey, ReadSpan, Reading, RepeatedContent,
 };
 use crate::policy::{Context, apart};
@@ -162,7 +162,7 @@ impl<'r> NewContent<'r> {
     pub(super) fn of(reading: &'r Reading, context: &Context<'_>) -> Option<NewContent<'r>> {
         let repeated = reading.repeated.as_deref()?;
         let turns = repeated.conversation.iter();
-        let turns = EvaluatedItems::new(turns.flat_map(|conversation| &conversation.turns));
+        let turns = EvaluatedItems::new(turns.flat_map(|conversation| &conversation.new_turns));
         let tools = EvaluatedItems::new(repeated.new_tools.iter().map(|tool| &tool.span));
         let is_empty = turns.all.is_empty() && tools.all.is_empty();
         if is_empty || !reading.problems.is_empty() {
@@ -272,7 +272,7 @@ impl<'r> NewContent<'r> {
 
 /// Keeps turns for the next request.
 fn keep_turns(
-    conversation: &Conversation,
+    conversation: &KnownConversation,
     all: Vec<EvaluatedItem<'_>>,
     reading: &Reading,
     context: &Context<'_>,
@@ -299,7 +299,7 @@ fn keep_turns(
     });
     let mut known = conversation.known.turns.borrow_mut();
     // Another exchange of the same conversation may have added them meanwhile.
-    if known.len() == conversation.first {
+    if known.len() == conversation.known_before {
         known.extend(turns);
     }
 }

@@ -6,7 +6,7 @@
 
 use super::text_scan::{CrossTextMatch, MatchKinds, RunSteps};
 use crate::detect::{Confidence, Finding, Input};
-use crate::event::{Class, Conversation, Direction, Event, Form, Kind, Part, Reading};
+use crate::event::{Class, Direction, Event, Form, Kind, KnownConversation, Part, Reading};
 use crate::policy::scan::{Matcher, ScanScratch};
 use crate::wire::json::JsonBody;
 use crate::wire::sort;
@@ -161,14 +161,14 @@ fn is_said(event: &Event) -> bool {
 pub(crate) fn apart(
     reading: &Reading,
     json: &JsonBody<'_>,
-    conversation: &Conversation,
+    conversation: &KnownConversation,
 ) -> Vec<bool> {
     let mut run = JoinedRun::of(Part::Text);
     // Tools may have been passed over before the conversation and behind it.
     let events = &conversation.events;
     let is_inside = |gap: &u32| *gap > events.start && *gap < events.end;
     let mut gaps = reading.gaps().filter(is_inside).peekable();
-    let mut turns = conversation.turns.iter().peekable();
+    let mut turns = conversation.new_turns.iter().peekable();
     let mut apart = Vec::new();
     // Whether the run may have begun before the conversation.
     let mut is_open = true;
