@@ -33,7 +33,7 @@ pub struct KnownTurn {
     /// What the turn adds to the exchange.
     pub adds: PassedContent,
     /// If the turn is apart: work steps of reading texts together from the last such turn before it on.
-    pub joined: u64,
+    pub joined_steps: u64,
 }
 
 /// What reading a turn changes in its reader, beside events and texts.
@@ -65,19 +65,19 @@ pub enum CallChange {
 
 /// Conversation of a request whose first turns have come before.
 #[derive(Clone, Debug)]
-pub struct Conversation {
+pub struct KnownConversation {
     /// Turns that are known.
     pub known: Rc<KnownTurns>,
-    /// Number of these turns before the request.
-    pub first: usize,
+    /// Number of turns that were known before the request.
+    pub known_before: usize,
     /// Numbers of its events.
     pub events: Range<u32>,
-    /// First text of the last turn that is apart, of those that were known before.
+    /// First text of the last known turn that is read again and apart. Runs of texts that begin before it are of known turns.
     pub apart_from: u32,
-    /// Turns behind them that have come before.
-    pub turns: Vec<ReadSpan>,
+    /// Turns behind the known ones that have come before and were read, to be known from then on.
+    pub new_turns: Vec<ReadSpan>,
     /// Work steps of reading texts in them together, if the exchange searches any text.
-    pub joined: u64,
+    pub joined_steps: u64,
 }
 
 impl KnownTurns {
@@ -88,7 +88,7 @@ impl KnownTurns {
         }
     }
 
-    /// Returns which turns are passed over, of so many. Texts on the two sides of a place where turns are left out are never
+    /// Returns which of the first `most` turns are passed over. Texts on the two sides of a place where turns are left out are never
     /// read together. Turns up to the user's first message are always read: they name the session.
     pub fn to_pass(&self, most: usize) -> Vec<Range<usize>> {
         let turns = self.turns.borrow();
@@ -112,10 +112,13 @@ impl KnownTurns {
     }
 
     /// Returns the work steps of reading texts in these turns together.
-    pub fn joined(&self, turns: &Range<usize>) -> u64 {
+    pub fn joined_steps(&self, turns: &Range<usize>) -> u64 {
         let known = self.turns.borrow();
         let behind = known.get(turns.start.saturating_add(1)..=turns.end);
-        let steps = behind.unwrap_or_default().iter().map(|turn| turn.joined);
+        let steps = behind
+            .unwrap_or_default()
+            .iter()
+            .map(|turn| turn.joined_steps);
         steps.fold(0, u64::saturating_add)
     }
 }

@@ -18,7 +18,7 @@ pub use custom_format::{CustomCallFormat, CustomFormat};
 pub use facts::{Facts, Principal, RequestFacts};
 pub use history::{BroadNarrow, Count, History, HistoryMatches, Position};
 pub use known_tools::{KnownTool, NewTool};
-pub use known_turns::{CallChange, Conversation, KnownTurn, KnownTurns, ReaderEffects};
+pub use known_turns::{CallChange, KnownConversation, KnownTurn, KnownTurns, ReaderEffects};
 pub(crate) use model_names::is_plain_in_model_name;
 pub use names::PROTOCOL_NAMES;
 #[cfg(test)]

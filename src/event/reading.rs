@@ -2,8 +2,8 @@
 
 use super::model_names::{add_spellings, hides_model, is_bare};
 use super::{
-    Author, Class, Conversation, Event, Form, Kind, Known, MessageCounts, RepeatedContent, Text,
-    Texts, each_named,
+    Author, Class, Event, Form, Kind, Known, KnownConversation, MessageCounts, RepeatedContent,
+    Text, Texts, each_named,
 };
 use crate::wire::json::{NodeId, Value};
 use crate::wire::sorted_map::SortedSet;
@@ -128,6 +128,18 @@ pub struct Problem {
     pub at: String,
     /// The error message. It never contains text of the body.
     pub what: String,
+}
+
+impl Problem {
+    /// Creates the problem of a whole body, which has no place in it.
+    #[inline(never)]
+    pub fn of_body(code: &'static str, what: &str) -> Problem {
+        Problem {
+            code,
+            at: String::new(),
+            what: what.to_owned(),
+        }
+    }
 }
 
 /// The key of approval tokens in an MCP request's `_meta`.
@@ -298,7 +310,7 @@ impl Reading {
     }
 
     /// Returns the conversation, if its first turns have come before.
-    pub fn conversation(&self) -> Option<&Conversation> {
+    pub fn conversation(&self) -> Option<&KnownConversation> {
         self.repeated.as_deref()?.conversation.as_ref()
     }
 

@@ -3,7 +3,7 @@
 
 use super::EventCounts;
 use super::known_tools::{KnownTool, NewTool};
-use super::known_turns::{Conversation, ReaderEffects};
+use super::known_turns::{KnownConversation, ReaderEffects};
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -24,7 +24,7 @@ pub struct RepeatedContent {
     /// What it is known for.
     pub key: PolicyKey,
     /// Conversation, if its first turns have come before.
-    pub conversation: Option<Conversation>,
+    pub conversation: Option<KnownConversation>,
     /// Tools that have come before and were read.
     pub new_tools: Vec<NewTool>,
     /// Tools that were passed over, each with the number of the event before which it was.

@@ -24,6 +24,9 @@ use crate::wire::work;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+/// Message for a body that is too large to be read.
+pub(super) const BODY_TOO_LARGE: &str = "the body is larger than `inspect.max_body`";
+
 /// Message for an exchange with more text than detectors may inspect.
 pub(super) const TOO_MUCH_TEXT: &str = "more text than `inspect.max_text`";
 
@@ -189,11 +192,8 @@ impl Flow {
         let passed = repeated.map_or(0, |repeated| repeated.passed.length);
         let size = reading.texts.length(json).saturating_add(passed);
         self.count_text(direction, size);
-        let excess = (size > 0 && self.has_too_much_text()).then(|| Problem {
-            code: codes::AG2004,
-            at: String::new(),
-            what: TOO_MUCH_TEXT.to_owned(),
-        });
+        let excess = (size > 0 && self.has_too_much_text())
+            .then(|| Problem::of_body(codes::AG2004, TOO_MUCH_TEXT));
         let scans = match &excess {
             Some(_) => Scans::without_detectors(),
             None => Scans::default(),

@@ -49,7 +49,7 @@ pub use stream::{Transcript, TranscriptPart, transcript};
 
 use crate::audit::valid_traceparent;
 use crate::diag::codes;
-use crate::event::{Facts, Known, Problem};
+use crate::event::{Direction, Facts, Known, Problem};
 use crate::identity::{Credentials, Failure, client_address};
 use crate::policy::ClientAddress;
 use crate::protocol::{Protocol, RequestContext};
@@ -317,17 +317,16 @@ impl Flow {
         self.deny_internally(codes::AG9002)
     }
 
-    /// Copies forwarded bytes up to a limit.
-    fn tap(&mut self, bytes: &[u8], is_request: bool) {
+    /// Copies forwarded bytes of a half up to a limit.
+    fn tap(&mut self, bytes: &[u8], half: Direction) {
         let limit =
             usize::try_from(self.guard.policy.document.inspect.max_body).unwrap_or(usize::MAX);
         let guard = Rc::clone(&self.guard);
-        let stage = if is_request {
-            &mut self.request
-        } else {
-            &mut self.response
+        let state = match half {
+            Direction::Request => &mut self.request,
+            Direction::Response => &mut self.response,
         };
-        let HalfState::Tapping(tap) = stage else {
+        let HalfState::Tapping(tap) = state else {
             return;
         };
         if tap.stopped.is_some() {

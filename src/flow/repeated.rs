@@ -5,7 +5,7 @@ use super::Flow;
 use super::exchange::Coverage;
 use super::session::ends_first_messages;
 use crate::event::{
-    Class, Conversation, Direction, Event, Kind, Known, KnownTool, KnownTurn, NewTool, Part,
+    Class, Direction, Event, Kind, Known, KnownConversation, KnownTool, KnownTurn, NewTool, Part,
     PassedContent, PolicyKey, ReadSpan, Reading, RepeatedContent,
 };
 use crate::policy::{Context, apart};
@@ -86,67 +86,72 @@ pub(super) fn is_near_bound(reading: &Reading, json: &JsonBody<'_>) -> bool {
 /// Evaluation of content that has come before and is not known yet.
 pub(super) struct NewContent<'r> {
     repeated: &'r RepeatedContent,
-    turns: Evaluated<'r>,
-    tools: Evaluated<'r>,
+    turns: EvaluatedItems<'r>,
+    tools: EvaluatedItems<'r>,
     /// Work steps of matches over several texts so far, which no event takes.
     joined: u64,
     /// How often texts were searched so far.
     searches: u32,
 }
 
+/// Tool or turn whose events are evaluated.
+struct EvaluatedItem<'r> {
+    span: &'r ReadSpan,
+    /// Whether nothing so far keeps it from being passed over.
+    passes: bool,
+    /// Whether the messages that name a session end in it.
+    is_of_user: bool,
+    /// What it adds to the exchange.
+    adds: PassedContent,
+}
+
 /// Tools or turns whose events are evaluated, in their order.
-struct Evaluated<'r> {
-    spans: Vec<&'r ReadSpan>,
-    all: Vec<KnownTurn>,
+struct EvaluatedItems<'r> {
+    all: Vec<EvaluatedItem<'r>>,
     /// Number of the one whose events are evaluated.
     at: usize,
 }
 
-impl<'r> Evaluated<'r> {
-    fn new(spans: impl Iterator<Item = &'r ReadSpan>) -> Evaluated<'r> {
-        let spans: Vec<&ReadSpan> = spans.collect();
-        let all = spans.iter().map(|span| KnownTurn {
+impl<'r> EvaluatedItems<'r> {
+    fn new(spans: impl Iterator<Item = &'r ReadSpan>) -> EvaluatedItems<'r> {
+        let all = spans.map(|span| EvaluatedItem {
+            span,
             passes: span.is_plain,
+            is_of_user: false,
             adds: PassedContent {
                 opened: span.read.opened,
                 ..PassedContent::default()
             },
-            read: span.read.clone(),
-            ..KnownTurn::default()
         });
-        Evaluated {
+        EvaluatedItems {
             all: all.collect(),
-            spans,
             at: 0,
         }
     }
 
     /// Returns the one that has an event. Events come in their order.
-    fn of_event(&mut self, number: u32) -> Option<&mut KnownTurn> {
-        let ends = |span: &&&ReadSpan| span.events.end <= number;
-        while self.spans.get(self.at).as_ref().is_some_and(ends) {
+    fn of_event(&mut self, number: u32) -> Option<&mut EvaluatedItem<'r>> {
+        let ends = |item: &EvaluatedItem<'_>| item.span.events.end <= number;
+        while self.all.get(self.at).is_some_and(ends) {
             self.at = self.at.saturating_add(1);
         }
-        let span = self.spans.get(self.at)?;
-        let known = self.all.get_mut(self.at)?;
-        span.events.contains(&number).then_some(known)
+        let item = self.all.get_mut(self.at)?;
+        item.span.events.contains(&number).then_some(item)
     }
 
     /// Returns the one that has a node of the body.
-    fn of_node(&mut self, node: u32) -> Option<&mut KnownTurn> {
-        let at = self.spans.partition_point(|span| span.nodes.end <= node);
-        self.spans
-            .get(at)
-            .filter(|span| span.nodes.contains(&node))?;
-        self.all.get_mut(at)
+    fn of_node(&mut self, node: u32) -> Option<&mut EvaluatedItem<'r>> {
+        let at = self.all.partition_point(|item| item.span.nodes.end <= node);
+        let item = self.all.get_mut(at)?;
+        item.span.nodes.contains(&node).then_some(item)
     }
 
     /// Adds the lengths of the texts.
     fn measure(&mut self, reading: &Reading, json: &JsonBody<'_>) {
-        for (span, known) in self.spans.iter().zip(&mut self.all) {
-            let texts = reading.texts.of(span.texts.clone()).iter();
+        for item in &mut self.all {
+            let texts = reading.texts.of(item.span.texts.clone()).iter();
             let length = json.length(texts.map(|text| text.place));
-            known.adds.length = known.adds.length.saturating_add(length);
+            item.adds.length = item.adds.length.saturating_add(length);
         }
     }
 }
@@ -157,8 +162,8 @@ impl<'r> NewContent<'r> {
     pub(super) fn of(reading: &'r Reading, context: &Context<'_>) -> Option<NewContent<'r>> {
         let repeated = reading.repeated.as_deref()?;
         let turns = repeated.conversation.iter();
-        let turns = Evaluated::new(turns.flat_map(|conversation| &conversation.turns));
-        let tools = Evaluated::new(repeated.new_tools.iter().map(|tool| &tool.span));
+        let turns = EvaluatedItems::new(turns.flat_map(|conversation| &conversation.new_turns));
+        let tools = EvaluatedItems::new(repeated.new_tools.iter().map(|tool| &tool.span));
         let is_empty = turns.all.is_empty() && tools.all.is_empty();
         if is_empty || !reading.problems.is_empty() {
             return None;
@@ -186,7 +191,7 @@ impl<'r> NewContent<'r> {
         self.joined = joined;
         let searches = std::mem::replace(&mut self.searches, context.searches());
         let has_searched = searches != self.searches;
-        let (known, may_pass) = match self.turns.of_event(number) {
+        let (item, may_pass) = match self.turns.of_event(number) {
             // The names of all tools that are offered are needed; those of a turn are not kept.
             Some(turn) => (turn, event.kind != Kind::ToolOffer),
             None => match self.tools.of_event(number) {
@@ -194,10 +199,10 @@ impl<'r> NewContent<'r> {
                 None => return,
             },
         };
-        let adds = &mut known.adds;
+        let adds = &mut item.adds;
         adds.steps = adds.steps.saturating_add(own);
         adds.opened = adds.opened.saturating_add(opened);
-        known.is_of_user |= ends_first_messages(event);
+        item.is_of_user |= ends_first_messages(event);
         if !event.is_duplicate {
             adds.events.add(event.kind);
         }
@@ -205,7 +210,7 @@ impl<'r> NewContent<'r> {
         adds.is_searched |= has_searched;
         // What this takes is no part of the exchange.
         let is_left_alone = || work::aside(|| context.policy.leaves_alone(event, context));
-        known.passes = known.passes && may_pass && is_left_alone();
+        item.passes = item.passes && may_pass && is_left_alone();
         self.searches = context.searches();
     }
 
@@ -218,14 +223,15 @@ impl<'r> NewContent<'r> {
         steps: u64,
         is_found: bool,
     ) {
-        if let Some(known) = self.at(place, json) {
-            known.adds.has_identifiers |= place.doc == 0;
-            known.adds.steps = known.adds.steps.saturating_add(steps);
-            known.passes &= !is_found;
+        if let Some(item) = self.at(place, json) {
+            item.adds.has_identifiers |= place.doc == 0;
+            item.adds.steps = item.adds.steps.saturating_add(steps);
+            item.passes &= !is_found;
         }
     }
 
-    fn at(&mut self, place: NodeId, json: &JsonBody<'_>) -> Option<&mut KnownTurn> {
+    /// Returns the turn or tool that has a place in the body.
+    fn at(&mut self, place: NodeId, json: &JsonBody<'_>) -> Option<&mut EvaluatedItem<'r>> {
         let node = json.in_body(place)?.node;
         let turn = self.turns.of_node(node);
         turn.or_else(|| self.tools.of_node(node))
@@ -238,8 +244,8 @@ impl<'r> NewContent<'r> {
         self.turns.measure(reading, json);
         self.tools.measure(reading, json);
         self.measure_names(reading, json);
-        for (tool, known) in self.repeated.new_tools.iter().zip(self.tools.all) {
-            keep_tool(tool, known, self.repeated.key, reading, json);
+        for (tool, item) in self.repeated.new_tools.iter().zip(self.tools.all) {
+            keep_tool(tool, item, self.repeated.key, reading, json);
         }
         // What it takes to read texts together is known by the exchanges that search any text.
         if let Some(conversation) = &self.repeated.conversation
@@ -251,13 +257,14 @@ impl<'r> NewContent<'r> {
 
     /// Adds the lengths of names, which become texts when the whole body has been read.
     fn measure_names(&mut self, reading: &Reading, json: &JsonBody<'_>) {
-        let spans = self.turns.spans.iter().chain(&self.tools.spans);
-        let end = spans.map(|span| span.texts.end).max().unwrap_or_default();
+        let items = self.turns.all.iter().chain(&self.tools.all);
+        let end = items.map(|item| item.span.texts.end).max();
+        let end = end.unwrap_or_default();
         let behind = reading.texts.get(index(end)..).unwrap_or_default();
         for name in behind.iter().filter(|text| text.class == Class::Name) {
-            if let Some(known) = self.at(name.place, json) {
+            if let Some(item) = self.at(name.place, json) {
                 let length = json.length(std::iter::once(name.place));
-                known.adds.length = known.adds.length.saturating_add(length);
+                item.adds.length = item.adds.length.saturating_add(length);
             }
         }
     }
@@ -265,41 +272,48 @@ impl<'r> NewContent<'r> {
 
 /// Keeps turns for the next request.
 fn keep_turns(
-    conversation: &Conversation,
-    mut all: Vec<KnownTurn>,
+    conversation: &KnownConversation,
+    all: Vec<EvaluatedItem<'_>>,
     reading: &Reading,
     context: &Context<'_>,
 ) {
-    let mut runs = context.joined();
+    let mut runs = context.joined_runs();
     sort::sort(&mut runs);
-    let before = runs.partition_point(|(first, _)| *first < conversation.apart_from);
+    let before = runs.partition_point(|run| run.first < conversation.apart_from);
     let mut runs = runs.into_iter().skip(before).peekable();
     let apart = apart(reading, context.json, conversation);
-    for ((turn, is_apart), read) in all.iter_mut().zip(apart).zip(&conversation.turns) {
-        turn.is_apart = is_apart;
-        if is_apart {
-            let start = read.texts.start;
-            while let Some((_, steps)) = runs.next_if(|(first, _)| *first < start) {
-                turn.joined = turn.joined.saturating_add(steps);
-            }
+    let turns = all.into_iter().zip(apart).map(|(turn, is_apart)| {
+        let mut joined_steps = 0u64;
+        let start = turn.span.texts.start;
+        while is_apart && let Some(run) = runs.next_if(|run| run.first < start) {
+            joined_steps = joined_steps.saturating_add(run.steps);
         }
-    }
+        KnownTurn {
+            passes: turn.passes,
+            is_apart,
+            is_of_user: turn.is_of_user,
+            read: turn.span.read.clone(),
+            adds: turn.adds,
+            joined_steps,
+        }
+    });
     let mut known = conversation.known.turns.borrow_mut();
     // Another exchange of the same conversation may have added them meanwhile.
-    if known.len() == conversation.first {
-        known.extend(all);
+    if known.len() == conversation.known_before {
+        known.extend(turns);
     }
 }
 
 /// Keeps a tool for the next request.
 fn keep_tool(
     tool: &NewTool,
-    known: KnownTurn,
+    item: EvaluatedItem<'_>,
     key: PolicyKey,
     reading: &Reading,
     json: &JsonBody<'_>,
 ) {
-    let events = index(tool.span.events.start)..index(tool.span.events.end);
+    let span = item.span;
+    let events = index(span.events.start)..index(span.events.end);
     let events = reading.events.get(events).unwrap_or_default();
     let offers = events.iter().filter(|event| event.kind == Kind::ToolOffer);
     let names: Box<[_]> = offers.map(|offer| offer.tool.clone()).collect();
@@ -308,7 +322,7 @@ fn keep_tool(
     let is_definition = |event: &Event| event.part == Part::Definition;
     let is_apart = messages.next().is_some_and(is_definition) && messages.all(is_definition);
     let place = NodeId {
-        node: tool.span.nodes.start,
+        node: span.nodes.start,
         ..NodeId::default()
     };
     let Some((element, 0)) = json.value(place).and_then(|tool| tool.known_element()) else {
@@ -324,11 +338,11 @@ fn keep_tool(
     let tool = KnownTool {
         key,
         reader: tool.reader,
-        passes: known.passes && is_apart,
+        passes: item.passes && is_apart,
         pause: Cell::default(),
         names,
-        steps: known.read.steps,
-        adds: known.adds,
+        steps: span.read.steps,
+        adds: item.adds,
     };
     element.remember(KnownTool::PLACE, &Rc::new(tool), bytes);
 }

@@ -1,6 +1,6 @@
 //! Request half of an exchange: recognises the protocol, parses the body, evaluates and edits it.
 
-use super::evaluate::{DeniedEvent, HalfDecision};
+use super::evaluate::{BODY_TOO_LARGE, DeniedEvent, HalfDecision};
 use super::exchange::ExchangeOutcome;
 use super::identity::removals;
 use super::step::{Action, Body, HeaderEdit, RequestHead, Step, format_bytes};
@@ -187,10 +187,11 @@ impl Flow {
         };
         let recognised = self.recognise(&start, named.entry);
         let problem = self.read_head(&seen, head, recognised);
-        let problem = problem.or(named.is_contradictory.then(|| Problem {
-            code: codes::AG2012,
-            at: String::new(),
-            what: "the path can be read as two that the policy tells apart".to_owned(),
+        let problem = problem.or(named.is_contradictory.then(|| {
+            Problem::of_body(
+                codes::AG2012,
+                "the path can be read as two that the policy tells apart",
+            )
         }));
         let denied = self.evaluate_identity().or_else(|| self.begin_kill());
         if let Some(denied) = denied {
@@ -452,13 +453,7 @@ impl Flow {
         head: &RequestHead<'_>,
         recognised: Recognised,
     ) -> Option<Problem> {
-        let problem = |code, what: &str| {
-            Some(Problem {
-                code,
-                at: String::new(),
-                what: what.to_owned(),
-            })
-        };
+        let problem = |code, what| Some(Problem::of_body(code, what));
         let (is_content, is_harmless) = match recognised {
             Recognised::Protocol(route) => {
                 let form = route.endpoint.body;
@@ -531,7 +526,7 @@ impl Flow {
             .content_length
             .is_some_and(|length| length > self.guard.max_body())
         {
-            return problem(codes::AG2004, "the body is larger than `inspect.max_body`");
+            return problem(codes::AG2004, BODY_TOO_LARGE);
         }
         None
     }
@@ -604,11 +599,10 @@ impl Flow {
             if let Some(denied) = denied {
                 return Some(flow.deny_now(&denied));
             }
-            flow.evaluate_without_body(Some(Problem {
-                code: codes::AG2012,
-                at: String::new(),
-                what: "it was routed again, to a cluster that the policy applies to".to_owned(),
-            }))
+            flow.evaluate_without_body(Some(Problem::of_body(
+                codes::AG2012,
+                "it was routed again, to a cluster that the policy applies to",
+            )))
         })?;
         Some(self.with_calls(step))
     }
@@ -626,7 +620,7 @@ impl Flow {
             HalfState::Tapping(_) => {
                 if body.size() > 0 {
                     let bytes = body.read();
-                    self.tap(&bytes, true);
+                    self.tap(&bytes, Direction::Request);
                 }
                 if end || self.has_tapped_all() {
                     self.observe_request();
@@ -654,11 +648,7 @@ impl Flow {
                     return self.evaluate_without_body(doubt).unwrap_or(Step::go_on());
                 }
                 if too_large {
-                    let problem = Problem {
-                        code: codes::AG2004,
-                        at: String::new(),
-                        what: "the body is larger than `inspect.max_body`".to_owned(),
-                    };
+                    let problem = Problem::of_body(codes::AG2004, BODY_TOO_LARGE);
                     // If a rule allows the body, the rest is forwarded unread.
                     self.request = HalfState::Passing;
                     return self
@@ -704,11 +694,7 @@ impl Flow {
                 let waited = now.saturating_sub(*since);
                 self.exchange.held_ns = self.exchange.held_ns.saturating_add(waited);
                 self.request = HalfState::Done;
-                let problem = Problem {
-                    code: codes::AG2005,
-                    at: String::new(),
-                    what: what.to_owned(),
-                };
+                let problem = Problem::of_body(codes::AG2005, what);
                 self.evaluate_without_body(Some(problem))
                     .unwrap_or(Step::go_on())
             }
@@ -724,7 +710,7 @@ impl Flow {
     /// Parses a whole request. A problem of the headers is reported as well; it decides alone if the body doesn't begin
     /// like JSON.
     fn read_request<'b>(&mut self, bytes: &'b [u8]) -> Result<(JsonBody<'b>, Reading), Problem> {
-        let Some(doubt) = self.head.headers_problem.take() else {
+        let Some(doubt) = self.head.headers_problem.clone() else {
             return self.read_determined(bytes);
         };
         if protocol::begins_like_json(bytes) != Some(true) {
@@ -756,15 +742,10 @@ impl Flow {
     }
 
     fn determine(&mut self, bytes: &[u8]) -> Result<Route, Problem> {
-        let problem = |code, what: String| Problem {
-            code,
-            at: String::new(),
-            what,
-        };
         let limits = Limits {
             max_depth: self.guard.bounds().max_depth,
         };
-        let unknown = || problem(codes::AG2007, "the endpoint is not known".to_owned());
+        let unknown = || Problem::of_body(codes::AG2007, "the endpoint is not known");
         let json = JsonBody::scan(bytes, limits, 0)
             .map_err(|error| protocol::unread_message(bytes, error).unwrap_or_else(unknown))?;
         let start = self.head.undetermined.take();
@@ -791,7 +772,6 @@ impl Flow {
         bytes: &'b [u8],
         may_wait: bool,
     ) -> Result<(JsonBody<'b>, Reading, HalfDecision), Problem> {
-        let doubt = self.head.headers_problem.clone();
         let left = work::remaining();
         let (json, reading) = self.read_request(bytes)?;
         self.learn(&reading, bytes.len());
@@ -814,7 +794,6 @@ impl Flow {
         drop((json, reading, verdict));
         work::allow(left);
         self.reads_everything = true;
-        self.head.headers_problem = doubt;
         self.read_and_evaluate(bytes, may_wait)
     }
 
@@ -824,7 +803,6 @@ impl Flow {
             return self.deny_now(&denied);
         }
         self.guard.allowance.earn_body(bytes.len());
-        let doubt = self.head.headers_problem.clone();
         let (json, reading, verdict) = match self.read_and_evaluate(bytes, true) {
             Ok(evaluated) => evaluated,
             Err(problem) => {
@@ -834,7 +812,6 @@ impl Flow {
             }
         };
         if verdict.waits {
-            self.head.headers_problem = doubt;
             self.request = HalfState::Asking;
             return Step::of(Action::Hold);
         }
@@ -947,12 +924,7 @@ impl Flow {
             return;
         };
         if let Some(code) = tap.stopped {
-            let problem = Problem {
-                code,
-                at: String::new(),
-                what: String::new(),
-            };
-            let _ = self.evaluate_without_body(Some(problem));
+            let _ = self.evaluate_without_body(Some(Problem::of_body(code, "")));
             return;
         }
         self.guard.allowance.earn_body(tap.bytes.len());

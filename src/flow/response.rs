@@ -1,6 +1,6 @@
 //! Response half of an exchange: holds and parses the body, evaluates it, and removes denied parts.
 
-use super::evaluate::{DeniedEvent, Enforcement, HalfDecision};
+use super::evaluate::{BODY_TOO_LARGE, DeniedEvent, Enforcement, HalfDecision};
 use super::exchange::{Coverage, ExchangeOutcome};
 use super::request::{empty_body, is_own, without_digests};
 use super::step::{Action, Body, HeaderEdit, ResponseHead, Step, format_bytes};
@@ -120,14 +120,6 @@ fn detect_format(bytes: &[u8]) -> Option<DetectedFormat> {
     })
 }
 
-fn unreadable(code: &'static str, what: &str) -> Option<Problem> {
-    Some(Problem {
-        code,
-        at: String::new(),
-        what: what.to_owned(),
-    })
-}
-
 impl Flow {
     /// Processes the response headers. Called at most once, and never if the upstream sent no response.
     pub fn response_headers(&mut self, head: &ResponseHead<'_>) -> Step {
@@ -173,11 +165,10 @@ impl Flow {
         }
         if self.is_no_stream(&seen)
             && let Some(denied) = self.evaluate_unread_response(&Reading {
-                problems: vec![Problem {
-                    code: codes::AG2007,
-                    at: String::new(),
-                    what: "a stream was asked for, and something else comes".to_owned(),
-                }],
+                problems: vec![Problem::of_body(
+                    codes::AG2007,
+                    "a stream was asked for, and something else comes",
+                )],
                 ..Reading::new()
             })
         {
@@ -318,18 +309,19 @@ impl Flow {
 
     /// Returns the problem in the response headers, if there is one.
     fn response_problem(&self, seen: &ResponseHeaderInfo) -> Option<Problem> {
+        let problem = |code, what| Some(Problem::of_body(code, what));
         if self.protocol.is_none() {
-            return unreadable(codes::AG2007, "the endpoint is not known");
+            return problem(codes::AG2007, "the endpoint is not known");
         }
         if seen.encoded {
-            return unreadable(codes::AG2005, "the body is compressed or otherwise encoded");
+            return problem(codes::AG2005, "the body is compressed or otherwise encoded");
         }
         if seen.foreign_charset {
-            return unreadable(codes::AG2009, "the charset is not UTF-8");
+            return problem(codes::AG2009, "the charset is not UTF-8");
         }
         // A partial response (206) never has the content of the whole one.
         if seen.status == 206 {
-            return unreadable(codes::AG2006, "only a part of the body was asked for");
+            return problem(codes::AG2006, "only a part of the body was asked for");
         }
         let form = self.request_context.endpoint.response;
         if form.is_media(seen.media) {
@@ -345,18 +337,18 @@ impl Flow {
             _ if is_streamed => return None,
             media if form.is_whole(media) => {}
             MediaType::EventStream | MediaType::JsonLines | MediaType::AmazonEventStream => {
-                return unreadable(
+                return problem(
                     codes::AG2014,
                     "no streamed answer of this endpoint is known",
                 );
             }
-            _ => return unreadable(codes::AG2006, "the content type holds no text"),
+            _ => return problem(codes::AG2006, "the content type holds no text"),
         }
         if seen
             .content_length
             .is_some_and(|length| length > self.guard.max_body())
         {
-            return unreadable(codes::AG2004, "the body is larger than `inspect.max_body`");
+            return problem(codes::AG2004, BODY_TOO_LARGE);
         }
         None
     }
@@ -427,7 +419,7 @@ impl Flow {
             HalfState::Tapping(_) => {
                 if body.size() > 0 {
                     let bytes = body.read();
-                    self.tap(&bytes, false);
+                    self.tap(&bytes, Direction::Response);
                 }
                 if end {
                     self.observe_response();
@@ -469,7 +461,8 @@ impl Flow {
                     .saturating_add(now.saturating_sub(since));
                 self.response = HalfState::Done;
                 if too_large {
-                    let step = self.deny_oversized();
+                    let problem = Problem::of_body(codes::AG2004, BODY_TOO_LARGE);
+                    let step = self.evaluate_problem(problem);
                     self.response = match step.action {
                         Action::Replace(_) => HalfState::Draining,
                         _ => HalfState::Passing,
@@ -532,12 +525,10 @@ impl Flow {
         step
     }
 
-    fn deny_oversized(&mut self) -> Step {
+    /// Evaluates the problem of a body that is not read. Nothing of the response has been forwarded.
+    fn evaluate_problem(&mut self, problem: Problem) -> Step {
         let mut reading = Reading::new();
-        reading.problems.extend(unreadable(
-            codes::AG2004,
-            "the body is larger than `inspect.max_body`",
-        ));
+        reading.problems.push(problem);
         let Some(json) = empty_body() else {
             return Step::go_on();
         };
@@ -571,43 +562,16 @@ impl Flow {
             self.exchange.read(Direction::Response, Coverage::Full);
             return Step::go_on();
         }
-        let doubt = self.headers_problem.take();
-        match protocol::read_response(protocol, &self.request_context, bytes, self.guard.bounds()) {
-            Ok((json, mut reading)) => {
-                match self.with_pseudonyms_restored(protocol, bytes, &json, &reading) {
-                    None => {
-                        self.record_response(&reading);
-                        if let Some(body) = json.body() {
-                            self.note_response(body.root());
-                        }
-                        reading.problems.extend(doubt.clone());
-                        self.allow_waiting();
-                        let verdict = self.evaluate(Direction::Response, &json, &reading);
-                        if verdict.waits {
-                            self.headers_problem = doubt;
-                            return self.ask_for_response();
-                        }
-                        self.edit_response(protocol, bytes, (&json, &reading), verdict)
-                    }
-                    Some(Ok(real)) => self.evaluate_restored(protocol, &real),
-                    Some(Err(())) => self.deny_uneditable(&json),
-                }
-            }
-            Err(problem) => {
-                let mut reading = Reading::new();
-                reading.problems.push(problem);
-                let Some(json) = empty_body() else {
-                    return Step::go_on();
-                };
-                let verdict = self.evaluate(Direction::Response, &json, &reading);
-                match verdict.strictest().cloned() {
-                    Some(denied) => {
-                        let denial = self.denial(&denied, &json);
-                        self.deny_response(&denial, denied.ruling.decision)
-                    }
-                    None => Step::go_on(),
-                }
-            }
+        let read =
+            protocol::read_response(protocol, &self.request_context, bytes, self.guard.bounds());
+        let (json, reading) = match read {
+            Ok(read) => read,
+            Err(problem) => return self.evaluate_problem(problem),
+        };
+        match self.with_pseudonyms_restored(protocol, bytes, &json, &reading) {
+            None => self.evaluate_read(protocol, bytes, &json, reading),
+            Some(Ok(real)) => self.evaluate_restored(protocol, &real),
+            Some(Err(())) => self.deny_uneditable(&json),
         }
     }
 
@@ -621,17 +585,32 @@ impl Flow {
                 None => Step::go_on(),
             };
         };
-        self.record_response(&reading);
-        self.allow_waiting();
-        let verdict = self.evaluate(Direction::Response, &json, &reading);
-        if verdict.waits {
-            return self.ask_for_response();
-        }
-        let step = self.edit_response(protocol, real, (&json, &reading), verdict);
+        let step = self.evaluate_read(protocol, real, &json, reading);
         match step.action {
             Action::Continue => self.replace(real.to_vec(), step.headers),
             _ => step,
         }
+    }
+
+    /// Evaluates and edits a response that was read, together with the problem of its headers.
+    fn evaluate_read(
+        &mut self,
+        protocol: &'static dyn Protocol,
+        bytes: &[u8],
+        json: &JsonBody<'_>,
+        mut reading: Reading,
+    ) -> Step {
+        self.record_response(&reading);
+        if let Some(body) = json.body() {
+            self.note_response(body.root());
+        }
+        reading.problems.extend(self.headers_problem.clone());
+        self.allow_waiting();
+        let verdict = self.evaluate(Direction::Response, json, &reading);
+        if verdict.waits {
+            return self.ask_for_response();
+        }
+        self.edit_response(protocol, bytes, (json, &reading), verdict)
     }
 
     /// Holds a whole response until the approval service responds.
@@ -872,7 +851,7 @@ impl Flow {
     /// Records a forwarded response that could not be parsed.
     pub(super) fn record_unreadable(&mut self, code: &'static str) {
         let mut reading = Reading::new();
-        reading.problems.extend(unreadable(code, ""));
+        reading.problems.push(Problem::of_body(code, ""));
         if let Some(json) = empty_body() {
             self.record(&json, &reading);
         }

@@ -566,13 +566,8 @@ impl Flow {
         if stream.purpose == ReadPurpose::Usage {
             return Ok(());
         }
-        let problem = Problem {
-            code,
-            at: String::new(),
-            what: what.to_owned(),
-        };
         let reading = Reading {
-            problems: vec![problem],
+            problems: vec![Problem::of_body(code, what)],
             is_streamed: true,
             ..Reading::new()
         };

@@ -129,11 +129,7 @@ impl Flow {
         }
         let mut event = Event::new(Kind::Uninspectable, direction, NodeId::default());
         event.code = Some(codes::AG2015);
-        let problem = Problem {
-            code: codes::AG2015,
-            at: String::new(),
-            what: TOO_MUCH_WORK.to_owned(),
-        };
+        let problem = Problem::of_body(codes::AG2015, TOO_MUCH_WORK);
         let known = verdict.denied.len();
         work::aside(|| {
             self.evaluate_event(

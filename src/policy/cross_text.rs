@@ -4,9 +4,9 @@
 //! Only the ends of the texts are scanned together, once joined directly and once joined with a space. A match within one
 //! text was found in that text alone, and is not extended by a word before it.
 
-use super::text_scan::{CrossTextMatch, MatchKinds};
+use super::text_scan::{CrossTextMatch, MatchKinds, RunSteps};
 use crate::detect::{Confidence, Finding, Input};
-use crate::event::{Class, Conversation, Direction, Event, Form, Kind, Part, Reading};
+use crate::event::{Class, Direction, Event, Form, Kind, KnownConversation, Part, Reading};
 use crate::policy::scan::{Matcher, ScanScratch};
 use crate::wire::json::JsonBody;
 use crate::wire::sort;
@@ -56,8 +56,8 @@ struct JoinedSegment {
 #[derive(Default)]
 pub(crate) struct CrossTextMatches {
     pub(crate) matches: Vec<CrossTextMatch>,
-    /// First text of each run of texts that were read together, and the work steps that it took.
-    pub(crate) steps: Vec<(u32, u64)>,
+    /// Work steps of each run of texts that were searched together.
+    pub(crate) runs: Vec<RunSteps>,
 }
 
 /// Returns all matches in a body that are split over texts.
@@ -68,7 +68,15 @@ pub(crate) fn find(
     wants: MatchKinds,
     scratch: &mut ScanScratch,
 ) -> CrossTextMatches {
-    let mut found = CrossTextMatches::default();
+    let mut search = JoinedSearch {
+        reading,
+        json,
+        matcher,
+        wants,
+        scratch,
+        findings: Vec::new(),
+        found: CrossTextMatches::default(),
+    };
     let is_request = |event: &Event| event.direction == Direction::Request;
     let parts: &[Part] = match reading.events.first().is_some_and(is_request) {
         // Clients don't join the reasoning of earlier responses.
@@ -76,9 +84,9 @@ pub(crate) fn find(
         false => &[Part::Text, Part::Reasoning],
     };
     for &part in parts {
-        find_in(part, reading, json, matcher, wants, scratch, &mut found);
+        search.part(part);
     }
-    found
+    search.found
 }
 
 /// Texts of one part that a reader joins.
@@ -147,48 +155,20 @@ fn is_said(event: &Event) -> bool {
     matches!(event.kind, Kind::Message | Kind::Response)
 }
 
-/// Adds the split matches in texts of one part, and the work steps of each run of texts.
-fn find_in(
-    part: Part,
-    reading: &Reading,
-    json: &JsonBody<'_>,
-    matcher: &Matcher,
-    wants: MatchKinds,
-    scratch: &mut ScanScratch,
-    found: &mut CrossTextMatches,
-) {
-    let mut run = JoinedRun::of(part);
-    let mut gaps = reading.gaps();
-    for (number, event) in (0u32..).zip(&reading.events) {
-        let has_gap = gaps.next_if(|gap| *gap <= number).is_some();
-        if !has_gap && !run.separates(event) {
-            continue;
-        }
-        if has_gap || !run.continues(event) {
-            join(&run.texts, reading, json, matcher, wants, scratch, found);
-            run.end();
-        }
-        if run.separates(event) {
-            run.add(event, reading, json);
-        }
-    }
-    join(&run.texts, reading, json, matcher, wants, scratch, found);
-}
-
 /// Returns for each turn of a conversation that was read whether no text before it is joined with one in it or behind it,
 /// whatever stands before the conversation.
 #[inline(never)]
 pub(crate) fn apart(
     reading: &Reading,
     json: &JsonBody<'_>,
-    conversation: &Conversation,
+    conversation: &KnownConversation,
 ) -> Vec<bool> {
     let mut run = JoinedRun::of(Part::Text);
     // Tools may have been passed over before the conversation and behind it.
     let events = &conversation.events;
     let is_inside = |gap: &u32| *gap > events.start && *gap < events.end;
     let mut gaps = reading.gaps().filter(is_inside).peekable();
-    let mut turns = conversation.turns.iter().peekable();
+    let mut turns = conversation.new_turns.iter().peekable();
     let mut apart = Vec::new();
     // Whether the run may have begun before the conversation.
     let mut is_open = true;
@@ -227,134 +207,218 @@ fn goes_on(last: &Event, next: &Event) -> bool {
         && (next.direction == Direction::Request || last.is_duplicate == next.is_duplicate)
 }
 
-/// Adds the matches over several texts of a run, window by window.
-#[inline(never)]
-fn join(
-    run: &[u32],
-    reading: &Reading,
-    json: &JsonBody<'_>,
-    matcher: &Matcher,
+/// Search for matches that are split over texts of a body.
+struct JoinedSearch<'a> {
+    reading: &'a Reading,
+    json: &'a JsonBody<'a>,
+    matcher: &'a Matcher,
     wants: MatchKinds,
-    scratch: &mut ScanScratch,
-    found: &mut CrossTextMatches,
-) {
-    let left = work::remaining();
-    let mut rest = run;
-    while rest.len() >= 2 {
-        // Matches that begin behind the first `step` texts of a window are those of the next one.
-        let (window, step) = match rest.get(..MAX_JOINED_TEXTS) {
-            Some(window) if window.len() < rest.len() => (window, WINDOW_STEP),
-            _ => (rest, usize::MAX),
-        };
-        join_window(
-            (window, step),
-            reading,
-            json,
-            matcher,
-            wants,
-            scratch,
-            &mut found.matches,
-        );
-        rest = rest.get(step..).unwrap_or_default();
+    scratch: &'a mut ScanScratch,
+    /// Reused memory for what detectors find in one joined text.
+    findings: Vec<Finding>,
+    found: CrossTextMatches,
+}
+
+impl JoinedSearch<'_> {
+    /// Searches the texts of one part.
+    fn part(&mut self, part: Part) {
+        let reading = self.reading;
+        let mut run = JoinedRun::of(part);
+        let mut gaps = reading.gaps();
+        for (number, event) in (0u32..).zip(&reading.events) {
+            let has_gap = gaps.next_if(|gap| *gap <= number).is_some();
+            if !has_gap && !run.separates(event) {
+                continue;
+            }
+            if has_gap || !run.continues(event) {
+                self.run(&run.texts);
+                run.end();
+            }
+            if run.separates(event) {
+                run.add(event, reading, self.json);
+            }
+        }
+        self.run(&run.texts);
     }
-    if let [first, _, ..] = run {
-        let steps = left.saturating_sub(work::remaining());
-        found.steps.push((*first, steps));
+
+    /// Searches a run of texts, window by window.
+    #[inline(never)]
+    fn run(&mut self, run: &[u32]) {
+        let left = work::remaining();
+        let mut rest = run;
+        while rest.len() >= 2 {
+            // Matches that begin behind the first `step` texts of a window are those of the next one.
+            let (window, step) = match rest.get(..MAX_JOINED_TEXTS) {
+                Some(window) if window.len() < rest.len() => (window, WINDOW_STEP),
+                _ => (rest, usize::MAX),
+            };
+            self.window(window, step);
+            rest = rest.get(step..).unwrap_or_default();
+        }
+        if let [first, _, ..] = *run {
+            let steps = left.saturating_sub(work::remaining());
+            self.found.runs.push(RunSteps { first, steps });
+        }
+    }
+
+    /// Searches for the matches over several texts of a window that begin in its first `step` texts.
+    fn window(&mut self, texts: &[u32], step: usize) {
+        let mut alone: Vec<CrossTextMatch> = Vec::new();
+        let mut known = self.found.matches.len();
+        for between in [GAP, "", " "] {
+            let joined = JoinedText::of(texts, step, between, self.reading, self.json);
+            if self.wants.literals && between != GAP {
+                self.add_literals(&joined, between);
+            }
+            if !self.wants.detectors {
+                continue;
+            }
+            self.add_findings(&joined, between, &mut alone);
+            // A match found without a space is not reported again with one.
+            alone.extend(self.found.matches.iter().skip(known).copied());
+            known = self.found.matches.len();
+            sort::sort_by_key(&mut alone, |part| part.text);
+        }
+    }
+
+    fn add_literals(&mut self, joined: &JoinedText, between: &str) {
+        let (matcher, found) = (self.matcher, &mut self.found.matches);
+        matcher.each_literal(&joined.text, &mut |literal, range| {
+            let length = range.len().min(matcher.literal_text(literal).len());
+            let by_chance = between.is_empty() && length < SHORTEST_WITHOUT_SPACE;
+            let finding = Finding {
+                detector: NO_DETECTOR,
+                start: range.start,
+                end: range.end,
+                confidence: Confidence::High,
+            };
+            let parts = joined.split(&finding, Some(literal));
+            if !by_chance && is_over_several(&parts) && finding.start < joined.until {
+                found.extend(parts);
+            }
+        });
+    }
+
+    /// Adds what detectors find; matches in one text alone to `alone`, which has those of the texts with other separators.
+    fn add_findings(
+        &mut self,
+        joined: &JoinedText,
+        between: &str,
+        alone: &mut Vec<CrossTextMatch>,
+    ) {
+        let findings = &mut self.findings;
+        findings.clear();
+        let input = Input::whole(&joined.text);
+        self.matcher
+            .detectors
+            .scan(&input, &mut self.scratch.detectors, findings);
+        for finding in &*findings {
+            let parts = joined.split(finding, None);
+            // A detector may match even across the gap. Such a match is in no text alone.
+            match is_over_several(&parts) {
+                false if between == GAP => alone.extend(parts),
+                true if between != GAP
+                    && finding.start < joined.until
+                    && !parts.iter().any(|part| part.is_among(alone)) =>
+                {
+                    self.found.matches.extend(parts);
+                }
+                _ => {}
+            }
+        }
     }
 }
 
-/// Finds the matches over several texts of a window that begin in its first `step` texts.
-fn join_window(
-    (run, step): (&[u32], usize),
-    reading: &Reading,
-    json: &JsonBody<'_>,
-    matcher: &Matcher,
-    wants: MatchKinds,
-    scratch: &mut ScanScratch,
-    found: &mut Vec<CrossTextMatch>,
-) {
-    let mut findings = Vec::new();
-    let mut alone: Vec<CrossTextMatch> = Vec::new();
-    let mut known = found.len();
-    for between in [GAP, "", " "] {
-        let mut joined = String::new();
-        let mut stretches: Vec<JoinedSegment> = Vec::new();
-        let mut until = usize::MAX;
-        for (at, number) in run.iter().enumerate() {
+/// Ends of several texts, joined.
+struct JoinedText {
+    text: String,
+    segments: Vec<JoinedSegment>,
+    /// End of the texts in which a match may begin.
+    until: usize,
+}
+
+impl JoinedText {
+    /// Joins texts, with `between` between them. A match may begin in the first `step` of them.
+    fn of(
+        texts: &[u32],
+        step: usize,
+        between: &str,
+        reading: &Reading,
+        json: &JsonBody<'_>,
+    ) -> JoinedText {
+        let mut joined = JoinedText {
+            text: String::new(),
+            segments: Vec::new(),
+            until: usize::MAX,
+        };
+        for (at, number) in texts.iter().enumerate() {
             let value = reading
                 .texts
                 .get(index(*number))
                 .and_then(|text| json.value(text.place)?.text());
             let text = value.unwrap_or_default();
-            if !stretches.is_empty() {
-                joined.push_str(between);
+            if !joined.segments.is_empty() {
+                joined.text.push_str(between);
             }
             if at == step {
-                until = joined.len();
+                joined.until = joined.text.len();
             }
-            let mut add = |start: usize, part: &str| {
-                let begin = joined.len();
-                joined.push_str(part);
-                stretches.push(JoinedSegment {
-                    joined: begin..joined.len(),
-                    text: *number,
-                    start,
-                });
-            };
             let head = text.floor_char_boundary(JOINED_END);
             let tail = text.ceil_char_boundary(text.len().saturating_sub(JOINED_END));
             match (text.get(..head), text.get(tail..)) {
                 (Some(first), Some(rest)) if head < tail => {
-                    add(0, first);
+                    joined.add(*number, 0, first);
                     // The middle of the text is left out, so no match may extend across it.
-                    add(head, GAP);
-                    add(tail, rest);
+                    joined.add(*number, head, GAP);
+                    joined.add(*number, tail, rest);
                 }
-                _ => add(0, &text),
+                _ => joined.add(*number, 0, &text),
             }
         }
-        if wants.literals && between != GAP {
-            matcher.each_literal(&joined, &mut |literal, range| {
-                let length = range.len().min(matcher.literal_text(literal).len());
-                let by_chance = between.is_empty() && length < SHORTEST_WITHOUT_SPACE;
-                let finding = Finding {
-                    detector: NO_DETECTOR,
-                    start: range.start,
-                    end: range.end,
-                    confidence: Confidence::High,
-                };
-                let parts = split(&finding, Some(literal), &stretches);
-                if !by_chance && is_over_several(&parts) && finding.start < until {
-                    found.extend(parts);
+        joined
+    }
+
+    /// Adds a part of a text, which starts at `start` in it.
+    fn add(&mut self, text: u32, start: usize, part: &str) {
+        let begin = self.text.len();
+        self.text.push_str(part);
+        self.segments.push(JoinedSegment {
+            joined: begin..self.text.len(),
+            text,
+            start,
+        });
+    }
+
+    /// Splits a finding into its parts in each text.
+    #[inline(never)]
+    fn split(&self, finding: &Finding, literal: Option<u32>) -> Vec<CrossTextMatch> {
+        let segments = &self.segments;
+        let from = segments.partition_point(|segment| segment.joined.end <= finding.start);
+        let local = |segment: &JoinedSegment, at: usize| {
+            at.saturating_sub(segment.joined.start)
+                .saturating_add(segment.start)
+        };
+        segments
+            .get(from..)
+            .unwrap_or_default()
+            .iter()
+            .take_while(|segment| segment.joined.start < finding.end)
+            .map(|segment| {
+                let start = finding.start.max(segment.joined.start);
+                let end = finding.end.min(segment.joined.end);
+                CrossTextMatch {
+                    text: segment.text,
+                    literal,
+                    finding: Finding {
+                        start: local(segment, start),
+                        end: local(segment, end),
+                        ..*finding
+                    },
+                    is_first: start == finding.start,
                 }
-            });
-        }
-        if !wants.detectors {
-            continue;
-        }
-        findings.clear();
-        let input = Input::whole(&joined);
-        matcher
-            .detectors
-            .scan(&input, &mut scratch.detectors, &mut findings);
-        for finding in &findings {
-            let parts = split(finding, None, &stretches);
-            // A detector may match even across the gap. Such a match is in no text alone.
-            match is_over_several(&parts) {
-                false if between == GAP => alone.extend(parts),
-                true if between != GAP
-                    && finding.start < until
-                    && !parts.iter().any(|part| part.is_among(&alone)) =>
-                {
-                    found.extend(parts);
-                }
-                _ => {}
-            }
-        }
-        // A match found without a space is not reported again with one.
-        alone.extend(found.iter().skip(known).copied());
-        known = found.len();
-        sort::sort_by_key(&mut alone, |part| part.text);
+            })
+            .filter(|part| part.finding.start < part.finding.end)
+            .collect()
     }
 }
 
@@ -375,39 +439,4 @@ impl CrossTextMatch {
 fn is_over_several(parts: &[CrossTextMatch]) -> bool {
     let first = parts.first().map(|part| part.text);
     parts.iter().any(|part| Some(part.text) != first)
-}
-
-/// Splits a finding in the joined text into its parts in each text.
-#[inline(never)]
-fn split(
-    finding: &Finding,
-    literal: Option<u32>,
-    stretches: &[JoinedSegment],
-) -> Vec<CrossTextMatch> {
-    let from = stretches.partition_point(|stretch| stretch.joined.end <= finding.start);
-    let local = |stretch: &JoinedSegment, at: usize| {
-        at.saturating_sub(stretch.joined.start)
-            .saturating_add(stretch.start)
-    };
-    stretches
-        .get(from..)
-        .unwrap_or_default()
-        .iter()
-        .take_while(|stretch| stretch.joined.start < finding.end)
-        .map(|stretch| {
-            let start = finding.start.max(stretch.joined.start);
-            let end = finding.end.min(stretch.joined.end);
-            CrossTextMatch {
-                text: stretch.text,
-                literal,
-                finding: Finding {
-                    start: local(stretch, start),
-                    end: local(stretch, end),
-                    ..*finding
-                },
-                is_first: start == finding.start,
-            }
-        })
-        .filter(|part| part.finding.start < part.finding.end)
-        .collect()
 }

@@ -4,7 +4,7 @@ use super::embedded_data::EmbeddedData;
 use super::negative_cache::{CachedMiss, NegativeCache};
 use super::scalar::Spelling;
 use super::text_hash::TextHash;
-use super::text_scan::{KeptScan, KeptScans, MatchKinds, TextScan};
+use super::text_scan::{KeptScan, KeptScans, MatchKinds, RunSteps, TextScan};
 use crate::detect::literals::Literals;
 use crate::detect::normalise::Tags;
 use crate::detect::pattern::PatternSet;
@@ -241,8 +241,8 @@ pub(crate) type NamePlaces = [Option<NodeId>; 2];
 pub struct Scans {
     /// Scans of the body's texts, with matches across several texts; empty until the first scan.
     pub(crate) texts: KeptScans,
-    /// First text of each run of texts that were read together, and the work steps that it took.
-    pub(crate) joined: Vec<(u32, u64)>,
+    /// Work steps of each run of texts that were read together.
+    pub(crate) joined_runs: Vec<RunSteps>,
     /// Work steps of all these runs.
     pub(crate) joined_steps: u64,
     /// Number of times that texts of the body were searched.

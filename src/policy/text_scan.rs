@@ -60,6 +60,15 @@ impl MatchKinds {
     }
 }
 
+/// Work steps of searching a run of texts together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RunSteps {
+    /// First text of the run.
+    pub first: u32,
+    /// Work steps.
+    pub steps: u64,
+}
+
 /// Scan of one text, as far as it has been made. Most texts contain nothing that any rule searches for, and a body may have
 /// thousands: such a text needs no memory but this.
 #[derive(Clone, Debug, Default)]

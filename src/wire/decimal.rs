@@ -4,7 +4,7 @@
 /// Maximum digits of a number: 18446744073709551615.
 const MAX_DIGITS: usize = 20;
 
-/// Appends a number with at least so many digits, up to twenty.
+/// Appends a number with a minimum number of digits, up to twenty.
 pub fn write(out: &mut Vec<u8>, number: u64, least: usize) {
     let mut digits = [b'0'; MAX_DIGITS];
     let (mut rest, mut written) = (number, 0usize);

@@ -10,7 +10,7 @@ pub fn mix<'w>(start: u64, words: impl Iterator<Item = &'w [u8; 8]>) -> u64 {
     })
 }
 
-/// The slot of a hash, of so many.
+/// Returns the slot of a hash, below `slots`.
 pub fn slot(hash: u64, slots: usize) -> usize {
     usize::try_from(hash >> 32).map_or(0, |hash| hash.checked_rem(slots).unwrap_or(0))
 }

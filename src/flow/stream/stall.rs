@@ -103,11 +103,10 @@ impl Flow {
         let outcome = ExchangeOutcome::Deny;
         self.exchange.decided(outcome, outcome);
         let denied = DeniedEvent {
-            problem: Some(Problem {
+            problem: Some(Problem::of_body(
                 code,
-                at: String::new(),
-                what: "too much comes behind a call that waits for its approval".to_owned(),
-            }),
+                "too much comes behind a call that waits for its approval",
+            )),
             ..DeniedEvent::half(Kind::Response, Direction::Response, code)
         };
         Err(StreamEnd {

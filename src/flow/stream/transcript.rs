@@ -104,11 +104,7 @@ pub fn transcript(
 }
 
 fn broken(what: &str) -> Problem {
-    Problem {
-        code: codes::AG2014,
-        at: String::new(),
-        what: what.to_owned(),
-    }
+    Problem::of_body(codes::AG2014, what)
 }
 
 /// Parses a frame with a payload.

@@ -104,6 +104,18 @@ fn the_model_receives_pseudonyms_and_the_client_its_values() {
 }
 
 #[test]
+fn a_problem_of_the_headers_is_recorded_beside_restored_values() {
+    let policy = POLICY.replace("action: allow }", "action: allow, uninspectable: allow }");
+    let headers = [(":status", "200"), ("content-type", "image/png")];
+    let (_, seen) = told(&policy, MAIL, |heard| {
+        HttpMessage::new(&headers, &said(heard).body())
+    });
+    assert_eq!(client_json(&seen)["choices"][0]["message"]["content"], MAIL);
+    let reasons = &record(&seen)["coverage"]["reasons"];
+    assert_eq!(*reasons, json!(["response:AG2006"]));
+}
+
+#[test]
 fn every_turn_has_the_same_pseudonyms() {
     let request = |turns: &[&str]| {
         let messages: Vec<Value> = turns

@@ -9,7 +9,7 @@ use crate::policy::evaluate::value::line;
 use crate::policy::negative_cache::CachedMiss;
 use crate::policy::scalar::{Spelling, TextValue};
 use crate::policy::scan::Scans;
-use crate::policy::text_scan::{KeptScan, KeptScans, MatchKinds, TextScan};
+use crate::policy::text_scan::{KeptScan, KeptScans, MatchKinds, RunSteps, TextScan};
 use crate::policy::{cross_text, embedded_data};
 use crate::wire::json::{NodeId, Value};
 use crate::wire::sorted_map::SortedMap;
@@ -213,13 +213,13 @@ impl<'a> Context<'a> {
         let size = self.json.body().map_or(0, |body| body.bytes().len());
         scans.may_hash = size.saturating_mul(HASHED_AT_MOST);
         let found = self.splits(self.wants(direction, scans));
-        let steps = found.steps.iter().map(|(_, steps)| *steps);
+        let steps = found.runs.iter().map(|run| run.steps);
         let steps = steps.fold(0, u64::saturating_add);
         let conversation = self.reading.conversation();
-        let passed = conversation.map_or(0, |conversation| conversation.joined);
+        let passed = conversation.map_or(0, |conversation| conversation.joined_steps);
         work::spend_known(passed);
         scans.joined_steps = steps.saturating_add(passed);
-        scans.joined = found.steps;
+        scans.joined_runs = found.runs;
         for split in found.matches {
             scans.texts.change(split.text, |kept| {
                 kept.extend(MatchKinds::default(), |scan| scan.splits.push(split));
@@ -239,9 +239,9 @@ impl<'a> Context<'a> {
         scans.texts.is_empty() && (wants.detectors || wants.literals)
     }
 
-    /// Returns the first text of each run of texts that were read together, and the work steps that it took.
-    pub fn joined(&self) -> Vec<(u32, u64)> {
-        self.scans.borrow().joined.clone()
+    /// Returns the work steps of each run of texts that were read together.
+    pub fn joined_runs(&self) -> Vec<RunSteps> {
+        self.scans.borrow().joined_runs.clone()
     }
 
     /// Returns whether nothing has been found in an event's texts so far.

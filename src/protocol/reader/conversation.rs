@@ -1,7 +1,7 @@
 //! Messages of a conversation. Turns that have come before, and on which the policy has no say, are passed over.
 
 use super::Reader;
-use crate::event::{Conversation, KnownTurns};
+use crate::event::{KnownConversation, KnownTurns};
 use crate::protocol::conversation::{Calls, Turns};
 use crate::wire::json::Value;
 use crate::wire::span::offset;
@@ -61,7 +61,7 @@ impl Reader<'_> {
         }
     }
 
-    fn conversation_mut(&mut self) -> Option<&mut Conversation> {
+    fn conversation_mut(&mut self) -> Option<&mut KnownConversation> {
         self.reading.repeated.as_deref_mut()?.conversation.as_mut()
     }
 
@@ -73,8 +73,8 @@ impl Reader<'_> {
         };
         let ranges = conversation.known.to_pass(earlier);
         for range in &ranges {
-            let joined = conversation.known.joined(range);
-            conversation.joined = conversation.joined.saturating_add(joined);
+            let steps = conversation.known.joined_steps(range);
+            conversation.joined_steps = conversation.joined_steps.saturating_add(steps);
         }
         ranges
     }
@@ -100,16 +100,16 @@ impl Reader<'_> {
             array.remember(Rc::clone(&known));
             known
         });
-        let first = known.turns.borrow().len();
+        let known_before = known.turns.borrow().len();
         let start = offset(self.reading.events.len());
         let apart_from = self.text_count();
-        self.repeated(key).conversation = Some(Conversation {
+        self.repeated(key).conversation = Some(KnownConversation {
             known,
-            first,
+            known_before,
             events: start..start,
             apart_from,
-            turns: Vec::new(),
-            joined: 0,
+            new_turns: Vec::new(),
+            joined_steps: 0,
         });
         turns.earlier().min(count)
     }
@@ -165,7 +165,7 @@ impl Reader<'_> {
         let mut span = self.read_content(message, &mut |reader| read(reader, calls));
         span.read.calls = calls.end_turn();
         if let Some(conversation) = self.conversation_mut() {
-            conversation.turns.push(span);
+            conversation.new_turns.push(span);
         }
     }
 }

@@ -221,7 +221,7 @@ fn has_encoding(text: &str) -> bool {
     has_run(text.as_bytes(), is_base64)
 }
 
-/// Returns whether so many bytes in a row are part of an encoding. Each window is read from its end, so that most bytes are never
+/// Returns whether [`SHORTEST_BASE64`] bytes in a row are part of an encoding. Each window is read from its end, so that most bytes are never
 /// read.
 fn has_run(bytes: &[u8], is_part: impl Fn(u8) -> bool) -> bool {
     let mut rest = bytes;

@@ -11,26 +11,26 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// Minimum bytes of a body from an array on whose elements are kept, and minimum elements. Scanning fewer costs hardly more
-/// than finding them here.
+/// Minimum bytes from the bracket of an array to the end of its body, for its elements to be kept, and minimum elements.
+/// Scanning fewer costs hardly more than finding them here.
 pub const MIN_KNOWN_BYTES: usize = 8 << 10;
 const MIN_ELEMENTS: usize = 8;
 
-/// First bytes behind the bracket that tell which arrays may begin alike.
+/// Number of bytes behind the bracket by which arrays that may begin alike are found.
 const HEAD: usize = 64;
 
-/// Arrays of which anything is kept, at most: as many as the conversations of a worker at one time.
+/// Maximum arrays of which anything is kept: the conversations of a worker at one time.
 const ARRAYS: usize = 32;
 
-/// Elements of an array of which anything is kept, at most.
+/// Maximum elements of an array of which anything is kept.
 const MAX_ELEMENTS: usize = 4_096;
 
-/// Bytes of one array that are kept at most, with its nodes, and bytes of all of them. The arrays that came least recently
-/// are forgotten first.
+/// Maximum bytes of one array with its nodes, and of all arrays together. The arrays that came least recently are forgotten
+/// first.
 const MAX_SIZE: usize = 2 << 20;
 const CAPACITY: usize = 4 << 20;
 
-/// Bytes that may be remembered of an element, beside parts of its own bytes.
+/// Bytes that what is remembered of an element takes, beside copies of its own bytes.
 const REMEMBERED: usize = 256;
 
 /// Arrays whose beginnings are kept, the latest ones first.
@@ -63,9 +63,9 @@ struct ScannedElements {
     bytes: Vec<u8>,
     /// Nodes. Their places are counted from the byte and the node behind the bracket on.
     nodes: Vec<Node>,
-    /// Arrays and objects that are open in an element at most, itself included.
+    /// Greatest nesting in an element: arrays and objects that are open at one place, the element included.
     depth: usize,
-    /// Steps that it took to compare keys.
+    /// Work steps of comparing keys.
     steps: usize,
 }
 
@@ -90,16 +90,18 @@ pub(super) struct ArrayScan<'a> {
     pub(super) node: u32,
     /// Beginning that was known.
     pub(super) known: Option<KnownBeginning>,
-    /// Steps that it took to compare the keys of the objects behind it.
+    /// Work steps of comparing keys, for each object behind that beginning.
     pub(super) steps: &'a [usize],
 }
 
 /// Element behind a known beginning.
 struct NewElement {
     fingerprint: u64,
-    /// Offset of the byte behind it, and node behind it.
+    /// Offset of the byte behind it.
     end: usize,
+    /// Node behind it.
     next: usize,
+    /// Work steps of comparing its keys.
     steps: usize,
 }
 
@@ -211,13 +213,13 @@ impl CachedArray {
 }
 
 impl KnownArray {
-    /// Number of elements.
+    /// Returns the number of elements.
     pub(super) fn len(&self) -> usize {
         self.scanned.borrow().count
     }
 
     /// Adds the nodes of the elements to a tape whose last node is the array's, at a byte behind its bracket. Returns the bytes
-    /// of the elements and the steps that it took to compare their keys; `None` if they are nested deeper than `max_depth`.
+    /// of the elements and the work steps of comparing their keys; `None` if they are nested deeper than `max_depth`.
     pub(super) fn add_to(
         &self,
         at: usize,
@@ -246,7 +248,7 @@ impl KnownArray {
 }
 
 impl ScannedElements {
-    /// Whether an array with these bytes behind its bracket begins with the elements.
+    /// Returns whether an array with these bytes behind its bracket begins with the elements.
     fn begins(&self, rest: &[u8]) -> bool {
         // Conversations of one agent begin alike: most are told apart by their ends.
         let of_rest = rest.get(..self.bytes.len());
@@ -255,7 +257,7 @@ impl ScannedElements {
         })
     }
 
-    /// Bytes that the elements take, with what is remembered of each.
+    /// Returns the bytes that the elements take, with what is remembered of each.
     fn size(&self) -> usize {
         let remembered = self.count.saturating_mul(REMEMBERED);
         let bytes = self.bytes.len().saturating_mul(2);
@@ -298,7 +300,7 @@ impl ArrayScan<'_> {
         found
     }
 
-    /// Adds elements to those before them, as far as these may take. Returns how many elements there are then.
+    /// Adds elements to those before them until there is no space for another. Returns how many elements there are then.
     fn extend(&self, known: &KnownArray, new: &[NewElement]) -> usize {
         let mut scanned = known.scanned.borrow_mut();
         let Some(start) = self.nodes.get(index(self.node)) else {
@@ -330,13 +332,13 @@ impl ArrayScan<'_> {
     }
 }
 
-/// Hash of the first bytes of an array. `None`: there are too few.
+/// Returns the hash of an array's first bytes; `None` if there are too few.
 fn head(rest: &[u8]) -> Option<u64> {
     let head = rest.first_chunk::<HEAD>()?;
     Some(slot_hash::mix(0, head.as_chunks::<8>().0.iter()))
 }
 
-/// Number of fingerprints that two arrays have in common at their beginnings.
+/// Returns how many fingerprints two arrays have in common at their beginnings.
 fn common(seen: &[u64], new: impl Iterator<Item = u64>) -> usize {
     seen.iter()
         .zip(new)

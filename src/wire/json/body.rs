@@ -120,7 +120,7 @@ impl<'b> JsonBody<'b> {
                 parent: None,
                 backing,
                 level: 0,
-                trail: PointerCache::default(),
+                pointers: PointerCache::default(),
             })],
             limits,
             max_level,
@@ -244,7 +244,7 @@ impl<'b> JsonBody<'b> {
             parent: Some(parent.place()),
             backing,
             level,
-            trail: PointerCache::default(),
+            pointers: PointerCache::default(),
         });
         self.docs.push(Rc::clone(&doc));
         Ok(doc)
@@ -261,7 +261,7 @@ impl<'b> JsonBody<'b> {
         others.saturating_add(usize::from(self.opened.count()))
     }
 
-    /// Returns whether a body with so many further texts may have more of them than can be opened.
+    /// Returns whether a body with `more` further texts may have more of them than can be opened.
     pub fn may_be_full(&self, more: usize) -> bool {
         self.nested().saturating_add(more) >= MAX_ON_DEMAND
     }
@@ -297,7 +297,7 @@ impl<'b> JsonBody<'b> {
             parent: None,
             backing: Backing::Derived,
             level: 0,
-            trail: PointerCache::default(),
+            pointers: PointerCache::default(),
         });
         self.docs.push(Rc::clone(&doc));
         Ok(doc)
@@ -322,7 +322,7 @@ impl<'b> JsonBody<'b> {
         let Some(doc) = self.doc(place.doc) else {
             return pointer;
         };
-        doc.trail.to(doc, place.node, &mut |key, at| {
+        doc.pointers.to(doc, place.node, &mut |key, at| {
             pointer.push('/');
             match key {
                 Some(key) => pointer.push_str(&key.replace('~', "~0").replace('/', "~1")),

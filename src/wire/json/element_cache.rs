@@ -10,26 +10,26 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// First bytes of an element that choose its set, since its end is not known when it begins. A tool's name or a call's id is in
-/// them: `{"type":"function","function":{"name":"read_file"`.
+/// Number of bytes by which the set of an element is chosen, since its end is not known when it begins. A tool's name or a call's
+/// id is in them: `{"type":"function","function":{"name":"read_file"`.
 const HEAD: usize = 128;
 
-/// Bytes of an element that is kept at most, and nodes. Scanning few nodes costs no more than finding them here.
+/// Maximum bytes of an element that is kept, and minimum nodes. Scanning few nodes costs no more than finding them here.
 const MAX_BYTES: usize = u16::MAX as usize;
 const MIN_NODES: usize = 12;
 
-/// As many as the tools and turns of some dozens of conversations; so many of them may have one hash.
+/// Number of sets, enough for the tools and turns of some dozens of conversations, and of elements in each.
 const SETS: usize = 256;
 const WAYS: usize = 4;
 
-/// So many others must come to a set before one takes the place of an element that was found in it: with many of one hash that
-/// come again and again, the first are found each time, and the others cost no more than before.
+/// Number of other elements that must come to a full set before one of them is kept. Where many of one hash come again and
+/// again, the first ones are found each time, and the others cost no more than before.
 const PATIENCE: u8 = 64;
 
-/// Bytes of all that is kept. Beyond it everything is forgotten.
+/// Maximum bytes of all elements. Beyond it everything is forgotten.
 const CAPACITY: usize = 2 << 20;
 
-/// Values of an element of which anything is remembered at most.
+/// Maximum values of an element of which anything is remembered.
 const MAX_REMEMBERED: usize = 64;
 
 /// Elements with their nodes.
@@ -66,9 +66,9 @@ struct Way {
 pub struct ScannedElement {
     bytes: Box<[u8]>,
     nodes: Box<[Node]>,
-    /// Arrays and objects that are open in it at most, itself included.
+    /// Greatest nesting: arrays and objects that are open at one place, the element included.
     pub(super) depth: usize,
-    /// Steps that it took to compare its keys.
+    /// Work steps of comparing its keys.
     pub(super) steps: usize,
     remembered: RefCell<Remembered>,
 }
@@ -76,9 +76,9 @@ pub struct ScannedElement {
 /// What the readers of an element remember of values in it.
 #[derive(Default)]
 struct Remembered {
-    /// By the places of the values, with the bytes that it takes.
+    /// For each value: its place, the bytes that what is remembered takes, and that itself.
     of: Vec<(u32, usize, Rc<dyn Any>)>,
-    /// Bytes that it takes.
+    /// Bytes that all of it takes.
     held: usize,
 }
 
@@ -210,14 +210,14 @@ impl ScannedElement {
         Rc::clone(what).downcast().ok()
     }
 
-    /// Whether so many bytes may be remembered of one more value: of all together, as many as the element itself takes.
+    /// Returns whether `bytes` more may be remembered of one more value. All values together may take the size of the element.
     pub fn can_remember(&self, bytes: usize) -> bool {
         let remembered = self.remembered.borrow();
         let held = remembered.held.saturating_add(bytes);
         remembered.of.len() < MAX_REMEMBERED && held <= self.size()
     }
 
-    /// Remembers something of the value at a place, which takes so many bytes, in place of what was remembered there before.
+    /// Remembers something of the value at a place, in place of what was remembered there before. It takes `bytes`.
     pub fn remember<T: Any>(&self, at: u32, what: &Rc<T>, bytes: usize) {
         let what = Rc::clone(what);
         let remembered = &mut *self.remembered.borrow_mut();
@@ -237,19 +237,19 @@ impl ScannedElement {
     }
 }
 
-/// The hash of an element's first bytes. `None`: it is too short to be kept.
+/// Returns the hash of an element's first bytes; `None` if it is too short to be kept.
 fn head(bytes: &[u8]) -> Option<u64> {
     let head = bytes.first_chunk::<HEAD>()?;
     Some(slot_hash::mix(0, head.as_chunks::<8>().0.iter()))
 }
 
-/// Number of nodes that each node has, itself included, and its kind. The first one stands at `at`.
+/// Returns the number of nodes in each node, itself included, and its kind. The first one is at `at`.
 pub(super) fn sizes(nodes: &[Node], at: usize) -> impl Iterator<Item = (usize, NodeKind)> {
     let nodes = nodes.iter().zip(at..);
     nodes.map(|(node, at)| (index(node.next).saturating_sub(at), node.kind))
 }
 
-/// Arrays and objects that are open at most, of nodes by their kinds and the number of nodes that each has, itself included.
+/// Returns the greatest nesting of nodes, given the number of nodes in each, itself included, and its kind.
 pub(super) fn depth(nodes: impl Iterator<Item = (usize, NodeKind)>) -> usize {
     let mut ends: Vec<usize> = Vec::new();
     let mut depth = 0;

@@ -144,7 +144,7 @@ impl JsonBody<'_> {
             parent: Some(string.place()),
             backing: Backing::InString,
             level,
-            trail: PointerCache::default(),
+            pointers: PointerCache::default(),
         };
         match cell.set(doc) {
             Ok(()) => {

@@ -107,7 +107,7 @@ mod tests {
             }
         }
         // `messages`, and for each of its items: itself, `parts`, the second part.
-        assert!(doc.trail.looked_at.get() <= 1 + 3 * count);
+        assert!(doc.pointers.looked_at.get() <= 1 + 3 * count);
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// Returns the node of the same value so many bytes and nodes further on.
+    /// Returns the node of the same value, moved on by bytes and nodes.
     pub(super) fn moved(&self, bytes: u32, nodes: u32) -> Node {
         Node {
             span: Span {
@@ -58,7 +58,7 @@ impl Node {
         }
     }
 
-    /// Returns the node of the same value so many bytes and nodes before.
+    /// Returns the node of the same value, moved back by bytes and nodes.
     pub(super) fn moved_back(&self, bytes: u32, nodes: u32) -> Node {
         self.moved(bytes.wrapping_neg(), nodes.wrapping_neg())
     }
@@ -219,7 +219,7 @@ const MAX_AROUND_NOTED: usize = 2;
 /// Members with the messages of a conversation, of those formats whose readers pass over known turns.
 const CONVERSATIONS: [&[u8]; 3] = [b"messages", b"input", b"contents"];
 
-/// After so many small elements none is looked up until a larger one was scanned.
+/// Number of small elements in a row after which none is looked up until a larger one was scanned.
 const MANY_SMALL: u8 = 8;
 
 /// Work steps for a node, in addition to its bytes.

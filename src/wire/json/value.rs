@@ -23,7 +23,8 @@ pub struct JsonText<'b> {
     pub(super) backing: Backing,
     /// Nesting level in strings; 0 for the body.
     pub(super) level: u8,
-    pub(super) trail: PointerCache,
+    /// Way to the value whose pointer was asked for last.
+    pub(super) pointers: PointerCache,
 }
 
 /// How a text was obtained from the value that contains it (or from the body). Determines how an edit is written back.
