@@ -1108,3 +1108,25 @@ fn a_query_that_no_record_can_meet_is_told_so() {
         assert!(!said.contains("no such word"), "{said}");
     }
 }
+
+#[test]
+fn a_report_counts_the_lines_that_it_leaves_out() {
+    let folder = Folder::new("audit-left-out");
+    let mut log = lines(&trail(2));
+    log.extend_from_slice(b"{\"v\":1,\"ts\":\"2026-\nanother program\n");
+    let log = folder.write("audit.jsonl", &log);
+    let (code, said) = folder.tells(&["audit", "report", &log]);
+    let first = said.lines().next().unwrap();
+    assert!(
+        code == Some(0) && first.ends_with(". 2 lines are no records and left out"),
+        "{said}"
+    );
+    let report: Value =
+        serde_json::from_str(&out(&run(&["audit", "report", &log, "--json"]))).unwrap();
+    assert_eq!(report["not_records"], 2);
+    let shown = out(&run(&["audit", "query", &log]));
+    assert!(
+        shown.contains("2 lines are no records and left out\n"),
+        "{shown}"
+    );
+}
