@@ -2,7 +2,7 @@
 //! cannot change them.
 //!
 //! A checkpoint is one line. Its signature covers the line as it is written, without the member `signature`:
-//! `{"v":1,"kind":"agentguard-checkpoint","ts":"2026-11-22T09:00:00Z","records":42,"chains":{"0101010101010101":"41:9f86…"},"key":"ed25519:…","signature":"…"}`
+//! `{"v":1,"kind":"agentguard-checkpoint","ts":"2026-11-22T09:00:00Z","records":42,"chains":{"0101010101010101":"41:hmac-sha256:9f86…"},"key":"ed25519:…","signature":"…"}`
 //!
 //! If a trail contains the records that a checkpoint names, with every link before them, those records are unchanged since
 //! the checkpoint was signed: not even the holder of the MAC key can rewrite them. The holder of the checkpoint key could,
@@ -227,12 +227,14 @@ fn signed_bytes(line: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::verify::DigestKind;
     use super::*;
 
     fn checkpoint() -> Checkpoint {
         let head = |seq| Head {
             seq,
             digest: [7; 32],
+            kind: Some(DigestKind::Mac),
         };
         Checkpoint {
             time: "2026-11-22T09:00:00Z".to_owned(),

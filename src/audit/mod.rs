@@ -29,5 +29,5 @@ pub use time::is_time;
 pub use trace::valid_traceparent;
 #[cfg(all(feature = "command", not(target_arch = "wasm32")))]
 pub use verify::{
-    ChainId, Fault, Head, Kept, Place, RecordDigest, Report, Verifier, parse_chain_id,
+    ChainId, DigestKind, Fault, Head, Kept, Place, RecordDigest, Report, Verifier, parse_chain_id,
 };

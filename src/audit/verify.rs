@@ -58,6 +58,28 @@ pub struct Head {
     pub seq: u64,
     /// Digest that the successor contains.
     pub digest: RecordDigest,
+    /// Kind of the digest; `None` in heads that were written without it.
+    pub kind: Option<DigestKind>,
+}
+
+/// Kind of a record's digest. A hash and a MAC of the same bytes are different records: otherwise a record of a trail without
+/// MACs could be changed and get the digest that was stored elsewhere as its MAC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DigestKind {
+    /// The record's MAC, HMAC-SHA-256.
+    Mac,
+    /// The SHA-256 of a record without a MAC.
+    Hash,
+}
+
+impl DigestKind {
+    /// Word of the kind in the display form of a head.
+    const fn word(self) -> &'static str {
+        match self {
+            DigestKind::Mac => "hmac-sha256",
+            DigestKind::Hash => "sha256",
+        }
+    }
 }
 
 /// Fault in a trail.
@@ -356,7 +378,11 @@ impl Verifier {
     /// Compares a record with the digests in checkpoints and heads. Files from before the heads may be present as well,
     /// and a rewritten chain continues from its own records.
     fn compare(&mut self, link: &Link, digest: RecordDigest, at: Place) {
-        let is_other = |head: &Head| head.seq == link.seq && head.digest != digest;
+        let kind = link.kind();
+        let is_other = |head: &Head| {
+            let is_same = head.digest == digest && head.kind.is_none_or(|stored| stored == kind);
+            head.seq == link.seq && !is_same
+        };
         let mut kept = self
             .heads
             .get(&link.id)
@@ -384,6 +410,7 @@ impl Verifier {
         let head = Head {
             seq: link.seq,
             digest,
+            kind: Some(link.kind()),
         };
         if let Some(open) = chain.list.last_mut()
             && open.last.seq.checked_add(1) == Some(link.seq)
@@ -572,6 +599,13 @@ struct Link {
 }
 
 impl Link {
+    const fn kind(&self) -> DigestKind {
+        match self.mac {
+            Some(_) => DigestKind::Mac,
+            None => DigestKind::Hash,
+        }
+    }
+
     /// Parses the beginning of a line, in the order in which the filter writes it:
     /// `{"v":1,"ts":"…","request_id":"…","chain":{"id":"…","seq":0,"prev":"…","start":true,"mac":"…"},…}`.
     fn parse(line: &[u8]) -> Option<Link> {
@@ -833,17 +867,29 @@ impl Fault {
 
 impl fmt::Display for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.seq, hex::encode(&self.digest))
+        let digest = hex::encode(&self.digest);
+        match self.kind {
+            Some(kind) => write!(f, "{}:{}:{digest}", self.seq, kind.word()),
+            None => write!(f, "{}:{digest}", self.seq),
+        }
     }
 }
 
 impl Head {
-    /// Parses a head in its display form: `41:9f86…`.
+    /// Parses a head in its display form: `41:hmac-sha256:9f86…`, or without the kind of the digest: `41:9f86…`.
     pub fn parse(text: &str) -> Option<Head> {
         let (seq, digest) = text.split_once(':')?;
+        let (kind, digest) = match digest.split_once(':') {
+            Some((word, digest)) => {
+                let mut kinds = [DigestKind::Mac, DigestKind::Hash].into_iter();
+                (Some(kinds.find(|kind| kind.word() == word)?), digest)
+            }
+            None => (None, digest),
+        };
         Some(Head {
             seq: seq.parse().ok()?,
             digest: hex::decode(digest.as_bytes())?,
+            kind,
         })
     }
 }

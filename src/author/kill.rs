@@ -1,10 +1,13 @@
 //! Changes of a kill list as a document: entries are added and lifted, and everything else is kept as written.
 
-use crate::diag::{Diagnostic, codes};
+use crate::detect::fold_name;
+use crate::diag::{Diagnostic, codes, nearest};
+use crate::policy::glob::{Glob, GlobReading};
 use crate::policy::{
     API_VERSION, KILL_KIND, Kill, KillList, KillTarget, MAX_KILLS, Node, NodeValue, parse_json,
 };
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// Maximum generation that is written: the largest whole number that readers of JSON with doubles tell from its neighbours.
 const MAX_GENERATION: u64 = (1 << 53) - 1;
@@ -234,8 +237,9 @@ fn changed(kills: &[Kill], change: &KillChange) -> Result<Vec<Kill>, String> {
             if !known && change.reason.is_none() {
                 // Another spelling or a glob may stop it all the same: that it is not stopped would be wrong.
                 return Err(format!(
-                    "no entry has {} `{name}`, written like this",
-                    singular(*target)
+                    "no entry has {} `{name}`, written like this{}",
+                    singular(*target),
+                    near(&kills, *target, name)
                 ));
             }
         }
@@ -257,6 +261,48 @@ fn changed(kills: &[Kill], change: &KillChange) -> Result<Vec<Kill>, String> {
         }
     }
     Ok(kills)
+}
+
+/// Returns which entries still stop a name that no entry has, or else which one is spelt like it, for an error message.
+fn near(kills: &[Kill], target: KillTarget, name: &str) -> String {
+    let stops = |written: &str| {
+        let is_matched = Glob::parse(written).is_ok_and(|glob| {
+            let folded = glob.folded(|literal| fold_name(literal).into_owned());
+            glob.matches(name, GlobReading::Broad)
+                || folded.matches(&fold_name(name), GlobReading::Broad)
+        });
+        is_matched || fold_name(written) == fold_name(name)
+    };
+    let written = |kill: &Kill| -> Vec<String> {
+        let names = kill.names.iter().filter(|written| stops(written));
+        match kill.target {
+            KillTarget::All => vec!["the entry for everything".to_owned()],
+            of if of == target => names
+                .map(|written| format!("{} `{written}`", singular(of)))
+                .collect(),
+            _ => Vec::new(),
+        }
+    };
+    let still: BTreeSet<String> = kills.iter().flat_map(written).collect();
+    if !still.is_empty() {
+        let still: Vec<String> = still.into_iter().collect();
+        return format!(
+            "; it is still stopped by {}: lift what the list has",
+            still.join(", ")
+        );
+    }
+    let elsewhere = kills.iter().filter(|kill| kill.target != target);
+    let mut elsewhere =
+        elsewhere.filter(|kill| kill.names.iter().any(|written| **written == *name));
+    if let Some(kill) = elsewhere.next() {
+        return format!("; the list has {} `{name}`", singular(kill.target));
+    }
+    let known: Vec<&str> = kills
+        .iter()
+        .filter(|kill| kill.target == target)
+        .flat_map(|kill| kill.names.iter().map(|name| &**name))
+        .collect();
+    nearest(name, &known).map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
 }
 
 /// Returns the singular of a kind of target: `agent`.
@@ -446,6 +492,39 @@ mod tests {
             error(&lift(KillTarget::All, &[])),
             "no entry stops everything"
         );
+    }
+
+    #[test]
+    fn an_error_names_what_still_stops_a_name_or_is_spelt_like_it() {
+        let text = "apiVersion: agentguard.dev/v1\nkind: AgentKill\ngeneration: 1\nkill:\n\
+                    \x20 - { agents: [Support-Bot, 'sales-*'], reason: r }\n  - { tools: [refund], reason: r }\n";
+        let error = |change: KillChange| {
+            let document = KillDocument::read(text).unwrap();
+            document.changed(text, &change).unwrap_err()
+        };
+        for (target, name, told) in [
+            (
+                KillTarget::Agents,
+                "support-bot",
+                "it is still stopped by agent `Support-Bot`: lift",
+            ),
+            (
+                KillTarget::Agents,
+                "sales-eu",
+                "it is still stopped by agent `sales-*`: lift",
+            ),
+            (KillTarget::Agents, "refund", "the list has tool `refund`"),
+            (
+                KillTarget::Agents,
+                "Suport-Bot",
+                "did you mean `Support-Bot`?",
+            ),
+        ] {
+            let error = error(lift(target, &[name]));
+            assert!(error.contains(told), "{error}");
+        }
+        let error = error(lift(KillTarget::Agents, &["billing"]));
+        assert_eq!(error, "no entry has agent `billing`, written like this");
     }
 
     #[test]

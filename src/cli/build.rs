@@ -15,6 +15,7 @@ mod tests;
 pub(super) use mesh::MeshOptions;
 
 use super::source::Source;
+use super::test::failing_examples;
 use super::{ExitStatus, Failed, output};
 use crate::author::{KillDocument, is_kill_list};
 use crate::detect::{Confidence, Scanner, Scratch, Selection, report};
@@ -289,6 +290,21 @@ impl Build {
                 return refuse(id, "`--kind EnvoyPatchPolicy`");
             }
         }
+        let is_plain = Upstream::parse(&self.upstream).is_some_and(|upstream| !upstream.tls);
+        if is_given("trusted_ca") && is_plain {
+            return refuse("trusted_ca", "an `https` upstream");
+        }
+        // The watched file has a filter of its own; only the listener of `--health` has one here.
+        if self.watch.is_some() && self.health.is_none() {
+            for id in ["wasm", "module"] {
+                if is_given(id) {
+                    return refuse(
+                        id,
+                        "the build that writes the file of `--watch`, or for `--health` here",
+                    );
+                }
+            }
+        }
         match self.host {
             Host::Native if is_given("wasm") => refuse(
                 "wasm",
@@ -342,6 +358,7 @@ impl Build {
     pub(super) fn build_policy(&self, read: Source) -> Result<(String, String, String), Failed> {
         let mut source = read.compiled();
         source.policy()?;
+        self.refuse_failing_examples(&source)?;
         source.require_provided(self.fail_closed);
         let missing: Vec<String> = source.loaded.errors().map(ToString::to_string).collect();
         if !missing.is_empty() {
@@ -406,6 +423,24 @@ impl Build {
         };
         let name = policy.document.name.to_string();
         Ok((written, name, policy.version.to_string()))
+    }
+
+    /// Rejects a policy that decides its own examples differently, which is an error for `validate` too.
+    fn refuse_failing_examples(&self, source: &Source) -> Result<(), Failed> {
+        let Some(root) = &source.root else {
+            return Ok(());
+        };
+        let failing = failing_examples(source.policy()?, root);
+        if failing.is_empty() {
+            return Ok(());
+        }
+        for example in &failing {
+            output::print_error(&example.to_string());
+        }
+        Err(output::print_error(&format!(
+            "{} does not decide as its examples say; see `agentguard validate {}`",
+            self.policy, self.policy
+        )))
     }
 
     /// Checks the size of manifests. The last line end is added with the file.

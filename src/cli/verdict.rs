@@ -8,13 +8,13 @@ use crate::flow::ExchangeOutcome;
 use crate::limits;
 use crate::policy::{
     Action, CompiledRule, Context, Decision, Evaluation, EvaluationPhase, LEAVE_TOOL_OUT, Mode,
-    Policy,
+    Policy, Shadow,
 };
 use crate::redact::{self, RedactionState};
 use crate::wire::edit;
 use crate::wire::json::{Edits, JsonBody, decode};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Decision with its reasons.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub(super) struct CheckResult {
     pub(super) rules: Vec<ReportedRule>,
     /// Rules on uninspectable content that the code decided without them.
     pub(super) undecided: Vec<String>,
+    /// Decision of the shadow policy, if there is one.
+    pub(super) shadow: Option<ShadowVerdict>,
     /// The deciding rule's reason.
     pub(super) reason: Option<String>,
     /// The deciding rule's remedy.
@@ -41,6 +43,80 @@ pub(super) struct CheckResult {
     pub(super) findings: BTreeMap<String, u64>,
     /// Text after redaction.
     pub(super) text: Option<String>,
+}
+
+/// Decision of the shadow policy, in the form of the audit event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ShadowVerdict {
+    decision: String,
+    /// Ids of its matching rules.
+    rules: Vec<String>,
+}
+
+impl ShadowVerdict {
+    /// Reads the decision from an audit event.
+    fn of_record(record: &Value) -> Option<ShadowVerdict> {
+        let shadow = record.get("shadow")?;
+        let rules = shadow.get("rules").and_then(Value::as_array);
+        let rules = rules.into_iter().flatten().filter_map(Value::as_str);
+        Some(ShadowVerdict {
+            decision: shadow.get("decision")?.as_str()?.to_owned(),
+            rules: rules.map(str::to_owned).collect(),
+        })
+    }
+
+    fn to_text(&self) -> String {
+        let rules: Vec<String> = self.rules.iter().map(|id| output::visible(id)).collect();
+        match rules.as_slice() {
+            [] => self.decision.clone(),
+            rules => format!("{} ({})", self.decision, rules.join(", ")),
+        }
+    }
+}
+
+/// Decision of the shadow policy on the events of a case so far.
+#[derive(Default)]
+struct ShadowProgress {
+    outcome: ExchangeOutcome,
+    rules: BTreeSet<String>,
+}
+
+impl ShadowProgress {
+    /// Adds an event, as the filter does.
+    fn add(&mut self, policy: &Policy, event: &Event, context: &Context<'_>, shadow: &Shadow) {
+        self.outcome = self.outcome.max(shadow.ruling.decision.into());
+        for rule in shadow.held.iter().filter_map(|held| policy.rule(held.rule)) {
+            self.rules.insert(rule.id.to_string());
+            if rule.action == Action::Redact {
+                policy.redactions(rule, event, context, &mut |redaction| {
+                    self.outcome = self.outcome.max(match redaction.is_possible() {
+                        true => ExchangeOutcome::Redact,
+                        false => ExchangeOutcome::Deny,
+                    });
+                });
+            }
+        }
+        let limited = shadow.limited.iter();
+        for rule in limited.filter_map(|limited| policy.rule(limited.rule)) {
+            if !limits::standing(rule, event, context).is_some_and(|standing| standing.is_exceeded)
+            {
+                continue;
+            }
+            self.rules.insert(rule.id.to_string());
+            self.outcome = self.outcome.max(match rule.action {
+                Action::RequireApproval => ExchangeOutcome::RequireApproval,
+                Action::Tag => ExchangeOutcome::Allow,
+                _ => ExchangeOutcome::Deny,
+            });
+        }
+    }
+
+    fn end(self) -> ShadowVerdict {
+        ShadowVerdict {
+            decision: self.outcome.word().to_owned(),
+            rules: self.rules.into_iter().collect(),
+        }
+    }
 }
 
 /// Use of the approval service for a call that needs an approval.
@@ -151,8 +227,13 @@ impl CheckResult {
         let mut limit_status = None;
         let mut rules = BTreeMap::new();
         let mut redactions: Vec<Redaction> = Vec::new();
+        let mut shadow: Option<ShadowProgress> = None;
         for event in &case.reading.events {
             let mut evaluation = policy.evaluate(event, context, EvaluationPhase::Whole);
+            if let Some(tried) = &evaluation.shadow {
+                let progress = shadow.get_or_insert_default();
+                progress.add(policy, event, context, tried);
+            }
             ask_beyond_limits(policy, event, context, &mut evaluation);
             let mut wanted = ExchangeOutcome::from(evaluation.would.decision);
             let exceeded = evaluation.limited.iter().filter_map(|limited| {
@@ -242,6 +323,7 @@ impl CheckResult {
             code: code.map(str::to_owned),
             rules,
             undecided: Vec::new(),
+            shadow: shadow.map(ShadowProgress::end),
             reason,
             remedy,
             findings,
@@ -307,6 +389,7 @@ impl CheckResult {
             remedy,
             findings,
             text: None,
+            shadow: ShadowVerdict::of_record(record),
             undecided: record
                 .get("undecided")
                 .and_then(Value::as_array)
@@ -344,6 +427,12 @@ impl CheckResult {
         put("rules", rules);
         if !self.undecided.is_empty() {
             put("undecided", json!(self.undecided));
+        }
+        if let Some(shadow) = &self.shadow {
+            put(
+                "shadow",
+                json!({"decision": shadow.decision, "rules": shadow.rules}),
+            );
         }
         for (key, text) in [("reason", &self.reason), ("remedy", &self.remedy)] {
             if let Some(text) = text {
@@ -388,7 +477,9 @@ impl CheckResult {
             ));
         }
         let service = self.service.map(ServiceUse::to_text);
+        let shadow = self.shadow.as_ref().map(ShadowVerdict::to_text);
         for (label, text) in [
+            ("shadow policy", &shadow),
             ("approval service", &service),
             ("reason", &self.reason),
             ("remedy", &self.remedy),

@@ -4,6 +4,7 @@ use super::{out, root, run, run_with};
 use agentguard::author::parse_yaml;
 use agentguard::flow::simulation::{self, HttpMessage};
 use agentguard::policy::load;
+use serde_json::{Value, json};
 use sha2::Digest;
 use std::io::Write;
 use std::path::PathBuf;
@@ -168,6 +169,38 @@ fn what_cannot_be_verified_is_said() {
         let output = run_with(&["audit", "verify", "-", "--key", key], b"");
         assert_eq!(output.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&output.stderr).contains(message));
+    }
+}
+
+#[test]
+fn a_script_learns_what_a_trail_without_faults_does_not_prove() {
+    let folder = Folder::new("audit-unproven");
+    let sealed = root().join("tests/upgrade/0.1/audit.jsonl");
+    let sealed = sealed.to_str().unwrap();
+    let right = folder.write("key", b"a-mac-key-of-thirty-two-bytes-0123");
+    let right = format!("file:{right}");
+    let plain = folder.write("plain", &lines(&trail(3)));
+    let empty = folder.write("empty", b"");
+    let both = [sealed, &plain];
+    for (arguments, unproven) in [
+        (&[sealed][..], &["unchecked_macs"][..]),
+        (&[sealed, "--key", &right], &[]),
+        (&[&plain], &["no_macs"]),
+        (&both, &["unchecked_macs", "no_macs"]),
+        (&[&empty], &["no_record"]),
+    ] {
+        let verify = [&["audit", "verify"][..], arguments].concat();
+        for (options, is_ok) in [(&[][..], true), (&["--strict"], unproven.is_empty())] {
+            let output = run(&[&verify[..], options, &["--json"]].concat());
+            let summary: Value =
+                serde_json::from_str(out(&output).lines().last().unwrap()).unwrap();
+            let told = (&summary["unproven"], &summary["ok"], &summary["faults"]);
+            let expected = (&json!(unproven), &json!(is_ok), &json!(0));
+            assert_eq!(told, expected, "{arguments:?} {options:?}");
+            let code = Some(i32::from(!is_ok));
+            assert_eq!(output.status.code(), code, "{arguments:?} {options:?}");
+            assert_eq!(run(&[&verify[..], options].concat()).status.code(), code);
+        }
     }
 }
 
@@ -1074,4 +1107,26 @@ fn a_query_that_no_record_can_meet_is_told_so() {
         let (_, said) = folder.tells(&[&["audit", "query", &*file], &options[..]].concat());
         assert!(!said.contains("no such word"), "{said}");
     }
+}
+
+#[test]
+fn a_report_counts_the_lines_that_it_leaves_out() {
+    let folder = Folder::new("audit-left-out");
+    let mut log = lines(&trail(2));
+    log.extend_from_slice(b"{\"v\":1,\"ts\":\"2026-\nanother program\n");
+    let log = folder.write("audit.jsonl", &log);
+    let (code, said) = folder.tells(&["audit", "report", &log]);
+    let first = said.lines().next().unwrap();
+    assert!(
+        code == Some(0) && first.ends_with(". 2 lines are no records and left out"),
+        "{said}"
+    );
+    let report: Value =
+        serde_json::from_str(&out(&run(&["audit", "report", &log, "--json"]))).unwrap();
+    assert_eq!(report["not_records"], 2);
+    let shown = out(&run(&["audit", "query", &log]));
+    assert!(
+        shown.contains("2 lines are no records and left out\n"),
+        "{shown}"
+    );
 }

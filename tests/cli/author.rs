@@ -961,3 +961,39 @@ fn diff_finds_a_moved_bound_of_a_range_under_not_with_alternatives() {
         }
     }
 }
+
+#[test]
+fn a_policy_that_decides_its_own_example_differently_is_not_built() {
+    let policy = "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: p }\ndefaults: { action: allow }\n\
+                  rules:\n  - id: r\n    match: { tool: t }\n    action: deny\n    reason: x\n    examples:\n      \
+                  - { call: \"t {}\", expect: EXPECTED }\n";
+    for (expected, code) in [("deny", 0), ("allow", 2)] {
+        let policy = policy.replace("EXPECTED", expected);
+        let built = run_with(&["build", "-", "--for", "json"], policy.as_bytes());
+        let complaint = String::from_utf8_lossy(&built.stderr).into_owned();
+        assert_eq!(built.status.code(), Some(code), "{complaint}");
+        let has_output = !built.stdout.is_empty();
+        assert_eq!(has_output, code == 0);
+        assert_eq!(complaint.contains("AG1023"), code == 2, "{complaint}");
+    }
+}
+
+#[test]
+fn check_and_explain_show_what_a_shadow_policy_would_decide() {
+    let policy = "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: p }\ndefaults: { action: allow }\nrules: []\n\
+                  shadow:\n  defaults: { action: allow }\n  rules:\n    - { id: tried, match: { tool: t }, action: deny, reason: x }\n";
+    let check = |arguments: &[&str]| run_with(arguments, policy.as_bytes());
+    let checked = check(&["check", "-", "--tool", "t", "--json"]);
+    assert_eq!(checked.status.code(), Some(0));
+    let verdict: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
+    assert_eq!(verdict["action"], "allow");
+    let expected = serde_json::json!({"decision": "deny", "rules": ["tried"]});
+    assert_eq!(verdict["shadow"], expected);
+    let other = out(&check(&["check", "-", "--tool", "u"]));
+    assert!(other.contains("shadow policy: allow\n"), "{other}");
+    let explained = out(&check(&["explain", "-", "t {}"]));
+    assert!(
+        explained.contains("shadow policy: deny (tried)"),
+        "{explained}"
+    );
+}

@@ -405,6 +405,35 @@ fn a_chain_has_one_key_or_none() {
 }
 
 #[test]
+fn a_digest_that_was_kept_as_a_hash_is_not_accepted_as_a_mac() {
+    // Whoever can write the files changes the last record, and gives it its former SHA-256 as a MAC.
+    let lines = chain(1, 1, None);
+    let digest = hex::encode(&Sha256::digest(&lines[0]));
+    let kept = verified(std::slice::from_ref(&lines), &[]).heads;
+    assert_eq!(kept[&[1; 8]].to_string(), format!("0:sha256:{digest}"));
+    let forged = String::from_utf8(lines[0].clone()).unwrap().replace(
+        r#","start":true},"decision":"allow""#,
+        &format!(r#","start":true,"mac":"{digest}"}},"decision":"deny""#),
+    );
+    let verify = |heads: BTreeMap<ChainId, Head>| {
+        let lines = [forged.as_bytes()];
+        let behind = Verifier::default().behind(heads.clone()).lines(lines);
+        let anchored = Verifier::default().anchored(&heads).lines(lines);
+        [told(&behind), told(&anchored)]
+    };
+    assert_eq!(verify(kept.clone()), [["0:1 rewritten"], ["0:1 rewritten"]]);
+    // Heads that an earlier version wrote have no kind. They are accepted as before.
+    let old = Head::parse(&format!("0:{digest}")).unwrap();
+    assert_eq!(old.to_string(), format!("0:{digest}"));
+    assert_eq!(verify(BTreeMap::from([([1; 8], old)])), [[""; 0], [""; 0]]);
+    let mac = verified(&[chain(1, 1, Some(KEY))], &[KEY]).heads[&[1; 8]].to_string();
+    assert!(mac.starts_with("0:hmac-sha256:"), "{mac}");
+    for wrong in ["0:md5:", "0:sha256:sha256:"] {
+        assert_eq!(Head::parse(&format!("{wrong}{digest}")), None);
+    }
+}
+
+#[test]
 fn a_last_line_that_was_cut_after_an_inner_brace_is_no_record() {
     let mut lines = chain(1, 2, None);
     let last = lines.pop().unwrap();

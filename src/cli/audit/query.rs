@@ -192,6 +192,11 @@ impl Query {
         } else {
             output::print(&table);
         }
+        if found.missing.others > 0 {
+            let count = found.missing.others;
+            let lines = super::trail::counted(count, "line is no record", "lines are no records");
+            output::line(&format!("{lines} and left out"));
+        }
         let shown = u64::try_from(found.lines.len()).unwrap_or(u64::MAX);
         match found.total {
             Some(total) if total == shown => {

@@ -7,7 +7,7 @@ use super::conversation::as_text as content_as_text;
 use super::filter::FilterOptions;
 use super::members::Facts;
 use super::page;
-use super::source::{Source, status};
+use super::source::{Missing, Source, status};
 use super::summary::{Cell, Section, Summary};
 use super::violations::{SECTION, Violation, Violations};
 use crate::diag::codes;
@@ -87,6 +87,14 @@ impl WriteReport {
         let range = lacks.fold(range, |range, (_, what)| {
             format!("{range}. Incomplete: {what}")
         });
+        let range = match missing.others {
+            0 => range,
+            others => {
+                let lines =
+                    super::trail::counted(others, "line is no record", "lines are no records");
+                format!("{range}. {lines} and left out")
+            }
+        };
         let format = if json {
             ReportFormat::Json
         } else {
@@ -98,8 +106,7 @@ impl WriteReport {
             ReportFormat::Html => page::html(&range, &sections, &violations),
             ReportFormat::Csv => as_csv(&sections, &violations),
             ReportFormat::Json => {
-                let lacks_nothing = missing.is_nothing();
-                output::visible_json(&as_json(&summary, &sections, &violations, lacks_nothing))
+                output::visible_json(&as_json(&summary, &sections, &violations, missing))
             }
         });
         Ok(status(missing))
@@ -224,14 +231,15 @@ fn as_json(
     summary: &Summary,
     sections: &[Section],
     violations: &Violations,
-    is_complete: bool,
+    missing: Missing,
 ) -> String {
     let (first, last) = summary.range().unzip();
     let mut object = Map::new();
     object.insert("from".to_owned(), json!(first));
     object.insert("to".to_owned(), json!(last));
     object.insert("exchanges".to_owned(), json!(summary.records));
-    object.insert("complete".to_owned(), json!(is_complete));
+    object.insert("complete".to_owned(), json!(missing.is_nothing()));
+    object.insert("not_records".to_owned(), json!(missing.others));
     for section in sections {
         let rows = section.rows.iter().map(|row| {
             let cells = section.columns.iter().zip(row);

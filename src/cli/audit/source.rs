@@ -153,6 +153,7 @@ fn read(
             }
         }
     });
+    missing.others = others;
     if has_records && others > 0 && is_ended.is_continue() {
         note_others(others);
     }
@@ -179,12 +180,15 @@ pub(super) struct Missing {
     pub(super) files: u64,
     /// Number of records whose `ts` is not a timestamp.
     pub(super) timeless: u64,
+    /// Number of lines that are no records. A damaged record is among them, and so is what another program wrote to the
+    /// file, so that they alone don't make a result incomplete.
+    pub(super) others: u64,
 }
 
 impl Missing {
     /// Returns whether the result lacks nothing.
     pub(super) fn is_nothing(self) -> bool {
-        self == Missing::default()
+        self.files == 0 && self.timeless == 0
     }
 }
 

@@ -14,9 +14,10 @@ use serde_json::json;
 #[command(after_help = "Examples:
   agentguard audit verify /var/log/agentguard/audit.jsonl* --key env:AUDIT_KEY
   agentguard audit verify audit.jsonl --heads heads.json --write-heads heads.json
+  agentguard audit verify audit.jsonl* --strict --key env:AUDIT_KEY --json | tail -n 1
   agentguard audit verify audit.jsonl* --checkpoint monday.checkpoint --checkpoint-key ed25519:…
 
-Exit status: 0 no fault; 1 faults; 2 a file or a key can't be read.")]
+Exit status: 0 no fault; 1 faults, with --strict also if something was not proven; 2 a file or a key can't be read.")]
 pub(super) struct Verify {
     /// Audit logs, in any order: plain, gzip or zstd. `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
@@ -38,6 +39,51 @@ pub(super) struct Verify {
     /// The public key of checkpoints: `ed25519:…`, or a file with it. May be repeated.
     #[arg(long, value_name = "KEY")]
     checkpoint_key: Vec<String>,
+    /// Also end with 1 if something was not proven: records whose MACs were not checked, or that have none, heads of a
+    /// checkpoint from before the start, or files without a record. `unproven` in the JSON output lists it.
+    #[arg(long)]
+    strict: bool,
+}
+
+/// What a trail without faults does not prove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unproven {
+    /// No key was given, so that nobody knows what was in the records.
+    UncheckedMacs,
+    /// Records have no MAC, so that whoever can write the files can write the chains anew.
+    NoMacs,
+    /// Heads of a checkpoint are from before the start, and the records before it are not all present.
+    CheckpointBeforeStart,
+    /// There is no record.
+    NoRecord,
+}
+
+impl Unproven {
+    /// Returns what the report does not prove.
+    fn of(report: &Report) -> Vec<Unproven> {
+        let without_key = !report.authenticated && report.records > 0;
+        let candidates = [
+            (Unproven::UncheckedMacs, report.unchecked_macs > 0),
+            (
+                Unproven::NoMacs,
+                without_key && report.unchecked_macs < report.records,
+            ),
+            (Unproven::CheckpointBeforeStart, report.before_start > 0),
+            (Unproven::NoRecord, report.records == 0),
+        ];
+        let found = candidates.into_iter().filter(|(_, is_so)| *is_so);
+        found.map(|(unproven, _)| unproven).collect()
+    }
+
+    /// Word in the JSON output.
+    const fn word(self) -> &'static str {
+        match self {
+            Unproven::UncheckedMacs => "unchecked_macs",
+            Unproven::NoMacs => "no_macs",
+            Unproven::CheckpointBeforeStart => "checkpoint_before_start",
+            Unproven::NoRecord => "no_record",
+        }
+    }
 }
 
 impl Verify {
@@ -63,32 +109,39 @@ impl Verify {
         } else if let Some(file) = &self.write_heads {
             output::note(&format!("{file} was not written, because of the faults"));
         }
+        let unproven = Unproven::of(&report);
+        let is_ok = is_sound && !(self.strict && !unproven.is_empty());
         if json {
             files.print_faults_as_json(&report);
-            print_summary_as_json(&report);
+            print_summary_as_json(&report, &unproven, is_ok);
             if report.records == 0 && report.faults.is_empty() {
                 note_no_record();
             }
         } else {
             files.print_faults(&report);
             print_summary(&report, &checkpoints);
+            if is_sound && !is_ok {
+                output::line("Not proven, which --strict requires: see above.");
+            }
         }
-        Ok(match is_sound {
+        Ok(match is_ok {
             true => ExitStatus::Clean,
             false => ExitStatus::Found,
         })
     }
 }
 
-fn print_summary_as_json(report: &Report) {
+fn print_summary_as_json(report: &Report, unproven: &[Unproven], is_ok: bool) {
+    let unproven: Vec<&str> = unproven.iter().map(|unproven| unproven.word()).collect();
     output::json_line(
         &json!({
-            "records": report.records, "not_evaluated": report.not_evaluated,
+            "records": report.records, "chains": report.heads.len(), "not_evaluated": report.not_evaluated,
             "faults": report.faults.len(), "macs_checked": report.authenticated,
             "unchecked_macs": report.unchecked_macs, "checkpoint_heads": {
                 "found": report.anchored, "before_start": report.before_start,
             },
             "incomplete": report.is_incomplete, "heads": heads_as_json(&report.heads),
+            "unproven": unproven, "ok": is_ok,
         })
         .to_string(),
     );
