@@ -86,7 +86,11 @@ impl Configuration {
                 (Content::Policy(policy), labels)
             }
         };
-        process::take_over_counters(&host, |name| stats.named(name));
+        process::take_over_counters(|metric, values| {
+            if let Some(stat) = stats.named(metric) {
+                host.update(stat, values, 0);
+            }
+        });
         let told = stats.of_process();
         let number = process::register(host.clone(), scheduler, told, labels.clone(), workers());
         Some(Configuration {

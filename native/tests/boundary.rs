@@ -70,6 +70,16 @@ fn bytes_choose_an_exchange_as_well() {
     assert!(exchange(&in_force, &mut Dice::Bytes([].iter())));
 }
 
+/// Clients choose label values. With every reload a policy accepts new ones; those that are kept are bounded.
+fn label_values_of_clients_do_not_add_up_with_every_reload() {
+    for number in 0..20_000 {
+        process::note_counted("agentguard_requests_total", &[number.to_string()]);
+    }
+    let continued = std::cell::Cell::new(0);
+    process::take_over_counters(|_, _| continued.set(continued.get() + 1));
+    assert_eq!(continued.get(), 10_000);
+}
+
 #[test]
 fn whatever_comes_and_wherever_it_ends_nothing_denied_gets_out() {
     let cases = std::env::var("FUZZ_CASES").ok();
@@ -87,4 +97,5 @@ fn whatever_comes_and_wherever_it_ends_nothing_denied_gets_out() {
     // This is not a test of its own, which would be another thread: this Envoy has one worker.
     bytes_choose_an_exchange_as_well();
     a_kill_list_reaches_the_guards_before_and_after_a_panic();
+    label_values_of_clients_do_not_add_up_with_every_reload();
 }
