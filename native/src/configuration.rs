@@ -86,7 +86,11 @@ impl Configuration {
                 (Content::Policy(policy), labels)
             }
         };
-        process::take_over_counters(&host, |name| stats.named(name));
+        process::take_over_counters(|metric, values| {
+            if let Some(stat) = stats.named(metric) {
+                host.update(stat, values, 0);
+            }
+        });
         let told = stats.of_process();
         let number = process::register(host.clone(), scheduler, told, labels.clone(), workers());
         Some(Configuration {
@@ -258,7 +262,7 @@ pub(crate) fn forget_guards() {
 impl Policy {
     fn new(text: Result<Vec<u8>, String>) -> Result<Arc<Policy>, Rejected> {
         // Only the first compilation writes to the log. The others would repeat it.
-        let guard = compile(text.clone(), to_log)?;
+        let guard = compile(text.clone(), Rc::default(), to_log)?;
         let text = text.map_err(|_| Rejected)?;
         let slots = Slots::new(workers(), &text, recompile)?;
         let document = &guard.policy.document;
@@ -281,20 +285,19 @@ impl Policy {
         let guard = match known {
             Some(guard) => guard,
             None => {
-                let guard = Rc::new(recompile(&self.text).ok()?);
+                let guard = Rc::new(recompile(&self.text, Rc::clone(&worker.kill)).ok()?);
                 worker.guard.replace(Some(Rc::clone(&guard)));
-                worker.kill.set(0);
                 guard
             }
         };
-        refresh(worker, &guard);
+        refresh(worker);
         Some(guard)
     }
 
-    /// Brings the kill list of a guard up to date.
-    pub(crate) fn refresh(&self, guard: &Guard) {
+    /// Brings the kill list of this worker's guards up to date.
+    pub(crate) fn refresh(&self) {
         if let Some(worker) = self.slots.mine() {
-            refresh(worker, guard);
+            refresh(worker);
         }
     }
 
@@ -312,21 +315,25 @@ impl Policy {
     }
 }
 
-fn refresh(worker: &Worker, guard: &Guard) {
+fn refresh(worker: &Worker) {
     worker
-        .kill
-        .set(process::refresh(&guard.kill, worker.kill.get()));
+        .seen
+        .set(process::refresh(&worker.kill, worker.seen.get()));
 }
 
-fn recompile(text: &[u8]) -> Result<Guard, Rejected> {
-    compile(Ok(text.to_vec()), |level, message| {
+fn recompile(text: &[u8], kill: Rc<KillSwitch>) -> Result<Guard, Rejected> {
+    compile(Ok(text.to_vec()), kill, |level, message| {
         if level == LogLevel::Error {
             to_log(level, message);
         }
     })
 }
 
-fn compile(text: Result<Vec<u8>, String>, log: filter::Log) -> Result<Guard, Rejected> {
+fn compile(
+    text: Result<Vec<u8>, String>,
+    kill: Rc<KillSwitch>,
+    log: filter::Log,
+) -> Result<Guard, Rejected> {
     #[expect(
         clippy::disallowed_methods,
         reason = "the host is where the environment comes in"
@@ -337,7 +344,7 @@ fn compile(text: Result<Vec<u8>, String>, log: filter::Log) -> Result<Guard, Rej
         node_environment: &|| None,
         seed: filter::seed(),
         shared_data: Rc::new(ProcessData),
-        kill: Rc::new(KillSwitch::default()),
+        kill,
     };
     filter::put_in_force(text, &surroundings, log)
 }

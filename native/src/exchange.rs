@@ -317,7 +317,7 @@ impl Exchange {
         match (&mut self.state, half) {
             (State::Running(running), _) => {
                 if let Some(policy) = &self.policy {
-                    policy.refresh(&running.guard);
+                    policy.refresh();
                 }
                 if let Some(denied) = running.flow.rerouted(&StreamProperties::of(stream)) {
                     return running.take(stream, half, false, denied);
@@ -393,7 +393,7 @@ impl Exchange {
         let (_, number) = running.asked.take_if(|(asked, _)| *asked == envoys)?;
         faults::at("answered", stream);
         if let Some(policy) = &self.policy {
-            policy.refresh(&running.guard);
+            policy.refresh();
         }
         running.is_all_buffered = true;
         running.resume(stream, number, answer)

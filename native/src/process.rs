@@ -359,8 +359,12 @@ pub(crate) fn retire(number: u64, labels: &[String; 2]) {
 /// Name of a counter's metric, with the values of its labels.
 type Counted = (&'static str, Vec<String>);
 
+/// Maximum counters that later configurations continue. Each policy bounds its label values, but the next one counts
+/// them anew: values that clients choose would add up with every reload. A counter beyond them starts at zero again.
+const MAX_COUNTED: usize = 10_000;
+
 /// Counters that are not zero. A stat lives as long as a configuration has it, so that each configuration takes over
-/// all of them from the one before.
+/// them from the one before.
 static COUNTED: Mutex<BTreeSet<Counted>> = Mutex::new(BTreeSet::new());
 
 thread_local! {
@@ -372,20 +376,21 @@ thread_local! {
 pub(crate) fn note_counted(metric: &'static str, values: &[String]) {
     let counted = (metric, values.to_vec());
     KNOWN.with_borrow_mut(|known| {
-        if !known.contains(&counted) {
-            known.insert(counted.clone());
-            locked(&COUNTED).insert(counted);
+        if known.len() < MAX_COUNTED && known.insert(counted.clone()) {
+            let mut all = locked(&COUNTED);
+            if all.len() < MAX_COUNTED {
+                all.insert(counted);
+            }
         }
     });
 }
 
-/// Makes a new configuration take over the counters while the one before still has them, by adding zero to each.
-pub(crate) fn take_over_counters(host: &Host, stat_of: impl Fn(&str) -> Option<Stat>) {
+/// Makes a new configuration take over the counters while the one before still has them: `add_zero` adds zero to the
+/// counter of a metric with these values of its labels.
+pub(crate) fn take_over_counters(add_zero: impl Fn(&str, &[&[u8]])) {
     for (metric, values) in locked(&COUNTED).iter() {
         let values: Vec<&[u8]> = values.iter().map(String::as_bytes).collect();
-        if let Some(stat) = stat_of(metric) {
-            host.update(stat, &values, 0);
-        }
+        add_zero(metric, &values);
     }
 }
 

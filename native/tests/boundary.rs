@@ -32,7 +32,31 @@ mod feed;
 #[path = "../src/process.rs"]
 mod process;
 
+use agentguard::policy::KillState;
+use configuration::RoutePolicy;
 use driver::{Dice, InForce, exchange, policy};
+use process::Kill;
+
+/// After a panic, exchanges in flight have another guard than new ones. Both get every later kill list, whichever of
+/// them asks first.
+fn a_kill_list_reaches_the_guards_before_and_after_a_panic() {
+    let route = RoutePolicy::new(policy("hold").to_string().as_bytes()).expect("a policy");
+    let policy = RoutePolicy::at(std::ptr::from_ref(&*route).addr()).expect("its route");
+    let guard = || policy.guard().expect("a guard");
+    let before = guard();
+    policy.forget_guard();
+    let after = guard();
+    let is_absent = |state| matches!(state, KillState::Absent);
+    assert!(is_absent(before.kill.state()) && is_absent(after.kill.state()));
+    let owner = process::stop(Kill::Unreadable, 0, 0);
+    // A part of an exchange in flight, and then a new exchange.
+    policy.refresh();
+    for guard in [before, after, guard()] {
+        assert!(matches!(guard.kill.state(), KillState::Unreadable));
+    }
+    process::lift(owner);
+    assert!(is_absent(guard().kill.state()));
+}
 
 fn bytes_choose_an_exchange_as_well() {
     let in_force = InForce::new(&policy("hold").to_string());
@@ -44,6 +68,16 @@ fn bytes_choose_an_exchange_as_well() {
     }
     // Without bytes, the exchange is an ordinary one and passes.
     assert!(exchange(&in_force, &mut Dice::Bytes([].iter())));
+}
+
+/// Clients choose label values. With every reload a policy accepts new ones; those that are kept are bounded.
+fn label_values_of_clients_do_not_add_up_with_every_reload() {
+    for number in 0..20_000 {
+        process::note_counted("agentguard_requests_total", &[number.to_string()]);
+    }
+    let continued = std::cell::Cell::new(0);
+    process::take_over_counters(|_, _| continued.set(continued.get() + 1));
+    assert_eq!(continued.get(), 10_000);
 }
 
 #[test]
@@ -62,4 +96,6 @@ fn whatever_comes_and_wherever_it_ends_nothing_denied_gets_out() {
     assert!(passed > cases / 20, "{passed} of {cases} requests passed");
     // This is not a test of its own, which would be another thread: this Envoy has one worker.
     bytes_choose_an_exchange_as_well();
+    a_kill_list_reaches_the_guards_before_and_after_a_panic();
+    label_values_of_clients_do_not_add_up_with_every_reload();
 }

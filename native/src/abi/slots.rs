@@ -7,6 +7,7 @@
 
 use crate::counted::Counted;
 use agentguard::flow::Guard;
+use agentguard::policy::KillSwitch;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,8 +16,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(crate) struct Worker {
     /// Compiled policy; `None` after a panic, which may have left it half changed.
     pub(crate) guard: RefCell<Option<Rc<Guard>>>,
-    /// Last change of the kill list that the guard has seen.
-    pub(crate) kill: Cell<u64>,
+    /// Kill switch of all its guards: after a panic, exchanges in flight have the one before.
+    pub(crate) kill: Rc<KillSwitch>,
+    /// Last change of the kill list that the switch has seen.
+    pub(crate) seen: Cell<u64>,
     /// Label values that were counted.
     pub(crate) counted: RefCell<Counted>,
 }
@@ -46,13 +49,15 @@ impl Slots {
     pub(crate) fn new<E>(
         workers: usize,
         text: &[u8],
-        make: fn(&[u8]) -> Result<Guard, E>,
+        make: fn(&[u8], Rc<KillSwitch>) -> Result<Guard, E>,
     ) -> Result<Slots, E> {
         let slots: Result<Box<[Worker]>, E> = (0..workers)
             .map(|_| {
+                let kill = Rc::<KillSwitch>::default();
                 Ok(Worker {
-                    guard: RefCell::new(Some(Rc::new(make(text)?))),
-                    kill: Cell::new(0),
+                    guard: RefCell::new(Some(Rc::new(make(text, Rc::clone(&kill))?))),
+                    kill,
+                    seen: Cell::new(0),
                     counted: RefCell::default(),
                 })
             })
