@@ -549,6 +549,10 @@ impl Flow {
     /// Evaluates a request whose body is not parsed: its headers have a problem, or its endpoint has no content.
     /// Returns the denial.
     fn evaluate_without_body(&mut self, problem: Option<Problem>) -> Option<Step> {
+        // The request may have been held for long.
+        if let Some(denied) = self.recheck_kill(Direction::Request) {
+            return Some(self.deny_now(&denied));
+        }
         let mut reading = Reading {
             models: self.request_context.endpoint.models(),
             is_unread: problem.is_some(),

@@ -131,6 +131,44 @@ fn a_call_of_a_tool_server_is_denied() {
 }
 
 #[test]
+fn a_held_request_is_stopped_also_if_its_body_is_not_read() {
+    let policy = "require: none
+defaults: { action: allow, tool_call: deny }
+inspect: { max_body: 1KiB }
+rules:
+  - { id: unread, match: { event: uninspectable, code: [AG2004, AG2005] }, action: allow }
+";
+    let large = ("identity", says(&"a".repeat(2_000)));
+    let encoded = ("br", b"not JSON".to_vec());
+    for (encoding, body) in [large, encoded] {
+        let request = HttpMessage::new(
+            &[
+                (":method", "POST"),
+                (":path", "/v1/chat/completions"),
+                (":authority", "api.openai.com"),
+                ("content-type", "application/json"),
+                ("content-encoding", encoding),
+            ],
+            &body,
+        );
+        in_both_modes(policy, |guard, _| {
+            for is_killed in [false, true] {
+                kill(guard, json!([]));
+                let mut flow = Flow::new(Rc::clone(guard));
+                let step = sends_head(&mut flow, &request);
+                assert!(!matches!(step.action, Action::Reply(_)), "{encoding}");
+                if is_killed {
+                    kill(guard, all());
+                }
+                let step = flow.request_body(&mut body.as_slice(), true, NOW);
+                let is_denied = matches!(step.action, Action::Reply(_));
+                assert_eq!(is_denied, is_killed, "{encoding}: {:?}", step.action);
+            }
+        });
+    }
+}
+
+#[test]
 fn a_response_that_is_still_to_come_is_stopped() {
     for at_headers in [true, false] {
         in_both_modes(
