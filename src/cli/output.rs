@@ -100,13 +100,16 @@ pub(super) fn note(text: &str) {
 
 /// Prints a line on standard error whose characters are visible already. If nothing reads it any more (`2>&1 | head`), the work
 /// continues.
+#[cfg_attr(
+    test,
+    expect(
+        clippy::print_stderr,
+        reason = "a test's output is captured only if this macro writes it"
+    )
+)]
 pub(super) fn verbatim_note(text: &str) {
-    // Tests print what they capture only if they fail.
     #[cfg(test)]
-    #[expect(clippy::print_stderr, reason = "only this macro's output is captured")]
-    {
-        eprintln!("{text}");
-    }
+    eprintln!("{text}");
     #[cfg(not(test))]
     let _ = std::io::stderr()
         .lock()

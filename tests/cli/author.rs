@@ -987,13 +987,13 @@ fn check_and_explain_show_what_a_shadow_policy_would_decide() {
     assert_eq!(checked.status.code(), Some(0));
     let verdict: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
     assert_eq!(verdict["action"], "allow");
-    let expected = serde_json::json!({"decision": "deny", "rules": ["tried"]});
+    let expected = serde_json::json!({"decision": "deny", "rules": ["shadow/tried"]});
     assert_eq!(verdict["shadow"], expected);
     let other = out(&check(&["check", "-", "--tool", "u"]));
     assert!(other.contains("shadow policy: allow\n"), "{other}");
     let explained = out(&check(&["explain", "-", "t {}"]));
     assert!(
-        explained.contains("shadow policy: deny (tried)"),
+        explained.contains("shadow policy: deny (shadow/tried)"),
         "{explained}"
     );
 }
