@@ -546,13 +546,17 @@ impl Flow {
         self.request_context = RequestContext::at(route.endpoint);
     }
 
-    /// Evaluates a request whose body is not parsed: its headers have a problem, or its endpoint has no content.
-    /// Returns the denial.
+    /// Evaluates a request whose body is not parsed, which goes out unless it is denied. Returns the denial.
     fn evaluate_without_body(&mut self, problem: Option<Problem>) -> Option<Step> {
         // The request may have been held for long.
-        if let Some(denied) = self.recheck_kill(Direction::Request) {
-            return Some(self.deny_now(&denied));
-        }
+        let denied = self
+            .recheck_kill(Direction::Request)
+            .or_else(|| self.evaluate_unparsed(problem))?;
+        Some(self.deny_now(&denied))
+    }
+
+    /// Evaluates a request whose body is not parsed: its headers have a problem, or its endpoint has no content.
+    fn evaluate_unparsed(&mut self, problem: Option<Problem>) -> Option<DeniedEvent> {
         let mut reading = Reading {
             models: self.request_context.endpoint.models(),
             is_unread: problem.is_some(),
@@ -571,8 +575,7 @@ impl Flow {
         self.facts.models = reading.models.clone();
         let json = empty_body()?;
         let verdict = self.evaluate(Direction::Request, &json, &reading);
-        let denied = verdict.strictest()?;
-        Some(self.deny_now(&denied.clone()))
+        verdict.strictest().cloned()
     }
 
     fn deny_now(&mut self, denied: &DeniedEvent) -> Step {
@@ -928,12 +931,12 @@ impl Flow {
             return;
         };
         if let Some(code) = tap.stopped {
-            let _ = self.evaluate_without_body(Some(Problem::of_body(code, "")));
+            let _ = self.evaluate_unparsed(Some(Problem::of_body(code, "")));
             return;
         }
         self.guard.allowance.earn_body(tap.bytes.len());
         if let Err(problem) = self.read_and_evaluate(&tap.bytes, false) {
-            let _ = self.evaluate_without_body(Some(problem));
+            let _ = self.evaluate_unparsed(Some(problem));
         }
     }
 

@@ -208,6 +208,37 @@ fn a_response_that_is_still_to_come_is_stopped() {
 }
 
 #[test]
+fn the_response_to_an_observed_request_that_is_not_read_is_stopped() {
+    let policy = format!("{OBSERVED}inspect: {{ max_body: 1KiB }}\n");
+    in_both_modes(&policy, |guard, _| {
+        let mut flow = Flow::new(Rc::clone(guard));
+        // How long its body is, only its end tells.
+        let request = HttpMessage::new(
+            &[
+                (":method", "POST"),
+                (":path", "/v1/chat/completions"),
+                (":authority", "api.openai.com"),
+                ("content-type", "application/json"),
+            ],
+            &says(&"a".repeat(2_000)),
+        );
+        let _ = sends_head(&mut flow, &request);
+        kill(guard, all());
+        // It was forwarded while it arrived.
+        let step = flow.request_body(&mut request.body().as_slice(), true, NOW);
+        assert_eq!(step.action, Action::Continue);
+        let answer = hello();
+        let head = ResponseHead {
+            headers: &answer.header_slices(),
+            end: false,
+            now: NOW,
+        };
+        let step = flow.response_headers(&head);
+        assert!(matches!(step.action, Action::Reply(_)), "{:?}", step.action);
+    });
+}
+
+#[test]
 fn an_unread_response_is_cut() {
     let guard = guard(NO_RULES);
     let download = [
