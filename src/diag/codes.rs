@@ -80,7 +80,7 @@ codes! {
     AG1022 0 "missing secret"
         "The policy names an environment variable that the proxy does not pass to the filter. List it under `vm_config.environment_variables.host_env_keys` and set it in the proxy's environment."
     AG1023 0 "failing example"
-        "The policy does not decide an example as the rule states. Either the rule or the example is wrong."
+        "The policy does not decide an example as the rule states. Either the rule or the example is wrong; `build` writes nothing until they agree."
     AG1024 0 "short syntax"
         "Policies in the syntax of other tools are accepted. They are first translated to this language; `agentguard fmt` writes the translation, which is the policy in force."
     AG1025 0 "a secret in the policy"

@@ -61,6 +61,7 @@ fn explained(policy: &str, exchange: &Value) -> Value {
         .args(["--json", "explain", policy, "--exchange", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("the command");
     let mut stdin = child.stdin.take().expect("its standard input");
@@ -69,8 +70,9 @@ fn explained(policy: &str, exchange: &Value) -> Value {
         .expect("it reads");
     drop(stdin);
     let output = child.wait_with_output().expect("the command");
-    let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    told["verdict"].clone()
+    let told = serde_json::from_slice::<Value>(&output.stdout).ok();
+    let errors = || String::from_utf8_lossy(&output.stderr).into_owned();
+    told.unwrap_or_else(|| panic!("{}", errors()))["verdict"].clone()
 }
 
 /// Returns the status and the response of the endpoint.
