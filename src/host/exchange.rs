@@ -315,6 +315,10 @@ impl HttpContext for HttpExchange {
         // With trailers (Envoy's decompressor always adds some), Envoy marks no body callback as the last one, so that
         // the body would be forwarded without evaluation. Bytes held by the body callbacks are still available here.
         self.waiting.borrow_mut().remove(&self.context);
+        // A request of headers and trailers had no callback in between.
+        if let Some(denied) = self.rerouted(REQUEST) {
+            return denied;
+        }
         let Ok(map) = abi::headers(Map::RequestTrailers) else {
             return self.fail("the request trailers could not be read");
         };

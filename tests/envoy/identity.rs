@@ -311,6 +311,14 @@ fn no_spelling_of_a_key_passes_for_another_or_leaves(version: Version) {
             (status, &record["coverage"]["level"]),
             (200, &json!("full"))
         );
+        // Trailers behind the headers are the first that tells of the other cluster.
+        if Host::of_run() == Host::Wasm && http == Http::Two {
+            let trailers = Request::new("GET", "/v1/models").trailer("x-last", "1");
+            let received = envoy.provider.count();
+            let (status, record) = ask(site, http, &trailers.header("x-agent-key", KEY));
+            assert_eq!((status, &record["code"]), (400, &json!("AG2012")));
+            assert_eq!(envoy.provider.count(), received, "the provider was asked");
+        }
     }
 }
 
