@@ -70,9 +70,10 @@ fn explained(policy: &str, exchange: &Value) -> Value {
         .expect("it reads");
     drop(stdin);
     let output = child.wait_with_output().expect("the command");
-    let told = serde_json::from_slice::<Value>(&output.stdout).ok();
-    let errors = || String::from_utf8_lossy(&output.stderr).into_owned();
-    told.unwrap_or_else(|| panic!("{}", errors()))["verdict"].clone()
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.stdout.is_empty(), "{errors}");
+    let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    told["verdict"].clone()
 }
 
 /// Returns the status and the response of the endpoint.
