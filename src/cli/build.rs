@@ -290,21 +290,6 @@ impl Build {
                 return refuse(id, "`--kind EnvoyPatchPolicy`");
             }
         }
-        let is_plain = Upstream::parse(&self.upstream).is_some_and(|upstream| !upstream.tls);
-        if is_given("trusted_ca") && is_plain {
-            return refuse("trusted_ca", "an `https` upstream");
-        }
-        // The watched file has a filter of its own; only the listener of `--health` has one here.
-        if self.watch.is_some() && self.health.is_none() {
-            for id in ["wasm", "module"] {
-                if is_given(id) {
-                    return refuse(
-                        id,
-                        "the build that writes the file of `--watch`, or for `--health` here",
-                    );
-                }
-            }
-        }
         match self.host {
             Host::Native if is_given("wasm") => refuse(
                 "wasm",

@@ -15,21 +15,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("envoy native", "--for envoy --host native"),
     ("bootstrap", "--for envoy --bootstrap"),
     ("bootstrap native", "--for envoy --bootstrap --host native"),
-    (
-        "bootstrap http",
-        "--for envoy --bootstrap --upstream http://b",
-    ),
-    ("bootstrap watch", "--for envoy --bootstrap --watch /q.json"),
-    (
-        "bootstrap watch native",
-        "--for envoy --bootstrap --watch /q.json --host native",
-    ),
-    (
-        "bootstrap watch health",
-        "--for envoy --bootstrap --watch /q.json --health 127.0.0.1:2",
-    ),
     ("k8s", "--for k8s --image r.io/a:1"),
-    ("k8s http", "--for k8s --image r.io/a:1 --upstream http://b"),
     ("istio", "--for istio --image r.io/a:1 --selector app=x"),
     ("istio gateway", "--for istio --image r.io/a:1 --gateway g"),
     (
@@ -67,15 +53,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ),
 ];
 
-const BOOTSTRAPS: &[&str] = &[
-    "bootstrap",
-    "bootstrap native",
-    "bootstrap http",
-    "bootstrap watch",
-    "bootstrap watch native",
-    "bootstrap watch health",
-];
-const KUBERNETES: &[&str] = &["k8s", "k8s http"];
+const BOOTSTRAPS: &[&str] = &["bootstrap", "bootstrap native"];
+const PROXIES: &[&str] = &["bootstrap", "bootstrap native", "k8s"];
 const PATCHES: &[&str] = &["gateway patch", "gateway patch native"];
 const GATEWAYS: &[&str] = &[
     "gateway",
@@ -86,7 +65,6 @@ const GATEWAYS: &[&str] = &[
 ];
 const CLUSTERS: &[&str] = &[
     "k8s",
-    "k8s http",
     "istio",
     "istio gateway",
     "istio extension",
@@ -109,19 +87,7 @@ const ISTIOS: &[&str] = &[
 
 /// An option as written, and the settings in which it has an effect.
 const ROWS: &[(&str, &str, &[&[&str]])] = &[
-    (
-        "wasm",
-        "--wasm /w.wasm",
-        &[
-            &[
-                "envoy",
-                "bootstrap",
-                "bootstrap http",
-                "bootstrap watch health",
-            ],
-            KUBERNETES,
-        ],
-    ),
+    ("wasm", "--wasm /w.wasm", &[&["envoy", "bootstrap", "k8s"]]),
     (
         "host",
         "--host native",
@@ -147,31 +113,12 @@ const ROWS: &[(&str, &str, &[&[&str]])] = &[
         &[&["envoy", "envoy native"], BOOTSTRAPS],
     ),
     ("listen", "--listen 127.0.0.1:1", &[BOOTSTRAPS]),
-    (
-        "upstream",
-        "--upstream https://a.example",
-        &[BOOTSTRAPS, KUBERNETES],
-    ),
-    (
-        "trusted_ca",
-        "--trusted-ca /ca.pem",
-        &[&[
-            "bootstrap",
-            "bootstrap native",
-            "bootstrap watch",
-            "bootstrap watch native",
-            "bootstrap watch health",
-            "k8s",
-        ]],
-    ),
-    ("admin", "--admin 127.0.0.1:1", &[BOOTSTRAPS, KUBERNETES]),
+    ("upstream", "--upstream https://a.example", &[PROXIES]),
+    ("trusted_ca", "--trusted-ca /ca.pem", &[PROXIES]),
+    ("admin", "--admin 127.0.0.1:1", &[PROXIES]),
     ("health", "--health 127.0.0.1:1", &[BOOTSTRAPS]),
     ("watch", "--watch /p.json", &[BOOTSTRAPS]),
-    (
-        "audit_log",
-        "--audit-log /a.jsonl",
-        &[BOOTSTRAPS, KUBERNETES],
-    ),
+    ("audit_log", "--audit-log /a.jsonl", &[PROXIES]),
     ("kill_list", "--kill-list /k.json", &[BOOTSTRAPS]),
     ("image", "--image r.io/b:2", &[CLUSTERS, &["helm"]]),
     (
@@ -184,7 +131,6 @@ const ROWS: &[(&str, &str, &[&[&str]])] = &[
         "--pull-secret s",
         &[&[
             "k8s",
-            "k8s http",
             "istio",
             "istio gateway",
             "istio extension",
