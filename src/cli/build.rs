@@ -343,7 +343,7 @@ impl Build {
     pub(super) fn build_policy(&self, read: Source) -> Result<(String, String, String), Failed> {
         let mut source = read.compiled();
         source.policy()?;
-        self.refuse_failing_examples(&source)?;
+        Build::refuse_failing_examples(&source)?;
         source.require_provided(self.fail_closed);
         let missing: Vec<String> = source.loaded.errors().map(ToString::to_string).collect();
         if !missing.is_empty() {
@@ -411,21 +411,15 @@ impl Build {
     }
 
     /// Rejects a policy that decides its own examples differently, which is an error for `validate` too.
-    fn refuse_failing_examples(&self, source: &Source) -> Result<(), Failed> {
+    fn refuse_failing_examples(source: &Source) -> Result<(), Failed> {
         let Some(root) = &source.root else {
             return Ok(());
         };
         let failing = failing_examples(source.policy()?, root);
-        if failing.is_empty() {
-            return Ok(());
+        match failing.is_empty() {
+            true => Ok(()),
+            false => Err(source.print_invalid(failing.iter())),
         }
-        for example in &failing {
-            output::print_error(&example.to_string());
-        }
-        Err(output::print_error(&format!(
-            "{} does not decide as its examples say; see `agentguard validate {}`",
-            self.policy, self.policy
-        )))
     }
 
     /// Checks the size of manifests. The last line end is added with the file.

@@ -185,27 +185,27 @@ impl Source {
                     self.name
                 )))
             }
-            None => {
-                let errors = match self.loaded.errors().count() {
-                    1 => "1 error".to_owned(),
-                    several => format!("{several} errors"),
-                };
-                let first = self
-                    .loaded
-                    .errors()
-                    .next()
-                    .map(|error| {
-                        let (line, column) = self.position(error.span.start);
-                        let error = output::visible(&error.to_string());
-                        format!(": line {line}, column {column}: {error}")
-                    })
-                    .unwrap_or_default();
-                Err(output::print_error(&format!(
-                    "{} is not a valid policy ({errors}){first}; see `agentguard validate {}`",
-                    self.name, self.name
-                )))
-            }
+            None => Err(self.print_invalid(self.loaded.errors())),
         }
+    }
+
+    /// Prints how many errors a policy has, and the first of them.
+    pub(super) fn print_invalid<'e>(&self, errors: impl Iterator<Item = &'e Diagnostic>) -> Failed {
+        let errors: Vec<&Diagnostic> = errors.collect();
+        let count = match errors.len() {
+            1 => "1 error".to_owned(),
+            several => format!("{several} errors"),
+        };
+        let first = errors.first().map(|error| {
+            let (line, column) = self.position(error.span.start);
+            let error = output::visible(&error.to_string());
+            format!(": line {line}, column {column}: {error}")
+        });
+        let first = first.unwrap_or_default();
+        output::print_error(&format!(
+            "{} is not a valid policy ({count}){first}; see `agentguard validate {}`",
+            self.name, self.name
+        ))
     }
 
     /// Converts an offset in the text to an offset in the file.

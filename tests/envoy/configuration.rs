@@ -241,6 +241,7 @@ fn envoy_takes_what_build_writes(version: Version) {
     let build = |options: &[&str]| {
         let built = Command::new(env!("CARGO_BIN_EXE_agentguard"))
             .args(["build", policy, "--for", "envoy"])
+            .args(Host::of_run().build_options())
             .args(options)
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()
@@ -249,29 +250,16 @@ fn envoy_takes_what_build_writes(version: Version) {
         assert!(built.status.success(), "{options:?}: {errors}");
         built.stdout
     };
-    let module = Host::of_run().build_options();
-    let module: Vec<&str> = module.iter().map(String::as_str).collect();
-    let host: &[&str] = match Host::of_run() {
-        Host::Wasm => &[],
-        Host::Native => &["--host", "native"],
-    };
     let filter = home.join(format!("{version:?}-filter.json"));
-    std::fs::write(&filter, build(&module)).expect("a file");
+    std::fs::write(&filter, build(&[])).expect("a file");
     let [authority, filter] = [&authority, &filter].map(|path| path.to_string_lossy());
-    let trusted = ["--trusted-ca", &authority];
     for options in [
-        [
-            &module[..],
-            &["--upstream", "https://api.openai.com"],
-            &trusted,
-        ]
-        .concat(),
-        [&module[..], &["--upstream", "http://127.0.0.1:8080/"]].concat(),
-        [&module[..], &["--upstream", "http://[::1]:8080"]].concat(),
-        // The watched file names the module.
-        [host, &["--watch", &filter], &trusted].concat(),
+        &["--upstream", "https://api.openai.com"][..],
+        &["--upstream", "http://127.0.0.1:8080/"],
+        &["--upstream", "http://[::1]:8080"],
+        &["--watch", &filter],
     ] {
-        let built = build(&[&["--bootstrap"], &options[..]].concat());
+        let built = build(&[&["--bootstrap", "--trusted-ca", &authority], options].concat());
         let config = home.join(format!("{version:?}.json"));
         std::fs::write(&config, built).expect("a file");
         assert_eq!(version.refuses(&config), None, "{options:?}");

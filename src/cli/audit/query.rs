@@ -192,10 +192,8 @@ impl Query {
         } else {
             output::print(&table);
         }
-        if found.missing.others > 0 {
-            let count = found.missing.others;
-            let lines = super::trail::counted(count, "line is no record", "lines are no records");
-            output::line(&format!("{lines} and left out"));
+        if let Some(left_out) = found.missing.left_out() {
+            output::line(&left_out);
         }
         let shown = u64::try_from(found.lines.len()).unwrap_or(u64::MAX);
         match found.total {

@@ -87,13 +87,9 @@ impl WriteReport {
         let range = lacks.fold(range, |range, (_, what)| {
             format!("{range}. Incomplete: {what}")
         });
-        let range = match missing.others {
-            0 => range,
-            others => {
-                let lines =
-                    super::trail::counted(others, "line is no record", "lines are no records");
-                format!("{range}. {lines} and left out")
-            }
+        let range = match missing.left_out() {
+            Some(left_out) => format!("{range}. {left_out}"),
+            None => range,
         };
         let format = if json {
             ReportFormat::Json

@@ -125,7 +125,6 @@ fn read(
     filter: &Filter,
     take: &mut dyn FnMut(&str, String) -> ControlFlow<()>,
 ) -> Result<Missing, Failed> {
-    let mut others = 0_u64;
     let mut missing = Missing::default();
     let mut has_records = false;
     let is_ended = each_line(files, &mut missing.files, &mut |line| {
@@ -148,16 +147,15 @@ fn read(
                 ControlFlow::Continue(())
             }
             (Reading::NoRecord | Reading::Meant(_), _) => {
-                others = others.saturating_add(1);
+                missing.others = missing.others.saturating_add(1);
                 ControlFlow::Continue(())
             }
         }
     });
-    missing.others = others;
-    if has_records && others > 0 && is_ended.is_continue() {
-        note_others(others);
+    if has_records && missing.others > 0 && is_ended.is_continue() {
+        note_others(missing.others);
     }
-    match (has_records, others, missing.files) {
+    match (has_records, missing.others, missing.files) {
         (false, 0, 0) => note_no_record(),
         (false, 1.., 0) => {
             return Err(output::print_coded(
@@ -189,6 +187,11 @@ impl Missing {
     /// Returns whether the result lacks nothing.
     pub(super) fn is_nothing(self) -> bool {
         self.files == 0 && self.timeless == 0
+    }
+
+    /// Returns the sentence on the lines that are no records, if there are any.
+    pub(super) fn left_out(self) -> Option<String> {
+        (self.others > 0).then(|| format!("{} and left out", counted_others(self.others)))
     }
 }
 
@@ -231,8 +234,15 @@ pub(super) fn is_no_exchange(line: &[u8]) -> bool {
 
 /// Notes that lines were skipped.
 pub(super) fn note_others(count: u64) {
-    let lines = super::trail::counted(count, "line is no record", "lines are no records");
-    output::note(&format!("{lines}: `agentguard audit verify` names them"));
+    output::note(&format!(
+        "{}: `agentguard audit verify` names them",
+        counted_others(count)
+    ));
+}
+
+/// Returns how many lines are no records, in words.
+fn counted_others(count: u64) -> String {
+    super::trail::counted(count, "line is no record", "lines are no records")
 }
 
 /// Passes the lines of files to the callback. A file that can't be read to its end is reported and counted.

@@ -61,12 +61,11 @@ enum Unproven {
 impl Unproven {
     /// Returns what the report does not prove.
     fn of(report: &Report) -> Vec<Unproven> {
-        let without_key = !report.authenticated && report.records > 0;
         let candidates = [
             (Unproven::UncheckedMacs, report.unchecked_macs > 0),
             (
                 Unproven::NoMacs,
-                without_key && report.unchecked_macs < report.records,
+                !report.authenticated && report.unchecked_macs < report.records,
             ),
             (Unproven::CheckpointBeforeStart, report.before_start > 0),
             (Unproven::NoRecord, report.records == 0),
