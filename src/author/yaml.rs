@@ -228,7 +228,7 @@ fn way_out(info: &str, text: &str, at: usize) -> Option<&'static str> {
 }
 
 /// Advice for an empty file.
-const EMPTY: &str = "begin with `apiVersion: agentguard.dev/v1` and its `kind`; `agentguard init` writes a first policy";
+const EMPTY: &str = "begin with `apiVersion: agentguard.dev/v1` and its `kind`; `agentguard init` writes a first policy, `agentguard kill` a kill list";
 
 /// Advice for a template that was not filled in.
 const TEMPLATE: &str = "fill in the template first; put braces that belong to a text in quotes";

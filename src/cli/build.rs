@@ -80,8 +80,8 @@ pub(super) struct Build {
     /// With `--bootstrap` and for k8s: the address of Envoy's admin interface.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9901")]
     admin: String,
-    /// With `--bootstrap`: the address of a listener that answers /live, /health, /ready and /stats.
-    #[arg(long, value_name = "ADDRESS:PORT", requires = "bootstrap")]
+    /// With `--bootstrap` and for k8s: the address of a listener that answers /live, /health, /ready and /stats.
+    #[arg(long, value_name = "ADDRESS:PORT")]
     health: Option<String>,
     /// With `--bootstrap`: watch this file (written by `--for envoy`) instead of embedding the policy, so that the
     /// policy can be replaced while Envoy runs.
@@ -135,11 +135,12 @@ const ONLY_FOR: &[(&str, &[Target])] = &[
     ("upstream", &[Target::Envoy, Target::K8s]),
     ("trusted_ca", &[Target::Envoy, Target::K8s]),
     ("admin", &[Target::Envoy, Target::K8s]),
+    ("health", &[Target::Envoy, Target::K8s]),
     ("audit_log", &[Target::Envoy, Target::K8s]),
 ];
 
 /// Options that with `--for envoy` affect only a complete configuration.
-const ONLY_BOOTSTRAP: [&str; 4] = ["upstream", "trusted_ca", "admin", "audit_log"];
+const ONLY_BOOTSTRAP: [&str; 5] = ["upstream", "trusted_ca", "admin", "health", "audit_log"];
 
 /// Options that for Envoy Gateway affect only what `--kind EnvoyPatchPolicy` writes.
 const ONLY_PATCHES: [&str; 2] = ["listener", "proxy_namespace"];
@@ -980,6 +981,13 @@ fn socket_address(address: SocketAddr) -> Value {
     json!({"socket_address": {"address": address.ip().to_string(), "port_value": address.port()}})
 }
 
+/// Returns whether Envoy can't listen on both addresses: `0.0.0.0:9901` is also `127.0.0.1:9901`.
+fn overlaps(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_any = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port()
+        && (one.ip() == other.ip() || (is_any && one.is_ipv4() == other.is_ipv4()))
+}
+
 /// Rejects options that give one address to two listeners, with which Envoy would not start. Port 0 is a different port for
 /// each.
 fn refuse_one_address<'o>(options: impl Iterator<Item = (&'o str, &'o str)>) -> Result<(), Failed> {
@@ -988,7 +996,7 @@ fn refuse_one_address<'o>(options: impl Iterator<Item = (&'o str, &'o str)>) -> 
         let Ok(address) = text.parse::<SocketAddr>() else {
             continue;
         };
-        let same = taken.iter().find(|(_, other)| *other == address);
+        let same = taken.iter().find(|(_, other)| overlaps(*other, address));
         if let Some((other, _)) = same.filter(|_| address.port() > 0) {
             return Err(output::print_misused(&format!(
                 "{option} {text}: {other} is this address already; name another port"

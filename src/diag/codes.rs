@@ -251,6 +251,8 @@ codes! {
         "Envoy's admin interface is reachable from other machines: it shows the policy, changes log levels and stops Envoy. Bind it to 127.0.0.1, and offer `/stats/prometheus` and `/ready` on a listener of its own."
     AG6023 0 "an Envoy that is too old"
         "The filter is for Envoy 1.36 and newer, its native module for 1.38 and newer. An older Envoy may reject the module, or run it as nobody has tested. The version is the one in the configuration dump of the running Envoy. Upgrade Envoy, or the mesh whose proxy it is; instead of the native module, `agentguard build --host wasm` needs only 1.36."
+    AG6024 0 "client certificates that Envoy does not verify"
+        "The policy tells callers by their certificates (`mtls`, or SPIFFE ids in `trusted`), and Envoy accepts certificates of any issuer: `trust_chain_verification: ACCEPT_UNTRUSTED`. The filter can't tell them from verified ones, so that anyone is whoever a certificate of their own making names."
     AG9001 503 "internal error"
         "The filter failed and denied the request, because it never allows traffic unread."
     AG9002 503 "no body after held headers"

@@ -217,7 +217,93 @@ const AILMENTS: &[(&str, Break)] = &[
         *address = json!("0.0.0.0");
     }),
     ("AG6023", |config| runs_in(config, 1, 35)),
+    ("AG6024", |config| {
+        policy(config, |policy| policy["principals"] = mesh());
+        let unverified = json!({"trust_chain_verification": "ACCEPT_UNTRUSTED"});
+        speak_tls(config, json!({"validation_context": unverified}));
+    }),
 ];
+
+/// Principals by their certificates.
+fn mesh() -> Value {
+    json!([{"name": "mesh", "mtls": {"uri_san": "spiffe://td/{agent}"}}])
+}
+
+/// Gives the listener's filter chain a TLS context with this `common_tls_context`.
+fn speak_tls(config: &mut Value, common: Value) {
+    let chain = "/static_resources/listeners/0/filter_chains/0";
+    config.pointer_mut(chain).unwrap()["transport_socket"] = json!({
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "common_tls_context": common,
+        },
+    });
+}
+
+#[test]
+fn doctor_finds_certificates_that_nobody_verifies_wherever_the_policy_believes_them() {
+    let proxy =
+        json!([{"name": "edge", "header": {"id": "x-user", "trusted": ["spiffe://td/edge"]}}]);
+    let network = json!([{"name": "edge", "header": {"id": "x-user", "trusted": ["10.0.0.0/8"]}}]);
+    let all = json!({"trusted_ca": {"filename": "ca.pem"}, "trust_chain_verification": "ACCEPT_UNTRUSTED"});
+    let verified = json!({"trusted_ca": {"filename": "ca.pem"}});
+    for (principals, common, is_found) in [
+        (mesh(), json!({"validation_context": all}), true),
+        (
+            mesh(),
+            json!({"validation_context": {"trust_chain_verification": 1}}),
+            true,
+        ),
+        (
+            mesh(),
+            json!({"combined_validation_context": {"default_validation_context": all}}),
+            true,
+        ),
+        (
+            mesh(),
+            json!({"combinedValidationContext": {"defaultValidationContext": {"trustChainVerification": "ACCEPT_UNTRUSTED"}}}),
+            true,
+        ),
+        (proxy, json!({"validation_context": all}), true),
+        (network, json!({"validation_context": all}), false),
+        (mesh(), json!({"validation_context": verified}), false),
+        (
+            mesh(),
+            json!({"validation_context": {"trust_chain_verification": "VERIFY_TRUST_CHAIN"}}),
+            false,
+        ),
+        (json!([]), json!({"validation_context": all}), false),
+    ] {
+        let mut config = shipped(&[]);
+        policy(&mut config, |policy| {
+            policy["principals"] = principals.clone();
+        });
+        speak_tls(&mut config, common.clone());
+        let found = found(&config);
+        assert_eq!(
+            found.contains(&"AG6024".to_owned()),
+            is_found,
+            "{principals} {common}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn doctor_reads_the_tls_context_of_quic() {
+    let mut config = shipped(&[]);
+    policy(&mut config, |policy| policy["principals"] = mesh());
+    let context = json!({"common_tls_context": {"validation_context": {"trust_chain_verification": "ACCEPT_UNTRUSTED"}}});
+    let chain = "/static_resources/listeners/0/filter_chains/0";
+    config.pointer_mut(chain).unwrap()["transport_socket"] = json!({
+        "name": "envoy.transport_sockets.quic",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.quic.v3.QuicDownstreamTransport",
+            "downstream_tls_context": context,
+        },
+    });
+    assert_eq!(found(&config), ["AG6024"]);
+}
 
 /// Puts Envoy's version where a running one reports it.
 fn runs_in(config: &mut Value, major: u64, minor: u64) {

@@ -846,6 +846,54 @@ fn a_cluster_without_a_mesh_gets_envoy_with_the_policy_in_a_file_that_it_watches
 }
 
 #[test]
+fn a_cluster_without_a_mesh_has_probes_and_scrapes_on_a_listener_of_their_own() {
+    let image = ["--image", "r.io/envoy:1"];
+    let pod = |options: &[&str]| {
+        let built = out(&build(POLICY, &[&["k8s"][..], &image, options].concat()));
+        let documents = documents(&built);
+        let data = documents["ConfigMap agentguard"]["data"]["envoy.json"].clone();
+        let envoy: Value = serde_json::from_str(data.as_str().unwrap()).unwrap();
+        let listeners = envoy["static_resources"]["listeners"].clone();
+        let pod = documents["Deployment agentguard"]["spec"]["template"].clone();
+        (pod, listeners)
+    };
+    let (without, listeners) = pod(&[]);
+    assert_eq!(without["metadata"]["annotations"], Value::Null);
+    let container = &without["spec"]["containers"][0];
+    assert_eq!(container["readinessProbe"]["tcpSocket"]["port"], "http");
+    assert_eq!(listeners.as_array().unwrap().len(), 1);
+
+    let (with, listeners) = pod(&["--health", "0.0.0.0:9902"]);
+    let container = &with["spec"]["containers"][0];
+    for (probe, path) in [("readinessProbe", "/ready"), ("livenessProbe", "/live")] {
+        let get = json!({"path": path, "port": "health"});
+        assert_eq!(container[probe]["httpGet"], get);
+        assert_eq!(container[probe]["tcpSocket"], Value::Null);
+    }
+    let ports = json!([{"name": "http", "containerPort": 10000}, {"name": "health", "containerPort": 9902}]);
+    assert_eq!(container["ports"], ports);
+    let annotations = json!({
+        "prometheus.io/scrape": "true", "prometheus.io/port": "9902", "prometheus.io/path": "/stats",
+    });
+    assert_eq!(with["metadata"]["annotations"], annotations);
+    let address = json!({"socket_address": {"address": "0.0.0.0", "port_value": 9902}});
+    assert_eq!(listeners[1]["address"], address);
+
+    for (health, word) in [
+        ("127.0.0.1:9902", "0.0.0.0:9902"),
+        ("[::1]:9902", "0.0.0.0:9902"),
+        ("0.0.0.0:10000", "name another port"),
+        ("10.0.0.1:10000", "name another port"),
+        ("0.0.0.0:9901", "name another port"),
+        ("9902", "ADDRESS:PORT"),
+    ] {
+        let options = [&["k8s"][..], &image, &["--health", health]].concat();
+        let refused = complaint(&build(POLICY, &options));
+        assert!(refused.contains(word), "{health}: {refused}");
+    }
+}
+
+#[test]
 fn a_policy_for_which_kubectl_needs_another_option_is_built_with_a_note() {
     let names: Vec<String> = (0..30_000).map(|at| format!("tool_{at:06}")).collect();
     let names = names.join(", ");
@@ -1126,6 +1174,8 @@ fn an_option_that_would_change_nothing_is_refused() {
     for (target, options, word) in [
         ("envoy", &["--image", "r.io/a:1"][..], "`--for istio`"),
         ("envoy", &["--audit-log", "/a"], "`--bootstrap`"),
+        ("envoy", &["--health", "127.0.0.1:9902"], "`--bootstrap`"),
+        ("istio", &["--health", "127.0.0.1:9902"], "`--for k8s`"),
         (
             "envoy",
             &["--bootstrap", "--module", "/m"],

@@ -97,13 +97,22 @@ impl Probed {
         upstream: &str,
         change: fn(String) -> String,
     ) -> Probed {
-        let home = folder.root();
         let ports = free_ports();
-        let [_, traffic, health] = ports;
         let config = match Host::of_run() {
             Host::Wasm => examples(&folder, ports, upstream, change),
             Host::Native => built(&folder, ports, upstream),
         };
+        Probed::run(version, folder, ports, &config)
+    }
+
+    /// Starts an Envoy with these arguments.
+    fn run(
+        version: Version,
+        folder: Folder,
+        [_, traffic, health]: [u16; 3],
+        config: &[String],
+    ) -> Probed {
+        let home = folder.root();
         let program = version.program().to_string_lossy().into_owned();
         let mut command = vec![program.as_str()];
         command.extend(config.iter().map(String::as_str));
@@ -243,6 +252,56 @@ fn a_proxy_is_ready_with_a_policy_and_an_endpoint(version: Version) {
         (get(alone.health, "/health").0 == "200").then_some(())
     });
     assert_eq!(get(alone.health, "/ready").0, "503");
+}
+
+/// What `build --for k8s --health` writes, run as Kubernetes would, but on ports of this machine.
+#[test]
+fn the_proxy_for_a_cluster_without_a_mesh_answers_its_probes_and_scrapes() {
+    let provider = Provider::start();
+    provider.answer_always(Answer::json(200, b"{}"));
+    let folder = Folder::new("health-k8s");
+    let ports = free_ports();
+    let [admin, traffic, health] = ports;
+    let output = Command::new(env!("CARGO_BIN_EXE_agentguard"))
+        .args(["build", POLICY, "--for", "k8s", "--image", "r.io/envoy:1"])
+        .args(["--wasm", &harness::wasm().to_string_lossy()])
+        .args(["--upstream", &format!("http://{}", provider.address)])
+        .args(["--admin", &format!("127.0.0.1:{admin}")])
+        .args(["--health", &format!("0.0.0.0:{health}")])
+        .output()
+        .expect("the command");
+    assert!(output.status.success(), "{output:?}");
+    let manifests = String::from_utf8_lossy(&output.stdout);
+    let of_kind = |kind: &str| -> Value {
+        let start = format!("\nkind: {kind}\n");
+        let mut documents = manifests.split("\n---\n");
+        let text = documents.find(|text| text.contains(&start));
+        serde_saphyr::from_str(text.expect("a manifest")).expect("YAML")
+    };
+    let files = of_kind("ConfigMap")["data"].clone();
+    for name in ["agentguard.json", "envoy.json"] {
+        let text = files[name].as_str().expect("a file");
+        let text = text
+            .replace("/etc/agentguard/policy", &folder.root())
+            .replace("10000", &traffic.to_string());
+        folder.write(name, &text);
+    }
+    let config = format!("{}/envoy.json", folder.root());
+    let envoy = Probed::run(Version::Newest, folder, ports, &["-c".to_owned(), config]);
+    let pod = of_kind("Deployment")["spec"]["template"].clone();
+    let container = &pod["spec"]["containers"][0];
+    for probe in ["livenessProbe", "readinessProbe"] {
+        let path = container[probe]["httpGet"]["path"]
+            .as_str()
+            .expect("a path");
+        wait_for("the probe", || {
+            (get(envoy.health, path).0 == "200").then_some(())
+        });
+    }
+    let scraped = pod["metadata"]["annotations"]["prometheus.io/path"].as_str();
+    let (status, stats) = get(envoy.health, scraped.expect("a path"));
+    assert_eq!(status, "200");
+    assert!(stats.contains("agentguard_policy_info{"), "{stats}");
 }
 
 fn nothing_but_its_own_paths_passes_the_administration_filter(version: Version) {

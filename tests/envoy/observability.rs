@@ -2,6 +2,7 @@
 //! them: they need Prometheus and promtool.
 
 use crate::approvals::refunds;
+use crate::health::{Probed, get};
 use crate::identity::forge;
 use crate::kill::KillFile;
 use crate::scene::{
@@ -9,7 +10,8 @@ use crate::scene::{
 };
 use agentguard::metrics::{METRICS, label_names, tag_pattern};
 use harness::{
-    Answer, Configuration, Envoy, Http, Process, Request, Setup, Site, Version, wait_for,
+    Answer, Configuration, Envoy, Http, Process, Provider, Request, Setup, Site, Version,
+    replace_watched, wait_for,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -325,6 +327,48 @@ fn observability_alerts_fire_on_what_a_real_envoy_counted_and_only_then() {
                 fires(50, &["AgentGuardEnvoyDown", "AgentGuardNoPolicy"]),
             ]),
         ],
+    }));
+}
+
+#[test]
+#[ignore = "needs Prometheus: make test-observability"]
+fn observability_a_file_without_its_module_fires_an_alert() {
+    let provider = Provider::start();
+    let folder = forge::Folder::new("gone");
+    Probed::deploy(&folder, "policies/getting-started.yaml");
+    let envoy = Probed::start(Version::Newest, folder, &provider.address.to_string());
+    let file = PathBuf::from(format!("{}/agentguard.json", envoy.folder.root()));
+    let rejections = || {
+        let (_, page) = get(envoy.health, "/stats");
+        let mut lines = page
+            .lines()
+            .filter(|line| line.contains("agentguard_update_rejected"));
+        lines.find_map(|line| {
+            line.split_once("{} ")
+                .map(|(name, value)| (name.to_owned(), value == "1"))
+        })
+    };
+    let (name, _) = wait_for("the counter", || rejections().filter(|(_, is_one)| !is_one));
+    let text = std::fs::read_to_string(&file).expect("the filter");
+    assert!(text.contains("agentguard.wasm"));
+    let gone: Value =
+        serde_json::from_str(&text.replace("agentguard.wasm", "gone.wasm")).expect("JSON");
+    replace_watched(&file, &gone);
+    wait_for("Envoy to reject the file", || {
+        rejections().filter(|(_, is_one)| *is_one)
+    });
+    test_rules(&json!({
+        "rule_files": [self::file("envoy/prometheus/alerts.yaml")],
+        "evaluation_interval": "1m",
+        "tests": [{
+            "interval": "1m",
+            "input_series": [series(&format!("{name}{{instance=\"envoy\",job=\"envoy\"}}"), "0x20 1x40")],
+            "promql_expr_test": [
+                fires(19, &[]),
+                fires(23, &["AgentGuardConfigurationRejected"]),
+                fires(50, &[]),
+            ],
+        }],
     }));
 }
 

@@ -2,7 +2,7 @@
 
 use super::Report;
 use super::proxy::{HttpFilter, HttpManager, Listener, Members, Proxy, Route, number, seconds};
-use crate::policy::ClientAddress;
+use crate::policy::{ClientAddress, IdentitySource, SourceKind};
 use serde_json::Value;
 
 /// Bytes that Envoy buffers by default.
@@ -232,6 +232,38 @@ pub(super) fn client_address(_: &Proxy, manager: &HttpManager, report: &mut Repo
             manager.place(),
             format!("takes the client's address from x-forwarded-for (xff_num_trusted_hops: {hops}), and the policy asks for the peer's: the filter can't tell it"),
             format!("# leave xff_num_trusted_hops out, and write in the policy\nclient_address: {{ xff_hops: {hops} }}"),
+        );
+    }
+}
+
+/// Returns whether a source of principals believes the names in client certificates.
+fn believes_certificates(source: &IdentitySource) -> bool {
+    match &source.kind {
+        SourceKind::Mtls(_) => true,
+        SourceKind::Header(header) => !header.peers.is_empty(),
+        SourceKind::ApiKey(_) | SourceKind::Jwt(_) => false,
+    }
+}
+
+pub(super) fn unverified_certificates(_: &Proxy, manager: &HttpManager, report: &mut Report) {
+    let asks = manager.policies().any(|filter| {
+        let loaded = filter.policy.as_ref();
+        let policy = loaded.and_then(|loaded| loaded.policy.as_ref());
+        policy.is_some_and(|policy| policy.document.principals.iter().any(believes_certificates))
+    });
+    let common = manager.tls.at("/common_tls_context");
+    let accepts_all = [
+        "/validation_context",
+        "/combined_validation_context/default_validation_context",
+    ]
+    .map(|context| common.at(context).at("/trust_chain_verification"))
+    .iter()
+    .any(|setting| **setting == "ACCEPT_UNTRUSTED" || **setting == 1);
+    if asks && accepts_all {
+        report.add(
+            manager.place(),
+            "accepts client certificates of any issuer (trust_chain_verification: ACCEPT_UNTRUSTED), and the policy believes the names in them",
+            "# in the listener's TLS context\ncommon_tls_context:\n  validation_context: { trusted_ca: { filename: clients-ca.pem } }",
         );
     }
 }

@@ -112,6 +112,10 @@ const CHECKS: &[Check] = &[
     check(codes::AG6021, Subject::Manager(listeners::circuit_breaker)),
     check(codes::AG6022, Subject::Proxy(surroundings::open_admin)),
     check(codes::AG6023, Subject::Manager(filters::old_envoy)),
+    check(
+        codes::AG6024,
+        Subject::Manager(listeners::unverified_certificates),
+    ),
 ];
 
 /// Problems of one check.

@@ -58,6 +58,8 @@ pub(super) struct Listener {
 pub(super) struct HttpManager {
     pub(super) listener: String,
     pub(super) config: Value,
+    /// TLS context of its filter chain; `Null` without TLS.
+    pub(super) tls: Value,
     /// `per_connection_buffer_limit_bytes` of its listener.
     pub(super) buffer_limit: Option<u64>,
     pub(super) filters: Vec<HttpFilter>,
@@ -447,12 +449,15 @@ impl Sources {
         let limit = number(listener.at("/per_connection_buffer_limit_bytes"));
         let chains =
             list(listener.at("/filter_chains")).chain([listener.at("/default_filter_chain")]);
+        let filters =
+            chains.flat_map(|chain| list(chain.at("/filters")).map(move |filter| (chain, filter)));
         let mut managers = Vec::new();
         let mut forwarders = Vec::new();
-        for filter in chains.flat_map(|chain| list(chain.at("/filters"))) {
+        for (chain, filter) in filters {
             let (kind, config) = opened(filter.at("/typed_config"));
             if kind.ends_with("HttpConnectionManager") {
-                managers.push(self.manager(&name, limit, config, files));
+                let tls = tls_of(chain).clone();
+                managers.push(self.manager(&name, tls, limit, config, files));
             } else if kind.ends_with("TcpProxy") {
                 forwarders.push(
                     filter
@@ -473,6 +478,7 @@ impl Sources {
     fn manager(
         &self,
         listener: &str,
+        tls: Value,
         limit: Option<u64>,
         config: &Value,
         files: Files<'_>,
@@ -489,6 +495,7 @@ impl Sources {
         HttpManager {
             listener: listener.to_owned(),
             config: config.clone(),
+            tls,
             buffer_limit: limit,
             filters,
             routes: known.map(routes_of).unwrap_or_default(),
@@ -590,6 +597,15 @@ fn opened(typed: &Value) -> (&str, &Value) {
     match typed.at("/type_url").as_str() {
         Some(inner) if kind.ends_with("TypedStruct") => (inner, typed.at("/value")),
         _ => (kind, typed),
+    }
+}
+
+/// Returns the TLS context of a filter chain, over TCP or QUIC; `Null` if there is none.
+fn tls_of(chain: &Value) -> &Value {
+    let (kind, context) = opened(chain.at("/transport_socket/typed_config"));
+    match kind.ends_with("QuicDownstreamTransport") {
+        true => context.at("/downstream_tls_context"),
+        false => context,
     }
 }
 

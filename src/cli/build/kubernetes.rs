@@ -6,6 +6,7 @@ use super::mesh::refuse;
 use super::{Build, Built, FILTER, discovery, pretty};
 use crate::cli::Failed;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 
 /// Folder of the configuration in the container. Kubernetes replaces its files atomically, by a symbolic
 /// link.
@@ -13,6 +14,21 @@ const FOLDER: &str = "/etc/agentguard/policy";
 
 /// Port on which Envoy listens.
 const PORT: u16 = 10000;
+
+/// Returns the port of the listener for probes and scrapes, if there is one.
+fn health_port(health: Option<&str>) -> Result<Option<u16>, Failed> {
+    // What writes the listener refuses a text that is no address.
+    let Some(Ok(address)) = health.map(str::parse::<SocketAddr>) else {
+        return Ok(None);
+    };
+    if address.ip().is_loopback() {
+        return refuse(&format!(
+            "--health {address}: the kubelet and Prometheus come from outside the pod; write 0.0.0.0:{}",
+            address.port()
+        ));
+    }
+    Ok(Some(address.port()))
+}
 
 /// Returns the manifests.
 pub(super) fn manifests(
@@ -39,6 +55,7 @@ pub(super) fn manifests(
     let bootstrap =
         build.bootstrap_with(filter, Some(&watched), &format!("0.0.0.0:{PORT}"), built)?;
     let resource = pretty(&discovery(FILTER, filter, built.version));
+    let health = health_port(build.health.as_deref())?;
     let name = &options.name;
     let labels = json!({"app.kubernetes.io/name": name});
     let secret = format!("{name}-keys");
@@ -49,15 +66,30 @@ pub(super) fn manifests(
             |key| json!({"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}),
         )
         .collect();
+    // The port of the traffic opens once the policy is in force.
+    let probe = |path: &str| match health {
+        Some(_) => ("httpGet", json!({"path": path, "port": "health"})),
+        None => ("tcpSocket", json!({"port": "http"})),
+    };
+    let ((ready_by, ready), (live_by, live)) = (probe("/ready"), probe("/live"));
+    let mut ports = vec![json!({"name": "http", "containerPort": PORT})];
+    ports.extend(health.map(|port| json!({"name": "health", "containerPort": port})));
+    // No convention of Prometheus itself, but of configurations that are widely shared.
+    let annotations = health.map(|port| {
+        json!({
+            "prometheus.io/scrape": "true",
+            "prometheus.io/port": port.to_string(),
+            "prometheus.io/path": "/stats",
+        })
+    });
     let container = json!({
         "name": "envoy",
         "image": image,
         "args": ["-c", format!("{FOLDER}/envoy.json")],
         "env": env,
-        "ports": [{"name": "http", "containerPort": PORT}],
-        // The port opens once the policy is in force.
-        "readinessProbe": {"tcpSocket": {"port": "http"}, "periodSeconds": 5},
-        "livenessProbe": {"tcpSocket": {"port": "http"}, "initialDelaySeconds": 30, "periodSeconds": 10},
+        "ports": ports,
+        "readinessProbe": {ready_by: ready, "periodSeconds": 5},
+        "livenessProbe": {live_by: live, "initialDelaySeconds": 30, "periodSeconds": 10},
         "resources": {"requests": {"cpu": "500m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
         "securityContext": {
             "allowPrivilegeEscalation": false,
@@ -78,6 +110,10 @@ pub(super) fn manifests(
             "imagePullSecrets".to_owned(),
             json!([{"name": pull_secret}]),
         );
+    }
+    let mut pod_metadata = json!({"labels": labels});
+    if let (Some(annotations), Some(members)) = (annotations, pod_metadata.as_object_mut()) {
+        members.insert("annotations".to_owned(), annotations);
     }
     let keys = match built.keys.is_empty() {
         true => String::new(),
@@ -107,7 +143,7 @@ pub(super) fn manifests(
                 "spec": {
                     "replicas": 2,
                     "selector": {"matchLabels": labels},
-                    "template": {"metadata": {"labels": labels}, "spec": pod},
+                    "template": {"metadata": pod_metadata, "spec": pod},
                 },
             }),
         },

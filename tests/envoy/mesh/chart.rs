@@ -60,7 +60,9 @@ fn the_chart_has_the_manifests_that_build_writes_and_the_api_takes_them() {
     let keys = json!([{"name": "key", "api_key": {"header": "x-agent-key", "keys": [{"env": "TEAM_KEY", "client": "a"}]}}]);
     let plain = with(policy(json!([no_weapons()])), json!({"principals": keys}));
     let holds = in_mode(&plain, Mode::Hold);
+    let large = with(plain.clone(), json!({"inspect": {"max_body": "20MiB"}}));
     let cases = [
+        (&large, vec!["--selector", "app=a"]),
         (
             &plain,
             vec!["--selector", "app=a", "--selector", "tier/b=c"],
