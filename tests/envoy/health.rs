@@ -298,10 +298,12 @@ fn the_proxy_for_a_cluster_without_a_mesh_answers_its_probes_and_scrapes() {
             (get(envoy.health, path).0 == "200").then_some(())
         });
     }
-    let scraped = pod["metadata"]["annotations"]["prometheus.io/path"].as_str();
-    let (status, stats) = get(envoy.health, scraped.expect("a path"));
-    assert_eq!(status, "200");
-    assert!(stats.contains("agentguard_policy_info{"), "{stats}");
+    let path = pod["metadata"]["annotations"]["prometheus.io/path"].as_str();
+    let path = path.expect("a path");
+    wait_for("the policy among the metrics", || {
+        let (status, stats) = get(envoy.health, path);
+        (status == "200" && stats.contains("agentguard_policy_info{")).then_some(())
+    });
 }
 
 fn nothing_but_its_own_paths_passes_the_administration_filter(version: Version) {

@@ -1,6 +1,6 @@
 //! Helm chart in `deploy/helm`, rendered and installed by Helm.
 
-use super::cluster::{cluster, run, succeed};
+use super::cluster::{agentguard, cluster, run, succeed};
 use super::istiod::{Gateway, Proxy, as_json, built};
 use crate::identity::forge::{Authority, Folder};
 use crate::scene::{Mode, answers, forbidden, in_mode, no_weapons, policy, says, with};
@@ -148,6 +148,23 @@ fn the_chart_has_the_manifests_that_build_writes_and_the_api_takes_them() {
         assert_eq!(specs(&rendered), specs(&expected), "{values}");
         let dry = ["apply", "--server-side", "--dry-run=server", "-f", "-"];
         succeed(&mut cluster().kubectl(&dry), &rendered);
+    }
+}
+
+#[test]
+#[ignore = "make test-mesh: it needs the API of Kubernetes"]
+fn the_api_takes_the_proxy_of_a_cluster_without_a_mesh() {
+    for more in [&[][..], &["--health", "0.0.0.0:9902"]] {
+        let build = [
+            &["build", "policies/getting-started.yaml", "--for", "k8s"][..],
+            &["--namespace", "default", "--image", "r.io/envoy:1"],
+            more,
+        ];
+        let built = agentguard(&build.concat());
+        assert!(built.status.success(), "{built:?}");
+        let dry = ["apply", "--server-side", "--dry-run=server", "-f", "-"];
+        let text = String::from_utf8_lossy(&built.stdout);
+        succeed(&mut cluster().kubectl(&dry), &text);
     }
 }
 
