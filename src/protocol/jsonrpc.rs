@@ -121,7 +121,7 @@ impl<'v> Envelope<'v> {
             "id" => {
                 envelope.id = Some(value);
                 let origin = origin(reader, Author::System, Part::Other);
-                reader.emit_identifier(value, &origin);
+                reader.value(value, Type::PeerId, &origin);
             }
             "method" => {
                 has_method = true;
