@@ -1884,6 +1884,19 @@ fn bytes_are_the_text_that_any_decoder_finds_in_them() {
 }
 
 #[test]
+fn words_in_place_of_bytes_are_a_text() {
+    in_both_modes(RESULTS, |guard, _| {
+        for kind in [json!("text/plain"), json!("image/png"), json!(null)] {
+            let contents = json!({"uri": "x:", "blob": "A swan sings here", "mimeType": kind});
+            let content = json!({"content": [{"type": "resource", "resource": contents}]});
+            let asked = post(&call(1, "x", json!({})));
+            let answer = answered(guard, &asked, result(1, content));
+            assert_eq!(answer["result"]["isError"], true, "{kind}");
+        }
+    });
+}
+
+#[test]
 fn media_is_counted_and_rules_match_it() {
     let image = json!({"content": [{"type": "image", "data": "AAAA", "mimeType": "image/png"}]});
     let request = post(&call(1, "chart", json!({})));
