@@ -1010,6 +1010,21 @@ fn arguments_are_edited_in_place_unless_a_header_repeats_them() {
 }
 
 #[test]
+fn comparing_headers_with_arguments_is_work_that_is_counted() {
+    let guard = guard(CARDS_IN_MESSAGES);
+    let names: Vec<String> = (0..60).map(|n| format!("mcp-param-x{n}")).collect();
+    let mirrors = |count: usize| -> Vec<(&str, &str)> {
+        let names = names.iter().take(count);
+        names.map(|name| (name.as_str(), "a")).collect()
+    };
+    let message = modern_call("x", json!({"list": vec!["a"; 60_000]}));
+    passes(&guard, &modern(&message, &mirrors(4)), done());
+    let (status, body) = refused(&guard, &modern(&message, &mirrors(60)));
+    assert_eq!(status, 413);
+    assert_eq!(body["error"]["data"]["agentguard"]["code"], "AG2015");
+}
+
+#[test]
 fn a_repeated_request_is_evaluated_again_with_the_person_s_answers() {
     let policy = "defaults: { action: allow }
 rules:
