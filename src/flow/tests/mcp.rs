@@ -812,8 +812,21 @@ fn a_batch_is_denied_as_a_whole_in_versions_without_batches() {
     }
     let nested = json!([[call(1, "a", json!({}))]]);
     assert_eq!(refused(&guard, &post_old(&nested)).0, 400);
-    let twice = json!([call(1, "a", json!({})), call(1, "b", json!({}))]);
-    assert_eq!(refused(&guard, &post_old(&twice)).0, 400);
+    // Servers in JavaScript answer the first two pairs with one id, and the results would be those of one tool.
+    for (first, second, status) in [
+        ("9007199254740993", "9007199254740992", 400),
+        ("-0", "0", 400),
+        ("1", "1", 400),
+        ("\"\\u0031\"", "\"1\"", 400),
+        ("1", "\"1\"", 202),
+    ] {
+        let [a, b] = [call(8_080, "a", json!({})), call(8_081, "b", json!({}))];
+        let batch = json!([a, b]).to_string();
+        let batch = batch.replace("8080", first).replace("8081", second);
+        let request = with_headers(&[("mcp-protocol-version", "")], batch.as_bytes());
+        let seen = exchange(&guard, &request, accepted());
+        assert_eq!(seen.client.status(), Some(status), "{batch}");
+    }
 }
 
 /// Returns a request of 2026-07-28 with headers that mirror it.
