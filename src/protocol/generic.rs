@@ -4,18 +4,19 @@
 mod stream;
 
 use super::coverage::{CoverageRow, Inspected, shown};
-use super::reader::{Origin, Reader};
+use super::reader::{CallBuilder, Origin, Reader, is_case_variant};
 use super::stream::StreamReader;
 use super::{
     BodyForm, CannotRemove, Dialect, Endpoint, Format, Protocol, RemovalMethod, RequestContext,
     ResponseEdit, RouteHead, text_framing,
 };
+use crate::diag::codes;
 use crate::event::{
     Author, CustomCallFormat, CustomFormat, Direction, Event, Kind, Known, Part, Turn,
 };
 use crate::wire::frame::Framing;
 use crate::wire::http::MediaType;
-use crate::wire::json::{self, Value};
+use crate::wire::json::{self, JsonPath, Value};
 use crate::wire::span::offset;
 use stream::GenericStream;
 
@@ -101,9 +102,11 @@ const MOST_TEXTS: u32 = 1_000;
 /// second.
 fn read(reader: &mut Reader<'_>, root: Value<'_>, shape: &CustomFormat, is_frame: bool) {
     for calls in &shape.calls {
+        report_variants(reader, root, &calls.at);
         calls.at.each(root, &mut |value| call(reader, value, calls));
     }
     for path in &shape.models {
+        report_variants(reader, root, path);
         path.each(root, &mut |value| {
             if let json::ValueKind::String = value.kind()
                 && let Some(model) = reader.name(value)
@@ -139,27 +142,54 @@ fn read(reader: &mut Reader<'_>, root: Value<'_>, shape: &CustomFormat, is_frame
     }
 }
 
-fn call(reader: &mut Reader<'_>, value: Value<'_>, shape: &CustomCallFormat) {
-    let mut name = None;
-    shape.name.each(value, &mut |value| {
-        if value.kind() == json::ValueKind::String && name.is_none() {
-            name = reader.name(value);
+/// Reports members of a request that servers which fold the case of keys take for those of a path.
+fn report_variants(reader: &mut Reader<'_>, root: Value<'_>, path: &JsonPath) {
+    if reader.direction() == Direction::Response {
+        return;
+    }
+    path.each_name(root, &mut |object, name| {
+        for (key, _) in object.members() {
+            let is_variant = |key: &str| key != name && is_case_variant(key, name);
+            if key.text().is_some_and(|key| is_variant(&key)) {
+                let what = format!("a key that some servers read as `{name}`");
+                reader.problem(codes::AG2002, key, &what);
+            }
         }
     });
-    let Some(name) = name else { return };
-    let mut event = Event::new(Kind::ToolCall, reader.direction(), value.place());
-    event.tool = Known::Is(name.into());
-    let mut holder = None;
+}
+
+fn call(reader: &mut Reader<'_>, value: Value<'_>, shape: &CustomCallFormat) {
+    report_variants(reader, value, &shape.name);
+    let is_request = reader.direction() == Direction::Request;
+    let mut tool: Known<Box<str>> = Known::Missing;
+    shape.name.each(value, &mut |value| {
+        let name = match value.kind() {
+            json::ValueKind::String => reader.name(value),
+            json::ValueKind::Null => return,
+            _ if is_request => None,
+            _ => return,
+        };
+        // Of several names, or of none that can be read, the server chooses.
+        tool = match (&tool, name) {
+            (Known::Missing, Some(name)) => Known::Is(name.into()),
+            (Known::Is(first), Some(name)) if **first == *name => return,
+            _ => Known::Unknown,
+        };
+    });
+    if tool == Known::Missing {
+        return;
+    }
+    let mut built = CallBuilder::at(reader, value);
+    built.event.tool = tool;
     if let Some(args) = &shape.args {
-        args.each(value, &mut |value| holder = holder.or(Some(value)));
-    }
-    if let Some(args) = holder.filter(|args| !reader.is_claimed_value(*args)) {
-        match args.kind() {
+        report_variants(reader, value, args);
+        args.each(value, &mut |args| match args.kind() {
+            _ if reader.is_claimed_value(args) => {}
             json::ValueKind::Object | json::ValueKind::String | json::ValueKind::Null => {
-                (event.args, event.texts) = reader.arguments(args);
+                built.arguments(reader, args);
             }
-            _ => event.args = Known::Unknown,
-        }
+            _ => built.given(reader, args, (Known::Unknown, 0..0)),
+        });
     }
-    reader.call(event, holder);
+    built.add(reader);
 }

@@ -121,7 +121,7 @@ impl<'v> Envelope<'v> {
             "id" => {
                 envelope.id = Some(value);
                 let origin = origin(reader, Author::System, Part::Other);
-                reader.emit_identifier(value, &origin);
+                reader.value(value, Type::PeerId, &origin);
             }
             "method" => {
                 has_method = true;
@@ -218,8 +218,9 @@ fn is_id(id: Value<'_>) -> bool {
         json::ValueKind::String => !id.has_lone_surrogate(),
         json::ValueKind::Number => {
             let digits = id.raw();
-            let digits = digits.strip_prefix(b"-").unwrap_or(digits);
-            digits.iter().all(u8::is_ascii_digit)
+            let positive = digits.strip_prefix(b"-").unwrap_or(digits);
+            // Many servers answer `-0` with `0`.
+            positive.iter().all(u8::is_ascii_digit) && digits != b"-0"
         }
         _ => false,
     }
@@ -231,6 +232,12 @@ pub(super) fn comparable(id: Value<'_>) -> String {
         Some(text) => format!("\"{text}"),
         None => String::from_utf8_lossy(id.raw()).into_owned(),
     }
+}
+
+/// Returns whether a server whose numbers are doubles may answer with another id, that of the request beside it.
+pub(super) fn is_rounded(id: Value<'_>) -> bool {
+    const EXACT_DIGITS: usize = 15;
+    id.kind() == json::ValueKind::Number && id.raw().len() > EXACT_DIGITS
 }
 
 /// Client requests that wait for a response: the number of each among the client's messages, by its id.

@@ -179,7 +179,7 @@ fn system_prompt(reader: &mut Reader<'_>, value: Value<'_>) {
 /// Reads a plugin, which a string may name, or an MCP server. If the request does not list its tools, any may be called.
 fn integration(reader: &mut Reader<'_>, value: Value<'_>) {
     let mut plugin = None;
-    let mut allowed = None;
+    let mut allowed: Vec<Box<str>> = Vec::new();
     if value.kind() == json::ValueKind::String {
         plugin = reader.name(value);
     } else {
@@ -191,24 +191,14 @@ fn integration(reader: &mut Reader<'_>, value: Value<'_>) {
             &mut |reader, key, value| match key {
                 "id" => plugin = reader.name(value),
                 _ if value.is_null() => reader.claim(value),
-                _ => {
-                    let names = allowed.get_or_insert_with(Vec::new);
-                    reader.array(value, |reader, name| {
-                        names.extend(reader.name(name).map(Box::<str>::from));
-                    });
-                }
+                _ => reader.array(value, |reader, name| {
+                    allowed.extend(reader.name(name).map(Box::from));
+                }),
             },
         );
     }
     reader.provider_run_offer(value, &[plugin.as_deref().unwrap_or("mcp")]);
-    match allowed {
-        None => reader.provider_may_call(value, Known::Unknown),
-        Some(names) => {
-            for name in names {
-                reader.provider_may_call(value, Known::Is(name));
-            }
-        }
-    }
+    reader.provider_may_call_listed(value, allowed);
 }
 
 /// Reads a whole response; `said` is the origin of what an element of its output says.

@@ -269,14 +269,11 @@ fn read(reader: &mut Reader<'_>, root: Value<'_>) {
     let origin = Origin::new(reader.author(Author::System), Part::Text, Turn::Latest);
     reader.rows(root, FIELDS, &origin, &mut |reader, _, value| {
         // RFC 8707: may be present more than once.
-        match value.kind() {
-            json::ValueKind::Array => {
-                reader.array(value, |reader, value| {
-                    reader.emit_identifier(value, &origin)
-                });
-            }
-            _ => reader.emit_identifier(value, &origin),
-        }
+        let of = match value.kind() {
+            json::ValueKind::Array => Type::List(&Type::PeerId),
+            _ => Type::PeerId,
+        };
+        reader.value(value, of, &origin);
     });
     // Claims about the user and metadata of a client or a server: text that may be edited in a response.
     for (_, value) in root.members() {

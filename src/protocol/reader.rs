@@ -30,6 +30,7 @@ pub use origin::{Emit, Origin};
 #[cfg(test)]
 pub(crate) use repeated::known_tools_passed;
 use rows::is_one_of;
+pub(super) use rows::is_one_word;
 pub(super) use rows::{Roles, Row, Type, UsageKeys};
 pub(super) use tools::{CallBuilder, DESCRIPTION, SCHEMA, is_data_url};
 

@@ -9,6 +9,7 @@ use crate::event::{Class, Direction, Event, Kind, Known, Problem, Reading};
 use crate::protocol::stream::{CallDelta, CallKey, HeldFrames};
 use crate::protocol::{Bounds, Reader};
 use crate::wire::json::{self, Edits, JsonBody, Limits, NodeId, Value, quote};
+use crate::wire::sort;
 use std::borrow::Cow;
 
 /// State of one call.
@@ -213,12 +214,18 @@ impl AssembledCall {
                 (event.args, event.texts) = reader.arguments(holder);
             }
         }
-        let mut names = vec![self.name()];
-        // This is the name for clients that keep only the last delta.
-        names.extend(self.names.last().map(|(.., name)| name.clone()));
-        names.extend(self.aliases.iter().cloned());
-        names.dedup();
-        for (number, name) in names.iter().enumerate() {
+        let whole = self.name();
+        // Some clients keep the first delta with a name, some the last, and Vercel's begins another call at each name.
+        let names = self
+            .names
+            .iter()
+            .map(|(.., name)| name)
+            .chain(&self.aliases);
+        let names = sort::set(names.filter(|name| **name != whole));
+        for (number, name) in std::iter::once(&whole)
+            .chain(names.iter().copied())
+            .enumerate()
+        {
             let mut event = event.clone();
             event.is_duplicate = number > 0;
             event.tool = match name.as_str() {

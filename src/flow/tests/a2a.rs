@@ -539,6 +539,12 @@ rules:
         let seen = exchange(&guard, &hello, says(&part));
         assert_eq!(record(&seen)["decision"], "deny", "{part}");
     }
+    // What is no base64 is a text to whoever does not decode it.
+    let words = ["text/plain", "image/png"].map(|kind| files("there is a swan here", kind));
+    for part in words.into_iter().flatten() {
+        let seen = exchange(&guard, &asked(&part), answers(&task("x")));
+        assert_eq!(record(&seen)["decision"], "deny", "{part}");
+    }
     for part in files("YSBnb29zZT8_Pg", "text/plain; charset=utf-8") {
         let seen = exchange(&guard, &asked(&part), says(&part));
         assert_eq!(record(&seen)["decision"], "allow", "{part}");

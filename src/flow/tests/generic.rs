@@ -104,6 +104,88 @@ fn responses_are_read_by_the_same_paths() {
 }
 
 #[test]
+fn a_member_that_some_servers_take_for_a_declared_one_is_denied() {
+    let policies = [
+        with_rules("  - { id: tool, match: { tool: refund }, action: deny }\n"),
+        with_rules("  - { id: model, match: { model: 'gpt-4*' }, action: deny }\n"),
+    ];
+    let mut denied = Vec::new();
+    for (guard, (from, to)) in policies.iter().flat_map(|guard| {
+        let variants = [
+            ("\"tool\"", "\"Tool\""),
+            ("\"actions\"", "\"ACTIONS\""),
+            ("\"input\"", "\"Input\""),
+            ("\"engine\"", "\"Engine\""),
+        ];
+        variants.map(|variant| (guard, variant))
+    }) {
+        let body: Value = serde_json::from_str(&full().to_string().replace(from, to)).unwrap();
+        let seen = exchange(guard, &ticket(&body), replies(&json!({})));
+        denied.push(client_json(&seen)["error"]["agentguard"]["code"].clone());
+    }
+    assert_eq!(denied, vec![json!("AG2002"); 8]);
+    // Elsewhere the same name is another member.
+    let mut other = full();
+    other["else"] = json!({"Tool": "x", "Title": "y", "Actions": []});
+    other["engine"] = json!("m");
+    let seen = exchange(&policies[1], &ticket(&other), replies(&json!({})));
+    assert_eq!(seen.client.status(), Some(200));
+}
+
+#[test]
+fn a_call_whose_tool_cannot_be_read_is_one_of_any_tool() {
+    let guard = with_rules("  - { id: tool, match: { tool: refund }, action: deny }\n");
+    for (name, expected) in [
+        (json!(["refund"]), 400),
+        (json!({"name": "refund"}), 400),
+        (json!(7), 400),
+        (json!(null), 200),
+        (json!("look"), 200),
+    ] {
+        let mut body = full();
+        body["actions"][0]["tool"] = name.clone();
+        let seen = exchange(&guard, &ticket(&body), replies(&json!({})));
+        assert_eq!(seen.client.status(), Some(expected), "{name}");
+    }
+    let policy = TICKETS.replace("name: tool", "name: tool|fn");
+    let rules = "rules:\n  - { id: tool, match: { tool: refund }, action: deny }\n";
+    let either = self::guard(&format!("{policy}{rules}"));
+    for (names, expected) in [
+        (json!({"tool": "look", "fn": "refund"}), 400),
+        (json!({"tool": "look", "fn": "look"}), 200),
+    ] {
+        let seen = exchange(
+            &either,
+            &ticket(&json!({"actions": [names]})),
+            replies(&json!({})),
+        );
+        assert_eq!(seen.client.status(), Some(expected), "{names}");
+    }
+    // Responses may have something else at the same place.
+    let listed = json!({"actions": [{"tool": ["refund"]}]});
+    let asked = ticket(&json!({"ticket": {"title": "x"}}));
+    let seen = exchange(&guard, &asked, replies(&listed));
+    assert_eq!(client_json(&seen), listed);
+}
+
+#[test]
+fn a_call_with_two_arguments_is_made_with_either() {
+    let rule = "rules:\n  - { id: much, match: { tool: refund }, when: { args.amount: { at_least: 5 } }, action: deny }\n";
+    let guard = guard(&format!("{TICKETS}{rule}").replace("args: input", "args: input|options"));
+    for (options, expected) in [
+        (json!({"amount": 9}), 400),
+        (json!({"amount": 1}), 400),
+        (json!(null), 200),
+    ] {
+        let mut body = full();
+        body["actions"][0] =
+            json!({"tool": "refund", "input": {"amount": 1}, "options": options.clone()});
+        let seen = exchange(&guard, &ticket(&body), replies(&json!({})));
+        assert_eq!(seen.client.status(), Some(expected), "{options}");
+    }
+}
+
+#[test]
 fn only_requests_of_the_entry_are_read_as_generic() {
     let guard = with_rules(
         "  - { id: text, match: { event: message }, when: { text: { contains: help } }, action: deny }\n",

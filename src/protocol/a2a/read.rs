@@ -135,6 +135,8 @@ fn parts(
     chunks: &[(NodeId, TextDelta)],
     said: Option<TextDelta>,
 ) {
+    let mut texts = value.elements().filter(|part| part.get("text").is_some());
+    let has_several = texts.nth(1).is_some();
     reader.array(value, |reader, part| {
         let member = |key: &str| part.get(key).filter(|value| !value.is_null());
         let file = member("file");
@@ -154,7 +156,11 @@ fn parts(
             "text" => {
                 match chunks.first() {
                     Some((_, chunk)) => {
-                        reader.register_text(value, chunk.class);
+                        let texts = reader.register_text(value, chunk.class);
+                        // Clients show the parts of an artifact line by line as well.
+                        if has_several {
+                            reader.emit_duplicate(value, texts, origin);
+                        }
                     }
                     None => {
                         reader.text(value, origin);

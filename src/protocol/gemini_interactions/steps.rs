@@ -387,12 +387,7 @@ fn server_tools(reader: &mut Reader<'_>, server: Value<'_>) {
         })
         .filter_map(|name| name.text().map(Into::into))
         .collect();
-    if names.is_empty() {
-        reader.provider_may_call(server, Known::Unknown);
-    }
-    for name in names {
-        reader.provider_may_call(server, Known::Is(name));
-    }
+    reader.provider_may_call_listed(server, names);
 }
 
 /// One entry of `tools`: a function of the client, or a tool that the provider runs, named by its type.

@@ -15,12 +15,16 @@ use crate::protocol::Endpoint;
 use crate::protocol::reader::Reader;
 use crate::wire::json::{self, Decimal, Value};
 use crate::wire::span::index;
+use crate::wire::work;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
 
 /// Maximum headers of MCP in a request. A request with more is denied.
 const MOST_HEADERS: usize = 64;
+
+/// Work steps for comparing a header with one value among the arguments, and for finding the text of the value.
+const STEPS_PER_NODE: usize = 16;
 
 const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
 
@@ -168,6 +172,11 @@ fn decode(value: &[u8]) -> Option<Cow<'_, str>> {
 /// Returns whether an argument has this value. Only the tool's schema contains which one is mirrored; a value of no
 /// argument is wrong in any case. A mirrored text can no longer be edited, because the header would still contain it.
 fn mirrors_argument(reader: &mut Reader<'_>, arguments: Value<'_>, value: &str) -> bool {
+    let nodes = arguments.end_node().saturating_sub(arguments.place().node);
+    work::spend(index(nodes).saturating_mul(STEPS_PER_NODE));
+    if work::is_exhausted() {
+        return true;
+    }
     let mut found = false;
     let mut mirrored = Vec::new();
     for node in arguments.descendants().filter(|node| !node.is_key) {

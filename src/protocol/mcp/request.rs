@@ -7,7 +7,7 @@ use crate::diag::codes;
 use crate::event::{APPROVAL_KEY, Author, DefaultGate, Event, Kind, Known, Part, Turn};
 use crate::protocol::Endpoint;
 use crate::protocol::conversation::Calls;
-use crate::protocol::jsonrpc::{self, Envelope, comparable, members_like, origin};
+use crate::protocol::jsonrpc::{self, Envelope, comparable, is_rounded, members_like, origin};
 use crate::protocol::reader::{Origin, Reader};
 use crate::wire::json::{self, Value};
 use crate::wire::sorted_map::SortedMap;
@@ -39,9 +39,13 @@ pub(super) fn read(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint
         if let Some(id) = element
             .get("id")
             .filter(|_| element.get("method").is_some())
-            && ids.insert(comparable(id), 0).is_some()
+            && (ids.insert(comparable(id), 0).is_some() || is_rounded(id))
         {
-            reader.problem(codes::AG2001, id, "the same id twice in one batch");
+            reader.problem(
+                codes::AG2001,
+                id,
+                "an id that may be another one's in the batch, too",
+            );
         }
     }
     headers::none_for_batch(reader, root, endpoint);

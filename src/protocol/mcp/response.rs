@@ -3,10 +3,10 @@
 use super::SERVER_CARD;
 use super::content::{self, ToolResponse};
 use super::tables::{CARD, INPUT_REQUEST, Method, RESULT, TASK, TOOL, named};
-use crate::event::{DefaultGate, Event, Kind, Known, Part, RpcMessage, Turn};
+use crate::event::{Class, DefaultGate, Event, Kind, Known, Part, RpcMessage, Turn};
 use crate::protocol::RequestContext;
 use crate::protocol::jsonrpc::{self, Envelope, PendingRpc, members_like};
-use crate::protocol::reader::{Emit, Origin, Reader};
+use crate::protocol::reader::{Emit, Origin, Reader, is_one_word};
 use crate::wire::json::{self, Value};
 use crate::wire::span::index;
 
@@ -212,6 +212,10 @@ fn offer(reader: &mut Reader<'_>, tool: Value<'_>) {
     reader.rows(tool, TOOL, &origin, &mut |reader, _, value| {
         if let Some(text) = reader.name(value) {
             name = Known::Is(text.into());
+        }
+        // A model reads the names of its tools, too.
+        if !is_one_word(value) {
+            reader.register_text(value, Class::Name);
         }
     });
     reader.rest(tool);

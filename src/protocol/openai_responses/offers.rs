@@ -125,7 +125,6 @@ fn client_run(reader: &mut Reader<'_>, tool: Value<'_>, names: &[&str]) {
 pub(in crate::protocol) fn mcp(reader: &mut Reader<'_>, tool: Value<'_>) {
     let origin = Origin::of(Author::System, Part::Other);
     let mut allowed: Vec<Box<str>> = Vec::new();
-    let mut is_listed = false;
     reader.rows(tool, MCP, &origin, &mut |reader, key, value| match key {
         "server_label" => {
             reader.text(value, &origin.with_part(Part::Name));
@@ -148,7 +147,6 @@ pub(in crate::protocol) fn mcp(reader: &mut Reader<'_>, tool: Value<'_>) {
                 _ => Some(value).filter(|value| !value.is_null()),
             };
             if let Some(list) = list {
-                is_listed = true;
                 reader.array(list, |reader, name| {
                     allowed.extend(reader.name(name).map(Box::from));
                 });
@@ -158,11 +156,5 @@ pub(in crate::protocol) fn mcp(reader: &mut Reader<'_>, tool: Value<'_>) {
         }
     });
     reader.provider_run_offer(tool, &["mcp"]);
-    if is_listed {
-        for name in &allowed {
-            reader.provider_may_call(tool, Known::Is(name.clone()));
-        }
-    } else {
-        reader.provider_may_call(tool, Known::Unknown);
-    }
+    reader.provider_may_call_listed(tool, allowed);
 }

@@ -5,8 +5,9 @@
 //! ```
 
 use super::embedded::{decode_base64, is_text_type};
-use super::{Origin, Reader, code_of};
+use super::{Origin, Reader, code_of, is_encoded};
 use crate::diag::codes;
+use crate::event::Class;
 use crate::wire::json::Value;
 use crate::wire::letter_case;
 use std::borrow::Cow;
@@ -35,10 +36,15 @@ impl Reader<'_> {
     /// Registers the texts of such a string without an event, and returns whether they are all of it: bytes of another
     /// charset differ from their text.
     pub fn base64_texts(&mut self, value: Value<'_>) -> Option<(Range<u32>, bool)> {
-        let bytes = decode_base64(&value.text()?)?;
+        let written = value.text()?;
+        let bytes = decode_base64(&written)?;
         let text = String::from_utf8_lossy(&bytes);
         let is_whole = matches!(text, Cow::Borrowed(_)) && !bytes.contains(&0);
-        let texts = self.decoded_texts(value, &text)?;
+        let mut texts = self.decoded_texts(value, &text)?;
+        // Words are a text to whoever does not decode them.
+        if !is_encoded(written.as_bytes()) {
+            texts.end = self.register_text(value, Class::Unknown).end;
+        }
         Some((texts, is_whole))
     }
 

@@ -10,13 +10,9 @@ use std::ops::Range;
 const SHORTEST_SECRET: usize = 16;
 
 impl Reader<'_> {
-    /// Reads an identifier of a peer, which may be an integer. In a response it has an event of its own, so that a
-    /// secret in it is found; in a request the evaluation finds secrets in all identifiers.
-    pub fn emit_identifier(&mut self, value: Value<'_>, origin: &Origin) {
-        if value.kind() == json::ValueKind::Number {
-            self.claim(value);
-            return;
-        }
+    /// Reads an identifier of a peer. In a response it has an event of its own, so that a secret in it is found; in a
+    /// request the evaluation finds secrets in all identifiers.
+    pub(super) fn emit_identifier(&mut self, value: Value<'_>, origin: &Origin) {
         let start = self.text_count();
         self.id(value);
         if self.direction == Direction::Response && value.raw_content().len() >= SHORTEST_SECRET {

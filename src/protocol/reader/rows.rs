@@ -225,7 +225,7 @@ impl<'b> Reader<'b> {
             Type::Secret if could_grant_access(value) => self.claim(value),
             Type::Id | Type::PeerId if value.kind() != json::ValueKind::String => self.claim(value),
             // Words are no identifier, and a peer may pass all of them to a model.
-            Type::PeerId if value.raw_content().contains(&b' ') => {}
+            Type::PeerId if !is_one_word(value) => {}
             Type::PeerId if origin.emit != Emit::Never => self.emit_identifier(value, origin),
             Type::Id | Type::PeerId => self.id(value),
             Type::State => self.state(value),
@@ -330,6 +330,13 @@ impl<'b> Reader<'b> {
 /// Returns whether a value is one of the words of a list, `"auto|any|none"`.
 pub(super) fn is_one_of(value: Value<'_>, words: &str) -> bool {
     words.split('|').any(|word| value.is_text(word))
+}
+
+/// Returns whether a string is one word of visible ASCII, however it is escaped: it has nothing that separates words, and no
+/// letters of a script that does without.
+pub(in crate::protocol) fn is_one_word(value: Value<'_>) -> bool {
+    let text = value.text().unwrap_or_default();
+    text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Returns whether a value has the form of a token in RFC 6749, appendix A: visible characters. A number as long as

@@ -35,7 +35,14 @@ impl JsonPath {
             reached(root);
         }
         for way in &self.ways {
-            walk(root, way, reached);
+            walk(root, way, reached, &mut |_, _| {});
+        }
+    }
+
+    /// Calls `asked` with every value in which the path asks for a member, and with the name of the member.
+    pub fn each_name<'a>(&self, root: Value<'a>, asked: &mut dyn FnMut(Value<'a>, &str)) {
+        for way in &self.ways {
+            walk(root, way, &mut |_| {}, asked);
         }
     }
 
@@ -120,38 +127,46 @@ fn bracket(text: &str) -> Result<(PathStep, &str), String> {
         .map_err(|_| format!("`[{inside}]` is neither an index, `*`, nor a quoted name"))
 }
 
-/// Calls `reached` with every value that one way leads to. The walk enters containers and ends silently at a missing
-/// member.
-fn walk<'a>(value: Value<'a>, way: &[PathStep], reached: &mut dyn FnMut(Value<'a>)) {
+/// Calls `reached` with every value that one way leads to, and `asked` with the names on the way. The walk enters containers
+/// and ends silently at a missing member.
+fn walk<'a>(
+    value: Value<'a>,
+    way: &[PathStep],
+    reached: &mut dyn FnMut(Value<'a>),
+    asked: &mut dyn FnMut(Value<'a>, &str),
+) {
     let Some((step, rest)) = way.split_first() else {
         reached(value);
         return;
     };
     match step {
         PathStep::Key(key) => {
+            asked(value, key);
             if let Some(member) = value.get(key) {
-                walk(member, rest, reached);
+                walk(member, rest, reached, asked);
             }
         }
         PathStep::Index(index) => {
             if let Some(element) = value.element(*index) {
-                walk(element, rest, reached);
+                walk(element, rest, reached, asked);
             }
         }
         PathStep::Every => {
             for element in value.elements() {
-                walk(element, rest, reached);
+                walk(element, rest, reached, asked);
             }
             for (_, member) in value.members() {
-                walk(member, rest, reached);
+                walk(member, rest, reached, asked);
             }
         }
         PathStep::Anywhere(key) => {
             for node in value.descendants() {
-                if !node.is_key
-                    && let Some(member) = node.value.get(key)
-                {
-                    walk(member, rest, reached);
+                if node.is_key {
+                    continue;
+                }
+                asked(node.value, key);
+                if let Some(member) = node.value.get(key) {
+                    walk(member, rest, reached, asked);
                 }
             }
         }

@@ -198,6 +198,35 @@ fn what_a_client_joins_is_one_text_and_what_it_replaces_is_another() {
 }
 
 /// The length of one text is not compared with several texts together.
+/// The official SDKs join the parts of an artifact by line ends.
+#[test]
+fn parts_of_a_chunk_are_joined_directly_and_by_a_space() {
+    let guard = guard(RULES);
+    let seen = |parts: Value| {
+        let mut update = chunk("a", "", false, false);
+        update["artifactUpdate"]["artifact"]["parts"] = parts.clone();
+        let task = json!({"task": {"id": "t", "contextId": "c", "status": {"state": "TASK_STATE_WORKING"},
+            "artifacts": [{"artifactId": "a", "parts": parts}]}});
+        [update, task].map(|message| {
+            let body = events(&[message]);
+            let seen = exchange(&guard, &listens(), streamed(&body, &[]));
+            (record(&seen)["decision"].clone(), read(&seen))
+        })
+    };
+    for (first, second) in [("a forbidden", "word"), ("a forbid", "den word")] {
+        for (decision, _) in seen(json!([{"text": first}, {"text": second}])) {
+            assert_eq!(decision, "deny", "{first}|{second}");
+        }
+    }
+    let card = json!([{"text": "pay 4111 1111"}, {"text": "1111 1111 now"}, {"text": "at me@example.com"}]);
+    for (decision, messages) in seen(card) {
+        assert_eq!(decision, "redact");
+        let text = messages[0].to_string();
+        let parts = r#"[{"text":"pay [CREDIT_CARD]"},{"text":" now"},{"text":"at [EMAIL]"}]"#;
+        assert!(text.contains(parts), "{text}");
+    }
+}
+
 #[test]
 fn a_rule_on_whole_texts_applies_to_each_of_them() {
     let policy = "defaults: { action: allow }
