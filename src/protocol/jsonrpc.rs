@@ -236,8 +236,13 @@ pub(super) fn comparable(id: Value<'_>) -> String {
 
 /// Returns whether a server whose numbers are doubles may answer with another id, that of the request beside it.
 pub(super) fn is_rounded(id: Value<'_>) -> bool {
-    const EXACT_DIGITS: usize = 15;
-    id.kind() == json::ValueKind::Number && id.raw().len() > EXACT_DIGITS
+    /// Every whole number up to this one is a double.
+    const MAX_EXACT: u64 = 1 << 53;
+    let is_exact = |number: &str| {
+        let digits = number.strip_prefix('-').unwrap_or(number);
+        digits.parse().is_ok_and(|whole: u64| whole <= MAX_EXACT)
+    };
+    id.number().is_some_and(|number| !is_exact(number))
 }
 
 /// Client requests that wait for a response: the number of each among the client's messages, by its id.

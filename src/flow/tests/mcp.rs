@@ -819,6 +819,9 @@ fn a_batch_is_denied_as_a_whole_in_versions_without_batches() {
         ("1", "1", 400),
         ("\"\\u0031\"", "\"1\"", 400),
         ("1", "\"1\"", 202),
+        // Microseconds since 1970.
+        ("1764236000000001", "1764236000000002", 202),
+        ("-9007199254740992", "9007199254740992", 202),
     ] {
         let [a, b] = [call(8_080, "a", json!({})), call(8_081, "b", json!({}))];
         let batch = json!([a, b]).to_string();

@@ -197,7 +197,6 @@ fn what_a_client_joins_is_one_text_and_what_it_replaces_is_another() {
     }
 }
 
-/// The length of one text is not compared with several texts together.
 /// The official SDKs join the parts of an artifact by line ends.
 #[test]
 fn parts_of_a_chunk_are_joined_directly_and_by_a_space() {
@@ -227,6 +226,7 @@ fn parts_of_a_chunk_are_joined_directly_and_by_a_space() {
     }
 }
 
+/// The length of one text is not compared with several texts together.
 #[test]
 fn a_rule_on_whole_texts_applies_to_each_of_them() {
     let policy = "defaults: { action: allow }
