@@ -101,6 +101,13 @@ pub(super) fn other_notations(subject: &LintedPolicy<'_>, findings: &mut Finding
                         about,
                         "leave the `*` out: the rest of the text may be anything",
                     );
+                } else if test.mention.field == Field::Text && compares_for_equality(check.verb) {
+                    let about = format!("`{text}` is compared with the whole text");
+                    tell(
+                        place,
+                        about,
+                        "write `{ contains: … }` for a text with it in it",
+                    );
                 } else if compares_for_equality(check.verb) && is_glob_with_more(text) {
                     let about =
                         format!("`{text}` is compared as it stands: its `*` is no wildcard here");
@@ -115,6 +122,18 @@ pub(super) fn other_notations(subject: &LintedPolicy<'_>, findings: &mut Finding
                         place,
                         about,
                         "write `{ greater_than: N }`, or `at_least`, `less_than`, `at_most`",
+                    );
+                } else if check.verb == Verb::Matches && text.contains('\u{8}') {
+                    let about =
+                        "the pattern asks for a backspace, which `\\b` is between double quotes";
+                    let help = "write `\\\\b` there, or use single quotes";
+                    tell(place, about.to_owned(), help);
+                } else if check.verb == Verb::Matches && has_delimiters(text) {
+                    let about = format!("the slashes in `{text}` are characters of the pattern");
+                    tell(
+                        place,
+                        about,
+                        "write the pattern alone; `(?i)` before it ignores case",
                     );
                 } else if check.verb == Verb::Matches && has_doubled_escape(text) {
                     let about = format!(
@@ -382,6 +401,15 @@ fn is_comparison(text: &str) -> bool {
         .strip_prefix(['<', '>'])
         .map(|rest| rest.trim_start_matches('=').trim());
     number.is_some_and(|number| number.parse::<f64>().is_ok())
+}
+
+/// Returns whether a pattern is written with delimiters and flags: `/a/i`.
+fn has_delimiters(pattern: &str) -> bool {
+    let flags = pattern
+        .strip_prefix('/')
+        .and_then(|rest| rest.rsplit_once('/'))
+        .map(|(_, flags)| flags);
+    flags.is_some_and(|flags| !flags.is_empty() && flags.chars().all(|c| "gimsuy".contains(c)))
 }
 
 /// Returns whether a pattern has a literal backslash before a repeated class, `\\d+`: it is written so between double quotes only.

@@ -291,9 +291,8 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
                 let mut evaluate = |scalar| evaluate(path_in_uri(scalar));
                 self.values(field, reading, arrays, &mut evaluate)
             }
-            // A rule that denies a model denies it in each spelling. Negative verbs don't test the spellings: one that is
-            // not in a list proves nothing.
-            Field::Model if side == Polarity::Restricting && !check.verb.is_negative() => {
+            // A rule that denies a model denies it in each spelling, and one that allows all others allows none of them.
+            Field::Model if check.is_broad(side) => {
                 let presence = self.values(field, reading, arrays, &mut evaluate);
                 for spelling in &self.context.facts.models.spellings {
                     evaluate(Scalar::text(&**spelling));
@@ -571,7 +570,9 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
                     }
                 })
             }
-            Operator::Matches { patterns, names } => {
+            Operator::Matches {
+                patterns, names, ..
+            } => {
                 with_scan(context, direction, text, MatchKinds::PATTERNS, |scan| {
                     patterns
                         .iter()
