@@ -29,7 +29,7 @@ pub use explain::{Branch, Explained, Explainer};
 pub use extend::{ReadFile, ReadPolicyFile, Resolved, resolve};
 pub use format::{FormatError, format_yaml, write_converted, write_json, write_yaml};
 pub use kill::{KillChange, KillDocument, is_kill_list, kill_schema, singular};
-pub use lint::lint;
+pub use lint::{booleans_elsewhere, lint};
 pub use provided::unprovided;
 pub use record::{FromRecord, evaluate_record};
 pub use sample_event::{

@@ -88,7 +88,7 @@ const REQUEST_MEMBERS: &[&str] = &[
 ];
 
 /// Classes of opaque content.
-const CLASSES: &[&str] = &[
+pub(super) const CLASSES: &[&str] = &[
     "attachment",
     "provider_state",
     "opaque",

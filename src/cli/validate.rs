@@ -3,7 +3,7 @@
 use super::source::{ProxyKind, Source};
 use super::test::{documents, failing_examples, is_policy_document};
 use super::{ExitStatus, Failed, ci, output, render};
-use crate::author::lint;
+use crate::author::{booleans_elsewhere, lint};
 use crate::diag::{Diagnostic, Severity};
 use crate::policy::mode::Mode;
 use crate::policy::{KillList, Policy};
@@ -242,6 +242,7 @@ fn all(source: &Source, linted: bool) -> Vec<Diagnostic> {
         found.extend(failing_examples(policy, root));
         if linted {
             found.extend(lint(policy, root));
+            found.extend(booleans_elsewhere(&source.text, root));
         }
     }
     source.advise(&mut found);

@@ -412,7 +412,8 @@ pub fn of_tokens(limit: &Limit, models: &Models, input: u64, output: u64) -> Opt
     })
 }
 
-/// Returns the highest price of a request's models; `None` if one of them has no price.
+/// Returns the highest price of a request's models; `None` if one of them has no price. A model that has only the price of
+/// all others costs at least as much as its other spellings: `openai/gpt-4o` as much as `gpt-4o`.
 fn price(limit: &Limit, models: &Models) -> Option<Price> {
     let mut dearest = Price {
         input: 0,
@@ -423,6 +424,11 @@ fn price(limit: &Limit, models: &Models) -> Option<Price> {
     }
     if models.unknown {
         dearest = Prices::dearer(dearest, limit.prices.of_unknown()?);
+    }
+    let listed = |name: &Box<str>| limit.prices.listed(name);
+    if !models.names.iter().all(|name| listed(name).is_some()) {
+        let spelled = models.spellings.iter().filter_map(listed);
+        dearest = spelled.fold(dearest, Prices::dearer);
     }
     Some(dearest)
 }

@@ -188,6 +188,30 @@ fn names_in_another_letter_case_are_the_same() {
 }
 
 #[test]
+fn another_spelling_of_a_model_is_no_cheaper() {
+    let policy = policy(
+        r#"{"sum": "usage.cost_usd", "max": 100, "window": "24h", "prices": {
+            "gpt-4o": {"input": 10, "output": 0}, "local/*": {"input": 1, "output": 0},
+            "otherwise": {"input": 2, "output": 0}}}"#,
+    );
+    let limit = policy.rule(0).unwrap().limit.as_deref().unwrap();
+    let cost = |names: &[&str]| {
+        let models = Models::from_words(names.iter().copied());
+        of_tokens(limit, &models, 1_000_000, 0).unwrap() / limit.unit()
+    };
+    for (names, dollars, why) in [
+        (&["gpt-4o"][..], 10, "its own price"),
+        (&["openai/gpt-4o"], 10, "a gateway's spelling"),
+        (&["openrouter/openai/gpt-4o:online"], 10, "and another's"),
+        (&["local/gpt-4o"], 1, "a price of its own"),
+        (&["openai/o1"], 2, "no price in any spelling"),
+        (&["local/x", "openai/gpt-4o"], 10, "the dearest of two"),
+    ] {
+        assert_eq!(cost(names), dollars, "{names:?}: {why}");
+    }
+}
+
+#[test]
 fn an_amount_that_is_taken_back_is_free_again() {
     let worker = Worker::new(TEN_AN_HOUR, &memory());
     assert_eq!(worker.passing("ann", 9, NOW), 9);

@@ -249,6 +249,8 @@ pub(crate) enum Operator {
     Matches {
         patterns: Vec<u32>,
         names: bool,
+        /// Whether a pattern asks for `server/tool`.
+        qualified: bool,
     },
     /// Detectors, each with the minimum confidence that counts, ascending.
     Detects(Vec<(u16, Confidence)>),

@@ -634,7 +634,7 @@ fn applies_to(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Applie
     let mut applies_to = AppliesTo::default();
     for (key, member) in decoder.keys(at, node).into_iter().flatten() {
         let at = at.key(&member.key);
-        let globs = decoder.texts(&at, &member.value);
+        let globs = decoder.names(&at, &member.value);
         for glob in globs.iter().flatten() {
             if let Err(what) = super::glob::Glob::parse(&letter_case::lower(glob)) {
                 decoder.error(codes::AG1013, &at, &member.value.span, &what, "");

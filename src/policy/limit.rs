@@ -66,13 +66,17 @@ pub struct Prices {
 impl Prices {
     /// Returns the price of a model.
     pub fn of(&self, model: &str) -> Option<Price> {
+        self.listed(model).or(self.otherwise)
+    }
+
+    /// Returns the price of a model that the policy names.
+    pub(crate) fn listed(&self, model: &str) -> Option<Price> {
         let name = letter_case::lower(model);
         let fits = self
             .models
             .iter()
             .filter(|(_, glob, _)| glob.matches(&name, GlobReading::Broad));
-        let dearest = fits.map(|(.., price)| *price).reduce(Prices::dearer);
-        dearest.or(self.otherwise)
+        fits.map(|(.., price)| *price).reduce(Prices::dearer)
     }
 
     /// Returns the price of an unknown model.

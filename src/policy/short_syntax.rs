@@ -142,7 +142,13 @@ pub fn desugar(root: &Node) -> Option<DesugaredRule> {
         diagnostics: Vec::new(),
         lists: Vec::new(),
     };
-    let policy = root.get("policy").unwrap_or(root);
+    let policy = match root.get("policy") {
+        Some(policy) => {
+            terse.beside_policy(root);
+            policy
+        }
+        None => root,
+    };
     let root = terse.document(policy);
     terse.say(
         Severity::Note,
@@ -201,7 +207,61 @@ impl ShortSyntax {
         }
     }
 
+    /// Returns the members of a mapping. Anything else is an error: a rule without its `when` would match more.
+    fn members<'n>(&mut self, node: &'n Node) -> &'n [Member] {
+        if !matches!(node.data, NodeValue::Map(_)) {
+            let message = format!("a mapping is expected here, not {}", node.kind());
+            self.error(codes::AG1005, &node.span, &message, "write `key: value`");
+        }
+        node.members()
+    }
+
+    /// Returns the value of a key that has two names. Both at once are an error: only one of the two would count.
+    fn either<'n>(&mut self, node: &'n Node, names: [&str; 2]) -> Option<&'n Node> {
+        let [first, second] = names;
+        let (value, other) = (node.get(first), node.get(second));
+        if let (Some(_), Some(other)) = (value, other) {
+            let message = format!("`{first}` and `{second}` mean the same");
+            self.error(
+                codes::AG1002,
+                &other.span,
+                &message,
+                "remove one of the two",
+            );
+        }
+        value.or(other)
+    }
+
+    /// Reports keys beside `policy`, which would not be read.
+    fn beside_policy(&mut self, root: &Node) {
+        for member in root.members() {
+            if !["policy", "version", "description"].contains(&&*member.key) {
+                let message = format!("`{}` stands beside `policy`", member.key);
+                let help = "put it under `policy`";
+                self.error(codes::AG1004, &member.key_span, &message, help);
+            }
+        }
+    }
+
+    /// Returns the mode of a document or a rule.
+    fn mode(&mut self, node: &Node) -> Option<Node> {
+        let value = self.either(node, ["enforcement", "mode"])?;
+        let word = letter_case::ascii_lower(value.text().unwrap_or_default());
+        let mode = match &*word {
+            "log_only" | "monitor" | "observe" | "audit" | "dry_run" => "observe",
+            "enforce" | "enforced" | "block" | "strict" => "enforce",
+            _ => {
+                let message = "neither `enforce` nor `observe`";
+                let help = "write `enforce`, or `log_only` to only record what would be decided";
+                self.error(codes::AG1007, &value.span, message, help);
+                return None;
+            }
+        };
+        Some(Node::text_at(mode, &value.span))
+    }
+
     fn document(&mut self, policy: &Node) -> Node {
+        self.members(policy);
         let at = &policy.span;
         let start = &(at.start..at.start);
         let text = |text: &str| Node::text_at(text, start);
@@ -219,17 +279,7 @@ impl ShortSyntax {
             ("kind", text("AgentPolicy")),
             ("metadata", Node::map_at(metadata, start)),
         ];
-        let observes = |value: &Node| {
-            let word = letter_case::ascii_lower(value.text().unwrap_or_default());
-            ["log_only", "monitor", "observe", "audit", "dry_run"].contains(&&*word)
-        };
-        if [policy.get("enforcement"), policy.get("mode")]
-            .into_iter()
-            .flatten()
-            .any(observes)
-        {
-            members.push(("mode", text("observe")));
-        }
+        members.extend(self.mode(policy).map(|mode| ("mode", mode)));
         members.extend(
             policy
                 .get("environment")
@@ -257,17 +307,27 @@ impl ShortSyntax {
 
     /// Expands `defaults: { outcome: DENY }` or `default_action: deny`. Without either, everything is allowed.
     fn defaults(&mut self, policy: &Node) -> Node {
-        let written = policy.get("default_action").or_else(|| {
-            let defaults = policy.get("defaults")?;
-            defaults
-                .get("outcome")
-                .or(defaults.get("action"))
-                .or(defaults.text().is_some().then_some(defaults))
-        });
+        let written = self.either(policy, ["default_action", "defaults"]);
+        let written = match written.map(|written| (written, &written.data)) {
+            Some((defaults, NodeValue::Map(members))) => {
+                for member in members {
+                    if !["outcome", "action"].contains(&&*member.key) {
+                        self.unknown("default", member, &["outcome", "action"]);
+                    }
+                }
+                self.either(defaults, ["outcome", "action"])
+            }
+            Some((written, NodeValue::String(_))) => Some(written),
+            _ => None,
+        };
         let at = policy.span.start..policy.span.start;
         let action = match written {
             Some(written) => self.outcome(written).unwrap_or("deny"),
-            None if policy.get("defaults").is_some() => {
+            None if policy
+                .get("defaults")
+                .or(policy.get("default_action"))
+                .is_some() =>
+            {
                 let message = "`outcome` is missing from `defaults`";
                 self.error(
                     codes::AG1006,
@@ -289,12 +349,7 @@ impl ShortSyntax {
 
     /// Returns the lists, which are under `lists` or under their names at the top.
     fn lists(&mut self, policy: &Node) -> Option<Node> {
-        let mut lists: Vec<Member> = policy
-            .get("lists")
-            .into_iter()
-            .flat_map(Node::members)
-            .cloned()
-            .collect();
+        let mut lists = self.within(policy, "lists").to_vec();
         for member in policy.members() {
             if TOP.contains(&&*member.key) {
                 continue;
@@ -331,6 +386,14 @@ impl ShortSyntax {
         Some(action)
     }
 
+    /// Returns the members of a key's mapping.
+    fn within<'n>(&mut self, node: &'n Node, key: &str) -> &'n [Member] {
+        match node.get(key) {
+            Some(value) => self.members(value),
+            None => &[],
+        }
+    }
+
     fn rule(&mut self, rule: &Node, number: usize) -> Node {
         let at = &rule.span;
         let start = &(at.start..at.start);
@@ -349,38 +412,39 @@ impl ShortSyntax {
         );
         let mut matches = Vec::new();
         let mut conditions = Vec::new();
-        for member in rule.get("match").into_iter().flat_map(Node::members) {
+        for member in self.within(rule, "match") {
             self.matched(member, &mut matches, &mut conditions);
         }
         matches.extend(rule.get("tool_name").map(|tool| ("tool", tool.clone())));
         if let Some(content) = rule.get("message_content") {
             self.message(content, &mut matches, &mut conditions);
         }
-        for member in rule.get("when").into_iter().flat_map(Node::members) {
+        for member in self.within(rule, "when") {
             self.condition(member, &mut matches, &mut conditions);
         }
-        let outcome = rule.get("outcome").or(rule.get("action"));
+        let outcome = self.either(rule, ["outcome", "action"]);
         if !matches.is_empty() {
             members.push(("match", Node::map_at(matches, start)));
         }
         members.extend(joined(conditions, start).map(|when| ("when", when)));
         let mut ignored = Vec::new();
         let mut exceptions = Vec::new();
-        for member in rule.get("unless").into_iter().flat_map(Node::members) {
+        for member in self.within(rule, "unless") {
             self.condition(member, &mut ignored, &mut exceptions);
         }
         // `exceptions` may name an exempt role as `approver_role`.
-        let exempt = rule.get("exceptions").into_iter().flat_map(Node::items);
-        for member in exempt.flat_map(Node::members) {
-            match &*member.key {
-                "approver_role" | "role" | "roles" => {
-                    exceptions.push(one(
-                        "principal.roles",
-                        member.value.clone(),
-                        &member.key_span,
-                    ));
+        for exempt in rule.get("exceptions").into_iter().flat_map(Node::items) {
+            for member in self.members(exempt) {
+                match &*member.key {
+                    "approver_role" | "role" | "roles" => {
+                        exceptions.push(one(
+                            "principal.roles",
+                            member.value.clone(),
+                            &member.key_span,
+                        ));
+                    }
+                    _ => self.condition(member, &mut ignored, &mut exceptions),
                 }
-                _ => self.condition(member, &mut ignored, &mut exceptions),
             }
         }
         if !ignored.is_empty() {
@@ -412,9 +476,10 @@ impl ShortSyntax {
         }
         let reason = rule.get("reason").or(rule.get("message"));
         members.extend(reason.map(|reason| ("reason", reason.clone())));
-        for key in ["remedy", "tags", "mode"] {
+        for key in ["remedy", "tags"] {
             members.extend(rule.get(key).map(|value| (key, value.clone())));
         }
+        members.extend(self.mode(rule).map(|mode| ("mode", mode)));
         Node::map_at(members, at)
     }
 
@@ -494,14 +559,13 @@ impl ShortSyntax {
             "all" | "any" => {
                 let mut inner = Vec::new();
                 for item in value.items() {
-                    let mut parts = Vec::new();
-                    for member in item.members() {
-                        // A key that selects the kind of event applies to the whole rule.
-                        self.condition_inside(member, &mut parts);
-                    }
-                    inner.extend(joined(parts, &item.span));
+                    inner.extend(self.part(item));
                 }
                 conditions.push(one(&member.key, Node::list_at(inner, &value.span), at));
+                return;
+            }
+            "not" => {
+                conditions.extend(self.part(value).map(|inner| one("not", inner, at)));
                 return;
             }
             _ => {}
@@ -525,6 +589,16 @@ impl ShortSyntax {
             // The value is a plain value, or operators under the argument's name.
             conditions.push(one(&argument(&member.key), value.clone(), at));
         }
+    }
+
+    /// Expands a part of `all`, `any` or `not`.
+    fn part(&mut self, item: &Node) -> Option<Node> {
+        let mut parts = Vec::new();
+        for member in self.members(item) {
+            // A key that selects the kind of event applies to the whole rule.
+            self.condition_inside(member, &mut parts);
+        }
+        joined(parts, &item.span)
     }
 
     fn condition_inside(&mut self, member: &Member, parts: &mut Vec<Node>) {
@@ -724,7 +798,9 @@ impl ShortSyntax {
         let text = |text: &str| Node::text_at(text, at);
         let named = limit.get("id").or(limit.get("name")).and_then(Node::text);
         let name = named.map_or_else(|| format!("limit-{number}"), str::to_owned);
-        let others = rules.len();
+        let (others, told) = (rules.len(), self.diagnostics.len());
+        let members = self.members(limit);
+        let max = self.either(limit, ["max", "limit"]);
         let reason = limit.get("reason").or(limit.get("message"));
         let mut add = |count: &str, tool: Option<&Node>, max: &Node, window: Node| {
             // One entry may have several limits: for a minute, and for a day.
@@ -754,12 +830,14 @@ impl ShortSyntax {
         } else {
             "requests"
         };
-        if let (Some(max), Some(window)) =
-            (limit.get("max").or(limit.get("limit")), limit.get("window"))
-        {
-            return add(count, tool, max, window.clone());
-        }
-        for member in limit.members() {
+        let plain = match (max, limit.get("window")) {
+            (Some(max), Some(window)) => {
+                add(count, tool, max, window.clone());
+                ["max", "limit", "window"].as_slice()
+            }
+            _ => &[],
+        };
+        for member in members {
             let read = member.key.split_once("_per_").and_then(|(what, span)| {
                 let window = match span {
                     "second" => "1s",
@@ -775,13 +853,17 @@ impl ShortSyntax {
             });
             match read {
                 Some((count, window)) => add(count, tool, &member.value, text(window)),
-                None if LIMIT.contains(&&*member.key) => {}
+                None if LIMIT.contains(&&*member.key) || plain.contains(&&*member.key) => {}
                 None => self.unknown(
                     "limit",
                     member,
                     &["requests_per_minute", "max", "window", "tool"],
                 ),
             }
+        }
+        if (rules.len(), self.diagnostics.len()) == (others, told) {
+            let help = "for example `requests_per_minute: 60`, or `max: 10` with `window: 1h`";
+            self.error(codes::AG1006, at, "the limit is missing", help);
         }
     }
 }

@@ -267,6 +267,16 @@ fn every_form_has_its_meaning() {
             "deny",
         ),
         (
+            "{ rules: [{ when: { not: { path_within: [/srv] } }, outcome: deny }] }",
+            "{ args: { path: /etc/passwd } }",
+            "deny",
+        ),
+        (
+            "{ rules: [{ match: { tool_name: t }, enforcement: log_only, outcome: deny }] }",
+            "{ tool_call: { tool: t, args: {} } }",
+            "allow",
+        ),
+        (
             "{ rules: [{ when: { recipient_domain_in: [evil.com] }, outcome: deny }] }",
             "{ args: { cc: a@evil.com } }",
             "deny",
@@ -401,6 +411,65 @@ fn what_can_t_be_read_is_said_and_never_guessed() {
         ),
         ("{ deny: [{ action: 5 }] }", "AG1005"),
         ("{ rate_limits: [{ requests_per_fortnight: 5 }] }", "AG1004"),
+        // What would be left out: a rule without its conditions, a policy without its rules.
+        (
+            "{ policy: support, rules: [{ match: { tool_name: t }, outcome: DENY }] }",
+            "AG1005",
+        ),
+        (
+            "{ policy: { name: a }, rules: [{ match: { tool_name: t }, outcome: DENY }] }",
+            "AG1004",
+        ),
+        (
+            "{ rules: [{ match: [{ tool_name: t }], outcome: ALLOW }] }",
+            "AG1005",
+        ),
+        (
+            "{ rules: [{ when: [{ amount_lt: 5 }], outcome: ALLOW }] }",
+            "AG1005",
+        ),
+        (
+            "{ rules: [{ when: amount < 5, outcome: ALLOW }] }",
+            "AG1005",
+        ),
+        (
+            "{ rules: [{ when: { any: [{ a_lt: 5 }, a > 9] }, outcome: DENY }] }",
+            "AG1005",
+        ),
+        (
+            "{ rules: [{ unless: [{ amount_gt: 5 }], outcome: ALLOW }] }",
+            "AG1005",
+        ),
+        (
+            "{ rules: [{ exceptions: [admin], outcome: DENY }] }",
+            "AG1005",
+        ),
+        ("{ rules: [{ outcome: ALLOW, action: DENY }] }", "AG1002"),
+        (
+            "{ rules: [{ enforcement: sometimes, outcome: DENY }] }",
+            "AG1007",
+        ),
+        ("{ rules: [], mode: shadow }", "AG1007"),
+        (
+            "{ rules: [], default_action: allow, defaults: { outcome: DENY } }",
+            "AG1002",
+        ),
+        (
+            "{ rules: [], defaults: { outcome: ALLOW, tool_call: DENY } }",
+            "AG1004",
+        ),
+        ("{ rules: [], defaults: [DENY] }", "AG1006"),
+        ("{ rules: [], default_action: [deny] }", "AG1006"),
+        ("{ rules: [], lists: vips }", "AG1005"),
+        ("{ rate_limits: [{ tool: t }] }", "AG1006"),
+        (
+            "{ rate_limits: [{ model: m, max: 10, window: 1h }] }",
+            "AG1004",
+        ),
+        (
+            "{ rate_limits: [{ max: 10, limit: 5, window: 1h }] }",
+            "AG1002",
+        ),
         (
             "{ apiVersion: agentguard.dev/v1, kind: AgentPolicy, metadata: { name: a }, defaults: { outcome: DENY } }",
             "AG1004",
@@ -460,7 +529,7 @@ fn limits_keep_their_own_names_and_others_are_numbered_among_limits() {
         "{ rules: [{ id: a, tool_name: t, outcome: DENY }, { id: b, tool_name: u, outcome: DENY }],
            rate_limits: [{ id: everyone, requests_per_minute: 60, tokens_per_day: 9 },
                          { requests_per_hour: 600 },
-                         { name: mails, tool: send_email, max: 5, window: 1h, per: [client], reason: Enough mail. }] }",
+                         { name: mails, tool: send_email, max: 5, window: 1h, per: [client], reason: Enough mail., tool_calls_per_day: 9 }] }",
     );
     let told = |id: &str| {
         let rule = policy.rules().iter().find(|rule| &*rule.id == id);
@@ -470,8 +539,10 @@ fn limits_keep_their_own_names_and_others_are_numbered_among_limits() {
     for id in ["everyone", "everyone-2", "limit-2"] {
         assert_eq!(told(id), Some((true, None)), "{id}");
     }
-    assert_eq!(told("mails"), Some((true, Some("Enough mail."))));
-    assert_eq!(policy.rules().len(), 6);
+    for id in ["mails", "mails-2"] {
+        assert_eq!(told(id), Some((true, Some("Enough mail."))), "{id}");
+    }
+    assert_eq!(policy.rules().len(), 7);
 }
 
 /// In a document with `apiVersion` the words of other languages are mistakes, each with the word that is meant.

@@ -158,6 +158,9 @@ const OF_CALLS: &[&str] = &[
     "tool: t",
     "tool: [t, u]",
     "tool: { not_in: [t, u] }",
+    "tool: { not_in: [t] }",
+    "tool: { glob: \"t*\" }",
+    "tool: { matches: \"^t\" }",
     "provider_run: true",
     "turn: earlier",
     "turn: latest",
@@ -776,7 +779,17 @@ const FACTS: &[&[&str]] = &[
 ];
 
 fn event(dice: &mut Dice) -> String {
-    let tool = dice.pick(&["t", "u", "T", "tx", "s/t", "unknown", "other"]);
+    let tool = dice.pick(&[
+        "t",
+        "u",
+        "T",
+        "tx",
+        "s/t",
+        "mcp__s__t",
+        "s.u",
+        "unknown",
+        "other",
+    ]);
     let args = match dice.roll(12) {
         0 => "unknown".to_owned(),
         _ => {

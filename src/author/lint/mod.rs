@@ -5,10 +5,12 @@ mod breadth;
 mod cost;
 mod gaps;
 mod holes;
+mod notations;
 mod providers;
 mod reach;
 mod tools;
 mod words;
+mod yaml11;
 
 use crate::author::analysis::{Meaning, RuleMeaning};
 use crate::author::explain::{compiled_to, parts};
@@ -21,6 +23,8 @@ use crate::policy::node::Node;
 use crate::policy::rule::Rule;
 use std::ops::Range;
 
+pub use yaml11::booleans_elsewhere;
+
 /// Checks, in the order of the codes.
 const CHECKS: &[fn(&LintedPolicy<'_>, &mut Findings)] = &[
     reach::contradictions,
@@ -28,7 +32,8 @@ const CHECKS: &[fn(&LintedPolicy<'_>, &mut Findings)] = &[
     reach::idle_openings,
     reach::conflicts,
     breadth::open_names,
-    breadth::other_notations,
+    notations::other_notations,
+    notations::unknown_words,
     breadth::patterns,
     breadth::needles,
     cost::unbounded,

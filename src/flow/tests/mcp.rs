@@ -1865,6 +1865,36 @@ fn every_copy_of_a_finding_is_edited() {
                 .replace("4111 1111 1111 1111", "[CREDIT_CARD]")
         );
     });
+    // However many there are: a list of customers has hundreds, and detectors miss some in one of the copies.
+    let emails = guard(&RESULTS.replace("credit_card", "email"));
+    let rows: Vec<Value> = (0..300)
+        .map(|n| json!({"mail": format!("user{n}@example.com"), "again": format!("xuser{n}@example.comx")}))
+        .collect();
+    let body = json!({"content": [{"type": "text", "text": json!(rows).to_string()}], "structuredContent": {"rows": rows}});
+    let answer = answered(&emails, &post(&call(1, "list", json!({}))), result(1, body));
+    assert_eq!(
+        answer["result"]["structuredContent"]["rows"][299]["mail"],
+        "[EMAIL]"
+    );
+    assert!(!answer["result"].to_string().contains("user"), "{answer}");
+    // Of two that overlap in their copy nothing stays.
+    let numbers = guard(
+        "defaults: { action: allow }
+rules:
+  - { id: n, match: { event: tool_result }, when: { text: { matches: '^(abcd|cdefgh)$' } }, action: redact }
+",
+    );
+    let data = json!({"a": "abcd", "b": "cdefgh"});
+    let body = json!({"content": [{"type": "text", "text": "x abcdefgh abcd y"}], "structuredContent": data});
+    let answer = answered(
+        &numbers,
+        &post(&call(1, "list", json!({}))),
+        result(1, body),
+    );
+    assert_eq!(
+        answer["result"]["content"][0]["text"],
+        "x [REDACTED] [REDACTED] y"
+    );
     // The pattern matches only the structured value as a whole. Its copy in the JSON text is edited, too.
     let guard = guard("defaults: { action: allow }
 rules:

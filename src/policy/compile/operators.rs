@@ -587,6 +587,7 @@ impl<'d> Compiler<'d> {
         Some(Operator::Matches {
             patterns: numbers,
             names: has_names(field),
+            qualified: sources.iter().any(|source| source.contains('/')),
         })
     }
 

@@ -16,8 +16,8 @@ use crate::policy::evaluate::value::{
 use crate::policy::field::{Field, FieldType};
 use crate::policy::glob::GlobReading;
 use crate::policy::operators::{
-    Commands, Overlap, Polarity, TestResult, address_count, character_count, path_of_file_uri,
-    seen, seen_without_case,
+    Commands, Equality, Literal, Overlap, Polarity, TestResult, Verb, address_count,
+    character_count, path_of_file_uri, seen, seen_without_case,
 };
 use crate::policy::rule::IfMissing;
 use crate::policy::scalar::{Scalar, TextValue};
@@ -291,9 +291,8 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
                 let mut evaluate = |scalar| evaluate(path_in_uri(scalar));
                 self.values(field, reading, arrays, &mut evaluate)
             }
-            // A rule that denies a model denies it in each spelling. Negative verbs don't test the spellings: one that is
-            // not in a list proves nothing.
-            Field::Model if side == Polarity::Restricting && !check.verb.is_negative() => {
+            // A rule that denies a model denies it in each spelling, and one that allows all others allows none of them.
+            Field::Model if check.is_broad(side) => {
                 let presence = self.values(field, reading, arrays, &mut evaluate);
                 for spelling in &self.context.facts.models.spellings {
                     evaluate(Scalar::text(&**spelling));
@@ -497,8 +496,8 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
         missing_fits(self.outer, side, self.if_missing, is_negative)
     }
 
-    /// Evaluates the operator under the key that another field contains. A key without a list has an empty list. A missing
-    /// or undetermined key is resolved as an unknown value.
+    /// Evaluates the operator under the key that another field contains. A key without a list has an empty list, and those of
+    /// the tools or models that a server may take for it. A missing or undetermined key is resolved as an unknown value.
     fn keyed(
         &self,
         field: &Field,
@@ -514,12 +513,37 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
             }
         });
         match (presence, keys.as_slice()) {
-            (Presence::Present { and_unknown: false }, [key]) => {
-                let operator = operators.get(&**key).unwrap_or(&Operator::Nothing);
-                self.check(field, check, operator, side)
+            (Presence::Present { and_unknown: false }, [name]) => {
+                let own = operators.get(&**name);
+                // The client writes these names, and a server may take another spelling of one that has a list.
+                let is_spelled = own.is_none() && matches!(key, Field::Tool | Field::Model);
+                let others = operators
+                    .iter()
+                    .filter(|(other, _)| is_spelled && self.may_be_called(key, other));
+                let mut fits = std::iter::once(own.unwrap_or(&Operator::Nothing))
+                    .chain(others.map(|(_, operator)| operator))
+                    .map(|operator| self.check(field, check, operator, side));
+                match side {
+                    Polarity::Restricting => fits.any(|fits| fits),
+                    Polarity::Loosening => fits.all(|fits| fits),
+                }
             }
             _ => self.unknown(side),
         }
+    }
+
+    /// Returns whether the value of a field is this name in some spelling.
+    fn may_be_called(&self, field: &Field, name: &str) -> bool {
+        let check = CompiledCheck {
+            verb: Verb::In,
+            quantifier: None,
+            operator: Operator::Equality(Equality {
+                literals: vec![Literal::text(name)],
+                negative: false,
+                names: true,
+            }),
+        };
+        self.check(field, &check, &check.operator, Polarity::Restricting)
     }
 
     fn evaluate_text(
@@ -546,7 +570,9 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
                     }
                 })
             }
-            Operator::Matches { patterns, names } => {
+            Operator::Matches {
+                patterns, names, ..
+            } => {
                 with_scan(context, direction, text, MatchKinds::PATTERNS, |scan| {
                     patterns
                         .iter()

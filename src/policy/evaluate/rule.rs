@@ -56,18 +56,26 @@ impl CompiledTest {
 }
 
 impl CompiledCheck {
+    /// Returns whether a value is compared in all of its spellings: where a rule denies what is equal, or allows what is not.
+    pub(crate) fn is_broad(&self, side: Polarity) -> bool {
+        (side == Polarity::Restricting) != self.verb.is_negative()
+    }
+
     /// Returns which names are read from a tool's name that a client joined with its server's name. Joined names are read
-    /// only on the deny side, and only where one match is enough.
+    /// only where one that is equal decides.
     pub(crate) fn joined(&self, operator: &Operator, side: Polarity) -> Option<JoinedNames> {
-        let is_asked = side == Polarity::Restricting
-            && !self.verb.is_negative()
-            && self.quantifier != Some(Quantifier::All);
+        let undecided = match self.verb.is_negative() {
+            false => Quantifier::All,
+            true => Quantifier::Any,
+        };
+        let is_asked = self.is_broad(side) && self.quantifier != Some(undecided);
         let qualified = match operator {
             Operator::Equality(equality) => {
                 let mut names = equality.literals.iter().filter_map(|name| name.as_text());
                 names.any(|name| name.contains('/'))
             }
             Operator::Glob { exact, .. } => exact.iter().any(|glob| glob.asks_for('/')),
+            Operator::Matches { qualified, .. } => *qualified,
             // A joined name has the same end as the tool's own name.
             Operator::Affix(affix) if affix.is_at_start() => affix.asks_for('/'),
             _ => return None,

@@ -1,14 +1,19 @@
 //! Denials of MCP. Almost all are HTTP 200 with a JSON-RPC answer: the 1.x SDKs close the whole session on a 4xx.
 
 use super::{SESSION_END, STREAM};
+use crate::detect::literals::Literals;
 use crate::event::RpcMessage;
 use crate::protocol::json_edit::ObjectWriter;
 use crate::protocol::json_edit::remove_elements;
 use crate::protocol::jsonrpc::{
     self, DENIED, PendingRpc, answers, begin, denial_with_status, write_error,
 };
-use crate::protocol::{CannotRemove, Denial, DenialReply, Removals, RequestContext};
+use crate::protocol::{CannotRemove, Denial, DenialReply, EditedText, Removals, RequestContext};
 use crate::wire::json::{self, Edits, JsonBody, NodeId, Value, escape, quote};
+use crate::wire::sorted_map::SortedMap;
+use crate::wire::span::index;
+use crate::wire::work;
+use std::ops::Range;
 
 /// Method in place of a denied request. No peer knows it, so that the peer answers with an error, as JSON-RPC requires. To
 /// a server that asks, the error says that its request is not carried out; to a client of HTTP+SSE, that its own is not.
@@ -16,8 +21,8 @@ const DENIED_METHOD: &str = "agentguard/denied";
 
 /// Minimum bytes of a text whose copies are searched. Shorter texts occur everywhere.
 const SHORTEST_COPY: usize = 4;
-/// Maximum different texts whose copies are searched. With more, the response is denied instead.
-const MOST_COPIES: usize = 64;
+/// Work steps for each byte of a text whose copies are searched. What exhausts the budget denies the response instead.
+const STEPS_PER_BYTE: usize = 32;
 
 /// Returns the answer to all requests of the client in this exchange.
 pub(super) fn reply(denial: &Denial, context: &RequestContext) -> DenialReply {
@@ -207,22 +212,7 @@ fn correct_copies(
         if results.is_empty() {
             continue;
         }
-        let mut copies: Vec<(String, &str)> = Vec::new();
-        for edited in group {
-            let Some(text) = json.value(edited.at).and_then(|value| value.text()) else {
-                continue;
-            };
-            for (range, with) in &edited.changes {
-                let found = text.get(range.clone()).unwrap_or_default();
-                let is_new = copies.iter().all(|(known, _)| known != found);
-                if found.len() >= SHORTEST_COPY && is_new {
-                    if copies.len() == MOST_COPIES {
-                        return Err(CannotRemove);
-                    }
-                    copies.push((found.to_owned(), with));
-                }
-            }
-        }
+        let copies = Copies::of(json, group)?;
         let holders = results.iter().flat_map(|result| {
             ["content", "structuredContent"]
                 .iter()
@@ -232,12 +222,14 @@ fn correct_copies(
             .flat_map(|holder| holder.descendants())
             .filter(|node| !node.is_key)
         {
-            for (found, with) in &copies {
-                replace_all(node.value, found, with, edits);
-            }
+            copies.replace_in(node.value, edits);
         }
     }
-    Ok(())
+    // Without a budget nothing more was found.
+    match work::is_exhausted() {
+        true => Err(CannotRemove),
+        false => Ok(()),
+    }
 }
 
 /// Returns the results of tools in a message: its own, and those of the tasks in it.
@@ -257,20 +249,68 @@ fn results_in(message: Value<'_>) -> impl Iterator<Item = Value<'_>> {
     result.into_iter().chain(of_tasks)
 }
 
-/// Replaces a text everywhere in a string, both as it is and as JSON inside the string escapes it.
-#[inline(never)]
-fn replace_all(string: Value<'_>, found: &str, with: &str, edits: &mut Edits) {
-    let Some(text) = string.text() else { return };
-    let mut replace = |found: &str, with: &str| {
-        let places = text
-            .match_indices(found)
-            .map(|(at, matched)| (at..at.saturating_add(matched.len()), with));
-        edits.replace_text(string, places);
-    };
-    replace(found, with);
-    let inside = escaped(found);
-    if inside != found {
-        replace(&inside, &escaped(with));
+/// Redacted texts, both as they are and as JSON inside a string escapes them.
+struct Copies {
+    /// Texts, in the order of their replacements.
+    texts: Vec<String>,
+    replacements: Vec<String>,
+    finder: Literals,
+}
+
+impl Copies {
+    /// Returns the texts that edits have replaced.
+    fn of(json: &JsonBody<'_>, edited: &[EditedText]) -> Result<Copies, CannotRemove> {
+        let (mut texts, mut replacements) = (Vec::new(), Vec::new());
+        let mut known: SortedMap<String, u32> = SortedMap::new();
+        for edited in edited {
+            let Some(text) = json.value(edited.at).and_then(|value| value.text()) else {
+                continue;
+            };
+            for (range, with) in &edited.changes {
+                let found = text.get(range.clone()).unwrap_or_default();
+                if found.len() < SHORTEST_COPY || known.insert(found.to_owned(), 0).is_some() {
+                    continue;
+                }
+                work::spend(found.len().saturating_mul(STEPS_PER_BYTE));
+                let inside = escaped(found);
+                if inside != found {
+                    texts.push(inside);
+                    replacements.push(escaped(with));
+                }
+                texts.push(found.to_owned());
+                replacements.push(with.clone());
+            }
+        }
+        if work::is_exhausted() {
+            return Err(CannotRemove);
+        }
+        Ok(Copies {
+            finder: Literals::new(&texts).map_err(|_| CannotRemove)?,
+            texts,
+            replacements,
+        })
+    }
+
+    /// Replaces the texts everywhere in a string. Of overlapping ones the first determines the replacement.
+    fn replace_in(&self, string: Value<'_>, edits: &mut Edits) {
+        let Some(text) = string.text() else { return };
+        let mut parts: Vec<(Range<usize>, &str)> = Vec::new();
+        self.finder.find(&text, &mut |number, mut range| {
+            let copy = self.texts.get(index(number));
+            // The finder ignores case and the length of blanks.
+            if copy.is_none_or(|copy| text.get(range.clone()) != Some(copy)) {
+                return;
+            }
+            let with = self.replacements.get(index(number));
+            let mut with = with.map_or("", |with| with.as_str());
+            while let Some((before, first)) = parts.pop_if(|(before, _)| before.end > range.start) {
+                if before.start < range.start {
+                    (range.start, with) = (before.start, first);
+                }
+            }
+            parts.push((range, with));
+        });
+        edits.replace_text(string, parts);
     }
 }
 
