@@ -425,9 +425,11 @@ fn price(limit: &Limit, models: &Models) -> Option<Price> {
     if models.unknown {
         dearest = Prices::dearer(dearest, limit.prices.of_unknown()?);
     }
-    let listed = |name: &Box<str>| limit.prices.listed(name);
-    if !models.names.iter().all(|name| listed(name).is_some()) {
-        let spelled = models.spellings.iter().filter_map(listed);
+    let prices = &limit.prices;
+    let mut names = models.names.iter();
+    if !names.all(|name| prices.listed(name).is_some()) {
+        let spelled = models.spellings.iter();
+        let spelled = spelled.filter_map(|name| prices.listed(name));
         dearest = spelled.fold(dearest, Prices::dearer);
     }
     Some(dearest)

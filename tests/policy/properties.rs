@@ -409,12 +409,74 @@ fn asking(ask: &str, negated: bool, place: &str, action: &str, missing: &str) ->
     document(&[rule], rest)
 }
 
+/// Conditions about the name of a tool, or about what is listed for it.
+const ASKS_OF_TOOLS: &[&str] = &[
+    "tool: delete_repo",
+    "tool: [delete_repo, read]",
+    "tool: github/delete_repo",
+    "tool: { glob: \"delete_*\" }",
+    "tool: { glob: [\"github/*\", read] }",
+    "tool: { starts_with: delete_ }",
+    "tool: { ends_with: _repo }",
+    "tool: { matches: \"^delete_\" }",
+    "tool: { matches: \"^(github/)?delete_repo$\" }",
+    "tool: { contains: delete }",
+    "tool: { any_in: [delete_repo] }",
+    "tool: { not_equals: delete_repo }",
+    "tool: { not_in: [delete_repo, read] }",
+    "tool: { all_not_in: [delete_repo] }",
+    "tool: { equals: { path: args.name } }",
+    "args.x: { in: { list: by_tool, key: tool } }",
+    "args.x: { not_in: { list: by_tool, key: tool } }",
+    "args.x: { contains_any: { list: by_tool, key: tool } }",
+];
+
+/// Names that some client or server takes for `delete_repo`.
+const SPELLINGS_OF_A_TOOL: &[&str] = &[
+    "Delete_Repo",
+    "ｄelete_repo",
+    "\" delete_repo \"",
+    "mcp__github__delete_repo",
+    "github_delete_repo",
+    "GitHub.Delete_Repo",
+];
+
+/// A policy of one rule about calls of any tool, and of a default that is its opposite.
+fn asking_of_tools(ask: &str, negated: bool, place: &str, action: &str) -> Node {
+    let default = match action {
+        "allow" => "deny",
+        _ => "allow",
+    };
+    let ask = match negated {
+        true => format!("{{ not: {{ {ask} }} }}"),
+        false => format!("{{ {ask} }}"),
+    };
+    let rest = format!(
+        "lists: {{ by_tool: {{ delete_repo: [a], read: [b] }} }}, defaults: {{ action: {default} }}"
+    );
+    let rule = format!("match: {{ event: tool_call }}, {place}: {ask}, action: {action}");
+    document(&[rule], &rest)
+}
+
 fn on(args: &str) -> String {
     format!("{{ tool_call: {{ tool: send, args: {args} }} }}")
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    #[test]
+    fn a_tool_in_another_spelling_never_lets_more_through(
+        ask in prop::sample::select(ASKS_OF_TOOLS), negated in any::<bool>(),
+        place in prop::sample::select(&["when", "unless"][..]), action in prop::sample::select(&["deny", "require_approval", "allow"][..]),
+        other in prop::sample::select(SPELLINGS_OF_A_TOOL), x in prop::sample::select(&["a", "b", "c"][..]),
+    ) {
+        let policy = asking_of_tools(ask, negated, place, action);
+        let call = |tool: &str| format!("{{ tool_call: {{ tool: {tool}, args: {{ x: {x}, name: delete_repo }} }} }}");
+        let as_named = decided(&policy, &call("delete_repo")).ruling.decision;
+        let spelled = decided(&policy, &call(other)).ruling.decision;
+        prop_assert!(spelled >= as_named, "{ask}, negated: {negated}, {place} of {action}: {other}");
+    }
 
     #[test]
     fn names_in_other_spellings_never_let_more_through(

@@ -16,11 +16,14 @@ use crate::protocol::known_providers;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+/// Position of a value in the file, and its path.
+type Place = (Range<usize>, String);
+
 /// Finds operands in another tool's notation, which these fields and operators read literally.
 pub(super) fn other_notations(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     // A value of a list is told once, whatever number of rules name the list.
     let mut told: BTreeSet<(usize, String)> = BTreeSet::new();
-    let mut tell = |place: (Range<usize>, String), about: String, help: &str| {
+    let mut tell = |place: Place, about: String, help: &str| {
         if told.insert((place.0.start, about.clone())) {
             findings.warn(codes::AG1134, place, about, help);
         }
@@ -157,7 +160,7 @@ fn of_braces(glob: &str) -> String {
 }
 
 /// Returns the globs of `applies_to` and the hosts of `protocols`, each with its field and place.
-fn scope<'p>(subject: &LintedPolicy<'p>) -> Vec<(Field, &'p str, (Range<usize>, String))> {
+fn scope<'p>(subject: &LintedPolicy<'p>) -> Vec<(Field, &'p str, Place)> {
     let named = |key| top(subject.root, key).into_iter();
     let protocols = named("protocols").flat_map(Node::items);
     let mut globs = Vec::new();
@@ -275,32 +278,32 @@ fn has_wildcard_at_its_end(verb: Verb, text: &str) -> bool {
 pub(super) fn unknown_words(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         let is_allow = view.written.action == Action::Allow;
-        let mut tell =
-            |field: &Field, value: &str, is_glob: bool, place: (Range<usize>, String)| {
-                let Some((what, known)) = known_words(field, subject) else {
-                    return;
-                };
-                // Where a rule restricts, names are compared in any letter case.
-                let fits = |word: &&str| match Glob::parse(&value.to_lowercase()) {
-                    Ok(glob) if is_glob => glob.matches(&word.to_lowercase(), GlobReading::Broad),
-                    _ if is_allow => **word == *value,
-                    _ => word.eq_ignore_ascii_case(value),
-                };
-                if known.iter().any(|word| fits(&word)) {
-                    return;
-                }
-                let begins = format!("{value}.");
-                let help = match nearest(value, &known) {
-                    _ if known.iter().any(|word| word.starts_with(&begins)) => {
-                        format!("write a glob for all of them: `{value}.*`")
-                    }
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => listed(&known)
-                        .map_or_else(String::new, |names| format!("known are {names}")),
-                };
-                let about = format!("nothing has the {what} `{value}`");
-                findings.warn(codes::AG1135, place, about, help);
+        let mut tell = |field: &Field, value: &str, is_glob: bool, place: Place| {
+            let Some((what, known)) = known_words(field, subject) else {
+                return;
             };
+            // Where a rule restricts, names are compared in any letter case.
+            let fits = |word: &&str| match Glob::parse(&value.to_lowercase()) {
+                Ok(glob) if is_glob => glob.matches(&word.to_lowercase(), GlobReading::Broad),
+                _ if is_allow => **word == *value,
+                _ => word.eq_ignore_ascii_case(value),
+            };
+            if known.iter().any(fits) {
+                return;
+            }
+            let begins = format!("{value}.");
+            let help = match nearest(value, &known) {
+                _ if known.iter().any(|word| word.starts_with(&begins)) => {
+                    format!("write a glob for all of them: `{value}.*`")
+                }
+                Some(near) => format!("did you mean `{near}`?"),
+                None => {
+                    listed(&known).map_or_else(String::new, |names| format!("known are {names}"))
+                }
+            };
+            let about = format!("nothing has the {what} `{value}`");
+            findings.warn(codes::AG1135, place, about, help);
+        };
         for item in &view.written.matches {
             let is_glob = item.values.iter().any(|value| Glob::is_glob(value));
             for value in &item.values {
