@@ -192,23 +192,16 @@ fn integration(reader: &mut Reader<'_>, value: Value<'_>) {
                 "id" => plugin = reader.name(value),
                 _ if value.is_null() => reader.claim(value),
                 _ => {
-                    let names = allowed.get_or_insert_with(Vec::new);
+                    allowed = Some(value);
                     reader.array(value, |reader, name| {
-                        names.extend(reader.name(name).map(Box::<str>::from));
+                        reader.name(name);
                     });
                 }
             },
         );
     }
     reader.provider_run_offer(value, &[plugin.as_deref().unwrap_or("mcp")]);
-    match allowed {
-        None => reader.provider_may_call(value, Known::Unknown),
-        Some(names) => {
-            for name in names {
-                reader.provider_may_call(value, Known::Is(name));
-            }
-        }
-    }
+    reader.provider_may_call_listed(value, allowed);
 }
 
 /// Reads a whole response; `said` is the origin of what an element of its output says.

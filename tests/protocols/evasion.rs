@@ -553,7 +553,9 @@ fn tools_of_a_server_that_the_provider_calls_may_be_any_unless_they_are_named() 
         json!({"type": "mcp", "server_label": "crm", "server_url": "https://crm.example/mcp"});
     let responses = |tool: &Value| json!({"model": "a", "input": "x", "tools": [tool]});
     let chat = |tool: &Value| json!({"model": "a", "messages": [], "tools": [tool]});
-    let limited = json!({"type": "mcp", "server_label": "crm", "allowed_tools": ["read"]});
+    let listing =
+        |allowed: Value| json!({"type": "mcp", "server_label": "crm", "allowed_tools": allowed});
+    let limited = listing(json!(["read"]));
     for (path, body, expected) in [
         (MESSAGES, anthropic(json!(null), server.clone()), "?"),
         (
@@ -565,6 +567,11 @@ fn tools_of_a_server_that_the_provider_calls_may_be_any_unless_they_are_named() 
             MESSAGES,
             anthropic(json!(null), configured(json!({"enabled": false}))),
             "",
+        ),
+        (
+            MESSAGES,
+            anthropic(json!(null), configured(json!({"allowed_tools": []}))),
+            "?",
         ),
         (MESSAGES, anthropic(toolset(json!({})), server.clone()), "?"),
         (
@@ -592,6 +599,19 @@ fn tools_of_a_server_that_the_provider_calls_may_be_any_unless_they_are_named() 
         ),
         (RESPONSES, responses(&mcp), "?"),
         (RESPONSES, responses(&limited), "read"),
+        // No list to LiteLLM, and every tool to vLLM.
+        (RESPONSES, responses(&listing(json!([]))), "?"),
+        (RESPONSES, responses(&listing(json!(["*"]))), "?"),
+        (
+            RESPONSES,
+            responses(&listing(json!({"read_only": true, "tool_names": null}))),
+            "?",
+        ),
+        (
+            RESPONSES,
+            responses(&listing(json!({"tool_names": ["read"]}))),
+            "read",
+        ),
         (CHAT, chat(&mcp), "?"),
         (CHAT, chat(&limited), "read"),
         (

@@ -175,15 +175,8 @@ fn toolset(reader: &mut Reader<'_>, tool: Value<'_>, kind: &str) {
 fn server_tools(reader: &mut Reader<'_>, server: Value<'_>, configuration: Option<Value<'_>>) {
     let setting = |name: &str| configuration.and_then(|configuration| configuration.get(name));
     let is_off = setting("enabled").and_then(|enabled| enabled.as_bool()) == Some(false);
-    let allowed = setting("allowed_tools").filter(|allowed| !allowed.is_null());
-    match allowed {
-        _ if is_off => {}
-        Some(allowed) => {
-            for name in allowed.elements().filter_map(|name| name.text()) {
-                reader.provider_may_call(server, Known::Is(name.into()));
-            }
-        }
-        None => reader.provider_may_call(server, Known::Unknown),
+    if !is_off {
+        reader.provider_may_call_listed(server, setting("allowed_tools"));
     }
 }
 

@@ -171,6 +171,25 @@ impl Reader<'_> {
         }
     }
 
+    /// Adds the tools of a server that the provider may call: those of a list, or any where there is no list. An empty list
+    /// is none to LiteLLM, and vLLM's `*` is every tool.
+    pub fn provider_may_call_listed(&mut self, holder: Value<'_>, list: Option<Value<'_>>) {
+        let names = list.into_iter().flat_map(|list| list.elements());
+        let mut names = names.filter_map(|name| name.text()).peekable();
+        if names.peek().is_none() {
+            self.provider_may_call(holder, Known::Unknown);
+        }
+        for name in names {
+            self.provider_may_call(
+                holder,
+                match &*name {
+                    "*" => Known::Unknown,
+                    name => Known::Is(name.into()),
+                },
+            );
+        }
+    }
+
     /// Adds a call and returns the name of the tool; `holder` is the value whose texts are its arguments. Servers that send
     /// empty structures instead of none send calls with an empty name and without arguments; these are ignored. With
     /// arguments, such a call is one of an unknown tool.
