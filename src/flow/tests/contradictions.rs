@@ -138,6 +138,13 @@ fn pieces_of_a_chat_belong_together_as_any_client_joins_them() {
         ),
         ("a name in pieces", SSE, named("delete_", "customer"), Seen),
         ("another name", SSE, named("find", "delete_customer"), Seen),
+        // Vercel's client calls each of them.
+        (
+            "another name behind it",
+            SSE,
+            named("delete_customer", "find"),
+            Seen,
+        ),
         (
             "a name twice",
             SSE,
