@@ -579,7 +579,7 @@ fn file(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin, is_batch: bo
                     batch::read_lines(reader, lines);
                 }
                 // Of content that is not JSON lines, no record can be read.
-                None if is_batch && value.get("text").is_some() => {
+                None if is_batch => {
                     let what = "a batch that is no JSON lines";
                     reader.problem(crate::diag::codes::AG2001, value, what);
                 }
