@@ -59,6 +59,7 @@ const REQUEST: &[Row] = &[
     ("tools", Type::List(&Type::Read(tool_offer))),
     ("tool_choice", Type::Read(tool_choice)),
     ("functions", Type::List(&Type::Read(function_offer))),
+    ("extra_body", Type::Read(members_on_top)),
     ("function_call", Type::Read(tool_choice)),
     ("plugins", Type::Read(plugins)),
     ("web_search_options", Type::Read(web_search)),
@@ -339,6 +340,14 @@ pub(super) fn read_members(reader: &mut Reader<'_>, holder: Value<'_>) {
             reader.conversation(value, "openai.chat", &turns, &mut calls, read);
         }
     });
+}
+
+/// Reads members that LiteLLM sends in place of those beside: `extra_body`, and a request of `fallbacks`.
+pub(super) fn members_on_top(reader: &mut Reader<'_>, holder: Value<'_>) {
+    if let Some(model) = holder.get("model") {
+        openai_shapes::model(reader, model);
+    }
+    read_members(reader, holder);
 }
 
 /// Reads a request whose answer is fetched later: `{request: {model, messages}, idempotency_key}` (Perplexity).
