@@ -1445,6 +1445,13 @@ fn what_the_provider_ran_is_told_with_its_result() {
             ]}}]}),
         ),
         (
+            RESPONSES,
+            json!({"output": [
+                {"type": "program", "id": "p", "call_id": "s", "code": "needle", "fingerprint": "f"},
+                {"type": "program_output", "id": "o", "call_id": "s", "result": "needle", "status": "completed"},
+            ]}),
+        ),
+        (
             INTERACTIONS,
             json!({"status": "completed", "steps": [
                 {"type": "code_execution_call", "id": "s", "arguments": {"code": "needle"}},
