@@ -648,6 +648,29 @@ fn tools_of_a_server_that_the_provider_calls_may_be_any_unless_they_are_named() 
 }
 
 #[test]
+fn a_function_is_offered_under_its_name_whatever_the_type_of_the_tool() {
+    for (path, tool) in [
+        (
+            CHAT,
+            json!({"type": "Function", "function": {"name": "wipe"}}),
+        ),
+        (
+            "/api/chat",
+            json!({"type": "", "function": {"name": "wipe"}}),
+        ),
+        (
+            "/v2/chat",
+            json!({"type": "x", "function": {"name": "wipe"}}),
+        ),
+        (RESPONSES, json!({"type": "Function", "name": "wipe"})),
+    ] {
+        let body = json!({"model": "a", "messages": [], "input": "x", "tools": [tool]});
+        let offered = offers(path, &body.to_string());
+        assert!(offered.contains(&"wipe".to_owned()), "{path} {offered:?}");
+    }
+}
+
+#[test]
 fn a_tool_with_two_definitions_is_offered_under_both_names() {
     for (path, body) in [
         (
@@ -965,6 +988,14 @@ fn what_the_provider_keeps_is_told() {
         (
             CHAT,
             r#"{"model":"a","messages":[],"extra_body":{"google":{"cached_content":"cachedContents/1"}}}"#,
+        ),
+        (
+            RESPONSES,
+            r#"{"model":"a","input":"x","tools":[{"type":"shell","environment":{"type":"container_reference","container_id":"c"}}]}"#,
+        ),
+        (
+            RESPONSES,
+            r#"{"model":"a","input":"x","tools":[{"type":"shell","environment":{"type":"container_auto","skills":[{"type":"skill_reference","skill_id":"s"}]}}]}"#,
         ),
         (
             "/v1/assistants",
