@@ -461,6 +461,7 @@ fn read_message(
         event.turn = origin.turn;
         event.from = origin.from.clone();
         event.tool = called.tool_of(answered.as_deref(), named);
+        reader.rest_of_result(&event, message);
         reader.said_result(event, result, &|part| part.get("text"));
     }
 }

@@ -516,6 +516,7 @@ impl Items<'_> {
                 _ => claim_type(reader, key, value),
             },
         );
+        reader.rest_of_result(&event, item);
         reader.said_result(event, said, &|part| part.get("text"));
     }
 }

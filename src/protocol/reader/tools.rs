@@ -2,7 +2,7 @@
 
 use super::embedded::begins_data_url;
 use super::{Origin, Reader, Row, Type, code_of};
-use crate::event::{Attachments, Author, Class, Direction, Event, Kind, Known, Part};
+use crate::event::{Attachments, Author, Class, Direction, Event, Kind, Known, Part, Turn};
 use crate::wire::json::{self, NodeId, ScanError, ScanErrorKind, Value};
 use crate::wire::sort;
 use crate::wire::span::index;
@@ -241,7 +241,7 @@ impl Reader<'_> {
     }
 
     /// Adds the result of a tool; `holder` is the value that contains it. Decoded content of its texts (JSON with
-    /// escapes, base64) is reported in addition.
+    /// escapes, base64) is reported in addition, and so is what no row names in it.
     pub fn result(&mut self, event: Event, holder: Option<Value<'_>>) {
         let inner = self.look_into_all(event.texts.clone());
         let origin = Origin {
@@ -253,7 +253,24 @@ impl Reader<'_> {
         if let Some(holder) = holder {
             self.emit_duplicate(holder, inner.clone(), &origin);
             self.result_beside(&beside, inner);
+            self.rest_of_result(&beside, holder);
         }
+    }
+
+    /// Adds what no row names in a value that belongs to a result: to it, and as a text of an unknown author like any other
+    /// that no row names.
+    pub fn rest_of_result(&mut self, event: &Event, holder: Value<'_>) {
+        let texts = self.rest(holder);
+        let from = match self.direction {
+            Direction::Request => Known::Unknown,
+            Direction::Response => Known::Missing,
+        };
+        let origin = Origin {
+            choice: event.choice,
+            ..Origin::new(from, Part::Other, Turn::Latest)
+        };
+        self.emit_text(holder, texts.clone(), &origin);
+        self.result_beside(event, texts);
     }
 
     /// Adds texts that belong to a result but are reported elsewhere: the content of its files.
