@@ -615,6 +615,18 @@ fn tools_of_a_server_that_the_provider_calls_may_be_any_unless_they_are_named() 
         (CHAT, chat(&mcp), "?"),
         (CHAT, chat(&limited), "read"),
         (
+            CHAT,
+            chat(&json!({"type": "connector", "connector_id": "crm"})),
+            "?",
+        ),
+        (
+            CHAT,
+            chat(
+                &json!({"type": "connector", "connector_id": "crm", "tool_configuration": {"include": ["read"]}}),
+            ),
+            "read",
+        ),
+        (
             GENERATE,
             json!({"contents": [], "tools": [{"mcp_servers": [{"name": "crm"}]}]}),
             "?",
