@@ -179,7 +179,7 @@ fn system_prompt(reader: &mut Reader<'_>, value: Value<'_>) {
 /// Reads a plugin, which a string may name, or an MCP server. If the request does not list its tools, any may be called.
 fn integration(reader: &mut Reader<'_>, value: Value<'_>) {
     let mut plugin = None;
-    let mut allowed: Vec<Box<str>> = Vec::new();
+    let mut allowed = None;
     if value.kind() == json::ValueKind::String {
         plugin = reader.name(value);
     } else {
@@ -191,9 +191,12 @@ fn integration(reader: &mut Reader<'_>, value: Value<'_>) {
             &mut |reader, key, value| match key {
                 "id" => plugin = reader.name(value),
                 _ if value.is_null() => reader.claim(value),
-                _ => reader.array(value, |reader, name| {
-                    allowed.extend(reader.name(name).map(Box::from));
-                }),
+                _ => {
+                    allowed = Some(value);
+                    reader.array(value, |reader, name| {
+                        reader.name(name);
+                    });
+                }
             },
         );
     }

@@ -410,6 +410,7 @@ impl TurnState {
                 event.texts = texts;
                 event.result = reader.structured_result(value);
             }
+            reader.rest_of_result(&event, message);
             reader.result(event, holder);
         }
     }

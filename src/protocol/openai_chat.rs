@@ -59,6 +59,7 @@ const REQUEST: &[Row] = &[
     ("tools", Type::List(&Type::Read(tool_offer))),
     ("tool_choice", Type::Read(tool_choice)),
     ("functions", Type::List(&Type::Read(function_offer))),
+    ("extra_body", Type::Read(members_on_top)),
     ("function_call", Type::Read(tool_choice)),
     ("plugins", Type::Read(plugins)),
     ("web_search_options", Type::Read(web_search)),
@@ -341,6 +342,14 @@ pub(super) fn read_members(reader: &mut Reader<'_>, holder: Value<'_>) {
     });
 }
 
+/// Reads members that LiteLLM sends in place of those beside: `extra_body`, and a request of `fallbacks`.
+pub(super) fn members_on_top(reader: &mut Reader<'_>, holder: Value<'_>) {
+    if let Some(model) = holder.get("model") {
+        openai_shapes::model(reader, model);
+    }
+    read_members(reader, holder);
+}
+
 /// Reads a request whose answer is fetched later: `{request: {model, messages}, idempotency_key}` (Perplexity).
 fn read_deferred_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     const ENVELOPE: &[Row] = &[("request", Type::Custom), ("idempotency_key", Type::Id)];
@@ -452,6 +461,7 @@ fn read_message(
         event.turn = origin.turn;
         event.from = origin.from.clone();
         event.tool = called.tool_of(answered.as_deref(), named);
+        reader.rest_of_result(&event, message);
         reader.said_result(event, result, &|part| part.get("text"));
     }
 }

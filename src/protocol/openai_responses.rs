@@ -51,6 +51,7 @@ const REQUEST: &[Row] = &[
     ("previous_response_id", Type::Read(previous_response)),
     ("conversation", Type::Read(conversation)),
     ("tools", Type::List(&Type::Read(offers::offer))),
+    ("extra_body", Type::Read(read_members)),
     ("tool_choice", Type::Read(tool_choice)),
     ("plugins", Type::Read(plugins)),
     (
@@ -241,13 +242,8 @@ impl Protocol for OpenAiResponses {
 /// Reads a request, or what it shares with counting tokens and compacting a conversation.
 pub(super) fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     reader.reading.params = Some(root.place());
-    // The requested model leads the set, whatever the order of members.
-    if let Some(value) = root.get("model") {
-        openai_shapes::model(reader, value);
-    }
-    let other = Origin::of(Author::System, Part::Other);
     reader.reading.pending = Some(Pending::Nothing);
-    reader.plain_rows(root, REQUEST, &other);
+    read_members(reader, root);
     let is_there = |name: &str| root.get(name).is_some_and(|value| !value.is_null());
     let begins_somewhere = ["input", "prompt", "previous_response_id", "conversation"]
         .iter()
@@ -258,6 +254,15 @@ pub(super) fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &
     openai_shapes::model_is_needed(reader, endpoint);
     let event = Event::new(Kind::Request, Direction::Request, root.place());
     reader.reading.add(event);
+}
+
+/// Reads the members of a request, or those that LiteLLM sends in their place.
+fn read_members(reader: &mut Reader<'_>, holder: Value<'_>) {
+    // The requested model leads the set, whatever the order of members.
+    if let Some(value) = holder.get("model") {
+        openai_shapes::model(reader, value);
+    }
+    reader.plain_rows(holder, REQUEST, &Origin::of(Author::System, Part::Other));
 }
 
 fn instructions(reader: &mut Reader<'_>, value: Value<'_>) {

@@ -16,6 +16,7 @@ pub(super) use tools::{
     tool_choice, tool_offer,
 };
 
+use super::openai_chat::members_on_top;
 use super::reader::{Origin, Reader, Row, Type};
 use crate::event::{Author, Direction, Event, Kind, Known, Part, is_plain_in_model_name};
 use crate::wire::json::{self, Value};
@@ -85,11 +86,10 @@ pub(super) fn model(reader: &mut Reader<'_>, value: Value<'_>) {
 pub(super) fn models(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.array(value, |reader, entry| match entry.kind() {
         json::ValueKind::Object => {
-            let named = entry.get("model");
-            reader.object(entry, &["model"], |reader, _, value| model(reader, value));
             // A mapping from models to their fallbacks: its keys and values are unknown text, and its models are
             // unknown, too.
-            reader.reading.models.unknown |= named.is_none();
+            reader.reading.models.unknown |= entry.get("model").is_none();
+            members_on_top(reader, entry);
         }
         _ => model(reader, entry),
     });

@@ -615,6 +615,18 @@ fn tools_of_a_server_that_the_provider_calls_may_be_any_unless_they_are_named() 
         (CHAT, chat(&mcp), "?"),
         (CHAT, chat(&limited), "read"),
         (
+            CHAT,
+            chat(&json!({"type": "connector", "connector_id": "crm"})),
+            "?",
+        ),
+        (
+            CHAT,
+            chat(
+                &json!({"type": "connector", "connector_id": "crm", "tool_configuration": {"include": ["read"]}}),
+            ),
+            "read",
+        ),
+        (
             GENERATE,
             json!({"contents": [], "tools": [{"mcp_servers": [{"name": "crm"}]}]}),
             "?",
@@ -644,6 +656,29 @@ fn tools_of_a_server_that_the_provider_calls_may_be_any_unless_they_are_named() 
             .into_iter()
             .collect();
         assert_eq!(called, expected, "{path} {body}");
+    }
+}
+
+#[test]
+fn a_function_is_offered_under_its_name_whatever_the_type_of_the_tool() {
+    for (path, tool) in [
+        (
+            CHAT,
+            json!({"type": "Function", "function": {"name": "wipe"}}),
+        ),
+        (
+            "/api/chat",
+            json!({"type": "", "function": {"name": "wipe"}}),
+        ),
+        (
+            "/v2/chat",
+            json!({"type": "x", "function": {"name": "wipe"}}),
+        ),
+        (RESPONSES, json!({"type": "Function", "name": "wipe"})),
+    ] {
+        let body = json!({"model": "a", "messages": [], "input": "x", "tools": [tool]});
+        let offered = offers(path, &body.to_string());
+        assert!(offered.contains(&"wipe".to_owned()), "{path} {offered:?}");
     }
 }
 
@@ -877,6 +912,112 @@ fn data_in_any_part_of_a_result_is_data_of_the_result() {
 }
 
 #[test]
+fn what_no_row_names_in_a_result_is_said_by_the_tool_in_every_protocol() {
+    // A page that an agent visits gives its title, a shell its output.
+    let block = json!({"type": "browser_state", "tabs": [{"title": "needle", "active": true}]});
+    let beside = json!({"type": "text", "text": "x", "hologram": "needle"});
+    let output = |output: Value| json!({"model": "a", "input": [{"type": "function_call_output", "call_id": "1", "output": output}]});
+    let tool = |content: &Value| json!({"model": "a", "messages": [{"role": "tool", "tool_call_id": "1", "content": [content]}]});
+    let anthropic = |content: &Value| {
+        json!({"model": "a", "messages": [{"role": "user", "content": [
+        {"type": "tool_result", "tool_use_id": "1", "content": [content]}]}]})
+    };
+    for (path, body) in [
+        (CHAT, tool(&block)),
+        (CHAT, tool(&beside)),
+        (RESPONSES, output(json!([block]))),
+        (RESPONSES, output(json!({"stdout": "needle"}))),
+        (
+            RESPONSES,
+            json!({"model": "a", "input": [{"type": "program_output", "call_id": "1", "result": "needle"}]}),
+        ),
+        (MESSAGES, anthropic(&block)),
+        (MESSAGES, anthropic(&beside)),
+        (
+            CONVERSE,
+            json!({"messages": [{"role": "user", "content": [
+            {"toolResult": {"toolUseId": "1", "content": [{"browserState": {"title": "needle"}}]}}]}]}),
+        ),
+        (
+            GENERATE,
+            json!({"contents": [{"parts": [
+            {"functionResponse": {"name": "f", "response": {}, "parts": [{"text": "needle"}]}}]}]}),
+        ),
+        (
+            INTERACTIONS,
+            json!({"model": "a", "input": [{"type": "function_result", "call_id": "1", "result": [block]}]}),
+        ),
+        ("/v2/chat", tool(&block)),
+        // Beside its content.
+        (
+            CHAT,
+            json!({"model": "a", "messages": [{"role": "tool", "tool_call_id": "1", "content": "x", "data": "needle"}]}),
+        ),
+        (
+            "/api/chat",
+            json!({"model": "a", "messages": [{"role": "tool", "tool_name": "f", "content": "x", "data": "needle"}]}),
+        ),
+        (
+            RESPONSES,
+            json!({"model": "a", "input": [{"type": "hologram_call_output", "call_id": "1", "data": "needle"}]}),
+        ),
+        (
+            MESSAGES,
+            json!({"model": "a", "messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "data": "needle"}]}]}),
+        ),
+        (
+            GENERATE,
+            json!({"contents": [{"parts": [{"functionResponse": {"name": "f", "response": {}, "data": "needle"}}]}]}),
+        ),
+    ] {
+        let body = body.to_string();
+        let (json, reading) = asked_in(&post(path), &body);
+        let told = |kind: Kind| {
+            let events = reading.events.iter().filter(|event| event.kind == kind);
+            let mut said = events.flat_map(|event| texts(event, &json, &reading));
+            said.any(|text| text == "needle")
+        };
+        assert!(told(Kind::ToolResult), "{path} {body}");
+        assert!(told(Kind::Message), "{path} {body}");
+    }
+}
+
+#[test]
+fn members_that_a_gateway_puts_over_a_request_are_members_of_it() {
+    // LiteLLM sends them in place of those beside.
+    let function = json!({"type": "function", "function": {"name": "wipe", "parameters": {}}});
+    let flat = json!({"type": "function", "name": "wipe", "parameters": {}});
+    for (path, body) in [
+        (
+            CHAT,
+            json!({"model": "a", "messages": [], "extra_body": {"model": "b", "tools": [function]}}),
+        ),
+        (
+            CHAT,
+            json!({"model": "a", "messages": [], "fallbacks": [{"model": "b", "tools": [function]}]}),
+        ),
+        (
+            RESPONSES,
+            json!({"model": "a", "input": "x", "extra_body": {"model": "b", "tools": [flat]}}),
+        ),
+    ] {
+        let body = body.to_string();
+        assert_eq!(offers(path, &body), ["wipe"], "{body}");
+        let (_, reading) = asked_in(&post(path), &body);
+        assert_eq!(reading.models.names, ["a".into(), "b".into()], "{body}");
+    }
+    let said = json!({"model": "a", "messages": [], "extra_body": {"messages": [
+        {"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "wipe", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id": "1", "content": "done"}]}});
+    let said = said.to_string();
+    let (_, reading) = asked_in(&post(CHAT), &said);
+    for kind in [Kind::ToolCall, Kind::ToolResult] {
+        let event = reading.events.iter().find(|event| event.kind == kind);
+        assert_eq!(event.map(tool), Some("wipe"), "{kind:?}");
+    }
+}
+
+#[test]
 fn a_tool_offered_in_the_middle_of_a_conversation_is_an_offer() {
     let body = json!({"model": "a", "messages": [
         {"role": "user", "content": "hi"},
@@ -965,6 +1106,14 @@ fn what_the_provider_keeps_is_told() {
         (
             CHAT,
             r#"{"model":"a","messages":[],"extra_body":{"google":{"cached_content":"cachedContents/1"}}}"#,
+        ),
+        (
+            RESPONSES,
+            r#"{"model":"a","input":"x","tools":[{"type":"shell","environment":{"type":"container_reference","container_id":"c"}}]}"#,
+        ),
+        (
+            RESPONSES,
+            r#"{"model":"a","input":"x","tools":[{"type":"shell","environment":{"type":"container_auto","skills":[{"type":"skill_reference","skill_id":"s"}]}}]}"#,
         ),
         (
             "/v1/assistants",
@@ -1443,6 +1592,13 @@ fn what_the_provider_ran_is_told_with_its_result() {
                 {"executableCode": {"language": "PYTHON", "code": "needle"}},
                 {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "needle"}},
             ]}}]}),
+        ),
+        (
+            RESPONSES,
+            json!({"output": [
+                {"type": "program", "id": "p", "call_id": "s", "code": "needle", "fingerprint": "f"},
+                {"type": "program_output", "id": "o", "call_id": "s", "result": "needle", "status": "completed"},
+            ]}),
         ),
         (
             INTERACTIONS,

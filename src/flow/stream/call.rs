@@ -9,7 +9,7 @@ use crate::event::{Class, Direction, Event, Kind, Known, Problem, Reading};
 use crate::protocol::stream::{CallDelta, CallKey, HeldFrames};
 use crate::protocol::{Bounds, Reader};
 use crate::wire::json::{self, Edits, JsonBody, Limits, NodeId, Value, quote};
-use crate::wire::sort;
+use crate::wire::work;
 use std::borrow::Cow;
 
 /// State of one call.
@@ -215,20 +215,19 @@ impl AssembledCall {
             }
         }
         let whole = self.name();
+        let mut names = vec![whole.as_str()];
         // Some clients keep the first delta with a name, some the last, and Vercel's begins another call at each name.
-        let names = self
-            .names
-            .iter()
-            .map(|(.., name)| name)
-            .chain(&self.aliases);
-        let names = sort::set(names.filter(|name| **name != whole));
-        for (number, name) in std::iter::once(&whole)
-            .chain(names.iter().copied())
-            .enumerate()
-        {
+        let pieces = self.names.iter().map(|(.., name)| name);
+        for name in pieces.chain(&self.aliases) {
+            work::spend(names.len());
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        for (number, name) in names.into_iter().enumerate() {
             let mut event = event.clone();
             event.is_duplicate = number > 0;
-            event.tool = match name.as_str() {
+            event.tool = match name {
                 "" => Known::Unknown,
                 name => Known::Is(name.into()),
             };

@@ -464,6 +464,30 @@ fn an_upload_has_the_parts_that_every_parser_finds() {
 }
 
 #[test]
+fn a_batch_that_is_no_json_lines_is_denied_text_or_not() {
+    let line = json!({"custom_id": "1", "method": "POST", "url": "/v1/chat/completions",
+        "body": {"model": "gpt-bad", "messages": [{"role": "user", "content": "x"}]}})
+    .to_string();
+    let upload = |name: &str, content: &str| {
+        format!(
+            "--x\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n\
+             --x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n{content}\r\n--x--\r\n"
+        )
+    };
+    let headers = [("content-type", "multipart/form-data; boundary=x")];
+    for (body, code) in [
+        (upload("a.jsonl", &line), SEEN),
+        (upload("a.txt", &line), "AG2001"),
+        (upload("a.jsonl", &format!("{line}\nNaN")), "AG2001"),
+        // Neither text.
+        (upload("a.jsonl", &format!("{line}\n\0")), "AG2001"),
+    ] {
+        let found = code_of("POST", "/v1/files", &headers, body.as_bytes());
+        assert_eq!(found, code, "{body}");
+    }
+}
+
+#[test]
 fn text_that_is_declared_as_bytes_or_sealed_is_read() {
     let chat =
         |part: Value| json!({"model": "m", "messages": [{"role": "user", "content": [part]}]});

@@ -862,6 +862,98 @@ fn a_command_in_pieces_is_an_argument_of_its_call() {
     assert_eq!(denied.texts(), ["Not as root."]);
 }
 
+/// Returns the events of a shell in the provider's container that writes these pieces.
+fn shell_output(pieces: &[&str]) -> Vec<Value> {
+    let call = json!({
+        "type": "shell_call", "id": "sh_1", "call_id": "c", "status": "completed",
+        "action": {"commands": ["ls"]}, "environment": {"type": "container_reference", "container_id": "cntr_1"},
+    });
+    let written = |text: &str| json!([{"stdout": text, "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}]);
+    let output = |output: Value| json!({"type": "shell_call_output", "id": "so_1", "call_id": "c", "status": "completed", "output": output});
+    let of = |kind: &str, member: &str, what: Value| json!({"type": format!("response.shell_call_output_content.{kind}"), "item_id": "so_1", "output_index": 1, "command_index": 0, member: what});
+    let all = output(written(&pieces.concat()));
+    let mut events = vec![
+        created(),
+        added(0, call.clone()),
+        done(0, &call),
+        added(1, output(json!([]))),
+    ];
+    events.extend(
+        pieces
+            .iter()
+            .map(|piece| of("delta", "delta", json!({"stdout": piece}))),
+    );
+    events.extend([
+        of("done", "output", written(&pieces.concat())),
+        done(1, &all),
+        completed(&[call, all]),
+    ]);
+    events
+}
+
+#[test]
+fn output_of_a_shell_in_pieces_is_one_text_and_redacted_in_every_copy() {
+    let guard = guard(PARTS_OF_ARGUMENTS);
+    let untouched = sse(&shell_output(&["all ", "is well"]));
+    let seen = ask(&guard, &untouched, &[]);
+    assert_eq!(
+        String::from_utf8(seen.client.body()),
+        String::from_utf8(untouched)
+    );
+    let rule = "match: { event: response }\n    when: { text: { detects: credit_card } }\n    action: redact";
+    let guard = super::guard(&format!(
+        "defaults: {{ action: allow }}\nrules:\n  - id: cards\n    {rule}\n"
+    ));
+    let seen = ask(
+        &guard,
+        &sse(&shell_output(&["card 4111 1111 ", "1111 1111\n"])),
+        &[],
+    );
+    let client = String::from_utf8(seen.client.body()).unwrap();
+    assert!(!client.contains("1111"), "{client}");
+    let frames = frames(&seen);
+    let said = |at: &str| -> String {
+        let parts = frames
+            .iter()
+            .filter_map(|frame| frame.pointer(at)?.as_str());
+        parts.collect()
+    };
+    for copy in [
+        "/delta/stdout",
+        "/output/0/stdout",
+        "/item/output/0/stdout",
+        "/response/output/1/output/0/stdout",
+    ] {
+        assert_eq!(said(copy), "card [CREDIT_CARD]\n", "{copy}");
+    }
+}
+
+#[test]
+fn a_program_is_a_call_that_the_provider_runs() {
+    let program = json!({"type": "program", "id": "pr_1", "call_id": "c", "code": "rm -rf", "fingerprint": "f"});
+    let output = json!({"type": "program_output", "id": "po_1", "call_id": "c", "result": "forbidden", "status": "completed"});
+    let events = [
+        created(),
+        added(0, program.clone()),
+        done(0, &program),
+        added(1, output.clone()),
+        done(1, &output),
+        completed(&[program, output]),
+    ];
+    for rule in [
+        "match: { event: tool_call, tool: programmatic_tool_calling }, when: { args.code: { contains: rm } }",
+        "match: { event: tool_result }, when: { text: { contains: forbidden } }",
+    ] {
+        let guard = guard(&format!(
+            "defaults: {{ action: allow }}\nrules:\n  - {{ id: r, {rule}, action: deny }}\n"
+        ));
+        let seen = ask(&guard, &sse(&events), &[]);
+        assert_eq!(record(&seen)["decision"], "deny", "{rule}");
+        let client = String::from_utf8(seen.client.body()).unwrap();
+        assert!(!client.contains("forbidden"), "{rule}: {client}");
+    }
+}
+
 #[test]
 fn a_patch_in_pieces_is_an_argument_of_its_call() {
     let item = |status: &str, path: &str, diff: &str| {

@@ -404,6 +404,7 @@ fn result(
         }
         held = Some((value, start..reader.text_count()));
     });
+    reader.rest_of_result(&event, block);
     let Some((value, texts)) = held else {
         reader.reading.add(event);
         return;

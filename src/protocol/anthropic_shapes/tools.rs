@@ -176,10 +176,7 @@ fn server_tools(reader: &mut Reader<'_>, server: Value<'_>, configuration: Optio
     let setting = |name: &str| configuration.and_then(|configuration| configuration.get(name));
     let is_off = setting("enabled").and_then(|enabled| enabled.as_bool()) == Some(false);
     if !is_off {
-        let allowed = setting("allowed_tools").into_iter();
-        let names = allowed.flat_map(|allowed| allowed.elements());
-        let names = names.filter_map(|name| name.text().map(Into::into));
-        reader.provider_may_call_listed(server, names.collect());
+        reader.provider_may_call_listed(server, setting("allowed_tools"));
     }
 }
 

@@ -281,6 +281,7 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Attribution, call
         blocks(reader, value, &tool, calls);
         held = Some((value, start..reader.text_count()));
     });
+    reader.rest_of_result(&event, value);
     let Some((content, texts)) = held else {
         reader.reading.add(event);
         return;

@@ -105,6 +105,7 @@ impl TurnState {
             event.from = origin.from.clone();
             event.tool = self.calls.tool_of(id.as_deref(), None);
             // Documents are what Cohere's own client sends.
+            reader.rest_of_result(&event, message);
             reader.said_result(event, result, &|part| match part.get("document") {
                 Some(document) => document.get("data"),
                 None => part.get("text"),

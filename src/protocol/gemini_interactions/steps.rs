@@ -378,16 +378,12 @@ fn result(
 /// Tools of a server that the provider may call: those that are listed, otherwise any.
 fn server_tools(reader: &mut Reader<'_>, server: Value<'_>) {
     let allowed = reader.get(server, "allowedTools");
-    let lists = allowed.into_iter().flat_map(|allowed| allowed.elements());
-    let names: Vec<Box<str>> = lists
-        .flat_map(|list| {
-            list.get("tools")
-                .into_iter()
-                .flat_map(|tools| tools.elements())
-        })
-        .filter_map(|name| name.text().map(Into::into))
-        .collect();
-    reader.provider_may_call_listed(server, names);
+    let mut lists = allowed.into_iter().flat_map(|allowed| allowed.elements());
+    let first = lists.next().and_then(|list| list.get("tools"));
+    reader.provider_may_call_listed(server, first);
+    for list in lists {
+        reader.provider_may_call_listed(server, list.get("tools"));
+    }
 }
 
 /// One entry of `tools`: a function of the client, or a tool that the provider runs, named by its type.

@@ -361,6 +361,7 @@ fn function_response(
     for texts in beside {
         reader.result_beside(&event, texts);
     }
+    reader.rest_of_result(&event, value);
     reader.result(event, said);
 }
 

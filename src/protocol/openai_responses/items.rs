@@ -60,6 +60,8 @@ pub(super) const CALL: &[Row] = &[
     ("actions", Type::Custom),
     ("operation", Type::Custom),
     ("code", Type::Custom),
+    // Of a program.
+    ("fingerprint", Type::Id),
     ("queries", Type::Custom),
     ("command", Type::Custom),
     // The task of another agent.
@@ -84,6 +86,8 @@ pub(super) const CALL: &[Row] = &[
 ];
 const RESULT: &[Row] = &[
     ("output", Type::Custom),
+    // Of a program.
+    ("result", Type::Custom),
     ("max_output_length", Type::Number),
     ("acknowledged_safety_checks", Type::Tree(Part::Other)),
     ("approval_request_id", Type::Id),
@@ -186,15 +190,20 @@ fn is_of_client_run(kind: &str) -> bool {
     call != "shell_call" && CLIENT_RUN.contains(&call)
 }
 
-/// Returns whether an item of this kind is a call.
+/// Returns whether an item of this kind is a call. A program is one of the tool that lets the model write programs.
 pub(super) fn is_call(kind: &str) -> bool {
-    kind.ends_with("_call") || matches!(kind, "mcp_approval_request" | "command_execution")
+    kind.ends_with("_call")
+        || matches!(
+            kind,
+            "mcp_approval_request" | "command_execution" | "program"
+        )
 }
 
 /// Returns the tool of a call if its type determines it, and not a `name`.
 pub(super) fn named_by_type(kind: &str) -> Option<&str> {
     match kind {
         "function_call" | "custom_tool_call" | "mcp_call" | "mcp_approval_request" => None,
+        "program" => Some("programmatic_tool_calling"),
         _ => Some(kind.strip_suffix("_call").unwrap_or(kind)),
     }
 }
@@ -499,7 +508,7 @@ impl Items<'_> {
             &[ITEM, RESULT],
             &origin,
             &mut |reader, key, value| match key {
-                "output" => {
+                "output" | "result" => {
                     let texts = output(reader, value, &origin, is_request);
                     let beside = texts.end..reader.text_count();
                     said = Some((value, texts, beside));
@@ -507,6 +516,7 @@ impl Items<'_> {
                 _ => claim_type(reader, key, value),
             },
         );
+        reader.rest_of_result(&event, item);
         reader.said_result(event, said, &|part| part.get("text"));
     }
 }

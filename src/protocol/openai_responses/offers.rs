@@ -124,7 +124,7 @@ fn client_run(reader: &mut Reader<'_>, tool: Value<'_>, names: &[&str]) {
 /// and which is unknown.
 pub(in crate::protocol) fn mcp(reader: &mut Reader<'_>, tool: Value<'_>) {
     let origin = Origin::of(Author::System, Part::Other);
-    let mut allowed: Vec<Box<str>> = Vec::new();
+    let mut allowed = None;
     reader.rows(tool, MCP, &origin, &mut |reader, key, value| match key {
         "server_label" => {
             reader.text(value, &origin.with_part(Part::Name));
@@ -135,7 +135,7 @@ pub(in crate::protocol) fn mcp(reader: &mut Reader<'_>, tool: Value<'_>) {
             _ => reader.plain_rows(value, APPROVAL, &origin),
         },
         _ => {
-            let list = match value.kind() {
+            allowed = match value.kind() {
                 json::ValueKind::Object => {
                     reader.object(value, &["tool_names", "read_only"], |reader, _, value| {
                         if value.kind() != json::ValueKind::Array {
@@ -146,12 +146,11 @@ pub(in crate::protocol) fn mcp(reader: &mut Reader<'_>, tool: Value<'_>) {
                 }
                 _ => Some(value).filter(|value| !value.is_null()),
             };
-            if let Some(list) = list {
-                reader.array(list, |reader, name| {
-                    allowed.extend(reader.name(name).map(Box::from));
-                });
-            } else {
-                reader.claim(value);
+            match allowed {
+                Some(list) => reader.array(list, |reader, name| {
+                    reader.name(name);
+                }),
+                None => reader.claim(value),
             }
         }
     });

@@ -63,6 +63,7 @@ const EVENT: &[Row] = &[
     ("code", Type::Custom),
     ("command", Type::Custom),
     ("command_index", Type::Number),
+    ("output", Type::Custom),
     ("diff", Type::Custom),
     ("name", Type::Custom),
     ("item", Type::Custom),
@@ -113,11 +114,16 @@ const ARGUMENT_PARTS: &[(&str, &str, &str)] = &[
     ("apply_patch_call_operation_diff", "diff", "diff"),
 ];
 
+/// Name of the events with the output of a shell: `{"delta":{"stdout":"…"}}`, and at the end of a command all of it,
+/// `{"output":[{"stdout":"…","stderr":"","outcome":{…}}]}`.
+const SHELL_OUTPUT: &str = "shell_call_output_content";
+
 /// Number of the item in an event that names none.
 const NO_ITEM: u32 = u32::MAX;
 
-/// Maximum unknown kinds of events. Texts of further kinds are not continued.
+/// Maximum unknown kinds of events, and bytes of the name of one. Texts of further kinds are not continued.
 const MAX_UNKNOWN: usize = 64;
+const LONGEST_NAME: usize = 256;
 
 /// Lists of an item that contain texts. Unknown kinds of deltas have the numbers from the last one on.
 const CONTENT: u32 = 0;
@@ -281,10 +287,10 @@ impl ResponsesStream {
             }
             (id, _) => self.number_of(id.and_then(|id| id.text()).as_deref(), None),
         });
-        let at = number("content_index").or_else(|| number("summary_index"));
+        let indices = ["content_index", "summary_index", "command_index"];
         ItemText {
             item,
-            at: at.unwrap_or(0),
+            at: indices.into_iter().find_map(number).unwrap_or(0),
         }
     }
 
@@ -422,7 +428,14 @@ impl ResponsesStream {
                     self.argument(reader, value, &call, path, extent);
                 }
                 _ if key == "code" && kind == "error" => reader.id(value),
-                _ if key == "delta" => self.unknown_delta(reader, value, stem, about),
+                _ if key == "delta" => {
+                    self.unknown_text(reader, value, stem, about, Update::Delta);
+                }
+                _ if key == "output" && stem == SHELL_OUTPUT => {
+                    for part in value.elements() {
+                        self.unknown_text(reader, part, stem, about, Update::Whole);
+                    }
+                }
                 _ => {}
             },
         });
@@ -472,13 +485,22 @@ impl ResponsesStream {
         self.texts.assign_all(reader, first, path, update);
     }
 
-    fn unknown_delta(
+    /// Reads a text by its name, or an object of texts.
+    fn unknown_text(
         &mut self,
         reader: &mut Reader<'static>,
         value: Value<'_>,
         name: &str,
         about: ItemText,
+        update: Update,
     ) {
+        for (key, member) in value.members() {
+            let key = key.text().unwrap_or_default();
+            if name.len().saturating_add(key.len()) < LONGEST_NAME {
+                let name = format!("{name}/{key}");
+                self.unknown_text(reader, member, &name, about, update);
+            }
+        }
         let known = self.unknown.iter().position(|known| **known == *name);
         let number = known.unwrap_or(self.unknown.len());
         if value.kind() != json::ValueKind::String || number >= MAX_UNKNOWN {
@@ -494,8 +516,12 @@ impl ResponsesStream {
             part: Part::Other,
             item: 0,
         };
-        let piece = TextDelta::new(channel, value.place(), Class::Unknown);
-        self.texts.piece(reader, piece, path, Update::Delta);
+        let class = match name.starts_with(SHELL_OUTPUT) {
+            true => Class::Text,
+            false => Class::Unknown,
+        };
+        let piece = TextDelta::new(channel, value.place(), class);
+        self.texts.piece(reader, piece, path, update);
     }
 
     /// Reads the object of the whole response.

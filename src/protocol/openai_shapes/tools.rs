@@ -32,9 +32,11 @@ const PROVIDER_TOOL: &[Row] = &[
     ("model", Type::Custom),
     ("parameters", Type::Custom),
     ("container", Type::Custom),
+    ("environment", Type::Custom),
     ("vector_store_ids", Type::List(&Type::State)),
     ("cache_control", CACHE_CONTROL),
 ];
+const CONTAINER: &[&str] = &["type", "file_ids", "container_id", "skills"];
 const TOOL_CHOICE: &[&str] = &[
     "type",
     "mode",
@@ -72,15 +74,21 @@ pub(crate) fn tool_offer(reader: &mut Reader<'_>, tool: Value<'_>) {
 /// Reads a tool whether it has come before or not.
 pub(crate) fn read_tool(reader: &mut Reader<'_>, tool: Value<'_>) {
     let kind = tool.get("type").and_then(|kind| kind.text());
+    let is_function = matches!(kind.as_deref(), Some("function" | "custom") | None);
+    let mut is_flat = true;
+    for definition in ["function", "custom"]
+        .map(|key| tool.get(key))
+        .into_iter()
+        .flatten()
+    {
+        // Ollama and SGLang take a function of any type.
+        if definition.get("name").is_some() || is_function && !definition.is_null() {
+            is_flat = false;
+            named_offer(reader, tool, definition);
+        }
+    }
     match kind.as_deref() {
         Some("function" | "custom") | None => {
-            let mut is_flat = true;
-            for key in ["function", "custom"] {
-                if let Some(definition) = tool.get(key).filter(|definition| !definition.is_null()) {
-                    is_flat = false;
-                    named_offer(reader, tool, definition);
-                }
-            }
             // It is unknown which of two definitions a server uses: both are read.
             if is_flat || tool.get("name").is_some_and(|name| !name.is_null()) {
                 named_offer(reader, tool, tool);
@@ -110,15 +118,13 @@ pub(crate) fn provider_tool(reader: &mut Reader<'_>, tool: Value<'_>, name: &str
                     super::model(reader, value);
                 });
             }
-            ("container", json::ValueKind::Object) => {
-                reader.object(
-                    value,
-                    &["type", "file_ids"],
-                    |reader, key, value| match key {
-                        "type" => reader.word(value, "auto"),
-                        _ => reader.array(value, kept),
-                    },
-                );
+            ("container" | "environment", json::ValueKind::Object) => {
+                reader.object(value, CONTAINER, |reader, key, value| match key {
+                    "type" => reader.word(value, "auto|container_auto|container_reference"),
+                    "container_id" => kept(reader, value),
+                    "skills" => reader.array(value, skill),
+                    _ => reader.array(value, kept),
+                });
             }
             // A container that already runs.
             ("container", json::ValueKind::String) => kept(reader, value),
@@ -126,6 +132,27 @@ pub(crate) fn provider_tool(reader: &mut Reader<'_>, tool: Value<'_>, name: &str
         },
     );
     reader.provider_tool(tool, name);
+    if let Some(own) = tool.get("name").and_then(|own| own.text()) {
+        reader.offer_again(tool, own.into_owned());
+    }
+    if name == "connector" {
+        // Mistral: a server that the provider knows.
+        let configuration = tool.get("tool_configuration");
+        let listed = configuration.and_then(|configuration| configuration.get("include"));
+        reader.provider_may_call_listed(tool, listed);
+    }
+}
+
+/// Reads instructions and programs for a container: an archive in base64, or one that the provider keeps. What is said
+/// about them is unknown text.
+fn skill(reader: &mut Reader<'_>, skill: Value<'_>) {
+    let is_here = skill.get("source").is_some();
+    let class = if is_here {
+        "attachment"
+    } else {
+        "provider_state"
+    };
+    reader.uninspectable(skill, class);
 }
 
 /// Reads something that the provider keeps and that a tool reads there.

@@ -4,6 +4,7 @@ use super::{Origin, Reader, Roles, UsageKeys, is_one_of};
 use crate::diag::codes;
 use crate::event::{Class, Direction, Known, Part, Text, each_named};
 use crate::wire::json::{self, Value};
+use crate::wire::span::index;
 use std::ops::Range;
 
 /// Minimum bytes of an identifier that can contain an unmistakable secret.
@@ -162,6 +163,15 @@ impl Reader<'_> {
     #[inline(never)]
     pub fn rest(&mut self, value: Value<'_>) -> Range<u32> {
         let start = self.text_count();
+        let place = value.place();
+        let nodes = index(place.node)..index(value.end_node());
+        let is_read = self
+            .claimed
+            .get(nodes)
+            .is_some_and(|nodes| nodes.iter().fold(true, |all, claimed| all & claimed));
+        if is_read || place.doc != self.current {
+            return start..start;
+        }
         each_named(value, &mut |named| {
             if self.is_claimed_value(named.value) {
                 return;

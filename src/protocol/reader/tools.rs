@@ -2,7 +2,7 @@
 
 use super::embedded::begins_data_url;
 use super::{Origin, Reader, Row, Type, code_of};
-use crate::event::{Attachments, Author, Class, Direction, Event, Kind, Known, Part};
+use crate::event::{Attachments, Author, Class, Direction, Event, Kind, Known, Part, Turn};
 use crate::wire::json::{self, NodeId, ScanError, ScanErrorKind, Value};
 use crate::wire::sort;
 use crate::wire::span::index;
@@ -173,12 +173,20 @@ impl Reader<'_> {
 
     /// Adds the tools of a server that the provider may call: those of a list, or any where there is no list. An empty list
     /// is none to LiteLLM, and vLLM's `*` is every tool.
-    pub fn provider_may_call_listed(&mut self, holder: Value<'_>, names: Vec<Box<str>>) {
-        if names.is_empty() || names.iter().any(|name| **name == *"*") {
+    pub fn provider_may_call_listed(&mut self, holder: Value<'_>, list: Option<Value<'_>>) {
+        let names = list.into_iter().flat_map(|list| list.elements());
+        let mut names = names.filter_map(|name| name.text()).peekable();
+        if names.peek().is_none() {
             self.provider_may_call(holder, Known::Unknown);
         }
         for name in names {
-            self.provider_may_call(holder, Known::Is(name));
+            self.provider_may_call(
+                holder,
+                match &*name {
+                    "*" => Known::Unknown,
+                    name => Known::Is(name.into()),
+                },
+            );
         }
     }
 
@@ -233,7 +241,7 @@ impl Reader<'_> {
     }
 
     /// Adds the result of a tool; `holder` is the value that contains it. Decoded content of its texts (JSON with
-    /// escapes, base64) is reported in addition.
+    /// escapes, base64) is reported in addition, and so is what no row names in it.
     pub fn result(&mut self, event: Event, holder: Option<Value<'_>>) {
         let inner = self.look_into_all(event.texts.clone());
         let origin = Origin {
@@ -245,7 +253,24 @@ impl Reader<'_> {
         if let Some(holder) = holder {
             self.emit_duplicate(holder, inner.clone(), &origin);
             self.result_beside(&beside, inner);
+            self.rest_of_result(&beside, holder);
         }
+    }
+
+    /// Adds what no row names in a value that belongs to a result: to it, and as a text of an unknown author like any other
+    /// that no row names.
+    pub fn rest_of_result(&mut self, event: &Event, holder: Value<'_>) {
+        let texts = self.rest(holder);
+        let from = match self.direction {
+            Direction::Request => Known::Unknown,
+            Direction::Response => Known::Missing,
+        };
+        let origin = Origin {
+            choice: event.choice,
+            ..Origin::new(from, Part::Other, Turn::Latest)
+        };
+        self.emit_text(holder, texts.clone(), &origin);
+        self.result_beside(event, texts);
     }
 
     /// Adds texts that belong to a result but are reported elsewhere: the content of its files.
