@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "test code: a failure is a panic")]
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
@@ -37,10 +37,14 @@ impl Machine {
         fs::write(self.folder.path().join(name), contents).unwrap();
     }
 
+    /// Writes a program. A process that another test starts meanwhile would inherit the file open for writing, and what is
+    /// open for writing is not run: another process writes it.
     fn program(&self, name: &str, script: &str) {
-        self.file(name, &format!("#!/bin/sh\n{script}\n"));
         let path = self.folder.path().join(name);
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        let write = r#"printf '#!/bin/sh\n%s\n' "$1" > "$2" && chmod 755 "$2""#;
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", write, "sh", script]).arg(path);
+        assert!(shell.status().unwrap().success());
     }
 
     fn without(&self, name: &str) {

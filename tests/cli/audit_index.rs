@@ -386,9 +386,12 @@ fn an_auditor_reads_an_index_that_only_its_owner_may_write() {
     logs.append("audit.jsonl", &records(0..100));
     logs.index(&["audit.jsonl"], &[]);
     let mode = |path: &str, mode| set_permissions(path, Permissions::from_mode(mode)).unwrap();
-    // Another user may not look into the folder of the build.
+    // Another user may not look into the folder of the build. A process that another test starts meanwhile would inherit the
+    // copy open for writing, and what is open for writing is not run: another process copies.
     let command = logs.path("agentguard");
-    std::fs::copy(env!("CARGO_BIN_EXE_agentguard"), &command).unwrap();
+    let mut copy = Command::new("cp");
+    copy.args([env!("CARGO_BIN_EXE_agentguard"), &command]);
+    assert!(copy.status().unwrap().success());
     mode(&command, 0o755);
     for file in ["audit.db", "audit.db-lock", "audit.jsonl"] {
         mode(&logs.path(file), 0o444);
