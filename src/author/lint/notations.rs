@@ -19,144 +19,137 @@ use std::ops::Range;
 /// Position of a value in the file, and its path.
 type Place = (Range<usize>, String);
 
+/// What is wrong with an operand, and what to write.
+type Advice = (String, &'static str);
+
 /// Finds operands in another tool's notation, which these fields and operators read literally.
 pub(super) fn other_notations(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     // A value of a list is told once, whatever number of rules name the list.
     let mut told: BTreeSet<(usize, String)> = BTreeSet::new();
-    let mut tell = |place: Place, about: String, help: &str| {
-        if told.insert((place.0.start, about.clone())) {
+    let mut tell = |place: Place, advice: Option<Advice>| {
+        if let Some((about, help)) = advice
+            && told.insert((place.0.start, about.clone()))
+        {
             findings.warn(codes::AG1134, place, about, help);
         }
     };
     for (field, value, place) in scope(subject) {
-        if let Some((about, help)) = of_target(&field, value) {
-            tell(place, about, help);
-        } else if has_alternatives(value) {
-            tell(place, of_braces(value), ALTERNATIVES);
-        }
+        tell(place, of_glob(&field, value));
     }
     for view in &subject.rules {
         for item in &view.written.matches {
             for value in &item.values {
                 let place = (item.mention.span.clone(), item.path.clone());
-                if let Some((about, help)) = of_target(&item.mention.field, value) {
-                    tell(place, about, help);
-                } else if has_alternatives(value) {
-                    tell(place, of_braces(value), ALTERNATIVES);
-                } else if let Some(word) = word_in_brackets(value) {
-                    let about = format!("`[{word}]` in `{value}` is one character of these");
-                    tell(
-                        place,
-                        about,
-                        "write `[[]` for a `[` that is meant as it stands",
-                    );
-                } else if view.written.action == Action::Allow && value.trim() != &**value {
-                    let name = value.trim();
-                    let about = format!(
-                        "this allow does not take `{name}`: it asks for white space around it"
-                    );
-                    tell(place, about, "leave the white space out");
-                } else if value.starts_with('!') {
-                    let about = format!("`{value}` is one name: its `!` excludes nothing");
-                    tell(place, about, "write what is excluded under `unless`");
-                } else if has_plain_names(&item.mention.field) && is_pattern_or_list(value) {
-                    let about = format!(
-                        "`{value}` is one name: `|`, `,`, `^` and `$` are read as they stand"
-                    );
-                    tell(
-                        place,
-                        about,
-                        "write a list with each name; a glob has `*`, `?` and `[abc]`",
-                    );
-                }
+                tell(
+                    place,
+                    of_match(&item.mention.field, view.written.action, value),
+                );
             }
         }
         each_check(view.written, &mut |test, check| {
-            let is_folder = matches!(check.verb, Verb::PathWithin | Verb::PathNotWithin);
-            let takes_whole = compares_for_equality(check.verb)
-                || matches!(check.verb, Verb::Glob | Verb::StartsWith);
             for (text, span) in texts_of(check, subject.document) {
                 let place = (span, check.path.clone());
-                let of_target = takes_whole.then(|| of_target(&test.mention.field, text));
-                if let Some((about, help)) = of_target.flatten() {
-                    tell(place, about, help);
-                } else if is_folder && text.contains('*') {
-                    let about = format!("`{text}` is read as a folder whose name has a `*`");
-                    tell(
-                        place,
-                        about,
-                        "write the folder alone: all that is below it is within it",
-                    );
-                } else if check.verb == Verb::Glob && has_alternatives(text) {
-                    tell(place, of_braces(text), ALTERNATIVES);
-                } else if check.verb == Verb::Glob && is_expression(text) {
-                    let about = format!("`{text}` is a glob here, not a regular expression");
-                    tell(
-                        place,
-                        about,
-                        "write `{ matches: … }`, or a glob: `*`, `?`, `[abc]`",
-                    );
-                } else if has_wildcard_at_its_end(check.verb, text) {
-                    let about =
-                        format!("`{text}` is looked for with its `*`, which is no wildcard here");
-                    tell(
-                        place,
-                        about,
-                        "leave the `*` out: the rest of the text may be anything",
-                    );
-                } else if test.mention.field == Field::Text && compares_for_equality(check.verb) {
-                    let about = format!("`{text}` is compared with the whole text");
-                    tell(
-                        place,
-                        about,
-                        "write `{ contains: … }` for a text with it in it",
-                    );
-                } else if compares_for_equality(check.verb) && is_glob_with_more(text) {
-                    let about =
-                        format!("`{text}` is compared as it stands: its `*` is no wildcard here");
-                    tell(
-                        place,
-                        about,
-                        "write `{ glob: … }`; only under `match` a value is a glob",
-                    );
-                } else if compares_for_equality(check.verb) && is_comparison(text) {
-                    let about = format!("`{text}` is compared as a text: no number equals it");
-                    tell(
-                        place,
-                        about,
-                        "write `{ greater_than: N }`, or `at_least`, `less_than`, `at_most`",
-                    );
-                } else if check.verb == Verb::Matches && text.contains('\u{8}') {
-                    let about =
-                        "the pattern asks for a backspace, which `\\b` is between double quotes";
-                    let help = "write `\\\\b` there, or use single quotes";
-                    tell(place, about.to_owned(), help);
-                } else if check.verb == Verb::Matches && has_delimiters(text) {
-                    let about = format!("the slashes in `{text}` are characters of the pattern");
-                    tell(
-                        place,
-                        about,
-                        "write the pattern alone; `(?i)` before it ignores case",
-                    );
-                } else if check.verb == Verb::Matches && has_doubled_escape(text) {
-                    let about = format!(
-                        "`{text}` asks for a backslash where a class of characters is meant"
-                    );
-                    tell(
-                        place,
-                        about,
-                        "write one backslash, except between double quotes, where it is doubled",
-                    );
-                }
+                tell(place, of_operand(&test.mention.field, check.verb, text));
             }
         });
     }
 }
 
-const ALTERNATIVES: &str = "write a list with each alternative";
+/// Returns what is wrong with a glob of a field.
+fn of_glob(field: &Field, glob: &str) -> Option<Advice> {
+    of_target(field, glob).or_else(|| of_braces(glob))
+}
 
-fn of_braces(glob: &str) -> String {
-    format!("globs have no `{{a,b}}`: `{glob}` asks for these braces")
+/// Returns what is wrong with a glob that asks for the braces of a shell's alternatives: `*.{js,ts}`.
+fn of_braces(glob: &str) -> Option<Advice> {
+    let (_, rest) = glob.split_once('{')?;
+    let (inside, _) = rest.split_once('}')?;
+    inside.contains(',').then(|| {
+        (
+            format!("globs have no `{{a,b}}`: `{glob}` asks for these braces"),
+            "write a list with each alternative",
+        )
+    })
+}
+
+/// Returns what is wrong with a value under `match`.
+fn of_match(field: &Field, action: Action, value: &str) -> Option<Advice> {
+    if let Some(advice) = of_glob(field, value) {
+        return Some(advice);
+    }
+    if let Some(word) = word_in_brackets(value) {
+        return Some((
+            format!("`[{word}]` in `{value}` is one character of these"),
+            "write `[[]` for a `[` that is meant as it stands",
+        ));
+    }
+    let name = value.trim();
+    match value {
+        _ if action == Action::Allow && name != value => Some((
+            format!("this allow does not take `{name}`: it asks for white space around it"),
+            "leave the white space out",
+        )),
+        _ if value.starts_with('!') => Some((
+            format!("`{value}` is one name: its `!` excludes nothing"),
+            "write what is excluded under `unless`",
+        )),
+        _ if has_plain_names(field) && is_pattern_or_list(value) => Some((
+            format!("`{value}` is one name: `|`, `,`, `^` and `$` are read as they stand"),
+            "write a list with each name; a glob has `*`, `?` and `[abc]`",
+        )),
+        _ => None,
+    }
+}
+
+/// Returns what is wrong with the operand of an operator.
+fn of_operand(field: &Field, verb: Verb, text: &str) -> Option<Advice> {
+    let is_equality = compares_for_equality(verb);
+    if is_equality || matches!(verb, Verb::Glob | Verb::StartsWith) {
+        let advice = of_target(field, text);
+        if advice.is_some() {
+            return advice;
+        }
+    }
+    match verb {
+        Verb::PathWithin | Verb::PathNotWithin if text.contains('*') => Some((
+            format!("`{text}` is read as a folder whose name has a `*`"),
+            "write the folder alone: all that is below it is within it",
+        )),
+        Verb::Glob if of_braces(text).is_some() => of_braces(text),
+        Verb::Glob if is_expression(text) => Some((
+            format!("`{text}` is a glob here, not a regular expression"),
+            "write `{ matches: … }`, or a glob: `*`, `?`, `[abc]`",
+        )),
+        _ if has_wildcard_at_its_end(verb, text) => Some((
+            format!("`{text}` is looked for with its `*`, which is no wildcard here"),
+            "leave the `*` out: the rest of the text may be anything",
+        )),
+        _ if is_equality && *field == Field::Text => Some((
+            format!("`{text}` is compared with the whole text"),
+            "write `{ contains: … }` for a text with it in it",
+        )),
+        _ if is_equality && is_glob_with_more(text) => Some((
+            format!("`{text}` is compared as it stands: its `*` is no wildcard here"),
+            "write `{ glob: … }`; only under `match` a value is a glob",
+        )),
+        _ if is_equality && is_comparison(text) => Some((
+            format!("`{text}` is compared as a text: no number equals it"),
+            "write `{ greater_than: N }`, or `at_least`, `less_than`, `at_most`",
+        )),
+        Verb::Matches if text.contains('\u{8}') => Some((
+            "the pattern asks for a backspace, which `\\b` is between double quotes".to_owned(),
+            "write `\\\\b` there, or use single quotes",
+        )),
+        Verb::Matches if has_delimiters(text) => Some((
+            format!("the slashes in `{text}` are characters of the pattern"),
+            "write the pattern alone; `(?i)` before it ignores case",
+        )),
+        Verb::Matches if has_doubled_escape(text) => Some((
+            format!("`{text}` asks for a backslash where a class of characters is meant"),
+            "write one backslash, except between double quotes, where it is doubled",
+        )),
+        _ => None,
+    }
 }
 
 /// Returns the globs of `applies_to` and the hosts of `protocols`, each with its field and place.
@@ -181,7 +174,7 @@ fn scope<'p>(subject: &LintedPolicy<'p>) -> Vec<(Field, &'p str, Place)> {
 }
 
 /// Returns what is wrong with a host or a path that no request has, and what to write.
-fn of_target(field: &Field, value: &str) -> Option<(String, &'static str)> {
+fn of_target(field: &Field, value: &str) -> Option<Advice> {
     const NAME: &str = "write the name alone, such as `api.example.com`";
     let port = value.rsplit_once(':').map(|(_, port)| port);
     let has_port = port.is_some_and(|port| {
@@ -428,12 +421,4 @@ fn has_doubled_escape(pattern: &str) -> bool {
                 .next()
                 .is_some_and(|c| matches!(c, '+' | '*' | '?' | '{'))
     })
-}
-
-/// Returns whether a glob has alternatives in a shell's notation: `*.{js,ts}`.
-fn has_alternatives(glob: &str) -> bool {
-    let inside = glob
-        .split_once('{')
-        .and_then(|(_, rest)| rest.split_once('}'));
-    inside.is_some_and(|(inside, _)| inside.contains(','))
 }
