@@ -229,16 +229,20 @@ fn mesh() -> Value {
     json!([{"name": "mesh", "mtls": {"uri_san": "spiffe://td/{agent}"}}])
 }
 
+/// Gives the listener's filter chain a transport socket: its type behind `transport_sockets`, and its configuration.
+fn use_socket(config: &mut Value, kind: &str, mut typed: Value) {
+    let chain = "/static_resources/listeners/0/filter_chains/0";
+    typed["@type"] = json!(format!(
+        "type.googleapis.com/envoy.extensions.transport_sockets.{kind}"
+    ));
+    config.pointer_mut(chain).unwrap()["transport_socket"] =
+        json!({"name": "socket", "typed_config": typed});
+}
+
 /// Gives the listener's filter chain a TLS context with this `common_tls_context`.
 fn speak_tls(config: &mut Value, common: Value) {
-    let chain = "/static_resources/listeners/0/filter_chains/0";
-    config.pointer_mut(chain).unwrap()["transport_socket"] = json!({
-        "name": "envoy.transport_sockets.tls",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
-            "common_tls_context": common,
-        },
-    });
+    let context = json!({"common_tls_context": common});
+    use_socket(config, "tls.v3.DownstreamTlsContext", context);
 }
 
 #[test]
@@ -294,14 +298,8 @@ fn doctor_reads_the_tls_context_of_quic() {
     let mut config = shipped(&[]);
     policy(&mut config, |policy| policy["principals"] = mesh());
     let context = json!({"common_tls_context": {"validation_context": {"trust_chain_verification": "ACCEPT_UNTRUSTED"}}});
-    let chain = "/static_resources/listeners/0/filter_chains/0";
-    config.pointer_mut(chain).unwrap()["transport_socket"] = json!({
-        "name": "envoy.transport_sockets.quic",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.quic.v3.QuicDownstreamTransport",
-            "downstream_tls_context": context,
-        },
-    });
+    let socket = json!({"downstream_tls_context": context});
+    use_socket(&mut config, "quic.v3.QuicDownstreamTransport", socket);
     assert_eq!(found(&config), ["AG6024"]);
 }
 

@@ -227,11 +227,7 @@ pub(super) fn upgrade_around(_: &Proxy, manager: &HttpManager, report: &mut Repo
 
 pub(super) fn held_without_flag(_: &Proxy, manager: &HttpManager, report: &mut Report) {
     for filter in ours(manager) {
-        let Some(policy) = filter
-            .policy
-            .as_ref()
-            .and_then(|loaded| loaded.policy.as_ref())
-        else {
+        let Some(policy) = filter.valid_policy() else {
             continue;
         };
         // A native module needs no flag.

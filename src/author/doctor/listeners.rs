@@ -67,9 +67,7 @@ pub(super) fn disabled_on_route(proxy: &Proxy, manager: &HttpManager, report: &m
 
 /// Returns the maximum bytes that the policies of a manager inspect.
 fn max_body(manager: &HttpManager) -> Option<u64> {
-    let policies = manager
-        .policies()
-        .filter_map(|filter| filter.policy.as_ref()?.policy.as_ref());
+    let policies = manager.policies().filter_map(HttpFilter::valid_policy);
     policies
         .map(|policy| policy.document.inspect.max_body)
         .max()
@@ -206,11 +204,9 @@ fn asks_for_address(document: &Value, address: ClientAddress) -> bool {
 
 pub(super) fn client_address(_: &Proxy, manager: &HttpManager, report: &mut Report) {
     let asks = |filter: &HttpFilter| {
-        let loaded = filter.policy.as_ref();
-        let policy = loaded.and_then(|loaded| loaded.policy.as_ref());
         let document = filter.document.as_deref();
         let document = document.and_then(|text| serde_json::from_str(text).ok());
-        match (policy, document) {
+        match (filter.valid_policy(), document) {
             (Some(policy), Some(document)) => {
                 asks_for_address(&document, policy.document.client_address)
             }
@@ -246,11 +242,10 @@ fn believes_certificates(source: &IdentitySource) -> bool {
 }
 
 pub(super) fn unverified_certificates(_: &Proxy, manager: &HttpManager, report: &mut Report) {
-    let asks = manager.policies().any(|filter| {
-        let loaded = filter.policy.as_ref();
-        let policy = loaded.and_then(|loaded| loaded.policy.as_ref());
-        policy.is_some_and(|policy| policy.document.principals.iter().any(believes_certificates))
-    });
+    let policies = manager.policies().filter_map(HttpFilter::valid_policy);
+    let asks = policies
+        .flat_map(|policy| &policy.document.principals)
+        .any(believes_certificates);
     let common = manager.tls.at("/common_tls_context");
     let accepts_all = [
         "/validation_context",

@@ -164,7 +164,7 @@ pub fn examine(proxy: &Proxy) -> Examination {
         .managers()
         .flat_map(|manager| manager.policies().map(move |filter| (manager, filter)))
         .filter_map(|(manager, filter)| {
-            let policy = filter.policy.as_ref()?.policy.as_ref()?;
+            let policy = filter.valid_policy()?;
             Some(PolicyInUse {
                 listener: manager.listener.clone(),
                 policy: policy.document.name.to_string(),

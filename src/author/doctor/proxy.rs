@@ -3,7 +3,7 @@
 //! A dump is `{"configs": [{"@type": "…ListenersConfigDump", …}, …]}`, a bootstrap `{"static_resources": …}`.
 
 use super::names::in_snake_case;
-use crate::policy::{self, KILL_KIND, Loaded};
+use crate::policy::{self, KILL_KIND, Loaded, Policy};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -122,6 +122,11 @@ pub(super) struct HttpFilter {
 }
 
 impl HttpFilter {
+    /// Returns its policy, if it is valid.
+    pub(super) fn valid_policy(&self) -> Option<&Policy> {
+        self.policy.as_ref()?.policy.as_ref()
+    }
+
     /// Returns `config` of a Wasm filter.
     pub(super) fn plugin(&self) -> &Value {
         self.config.at("/config")

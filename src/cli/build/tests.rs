@@ -116,7 +116,7 @@ const ROWS: &[(&str, &str, &[&[&str]])] = &[
     ("upstream", "--upstream https://a.example", &[PROXIES]),
     ("trusted_ca", "--trusted-ca /ca.pem", &[PROXIES]),
     ("admin", "--admin 127.0.0.1:1", &[PROXIES]),
-    ("health", "--health 127.0.0.1:1", &[BOOTSTRAPS]),
+    ("health", "--health 0.0.0.0:1", &[PROXIES]),
     ("watch", "--watch /p.json", &[BOOTSTRAPS]),
     ("audit_log", "--audit-log /a.jsonl", &[PROXIES]),
     ("kill_list", "--kill-list /k.json", &[BOOTSTRAPS]),

@@ -618,6 +618,17 @@ rules:
     reason: Not that code.
 ";
 
+/// Asserts that a denial by a rule keeps a forbidden text of a stream from the client.
+fn withholds(rule: &str, events: &[Value]) {
+    let guard = guard(&format!(
+        "defaults: {{ action: allow }}\nrules:\n  - {{ id: r, {rule}, action: deny }}\n"
+    ));
+    let seen = ask(&guard, &sse(events), &[]);
+    assert_eq!(record(&seen)["decision"], "deny", "{rule}");
+    let client = String::from_utf8(seen.client.body()).unwrap();
+    assert!(!client.contains("forbidden"), "{rule}: {client}");
+}
+
 #[test]
 fn results_of_the_provider_s_tools_are_results() {
     let item = |output: Value, error: Value| {
@@ -642,13 +653,7 @@ fn results_of_the_provider_s_tools_are_results() {
             "match: { event: tool_result, tool: look_up }, when: { text: { contains: forbidden } }",
             "match: { event: response }, when: { text: { contains: forbidden } }",
         ] {
-            let guard = guard(&format!(
-                "defaults: {{ action: allow }}\nrules:\n  - {{ id: r, {rule}, action: deny }}\n"
-            ));
-            let seen = ask(&guard, &sse(&events), &[]);
-            assert_eq!(record(&seen)["decision"], "deny", "{rule}");
-            let client = String::from_utf8(seen.client.body()).unwrap();
-            assert!(!client.contains("forbidden"), "{rule}: {client}");
+            withholds(rule, &events);
         }
     }
 }
@@ -944,13 +949,7 @@ fn a_program_is_a_call_that_the_provider_runs() {
         "match: { event: tool_call, tool: programmatic_tool_calling }, when: { args.code: { contains: rm } }",
         "match: { event: tool_result }, when: { text: { contains: forbidden } }",
     ] {
-        let guard = guard(&format!(
-            "defaults: {{ action: allow }}\nrules:\n  - {{ id: r, {rule}, action: deny }}\n"
-        ));
-        let seen = ask(&guard, &sse(&events), &[]);
-        assert_eq!(record(&seen)["decision"], "deny", "{rule}");
-        let client = String::from_utf8(seen.client.body()).unwrap();
-        assert!(!client.contains("forbidden"), "{rule}: {client}");
+        withholds(rule, &events);
     }
 }
 
