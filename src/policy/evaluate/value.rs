@@ -2,7 +2,7 @@
 
 use super::path_readings;
 use crate::detect::fold_name;
-use crate::event::{Event, Facts, Form, Known, RpcMessage};
+use crate::event::{Event, Facts, Form, Known, Models, RpcMessage};
 use crate::policy::context::Context;
 use crate::policy::field::{Field, RequestField, UsageField};
 use crate::policy::joined;
@@ -88,74 +88,39 @@ pub(crate) fn visit<'a>(
             false => Presence::Missing,
         };
     }
-    let mut name = |known: &'a Known<Box<str>>| match known {
-        Known::Missing => Presence::Missing,
-        Known::Unknown => Presence::Unknown,
-        Known::Is(name) => {
-            visit(Scalar::text(&**name));
-            PRESENT
-        }
-    };
     match field {
-        Field::Protocol => return name(&facts.protocol),
-        Field::Provider => return name(&facts.provider),
-        Field::Host => return name(&facts.host),
-        Field::Method => {
-            return match rpc(event, context) {
-                // All messages of a JSON-RPC protocol have one HTTP method. The method of the message is tested instead.
-                Some(message) => match &message.method {
-                    Some(method) => {
-                        visit(Scalar::text(&**method));
-                        PRESENT
-                    }
-                    None => Presence::Missing,
-                },
-                None => name(&facts.method),
-            };
-        }
-        Field::Server => return name(&facts.server),
-        Field::Environment => return name(&facts.environment),
-        Field::Client => return name(&facts.principal.client),
-        Field::Tenant => return name(&facts.principal.tenant),
-        Field::Agent => return name(&facts.principal.agent),
-        Field::Tool => return name(&event.tool),
-        Field::Request(RequestField::Region) => return name(&facts.request.region),
-        _ => {}
-    }
-    let mut one = |value: Option<Scalar<'a>>| match value {
-        Some(value) => {
-            visit(value);
-            PRESENT
-        }
-        None => Presence::Missing,
-    };
-    match field {
-        Field::In => one(Some(Scalar::text(event.direction.word()))),
-        Field::Part => one(Some(Scalar::text(event.part.word()))),
-        Field::Turn => one(Some(Scalar::text(event.turn.word()))),
-        Field::ProviderRun => one(Some(Scalar::Bool(event.provider_run, None))),
+        Field::Protocol => name(&facts.protocol, visit),
+        Field::Provider => name(&facts.provider, visit),
+        Field::Host => name(&facts.host, visit),
+        // All messages of a JSON-RPC protocol have one HTTP method. The method of the message is tested instead.
+        Field::Method => match rpc(event, context) {
+            Some(message) => one(message.method.as_deref().map(Scalar::text), visit),
+            None => name(&facts.method, visit),
+        },
+        Field::Server => name(&facts.server, visit),
+        Field::Environment => name(&facts.environment, visit),
+        Field::Client => name(&facts.principal.client, visit),
+        Field::Tenant => name(&facts.principal.tenant, visit),
+        Field::Agent => name(&facts.principal.agent, visit),
+        Field::Tool => name(&event.tool, visit),
+        Field::In => one(Some(Scalar::text(event.direction.word())), visit),
+        Field::Part => one(Some(Scalar::text(event.part.word())), visit),
+        Field::Turn => one(Some(Scalar::text(event.turn.word())), visit),
+        Field::ProviderRun => one(Some(Scalar::Bool(event.provider_run, None)), visit),
         Field::Unoffered => match is_unoffered(event, facts) {
-            Some(unoffered) => one(Some(Scalar::Bool(unoffered, None))),
+            Some(unoffered) => one(Some(Scalar::Bool(unoffered, None)), visit),
             None => Presence::Unknown,
         },
-        Field::Code => one(event.code.map(Scalar::text)),
-        Field::Class => one(event.opacity.map(Scalar::text)),
-        Field::Uri => one(rpc(event, context)
-            .and_then(|message| message.uri.as_deref())
-            .map(Scalar::text)),
-        Field::ContentType => one(facts.content_type.as_deref().map(Scalar::text)),
+        Field::Code => one(event.code.map(Scalar::text), visit),
+        Field::Class => one(event.opacity.map(Scalar::text), visit),
+        Field::Uri => {
+            let uri = rpc(event, context).and_then(|message| message.uri.as_deref());
+            one(uri.map(Scalar::text), visit)
+        }
+        Field::ContentType => one(facts.content_type.as_deref().map(Scalar::text), visit),
         // The path as received and as a server normalizes it, so that neither spelling evades a rule.
         Field::Path => names(&facts.paths, visit),
-        Field::Model => {
-            for model in &facts.models.names {
-                visit(Scalar::text(&**model));
-            }
-            match (facts.models.names.is_empty(), facts.models.unknown) {
-                (true, true) => Presence::Unknown,
-                (true, false) => Presence::Missing,
-                (false, and_unknown) => Presence::Present { and_unknown },
-            }
-        }
+        Field::Model => models(&facts.models, visit),
         Field::Roles => names(&facts.principal.roles, visit),
         Field::Principal(name) => match facts.principal.claim(name) {
             Known::Missing => Presence::Missing,
@@ -167,31 +132,9 @@ pub(crate) fn visit<'a>(
                 PRESENT
             }
         },
-        Field::Header(name) => {
-            let mut presence = Presence::Missing;
-            for (header, value) in &facts.headers {
-                let is_all = match &**name {
-                    "*" => !header.starts_with('?'),
-                    "?*" => header.starts_with('?'),
-                    _ => false,
-                };
-                if is_all || **header == **name {
-                    presence = PRESENT;
-                    visit(Scalar::text(String::from_utf8_lossy(value)));
-                }
-            }
-            presence
-        }
-        Field::From => match event.from {
-            Known::Missing => Presence::Missing,
-            Known::Unknown => Presence::Unknown,
-            Known::Is(author) => one(Some(Scalar::text(author.word()))),
-        },
-        Field::Ok => match event.ok {
-            Known::Missing => Presence::Missing,
-            Known::Unknown => Presence::Unknown,
-            Known::Is(ok) => one(Some(Scalar::Bool(ok, None))),
-        },
+        Field::Header(name) => headers(name, facts, visit),
+        Field::From => known(&event.from, |author| visit(Scalar::text(author.word()))),
+        Field::Ok => known(&event.ok, |ok| visit(Scalar::Bool(*ok, None))),
         Field::Request(field) => request(field, context, visit),
         Field::Usage(field) => {
             let usage = &context.reading.usage;
@@ -201,15 +144,11 @@ pub(crate) fn visit<'a>(
                 UsageField::Cached => usage.cached_tokens,
                 UsageField::Reasoning => usage.reasoning_tokens,
             };
-            one(value.map(Scalar::number))
+            one(value.map(Scalar::number), visit)
         }
         Field::Finish => {
-            let choice = usize::try_from(event.choice).unwrap_or(usize::MAX);
-            one(context
-                .reading
-                .finish
-                .get(choice)
-                .map(|reason| Scalar::text(&**reason)))
+            let reason = context.reading.finish.get(index(event.choice));
+            one(reason.map(|reason| Scalar::text(&**reason)), visit)
         }
         Field::Text | Field::Definition => {
             let presence = texts(event, context, visit);
@@ -230,17 +169,70 @@ pub(crate) fn visit<'a>(
         // The clock, the conversation history and the items of lists are tested elsewhere. Rules about sessions are
         // rejected when the policy is compiled.
         Field::Time | Field::Session(_) | Field::Earlier | Field::Item(_) => Presence::Unknown,
-        Field::Protocol
-        | Field::Provider
-        | Field::Host
-        | Field::Method
-        | Field::Server
-        | Field::Environment
-        | Field::Client
-        | Field::Tenant
-        | Field::Agent
-        | Field::Tool => Presence::Unknown,
     }
+}
+
+/// Visits a fact, if it is known.
+fn known<'a, T>(fact: &'a Known<T>, visit: impl FnOnce(&'a T)) -> Presence {
+    match fact {
+        Known::Missing => Presence::Missing,
+        Known::Unknown => Presence::Unknown,
+        Known::Is(fact) => {
+            visit(fact);
+            PRESENT
+        }
+    }
+}
+
+fn name<'a>(name: &'a Known<Box<str>>, visit: &mut dyn FnMut(Scalar<'a>)) -> Presence {
+    known(name, |name| visit(Scalar::text(&**name)))
+}
+
+fn names<'a>(names: &'a Known<Vec<Box<str>>>, visit: &mut dyn FnMut(Scalar<'a>)) -> Presence {
+    known(names, |names| {
+        for name in names {
+            visit(Scalar::text(&**name));
+        }
+    })
+}
+
+/// Visits a value, if there is one.
+fn one<'a>(value: Option<Scalar<'a>>, visit: &mut dyn FnMut(Scalar<'a>)) -> Presence {
+    match value {
+        Some(value) => {
+            visit(value);
+            PRESENT
+        }
+        None => Presence::Missing,
+    }
+}
+
+fn models<'a>(models: &'a Models, visit: &mut dyn FnMut(Scalar<'a>)) -> Presence {
+    for model in &models.names {
+        visit(Scalar::text(&**model));
+    }
+    match (models.names.is_empty(), models.unknown) {
+        (true, true) => Presence::Unknown,
+        (true, false) => Presence::Missing,
+        (false, and_unknown) => Presence::Present { and_unknown },
+    }
+}
+
+/// Visits the values of a header. `*` names all headers, and `?*` all parameters of the query.
+fn headers<'a>(name: &str, facts: &'a Facts, visit: &mut dyn FnMut(Scalar<'a>)) -> Presence {
+    let mut presence = Presence::Missing;
+    for (header, value) in &facts.headers {
+        let is_meant = match name {
+            "*" => !header.starts_with('?'),
+            "?*" => header.starts_with('?'),
+            _ => **header == *name,
+        };
+        if is_meant {
+            presence = PRESENT;
+            visit(Scalar::text(String::from_utf8_lossy(value)));
+        }
+    }
+    presence
 }
 
 /// Value that an approval is bound to.
@@ -371,56 +363,36 @@ fn rpc<'a>(event: &Event, context: &Context<'a>) -> Option<&'a RpcMessage> {
     context.reading.rpc.get(index(event.rpc?))
 }
 
-fn names<'a>(names: &'a Known<Vec<Box<str>>>, visit: &mut dyn FnMut(Scalar<'a>)) -> Presence {
-    match names {
-        Known::Missing => Presence::Missing,
-        Known::Unknown => Presence::Unknown,
-        Known::Is(names) => {
-            for name in names {
-                visit(Scalar::text(&**name));
-            }
-            PRESENT
-        }
-    }
-}
-
 fn request<'a>(
     field: &RequestField,
     context: &Context<'a>,
     visit: &mut dyn FnMut(Scalar<'a>),
 ) -> Presence {
     let request = &context.facts.request;
-    let number = |value: Option<u64>, visit: &mut dyn FnMut(Scalar<'a>)| match value {
-        Some(value) => {
-            visit(Scalar::number(value));
-            PRESENT
+    let number = match field {
+        RequestField::MessageCount => request.message_count,
+        RequestField::Roles(role) => request.messages_by(role),
+        RequestField::EstimatedTokens => request.estimated_tokens,
+        RequestField::Bytes => request.bytes,
+        RequestField::MaxTokens => request.max_tokens,
+        RequestField::Stream => {
+            return one(
+                request.stream.map(|stream| Scalar::Bool(stream, None)),
+                visit,
+            );
         }
-        None => Presence::Missing,
+        RequestField::Tools => {
+            let Some(tools) = &request.tools else {
+                return Presence::Missing;
+            };
+            for tool in tools {
+                visit(Scalar::text(&**tool));
+            }
+            return PRESENT;
+        }
+        RequestField::Region => return name(&request.region, visit),
     };
-    match field {
-        RequestField::MessageCount => number(request.message_count, visit),
-        RequestField::Roles(role) => number(request.messages_by(role), visit),
-        RequestField::EstimatedTokens => number(request.estimated_tokens, visit),
-        RequestField::Bytes => number(request.bytes, visit),
-        RequestField::MaxTokens => number(request.max_tokens, visit),
-        RequestField::Stream => match request.stream {
-            Some(stream) => {
-                visit(Scalar::Bool(stream, None));
-                PRESENT
-            }
-            None => Presence::Missing,
-        },
-        RequestField::Tools => match &request.tools {
-            Some(tools) => {
-                for tool in tools {
-                    visit(Scalar::text(&**tool));
-                }
-                PRESENT
-            }
-            None => Presence::Missing,
-        },
-        RequestField::Region => Presence::Missing,
-    }
+    one(number.map(Scalar::number), visit)
 }
 
 fn texts<'a>(event: &Event, context: &Context<'a>, visit: &mut dyn FnMut(Scalar<'a>)) -> Presence {
