@@ -29,6 +29,7 @@ pub use yaml11::booleans_elsewhere;
 const CHECKS: &[fn(&LintedPolicy<'_>, &mut Findings)] = &[
     reach::contradictions,
     reach::impossible_patterns,
+    reach::left_out,
     reach::reversed_times,
     reach::repetitions,
     reach::idle_openings,

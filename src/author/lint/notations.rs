@@ -85,6 +85,10 @@ fn of_match(field: &Field, action: Action, value: &str) -> Option<Advice> {
     }
     let name = value.trim();
     match value {
+        _ if name.is_empty() => Some((
+            "no name is empty: nothing matches this".to_owned(),
+            "write the name, or take the key out",
+        )),
         _ if action == Action::Allow && name != value => Some((
             format!("this allow does not take `{name}`: it asks for white space around it"),
             "leave the white space out",

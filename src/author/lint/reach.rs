@@ -140,10 +140,40 @@ pub(super) fn impossible_patterns(subject: &LintedPolicy<'_>, findings: &mut Fin
         let Some(pattern) = member.value.get("pattern") else {
             continue;
         };
-        for node in std::iter::once(pattern).chain(pattern.items()) {
+        for node in pattern.items() {
             if let Some(text) = node.text() {
                 let path = format!("detectors.{}.pattern", member.key);
                 tell(text, (node.span.clone(), path));
+            }
+        }
+    }
+}
+
+/// Finds rules for hosts and paths that `applies_to` leaves out.
+pub(super) fn left_out(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    let applies_to = &subject.document.applies_to;
+    let scopes = [("host", &applies_to.hosts), ("path", &applies_to.paths)];
+    for (field, globs) in scopes {
+        let Some(globs) = globs else { continue };
+        let scope = TestOperand::Globs(globs.iter().map(|glob| glob.to_string()).collect());
+        let is_outside = |part: &Formula| {
+            matches!(part, Formula::Literal(literal)
+                if literal.field == field
+                    && !literal.negated
+                    && literal.quantifier.is_none()
+                    && exclude(&literal.ask, &scope))
+        };
+        for view in &subject.rules {
+            if view.meaning.formula.parts().iter().any(is_outside) {
+                findings.warn(
+                    codes::AG1101,
+                    view.place("match"),
+                    format!(
+                        "rule `{}` never holds: its {field} is none that `applies_to` names",
+                        view.written.id
+                    ),
+                    "what `applies_to` leaves out is not evaluated: name it there, or take the rule out",
+                );
             }
         }
     }
