@@ -187,9 +187,7 @@ impl<'r> RecordedExchange<'r> {
     fn is_open(&self, policy: &Policy) -> bool {
         let text = |key: &str| self.record.get(key).and_then(Node::text);
         let decides = |kind: Kind, asks: &dyn Fn(&CompiledRule) -> bool| {
-            let numbers = policy.index.all(kind).iter();
-            let mut rules = numbers.filter_map(|number| policy.rule(*number));
-            rules.any(|rule| rule.enforced && rule.action != Action::Tag && asks(rule))
+            deciding_rules(policy, kind).any(asks)
         };
         let any = |_: &CompiledRule| true;
         let documents = || policy.document.deciding().iter();
@@ -245,6 +243,15 @@ impl<'r> RecordedExchange<'r> {
             || asks_offers
             || asks_answers
     }
+}
+
+/// Returns the rules that may decide on a kind of event: those that are enforced, without the shadow policy's.
+fn deciding_rules(policy: &Policy, kind: Kind) -> impl Iterator<Item = &CompiledRule> {
+    let deciding = policy.chapters.iter().filter(|chapter| !chapter.is_shadow);
+    deciding
+        .flat_map(move |chapter| policy.index.of_chapter(kind, &chapter.rules))
+        .filter_map(|number| policy.rule(*number))
+        .filter(|rule| rule.enforced && rule.action != Action::Tag)
 }
 
 /// Returns whether a name may be cut: audit events have its first 256 bytes, and whole characters of them.
@@ -413,13 +420,10 @@ fn evaluate(
                 unknown
             }
         };
-        let may_decide = |rule: &CompiledRule| {
-            rule.enforced && rule.action != Action::Tag && rule.may_match(laid_out, context)
-        };
         // A rule leaves the outcome open if its `match`, most of whose fields are in the record, is true.
-        let open = policy.index.all(event.kind).iter().any(|number| {
-            let rule = policy.rule(*number).filter(|rule| may_decide(rule));
-            rule.is_some_and(|rule| super::explain::written(policy, rule).is_some_and(is_open))
+        let open = deciding_rules(policy, event.kind).any(|rule| {
+            rule.may_match(laid_out, context)
+                && super::explain::written(policy, rule).is_some_and(is_open)
         });
         let certain: Vec<&CompiledRule> = evaluation
             .held

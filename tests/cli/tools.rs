@@ -797,6 +797,10 @@ fn what_an_audit_event_leaves_out_is_unknown() {
         action("require: identity\nrules: []\n", &called, &[]),
         "deny"
     );
+    // What is only tried out decides nothing.
+    let tried_out = "rules: []\nshadow:\n  metadata: { name: s }\n  defaults: { action: allow }\n  rules:\n    - { id: a, match: { event: message }, action: deny, reason: x }\n";
+    let said = record("allow", "\"events\":{\"request\":1,\"message\":1},");
+    assert_eq!(action(tried_out, &said, &[]), "allow");
     // What a denied request would have been answered was never said.
     let denied = record("deny", "\"events\":{\"request\":1,\"message\":1},");
     assert_eq!(action("rules: []\n", &denied, &[]), "allow");
