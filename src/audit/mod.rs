@@ -18,6 +18,8 @@ pub use chain::{Chain, ChainKey};
 #[cfg(all(feature = "command", not(target_arch = "wasm32")))]
 pub use checkpoint::{Checkpoint, CheckpointError, CheckpointKey, CheckpointVerifier};
 pub use path::mask_identifiers;
+#[cfg(all(feature = "command", not(target_arch = "wasm32")))]
+pub(crate) use record::{MAX_LIST_ITEMS, MAX_TEXT_BYTES};
 pub use record::{
     Record, RecordedApproval, RecordedContent, RecordedLimit, RecordedPart, RecordedRequest,
     RecordedRule,

@@ -10,10 +10,10 @@ use crate::wire::{decimal, json};
 use std::net::IpAddr;
 
 /// Maximum bytes of one text. Texts from clients, such as a model's name, can have any length.
-const MAX_TEXT_BYTES: usize = 256;
+pub(crate) const MAX_TEXT_BYTES: usize = 256;
 
 /// Maximum entries of one list.
-const MAX_LIST_ITEMS: usize = 64;
+pub(crate) const MAX_LIST_ITEMS: usize = 64;
 
 /// A rule that matched.
 #[derive(Clone, Debug, PartialEq, Eq)]

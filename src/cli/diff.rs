@@ -77,12 +77,7 @@ impl Diff {
             let one = old.evaluate(&caller, &sent, response.clone(), time);
             let other = new.evaluate(&caller, &sent, response, time);
             count = count.saturating_add(1);
-            let same = one.verdict.action == other.verdict.action
-                && one.verdict.would == other.verdict.would
-                && one.seen.client == other.seen.client
-                && one.seen.upstream.map(|half| half.body())
-                    == other.seen.upstream.map(|half| half.body());
-            if same {
+            if one.is_same(&other) {
                 continue;
             }
             differing = differing.saturating_add(1);

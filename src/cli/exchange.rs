@@ -64,7 +64,7 @@ pub(super) struct RecordedRequest {
 #[derive(Debug, Deserialize)]
 #[serde(expecting = "a response: an object with `status`, `headers` and `body`")]
 pub(super) struct RecordedResponse {
-    #[serde(default)]
+    #[serde(default = "success")]
     pub(super) status: u16,
     #[serde(default)]
     pub(super) headers: BTreeMap<String, Value>,
@@ -77,6 +77,28 @@ pub(super) struct RecordedResponse {
 /// Returns the default method: nearly every request to a model is a POST.
 fn post() -> String {
     "POST".to_owned()
+}
+
+/// Returns the default status.
+fn success() -> u16 {
+    200
+}
+
+impl RecordedRequest {
+    /// Returns the host; recorders that write none have it among the headers.
+    fn host(&self) -> String {
+        let named = |wanted: &str| {
+            let mut headers = self.headers.iter();
+            let (_, value) = headers.find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
+            values_of(value).find_map(text_of)
+        };
+        match self.host.is_empty() {
+            true => named(":authority")
+                .or_else(|| named("host"))
+                .unwrap_or_default(),
+            false => self.host.clone(),
+        }
+    }
 }
 
 impl Recorded {
@@ -135,7 +157,7 @@ impl Recorded {
         let mut headers = vec![
             (":method".to_owned(), request.method.clone()),
             (":path".to_owned(), request.path.clone()),
-            (":authority".to_owned(), request.host.clone()),
+            (":authority".to_owned(), request.host()),
         ];
         headers.extend(as_it_travelled(
             &request.headers,
@@ -284,6 +306,18 @@ pub(super) struct ReplayResult {
     pub(super) verdict: CheckResult,
     /// Messages that each side received.
     pub(super) seen: SimulatedResult,
+}
+
+impl ReplayResult {
+    /// Returns whether another policy did the same with the exchange: the decision, the one without `observe`, and what
+    /// each side received.
+    pub(super) fn is_same(&self, other: &ReplayResult) -> bool {
+        let upstream = |result: &ReplayResult| result.seen.upstream.as_ref().map(HttpMessage::body);
+        self.verdict.action == other.verdict.action
+            && self.verdict.would == other.verdict.would
+            && self.seen.client == other.seen.client
+            && upstream(self) == upstream(other)
+    }
 }
 
 impl OfflineProxy {

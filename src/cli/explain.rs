@@ -118,7 +118,10 @@ impl Explain {
                 Some(WithoutRule::NoDefault) => {
                     "  no rule matches, and there is no default for such an event: it passes"
                 }
-                Some(WithoutRule::Default) | None => "  no rule matches: the default decides",
+                Some(WithoutRule::Default) => "  no rule matches: the default decides",
+                None => {
+                    "  nothing of it is evaluated: `applies_to` leaves it out, or it has nothing that rules are about"
+                }
             });
         }
         Ok(ExitStatus::Clean)

@@ -347,6 +347,7 @@ impl Init {
                     _ => "envoy-gateway",
                 };
                 let options = [&self.mesh.as_arguments(), self.host_of_mesh()].concat();
+                let options: Vec<String> = options.into_iter().map(shell_word).collect();
                 let options = options.join(" ");
                 format!(
                     "A changed policy, before it is applied again:\n\
@@ -391,4 +392,13 @@ fn compose() -> String {
     let text = include_str!("init/compose.yaml").to_owned();
     let replace = |text: String, (name, image): &(&str, &str)| text.replace(name, image);
     IMAGES.iter().fold(text, replace)
+}
+
+/// Returns an argument as a shell reads it: `https://a.example/keys?p=1&q=2` would be a pattern and two commands.
+fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
 }

@@ -3,7 +3,7 @@
 //! A line is either a recorded exchange, which is processed like in the filter, or an audit event, of which only the
 //! recorded facts can be evaluated. If a rule would have to inspect a text or arguments there, the action is `unknown`.
 
-use super::exchange::{OfflineProxy, Recorded, moment, now};
+use super::exchange::{OfflineProxy, Recorded, ReplayResult, moment, now};
 use super::source::Source;
 use super::verdict::CheckResult;
 use super::{ExitStatus, Failed, output};
@@ -81,11 +81,8 @@ impl Summary {
         if let Some(code) = &line.verdict.code {
             note(&mut self.codes, code.clone());
         }
-        if let Some(was) = line.was.as_ref().filter(|_| line.differs()) {
-            note(
-                &mut self.differences,
-                format!("{was} → {}", line.verdict.action),
-            );
+        if let Some(was) = line.old_outcome() {
+            note(&mut self.differences, format!("{was} → {}", line.outcome()));
         }
     }
 
@@ -168,14 +165,46 @@ struct ReplayedLine {
     verdict: CheckResult,
     /// Decision that was recorded, or that of the other policy.
     was: Option<String>,
+    /// Decision of the other policy without `observe`, if it differs.
+    would: Option<String>,
+    /// Whether the other policy did something else with the exchange, perhaps under the same decision.
+    has_other_effect: bool,
 }
 
 impl ReplayedLine {
     fn differs(&self) -> bool {
         self.was.as_ref().is_some_and(|was| {
             // An unknown decision is no difference, nor is a line that was not evaluated when it was recorded.
-            self.verdict.action != UNKNOWN && was != UNKNOWN && *was != self.verdict.action
+            self.verdict.action != UNKNOWN
+                && was != UNKNOWN
+                && (*was != self.verdict.action || self.has_other_effect)
         })
+    }
+
+    /// Returns the decision in words.
+    fn outcome(&self) -> String {
+        in_words(&self.verdict.action, self.verdict.would.as_deref())
+    }
+
+    /// Returns the other decision in words, if it differs.
+    fn old_outcome(&self) -> Option<String> {
+        let was = self.was.as_deref().filter(|_| self.differs())?;
+        // A recorded decision has no other one beside it.
+        if !self.has_other_effect {
+            return Some(was.to_owned());
+        }
+        let was = in_words(was, self.would.as_deref());
+        Some(match was == self.outcome() {
+            true => format!("{was} with other content"),
+            false => was,
+        })
+    }
+}
+
+fn in_words(action: &str, would: Option<&str>) -> String {
+    match would {
+        Some(would) => format!("{action} (would {would})"),
+        None => action.to_owned(),
     }
 }
 
@@ -244,16 +273,27 @@ impl Replay {
                 id: value.get("request_id").cloned().unwrap_or_default(),
                 verdict: evaluate.record(&value),
                 was,
+                would: None,
+                has_other_effect: false,
             });
         }
         let recorded = Recorded::parse(line)?;
+        let new = evaluate.exchange(&recorded)?;
+        let old = match against {
+            Some(other) => Some(other.exchange(&recorded)?),
+            None => None,
+        };
+        let has_other_effect = old.as_ref().is_some_and(|old| !old.is_same(&new));
+        let (was, would) = match old {
+            Some(old) => (Some(old.verdict.action), old.verdict.would),
+            // A recording may contain its decision, as the output of `replay --json` does.
+            None => (text("action"), None),
+        };
         Ok(ReplayedLine {
-            was: match against {
-                Some(other) => Some(other.exchange(&recorded)?.action),
-                // A recording may contain its decision, as the output of `replay --json` does.
-                None => text("action"),
-            },
-            verdict: evaluate.exchange(&recorded)?,
+            was,
+            would,
+            has_other_effect,
+            verdict: new.verdict,
             id: recorded.id,
         })
     }
@@ -272,9 +312,9 @@ fn print(line: &ReplayedLine, json: bool) {
         return;
     }
     let id = written_id(&line.id);
-    let was = match &line.was {
-        Some(was) if line.differs() => format!("   was {}", output::visible(was)),
-        _ => String::new(),
+    let was = match line.old_outcome() {
+        Some(was) => format!("   was {}", output::visible(&was)),
+        None => String::new(),
     };
     let rules: Vec<&str> = line
         .verdict
@@ -295,6 +335,7 @@ fn print(line: &ReplayedLine, json: bool) {
 struct ReplayPolicy {
     source: Source,
     proxyless: OfflineProxy,
+    environment: Option<String>,
     started: u64,
 }
 
@@ -307,6 +348,7 @@ impl ReplayPolicy {
         };
         Ok(ReplayPolicy {
             proxyless: OfflineProxy::new(root, environment)?,
+            environment: environment.map(str::to_owned),
             source,
             started: now(),
         })
@@ -316,15 +358,14 @@ impl ReplayPolicy {
         self.source.loaded.policy.as_ref()
     }
 
-    fn exchange(&self, recorded: &Recorded) -> Result<CheckResult, String> {
+    fn exchange(&self, recorded: &Recorded) -> Result<ReplayResult, String> {
         let time = recorded.time.as_deref().and_then(moment);
-        let evaluated = self.proxyless.evaluate(
+        Ok(self.proxyless.evaluate(
             &recorded.caller()?,
             &recorded.request()?,
             recorded.response()?,
             time.unwrap_or(self.started),
-        );
-        Ok(evaluated.verdict)
+        ))
     }
 
     fn record(&self, record: &Value) -> CheckResult {
@@ -336,7 +377,7 @@ impl ReplayPolicy {
         let Ok(node) = crate::policy::parse_json(text.as_bytes()) else {
             return verdict;
         };
-        let decided = evaluate_record(policy, &node);
+        let decided = evaluate_record(policy, &node, self.environment.as_deref());
         verdict.action = decided.action.unwrap_or(UNKNOWN).to_owned();
         verdict.code = decided.code.map(str::to_owned);
         verdict.status = decided.code.map_or(0, crate::diag::codes::status);

@@ -143,6 +143,19 @@ impl IdentitySource {
     }
 }
 
+#[cfg(all(feature = "command", not(target_arch = "wasm32")))]
+impl IdentitySource {
+    /// Returns the principals of a source that names all of them: those of its API keys.
+    pub(crate) fn named_principals(
+        &self,
+    ) -> Option<impl Iterator<Item = &crate::event::Principal>> {
+        match &self.kind {
+            SourceKind::ApiKey(source) => Some(source.keys.iter().map(|key| &key.principal)),
+            _ => None,
+        }
+    }
+}
+
 /// Returns the environment variables that contain keys.
 pub(crate) fn key_variables(sources: &[IdentitySource]) -> impl Iterator<Item = &str> {
     sources.iter().flat_map(|source| {

@@ -455,6 +455,27 @@ fn explain_and_replay_say_that_the_code_decides_what_could_not_be_read() {
 }
 
 #[test]
+fn explain_says_that_a_policy_does_not_apply_to_an_exchange() {
+    let folder = Folder::new("elsewhere");
+    let policy = folder.file(
+        "p.yaml",
+        "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: t }\napplies_to: { hosts: [api.example] }\ndefaults: { action: deny }\nrules: []\n",
+    );
+    let explained = |host: &str| {
+        let text = json!({"request": {"host": host, "path": "/v1/chat/completions", "headers": {}, "body": {"model": "m", "messages": []}}});
+        let exchange = folder.file("exchange.json", &text.to_string());
+        out(&run(&["explain", &policy, "--exchange", &exchange]))
+    };
+    let (here, elsewhere) = (explained("api.example"), explained("other.example"));
+    assert!(here.contains("the default decides"), "{here}");
+    assert!(elsewhere.starts_with("allow"), "{elsewhere}");
+    assert!(
+        elsewhere.contains("`applies_to` leaves it out"),
+        "{elsewhere}"
+    );
+}
+
+#[test]
 fn a_recorded_exchange_is_replayed_as_it_is_written() {
     let folder = Folder::new("replay-written");
     let policy = folder.file(

@@ -90,6 +90,31 @@ fn a_folder_has_a_tested_policy_what_the_proxy_needs_and_ten_lines_to_read() {
 }
 
 #[test]
+fn the_page_of_a_folder_quotes_what_a_shell_would_read_as_something_else() {
+    let folder = TempDir::new().unwrap();
+    let keys = "https://login.example/keys?p=a&q=it's";
+    let tokens = ["--jwt-issuer", "https://login.example/", "--jwks", keys];
+    let options = [&["--for", "envoy-gateway"][..], &MESH, &tokens].concat();
+    assert_eq!(init(folder.path(), &options).status.code(), Some(0));
+    let readme = fs::read_to_string(folder.path().join("README.md")).unwrap();
+    let command = readme
+        .split('`')
+        .find(|part| part.starts_with("agentguard build"));
+    // A shell that runs it prints what the command would get.
+    let printed = format!(
+        "agentguard() {{ printf '%s\\n' \"$@\"; }}; {}",
+        command.unwrap()
+    );
+    let read = std::process::Command::new("sh")
+        .args(["-c", &printed])
+        .output()
+        .unwrap();
+    let words: Vec<String> = out(&read).lines().map(str::to_owned).collect();
+    assert!(words.iter().any(|word| word == keys), "{words:?}");
+    assert_eq!(words.last().map(String::as_str), Some("agentguard.yaml"));
+}
+
+#[test]
 fn the_compose_file_has_the_form_of_its_schema_and_mounts_what_is_there() {
     let folder = TempDir::new().unwrap();
     let made = folder.path().join("guard");

@@ -203,7 +203,7 @@ fn every_shipped_policy_becomes_manifests_that_the_api_takes_and_arrives_whole()
                     "EnvoyExtensionPolicy agentguard",
                     "/spec/dynamicModule/0/config",
                 ),
-                ("ConfigMap default-agentguard", "/data/agentguard.json"),
+                ("ConfigMap default.agentguard", "/data/agentguard.json"),
             ]
             .iter()
             .filter_map(|(name, path)| documents.get(*name)?.pointer(path).cloned())
@@ -282,7 +282,7 @@ fn a_watched_policy_may_hold_headers_and_stands_before_the_router_of_each_listen
         .map(|patch| &patch["name"])
         .collect();
     assert_eq!(names, ["n/g/a", "n/g/b"]);
-    let file = documents["ConfigMap n-agentguard"]["data"]["agentguard.json"]
+    let file = documents["ConfigMap n.agentguard"]["data"]["agentguard.json"]
         .as_str()
         .unwrap();
     let resource: Value = serde_json::from_str(file).unwrap();
@@ -440,6 +440,63 @@ fn written(text: &str) -> (tempfile::TempDir, String) {
 fn policy_with(line: &str) -> (tempfile::TempDir, String) {
     let text = std::fs::read_to_string(root().join(POLICY)).unwrap();
     written(&format!("{text}{line}\n"))
+}
+
+#[test]
+fn the_policy_of_each_gateway_has_a_config_map_of_its_own() {
+    let options = ["envoy-gateway", "--image", "r.io/a:1", "--gateway", "g"];
+    let named = |namespace: &str, name: &str| {
+        let names = [
+            "--kind",
+            "EnvoyPatchPolicy",
+            "--namespace",
+            namespace,
+            "--name",
+            name,
+        ];
+        let documents = documents(&out(&build(POLICY, &[&options[..], &names].concat())));
+        let mut names = documents
+            .into_keys()
+            .filter(|name| name.starts_with("ConfigMap "));
+        names.next().unwrap()
+    };
+    assert_ne!(named("a", "b-c"), named("a-b", "c"));
+}
+
+#[test]
+fn a_policy_that_fits_into_no_config_map_is_refused() {
+    let hosts: Vec<String> = (0..50_000)
+        .map(|number| format!("host-{number}.example"))
+        .collect();
+    let (_folder, policy) = policy_with(&format!("lists: {{ hosts: [{}] }}", hosts.join(", ")));
+    let image = ["--image", "r.io/a:1"];
+    let gateway = ["--gateway", "g"];
+    for (options, fits) in [
+        (&["k8s"][..], false),
+        (
+            &[
+                "envoy-gateway",
+                "--gateway",
+                "g",
+                "--kind",
+                "EnvoyPatchPolicy",
+            ],
+            false,
+        ),
+        (&[&["istio"][..], &gateway].concat(), true),
+    ] {
+        let built = build(&policy, &[options, &image].concat());
+        let said = String::from_utf8_lossy(&built.stderr);
+        assert_eq!(built.status.success(), fits, "{options:?}: {said}");
+        assert_eq!(said.contains("at most 1048576 in one"), !fits, "{said}");
+    }
+}
+
+#[test]
+fn a_variable_that_no_secret_can_have_is_refused_for_kubernetes() {
+    let (_folder, policy) = policy_with("audit: { key: \"env:AUDIT KEY\" }");
+    let refused = complaint(&build(&policy, &["k8s", "--image", "r.io/a:1"]));
+    assert!(refused.contains("the variable `AUDIT KEY`"), "{refused}");
 }
 
 #[test]
@@ -1068,6 +1125,44 @@ fn as_value(yaml: &str) -> Value {
         .unwrap()
         .write_json(&mut json);
     serde_json::from_slice(&json).unwrap()
+}
+
+#[test]
+fn the_chart_quotes_every_name_that_is_given_to_it() {
+    // YAML reads `123`, `1e3`, `on` and `null` as something else, and Kubernetes allows all of them as names.
+    let closed = [
+        ".Values.kind",
+        ".Values.egress.gateway.port",
+        "$provider.port | default 443",
+        ".Chart.Name",
+        ".Release.Service",
+    ];
+    let mut quoted = 0;
+    for name in [
+        "_proxies.tpl",
+        "audit.yaml",
+        "egress.yaml",
+        "filter.yaml",
+        "metrics.yaml",
+    ] {
+        for line in of_chart(&format!("templates/{name}")).lines() {
+            let Some((before, rest)) = line.split_once("{{ ") else {
+                continue;
+            };
+            let value = rest.split_once(" }}").unwrap().0;
+            let is_written = before.trim_end().ends_with([':', '-']);
+            let is_closed = closed.contains(&value) || before.ends_with("applyTo: ");
+            let is_structure = value.starts_with("include ") || value.ends_with("| int64");
+            // A name and a version with something between them are a text.
+            let is_closed = is_closed || value.contains(".Chart.Version");
+            if !is_written || is_closed || is_structure {
+                continue;
+            }
+            assert!(value.ends_with("| quote"), "{name}: {line}");
+            quoted += 1;
+        }
+    }
+    assert!(quoted > 20, "{quoted}");
 }
 
 #[test]

@@ -582,6 +582,93 @@ fn record(decision: &str, more: &str) -> String {
 }
 
 #[test]
+fn two_policies_that_redact_otherwise_differ_in_replay_as_in_diff() {
+    let exchange = json!({
+        "id": "r",
+        "request": {
+            "host": "api.openai.com", "path": "/v1/chat/completions", "headers": {},
+            "body": {"model": "gpt-4o", "messages": [{"role": "user", "content": "a@b.de 4111 1111 1111 1111"}]},
+        },
+    })
+    .to_string();
+    let rule = |name: &str, mode: &str, detects: &str, action: &str| {
+        policy(
+            name,
+            &format!(
+                "rules:\n  - {{ id: a, mode: {mode}, match: {{ event: message }}, when: {{ text: {{ detects: {detects} }} }}, action: {action} }}\n"
+            ),
+        )
+    };
+    let compare = |policy: &Written, against: &Written| {
+        let arguments = [
+            "replay",
+            "--policy",
+            policy.path(),
+            "--against",
+            against.path(),
+            "-",
+        ];
+        let output = run_with(&arguments, exchange.as_bytes());
+        let text = out(&output);
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        (
+            output.status.code(),
+            lines[0].clone(),
+            lines[lines.len() - 1].clone(),
+        )
+    };
+    let told = |code: i32, first: &str, last: &str| (Some(code), first.to_owned(), last.to_owned());
+    let both = rule("both.yaml", "enforce", "[email, credit_card]", "redact");
+    let mails = rule("mails.yaml", "enforce", "email", "redact");
+    assert_eq!(
+        compare(&both, &both),
+        told(0, "r: redact  a", "1 evaluated, 0 differ")
+    );
+    assert_eq!(
+        compare(&both, &mails),
+        told(
+            1,
+            "r: redact  a   was redact with other content",
+            "1 evaluated, 1 differ"
+        )
+    );
+    let observed = rule("observed.yaml", "observe", "email", "deny");
+    let nothing = policy("nothing.yaml", "rules: []\n");
+    assert_eq!(
+        compare(&nothing, &observed),
+        told(
+            1,
+            "r: allow     was allow (would deny)",
+            "1 evaluated, 1 differ"
+        )
+    );
+}
+
+#[test]
+fn a_recorded_exchange_may_have_its_host_among_its_headers_and_no_status() {
+    let policy = policy(
+        "host.yaml",
+        "rules:\n  - { id: a, match: { event: request, host: api.openai.com }, action: deny, reason: x }\n",
+    );
+    let decided = |host: &str, headers: Value| {
+        let mut request = json!({"path": "/v1/chat/completions", "headers": headers, "body": {"model": "m", "messages": []}});
+        if !host.is_empty() {
+            request["host"] = json!(host);
+        }
+        let line = json!({"request": request, "response": {"body": {"choices": []}}}).to_string();
+        let arguments = ["--json", "replay", "--policy", policy.path(), "-"];
+        let told = json_lines(&run_with(&arguments, line.as_bytes())).remove(0);
+        (told["action"].clone(), told["status"].clone())
+    };
+    let denied = (json!("deny"), json!(400));
+    assert_eq!(decided("api.openai.com", json!({})), denied);
+    assert_eq!(decided("", json!({"Host": "api.openai.com"})), denied);
+    assert_eq!(decided("", json!({":authority": "api.openai.com"})), denied);
+    let other = decided("other.example", json!({"Host": "api.openai.com"}));
+    assert_eq!(other, (json!("allow"), json!(200)));
+}
+
+#[test]
 fn replay_of_audit_events_uses_only_their_facts() {
     let replay = |rules: &str, line: &str| {
         let policy = policy("audit.yaml", rules);
@@ -639,6 +726,85 @@ fn replay_of_audit_events_uses_only_their_facts() {
         (Some(0), told("unknown")),
         "neither are texts",
     );
+}
+
+#[test]
+fn what_an_audit_event_leaves_out_is_unknown() {
+    let action = |rules: &str, line: &str, options: &[&str]| {
+        let head = match rules.starts_with("require:") {
+            true => HEAD.replace("require: none\n", ""),
+            false => HEAD.to_owned(),
+        };
+        let text = format!("{head}defaults: {{ action: allow }}\n{rules}");
+        let policy = Written::new("left-out.yaml", &text);
+        let mut arguments = vec!["--json", "replay", "--policy", policy.path(), "-"];
+        arguments.extend(options);
+        let output = run_with(&arguments, line.as_bytes());
+        json_lines(&output).remove(0)["action"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let of_tools = |tools: &[String]| {
+        let members = format!(
+            "\"events\":{{\"request\":1,\"tool_call\":{}}},\"tools\":{},",
+            tools.len(),
+            json!(tools)
+        );
+        record("allow", &members)
+    };
+    let stop = |tool: &str| {
+        format!("rules:\n  - {{ id: a, match: {{ tool: {tool} }}, action: deny, reason: x }}\n")
+    };
+    // An event has the first 64 tools, and the first 256 bytes of a name.
+    let many: Vec<String> = (0..64).map(|number| format!("t{number}")).collect();
+    assert_eq!(action(&stop("t7"), &of_tools(&many), &[]), "deny");
+    assert_eq!(action(&stop("zz"), &of_tools(&many), &[]), "unknown");
+    assert_eq!(action(&stop("zz"), &of_tools(&many[..63]), &[]), "allow");
+    let long = [format!("{}é", "a".repeat(254))];
+    assert_eq!(
+        action(&stop(&"a".repeat(300)), &of_tools(&long), &[]),
+        "unknown"
+    );
+    // A call without a name is none of the tools that are named.
+    let unnamed = record("allow", "\"events\":{\"request\":1,\"tool_call\":1},");
+    assert_eq!(action(&stop("zz"), &unnamed, &[]), "unknown");
+    // Which half a call stands in is known where none has a result.
+    let half = |half: &str| {
+        format!(
+            "rules:\n  - {{ id: a, match: {{ tool: t }}, when: {{ in: {half} }}, action: deny, reason: x }}\n"
+        )
+    };
+    let called = record(
+        "allow",
+        "\"events\":{\"request\":1,\"tool_call\":1},\"tools\":[\"t\"],",
+    );
+    assert_eq!(action(&half("response"), &called, &[]), "deny");
+    assert_eq!(action(&half("request"), &called, &[]), "allow");
+    let answered = record(
+        "allow",
+        "\"events\":{\"request\":1,\"tool_call\":1,\"tool_result\":1},\"tools\":[\"t\"],",
+    );
+    assert_eq!(action(&half("response"), &answered, &[]), "unknown");
+    assert_eq!(action(&half("request"), &answered, &[]), "unknown");
+    // The environment is in no event; `--env` names it.
+    let in_prod = "environment: { from: node }\nrules:\n  - { id: a, match: { model: \"*\", environment: prod }, action: deny, reason: x }\n";
+    assert_eq!(action(in_prod, &called, &[]), "unknown");
+    assert_eq!(action(in_prod, &called, &["--env", "prod"]), "deny");
+    assert_eq!(action(in_prod, &called, &["--env", "dev"]), "allow");
+    // An event without a principal is of an anonymous caller.
+    assert_eq!(
+        action("require: identity\nrules: []\n", &called, &[]),
+        "deny"
+    );
+    // What is only tried out decides nothing.
+    let tried_out = "rules: []\nshadow:\n  metadata: { name: s }\n  defaults: { action: allow }\n  rules:\n    - { id: a, match: { event: message }, action: deny, reason: x }\n";
+    let said = record("allow", "\"events\":{\"request\":1,\"message\":1},");
+    assert_eq!(action(tried_out, &said, &[]), "allow");
+    // What a denied request would have been answered was never said.
+    let denied = record("deny", "\"events\":{\"request\":1,\"message\":1},");
+    assert_eq!(action("rules: []\n", &denied, &[]), "allow");
+    assert_eq!(action(&stop("zz"), &denied, &[]), "unknown");
 }
 
 #[test]

@@ -3,6 +3,9 @@
 use super::recorded;
 use super::streams::{guard, replay};
 use agentguard::audit::{MEMBERS, Member, Shape, schema};
+use agentguard::author::{evaluate_record, parse_yaml};
+use agentguard::flow::simulation;
+use agentguard::policy::{load, parse_json};
 use agentguard::wire::json::{JsonBody, Limits, Value as Cursor};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -48,6 +51,103 @@ fn every_record_of_recorded_traffic_has_the_declared_form() {
         seen += 1;
     }
     assert!(seen > 100);
+}
+
+/// Policies whose decisions differ by what an audit event has: the model, the tools, the caller, the half of the exchange,
+/// the server, the host, and what it does not have.
+const REPLAYED: &[&str] = &[
+    "defaults: { action: allow, tool_call: allow }\nrules: []",
+    "defaults: { action: deny }\nrules: []",
+    "defaults: { action: allow, tool_call: deny }\nrules: []",
+    "defaults: { action: deny, tool_call: allow }\nrules: []",
+    "defaults: { action: allow, tool_call: allow, tool_offer: deny }\nrules: []",
+    "defaults: { action: allow, tool_call: deny, tool_offer: hide }\nrules: []",
+    "defaults: { action: allow, uninspectable: allow }\nrules: []",
+    "defaults: { action: allow, tool_call: allow, partial: deny }\nrules: []",
+    "defaults: { action: { action: deny, mode: observe } }\nrules: []",
+    "mode: observe\ndefaults: { action: deny }\nrules: []",
+    "defaults: { action: deny }\nrules:\n- { id: a, match: { event: request }, action: allow }",
+    "defaults: { action: deny }\nrules:\n- { id: a, match: { event: tool_call, tool: \"*\" }, action: allow }",
+    "defaults: { action: deny }\nrules:\n- { id: a, match: { event: request, model: \"gpt*\" }, action: allow }",
+    "defaults: { action: allow, tool_call: allow }\nrules:\n- { id: a, match: { event: request, model: \"*4*\" }, action: deny }",
+    "defaults: { action: allow, tool_call: allow }\nrules:\n- { id: a, match: { event: request, provider: openai }, action: deny }",
+    "defaults: { action: allow, tool_call: allow }\nrules:\n- { id: a, match: { event: request }, unless: { protocol: mcp }, action: deny }",
+    "defaults: { action: allow, tool_call: allow }\nrules:\n- { id: a, match: { tool: \"*_*\" }, action: deny }",
+    "defaults: { action: allow, tool_call: deny }\nrules:\n- { id: a, match: { tool: \"*_*\" }, action: allow }",
+    "defaults: { action: allow, tool_call: deny }\nrules:\n- { id: a, match: { event: tool_call, tool: \"*\" }, when: { in: response }, action: allow }",
+    "defaults: { action: allow, tool_call: allow }\nrules:\n- { id: a, match: { event: tool_call }, when: { in: request }, action: deny }",
+    "defaults: { action: allow, tool_call: allow }\nrules:\n- { id: a, match: { event: tool_call, turn: earlier }, action: deny }",
+    "defaults: { action: allow, tool_call: allow }\nrules:\n- { id: a, match: { event: tool_call }, when: { args: { contains: a } }, action: deny }",
+    "defaults: { action: allow, tool_call: allow }\nrules:\n- { id: a, match: { event: tool_call }, when: { provider_run: true }, action: deny }",
+    "defaults: { action: allow, tool_call: allow }\nrules:\n- { id: a, match: { event: tool_call }, action: deny }\n- { id: b, match: { event: tool_offer }, action: deny, on_deny: hide }",
+    "defaults: { action: allow, tool_call: allow }\nrules:\n- { id: a, match: { event: tool_result }, action: deny }",
+    "defaults: { action: allow, tool_call: allow }\nrules:\n- { id: a, match: { event: message }, when: { text: { contains: a } }, action: redact }",
+    "defaults: { action: allow, tool_call: allow }\nrules:\n- { id: a, match: { event: response }, action: deny }",
+    "defaults: { action: allow, tool_call: allow }\nrules:\n- { id: a, match: { event: uninspectable }, action: allow }",
+    "defaults: { action: allow, tool_call: allow }\nrules:\n- { id: a, match: { event: request, host: \"api.*\" }, action: deny }",
+    "defaults: { action: allow, tool_call: allow }\nrules:\n- { id: a, match: { event: request, method: POST }, action: deny }",
+    "defaults: { action: allow, tool_call: allow }\nrules:\n- { id: a, match: { event: request, environment: prod }, action: deny }",
+    "environment: dev\ndefaults: { action: allow, tool_call: allow }\nrules:\n- { id: a, match: { event: request, environment: prod }, action: deny }",
+    "require: none\ndefaults: { action: allow, tool_call: allow }\nrules:\n- { id: a, match: { event: request, agent: x }, action: deny }",
+    "require: none\ndefaults: { action: deny, tool_call: allow }\nrules:\n- { id: a, match: { event: request, role: x }, action: allow }",
+    "require: identity\ndefaults: { action: allow, tool_call: allow }\nrules: []",
+    "applies_to: { hosts: [\"api.openai.com\"] }\ndefaults: { action: deny }\nrules: []",
+    "applies_to: { paths: [\"/v1/chat/*\"] }\ndefaults: { action: deny }\nrules: []",
+    "defaults: { action: allow, tool_call: allow }\nrules:\n- { id: a, match: { event: request }, action: deny, limit: { count: requests, max: 3, window: 1h } }",
+    "defaults: { action: allow, tool_call: allow }\nrules:\n- { id: a, match: { event: tool_call }, action: require_approval, approval: { by: [x] } }",
+    "defaults: { action: allow, tool_call: deny }\nrules:\n- { id: a, match: { event: tool_call }, action: require_approval, approval: { by: [x] } }",
+    "defaults: { action: allow, tool_call: allow }\nrules:\n- { id: a, match: { event: request }, action: require_approval, approval: { by: [x] } }",
+];
+
+#[test]
+fn an_audit_event_is_decided_as_the_exchange_was_or_its_outcome_is_unknown() {
+    let exchanges = recorded();
+    let guards: Vec<_> = REPLAYED
+        .iter()
+        .map(|rules| {
+            let text = format!(
+                "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: {{ name: t }}\n{rules}\n"
+            );
+            let loaded = load(&parse_yaml(&text).unwrap());
+            let policy = loaded.policy;
+            simulation::guard(policy.unwrap_or_else(|| panic!("{text}"))).unwrap()
+        })
+        .collect();
+    let mut wrong = Vec::new();
+    let mut decided = 0;
+    for (number, exchange) in exchanges.iter().enumerate() {
+        let lines: Vec<Vec<u8>> = guards
+            .iter()
+            .map(|guard| replay(guard, exchange).finished.line)
+            .collect();
+        for (at, (guard, own)) in guards.iter().zip(&lines).enumerate() {
+            let own: Value = serde_json::from_slice(own).unwrap();
+            let truth = own["decision"].as_str().unwrap();
+            // The event of the policy itself, and that of another one, which saw more or less of the exchange.
+            for other in [at, (at + 1 + number) % guards.len()] {
+                let event = parse_json(&lines[other]).unwrap();
+                let Some(action) = evaluate_record(&guard.policy, &event, None).action else {
+                    continue;
+                };
+                decided += 1;
+                if action != truth {
+                    let line = String::from_utf8_lossy(&lines[other]);
+                    wrong.push(format!(
+                        "{action}, and it is {truth}: {}\n{}\n{line}",
+                        REPLAYED[at], REPLAYED[other]
+                    ));
+                }
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {decided}:\n{}",
+        wrong.len(),
+        wrong.join("\n\n")
+    );
+    // What can't be told is the smaller part.
+    assert!(decided > guards.len() * exchanges.len(), "{decided}");
 }
 
 fn rows(table: &mut String, prefix: &str, members: &[Member]) {

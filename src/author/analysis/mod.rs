@@ -21,6 +21,7 @@ pub(super) use implication_index::ImplicationIndex;
 pub(super) use implies::{beginning, formula_implies, rule_implies};
 pub use keys::KeyChange;
 pub(super) use meaning::{Formula, Meaning, Range, RuleMeaning, TestLiteral, TestOperand};
+pub(super) use pattern::matches_nothing;
 pub use relation::{Answers, Difference, PolicyOutcome, Proof, Witness, compare};
 pub(super) use sample::fitting;
 pub(super) use search::{Candidate, together};

@@ -28,6 +28,9 @@ pub use yaml11::booleans_elsewhere;
 /// Checks, in the order of the codes.
 const CHECKS: &[fn(&LintedPolicy<'_>, &mut Findings)] = &[
     reach::contradictions,
+    reach::impossible_patterns,
+    reach::left_out,
+    reach::reversed_times,
     reach::repetitions,
     reach::idle_openings,
     reach::conflicts,

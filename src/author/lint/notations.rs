@@ -6,7 +6,8 @@ use crate::author::provided::top;
 use crate::author::sample_event::CLASSES;
 use crate::diag::codes::{self, CODES};
 use crate::diag::{listed, nearest};
-use crate::event::PROTOCOL_NAMES;
+use crate::event::{Known, PROTOCOL_NAMES};
+use crate::policy::condition::Operand;
 use crate::policy::field::Field;
 use crate::policy::glob::{Glob, GlobReading};
 use crate::policy::node::Node;
@@ -85,6 +86,10 @@ fn of_match(field: &Field, action: Action, value: &str) -> Option<Advice> {
     }
     let name = value.trim();
     match value {
+        _ if name.is_empty() => Some((
+            "no name is empty: nothing matches this".to_owned(),
+            "write the name, or take the key out",
+        )),
         _ if action == Action::Allow && name != value => Some((
             format!("this allow does not take `{name}`: it asks for white space around it"),
             "leave the white space out",
@@ -269,53 +274,60 @@ fn has_wildcard_at_its_end(verb: Verb, text: &str) -> bool {
 
 /// Finds words that nothing has, in fields whose values are all known.
 pub(super) fn unknown_words(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    let mut tell = |field: &Field, value: &str, is_glob: bool, is_allow: bool, place: Place| {
+        let Some((what, known)) = known_words(field, subject) else {
+            return;
+        };
+        // Where a rule restricts, names are compared in any letter case.
+        let fits = |word: &&str| match Glob::parse(&value.to_lowercase()) {
+            Ok(glob) if is_glob => glob.matches(&word.to_lowercase(), GlobReading::Broad),
+            _ if is_allow => **word == *value,
+            _ => word.eq_ignore_ascii_case(value),
+        };
+        if known.iter().any(fits) {
+            return;
+        }
+        let begins = format!("{value}.");
+        let help = match nearest(value, &known) {
+            _ if known.iter().any(|word| word.starts_with(&begins)) => {
+                format!("write a glob for all of them: `{value}.*`")
+            }
+            Some(near) => format!("did you mean `{near}`?"),
+            None => listed(&known).map_or_else(String::new, |names| format!("known are {names}")),
+        };
+        let about = format!("nothing has the {what} `{value}`");
+        findings.warn(codes::AG1135, place, about, help);
+    };
+    let audience = subject.document.audience.iter();
+    let audience = audience.map(|item| (item, false));
+    let matched = subject.rules.iter().flat_map(|view| {
+        let is_allow = view.written.action == Action::Allow;
+        view.written
+            .matches
+            .iter()
+            .map(move |item| (item, is_allow))
+    });
+    for (item, is_allow) in audience.chain(matched) {
+        let is_glob = item.values.iter().any(|value| Glob::is_glob(value));
+        for value in &item.values {
+            let place = (item.mention.span.clone(), item.path.clone());
+            tell(&item.mention.field, value, is_glob, is_allow, place);
+        }
+    }
     for view in &subject.rules {
         let is_allow = view.written.action == Action::Allow;
-        let mut tell = |field: &Field, value: &str, is_glob: bool, place: Place| {
-            let Some((what, known)) = known_words(field, subject) else {
-                return;
-            };
-            // Where a rule restricts, names are compared in any letter case.
-            let fits = |word: &&str| match Glob::parse(&value.to_lowercase()) {
-                Ok(glob) if is_glob => glob.matches(&word.to_lowercase(), GlobReading::Broad),
-                _ if is_allow => **word == *value,
-                _ => word.eq_ignore_ascii_case(value),
-            };
-            if known.iter().any(fits) {
-                return;
-            }
-            let begins = format!("{value}.");
-            let help = match nearest(value, &known) {
-                _ if known.iter().any(|word| word.starts_with(&begins)) => {
-                    format!("write a glob for all of them: `{value}.*`")
-                }
-                Some(near) => format!("did you mean `{near}`?"),
-                None => {
-                    listed(&known).map_or_else(String::new, |names| format!("known are {names}"))
-                }
-            };
-            let about = format!("nothing has the {what} `{value}`");
-            findings.warn(codes::AG1135, place, about, help);
-        };
-        for item in &view.written.matches {
-            let is_glob = item.values.iter().any(|value| Glob::is_glob(value));
-            for value in &item.values {
-                let place = (item.mention.span.clone(), item.path.clone());
-                tell(&item.mention.field, value, is_glob, place);
-            }
-        }
         each_check(view.written, &mut |test, check| {
             let is_glob = check.verb == Verb::Glob;
             if !is_glob && !compares_for_equality(check.verb) {
                 return;
             }
+            // A list of callers may be kept elsewhere, with some who have no key yet or no longer.
+            if test.mention.field.is_identity() && !matches!(check.operand, Operand::Value(_)) {
+                return;
+            }
             for (text, span) in texts_of(check, subject.document) {
-                tell(
-                    &test.mention.field,
-                    text,
-                    is_glob,
-                    (span, check.path.clone()),
-                );
+                let place = (span, check.path.clone());
+                tell(&test.mention.field, text, is_glob, is_allow, place);
             }
         });
     }
@@ -348,8 +360,37 @@ fn known_words<'p>(
             names.extend(own.filter_map(|entry| entry.provider.as_deref()));
             ("provider", names)
         }
+        Field::Client => ("client", known_callers("client", subject)?),
+        Field::Tenant => ("tenant", known_callers("tenant", subject)?),
+        Field::Agent => ("agent", known_callers("agent", subject)?),
+        Field::Roles => ("role", known_callers("roles", subject)?),
         _ => return None,
     })
+}
+
+/// Returns the values of a member of the callers, if all who have it are named by API keys of the policy.
+fn known_callers<'p>(member: &str, subject: &LintedPolicy<'p>) -> Option<Vec<&'p str>> {
+    let sources = subject.policy.document.principals.iter();
+    let mut giving = sources
+        .filter(|source| source.members().contains(&member))
+        .peekable();
+    giving.peek()?;
+    let mut values = Vec::new();
+    for source in giving {
+        for principal in source.named_principals()? {
+            let one = match member {
+                "client" => &principal.client,
+                "tenant" => &principal.tenant,
+                "agent" => &principal.agent,
+                _ => &Known::Missing,
+            };
+            values.extend(one.value().map(|value| &**value));
+            if let (Known::Is(roles), "roles") = (&principal.roles, member) {
+                values.extend(roles.iter().map(|role| &**role));
+            }
+        }
+    }
+    Some(values)
 }
 
 /// Returns whether a name is several in another notation, or a regular expression. No tool, model or server has these

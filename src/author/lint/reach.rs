@@ -1,10 +1,12 @@
 //! Rules that decide nothing, and rules that conflict.
 
+use super::breadth::{each_check, texts, texts_of};
 use super::{Findings, LintedPolicy, LintedRule};
 use crate::author::analysis::{
     Candidate, Formula, ImplicationIndex, Range, TestLiteral, TestOperand, beginning,
-    formula_implies, rule_implies, together,
+    formula_implies, matches_nothing, rule_implies, together,
 };
+use crate::author::provided::top;
 use crate::author::sample_event::{SampleExchange, written};
 use crate::detect::fold_name;
 use crate::diag::{Severity, codes};
@@ -12,7 +14,8 @@ use crate::event::Kind;
 use crate::policy::environment::EnvironmentSource;
 use crate::policy::field::{Field, FieldType};
 use crate::policy::glob::{Glob, GlobReading};
-use crate::policy::operators::Polarity;
+use crate::policy::node::Node;
+use crate::policy::operators::{Polarity, Verb};
 use crate::policy::rule::{IfMissing, Rule};
 use crate::policy::words::Action;
 use crate::policy::words::DefaultAction;
@@ -108,6 +111,98 @@ pub(super) fn contradictions(subject: &LintedPolicy<'_>, findings: &mut Findings
                 ),
                 "take it out, or let the proxy say where it runs: `environment: { from: node }`",
             );
+        }
+    }
+}
+
+/// Finds patterns that no text matches, of rules and of detectors.
+pub(super) fn impossible_patterns(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    let mut tell = |text: &str, place: (std::ops::Range<usize>, String)| {
+        if matches_nothing(text) {
+            findings.warn(
+                codes::AG1101,
+                place,
+                format!("no text matches `{text}`"),
+                "`^` and `$` are the ends of the whole text, of each line after `(?m)`; write `\\^` and `\\$` for the characters",
+            );
+        }
+    };
+    for view in &subject.rules {
+        each_check(view.written, &mut |_, check| {
+            if check.verb == Verb::Matches {
+                for (text, span) in texts_of(check, subject.document) {
+                    tell(text, (span, check.path.clone()));
+                }
+            }
+        });
+    }
+    for member in top(subject.root, "detectors").map_or(&[][..], Node::members) {
+        let Some(pattern) = member.value.get("pattern") else {
+            continue;
+        };
+        for node in pattern.items() {
+            if let Some(text) = node.text() {
+                let path = format!("detectors.{}.pattern", member.key);
+                tell(text, (node.span.clone(), path));
+            }
+        }
+    }
+}
+
+/// Finds rules for hosts and paths that `applies_to` leaves out.
+pub(super) fn left_out(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    let applies_to = &subject.document.applies_to;
+    let scopes = [("host", &applies_to.hosts), ("path", &applies_to.paths)];
+    for (field, globs) in scopes {
+        let Some(globs) = globs else { continue };
+        let scope = TestOperand::Globs(globs.iter().map(|glob| glob.to_string()).collect());
+        let is_outside = |part: &Formula| {
+            matches!(part, Formula::Literal(literal)
+                if literal.field == field
+                    && !literal.negated
+                    && literal.quantifier.is_none()
+                    && exclude(&literal.ask, &scope))
+        };
+        for view in &subject.rules {
+            if view.meaning.formula.parts().iter().any(is_outside) {
+                findings.warn(
+                    codes::AG1101,
+                    view.place("match"),
+                    format!(
+                        "rule `{}` never holds: its {field} is none that `applies_to` names",
+                        view.written.id
+                    ),
+                    "what `applies_to` leaves out is not evaluated: name it there, or take the rule out",
+                );
+            }
+        }
+    }
+}
+
+/// Finds times that are over before they begin.
+pub(super) fn reversed_times(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        for condition in view.written.when.iter().chain(&view.written.unless) {
+            condition.each_test(&mut |test| {
+                let moment = |verb: Verb| {
+                    let check = test.checks.iter().find(|check| check.verb == verb)?;
+                    let (text, node) = texts(check).pop()?;
+                    Some((text.parse::<jiff::Timestamp>().ok()?, node, check))
+                };
+                let (Some((from, ..)), Some((until, node, check))) =
+                    (moment(Verb::NotBefore), moment(Verb::NotAfter))
+                else {
+                    return;
+                };
+                if until < from {
+                    findings.warn(
+                        codes::AG1101,
+                        (node.span.clone(), check.path.clone()),
+                        "no time is after this `not_before` and before this `not_after`".to_owned(),
+                        "exchange the two; for everything outside of a span of time write them in an `any`",
+                    );
+                }
+            });
         }
     }
 }

@@ -3,11 +3,13 @@
 use super::{Findings, LintedPolicy};
 use crate::author::provided::top;
 use crate::author::sample_event::{SampleEvent, SampleExchange};
+use crate::detect::fold_name;
 use crate::diag::codes;
 use crate::event::{Author, Facts, Kind, Known};
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::words::Action;
-use crate::policy::{ApproverKey, EvaluationPhase, Policy};
+use crate::policy::{Approval, ApproverKey, EvaluationPhase, Policy};
+use std::collections::BTreeSet;
 
 /// Finds approvers' keys with which the verifier can approve as well.
 pub(super) fn shared_secrets(policy: &Policy, root: &Node, findings: &mut Findings) {
@@ -53,6 +55,20 @@ pub(super) fn approvers(subject: &LintedPolicy<'_>, findings: &mut Findings) {
             );
         }
         let approval = view.written.approval.as_deref();
+        if let Some(approval) = approval
+            && let Some(holders) = holders(subject, approval)
+            && holders < approval.needed
+        {
+            findings.warn(
+                codes::AG1112,
+                view.place("approval"),
+                format!(
+                    "rule `{}` needs {} who agree, and `approvers` has keys of {holders} who may",
+                    view.written.id, approval.needed
+                ),
+                "add keys that `agentguard keygen --approver ROLE` prints; two keys of one `principal` are one who agrees",
+            );
+        }
         let unable = approval.map(|approval| subject.policy.document.roles_without_key(approval));
         // If no approver can, the compiler reports it.
         let some = approval.filter(|approval| {
@@ -74,13 +90,33 @@ pub(super) fn approvers(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     }
 }
 
+/// Returns how many may give an approval; `None` if nobody may, which the compiler reports.
+fn holders(subject: &LintedPolicy<'_>, approval: &Approval) -> Option<u32> {
+    let approvers = subject.policy.document.approvers.iter();
+    let able: Vec<_> = approvers
+        .filter(|approver| approval.by.contains(&approver.role))
+        .collect();
+    // Another letter case is no other name.
+    let named = able
+        .iter()
+        .filter_map(|approver| approver.principal.as_deref());
+    let principals: BTreeSet<_> = named.map(|name| fold_name(name).into_owned()).collect();
+    let unnamed = able
+        .iter()
+        .filter(|approver| approver.principal.is_none())
+        .count();
+    let count = principals.len().saturating_add(unnamed);
+    u32::try_from(count).ok().filter(|count| *count > 0)
+}
+
 /// Finds denials without a reason.
 pub(super) fn reasons(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         // A limit needs no reason.
         let refuses = matches!(view.written.action, Action::Deny | Action::RequireApproval)
             && view.written.limit.is_none();
-        if refuses && view.written.reason.is_none() {
+        let reason = view.written.reason.as_deref().map(str::trim);
+        if refuses && reason.is_none_or(str::is_empty) {
             findings.warn(
                 codes::AG1113,
                 view.place("id"),

@@ -207,9 +207,10 @@ impl Target<'_> {
         ]
     }
 
-    /// Returns the name of the policy's ConfigMap, which differs from those of other Gateways.
+    /// Returns the name of the policy's ConfigMap. Those of all Gateways are in one namespace: with a `-` between them, `a` and
+    /// `b-c` would be `a-b` and `c`.
     fn config_map(&self) -> String {
-        format!("{}-{}", self.options.namespace, self.options.name)
+        format!("{}.{}", self.options.namespace, self.options.name)
     }
 
     /// Returns the resources around the filter.

@@ -59,6 +59,14 @@ pub(super) fn manifests(
     let name = &options.name;
     let labels = json!({"app.kubernetes.io/name": name});
     let secret = format!("{name}-keys");
+    let is_in_key = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    if let Some(key) = built.keys.iter().find(|key| !key.chars().all(is_in_key)) {
+        return refuse(&format!(
+            "the policy names the variable `{}`, and the key of a secret has only letters, digits, `-`, `_` and `.`: rename it in \
+             the policy",
+            crate::cli::output::visible(key)
+        ));
+    }
     let env: Vec<Value> = built
         .keys
         .iter()

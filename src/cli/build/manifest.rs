@@ -12,10 +12,24 @@ pub(in crate::cli) struct Manifest {
     pub(in crate::cli) document: Value,
 }
 
+/// Maximum bytes of all values of a ConfigMap, which the API server enforces.
+const CONFIG_MAP_BYTES: usize = 1 << 20;
+
 /// Returns the file. Fails for a document that is nested too deeply or too large.
 pub(in crate::cli) fn write(head: &str, manifests: &[Manifest]) -> Result<String, String> {
     let mut out = comment(head);
     for manifest in manifests {
+        if manifest.document.get("kind") == Some(&Value::from("ConfigMap")) {
+            let data = manifest.document.get("data").and_then(Value::as_object);
+            let values = data.into_iter().flat_map(|data| data.values());
+            let bytes: usize = values.filter_map(Value::as_str).map(str::len).sum();
+            if bytes > CONFIG_MAP_BYTES {
+                return Err(format!(
+                    "the policy's ConfigMap has {bytes} bytes; Kubernetes stores at most {CONFIG_MAP_BYTES} in one: shorten the \
+                     policy's lists, or mount the policy as a file (`--for envoy`)"
+                ));
+            }
+        }
         out.push_str("---\n");
         out.push_str(&comment(&manifest.about));
         out.push_str(&yaml(&manifest.document)?);

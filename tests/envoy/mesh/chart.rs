@@ -208,9 +208,51 @@ fn what_a_release_lacks_is_named_and_alerts_are_those_of_the_repository() {
             ],
             "contxt",
         ),
+        (
+            vec![
+                document,
+                image,
+                selector,
+                [
+                    "--set-json",
+                    r#"egress.providers=[{"host":"a-b.c"},{"host":"a.b-c"}]"#,
+                ],
+            ],
+            "resources of the same name",
+        ),
     ] {
         let said = refused(&options.concat());
         assert!(said.contains(word), "{options:?}: {said}");
+    }
+    // Kubernetes allows names that YAML reads as numbers, booleans or nothing.
+    for name in ["123", "1e3", "on", "null"] {
+        let gateway = format!("proxies.gateway={name}");
+        let options = [
+            "template",
+            name,
+            CHART,
+            "--namespace",
+            name,
+            "--set-string",
+            &gateway,
+        ];
+        let options = [&options[..], &document, &image].concat();
+        let rendered = succeed(&mut helm(&options), "");
+        for text in rendered
+            .split("---\n")
+            .filter(|text| text.contains("\nkind: "))
+        {
+            let document: Value = serde_saphyr::from_str(text).expect("YAML");
+            let metadata = &document["metadata"];
+            assert_eq!(metadata["namespace"], name, "{text}");
+            assert_eq!(
+                metadata["labels"]["app.kubernetes.io/instance"], name,
+                "{text}"
+            );
+            let named = metadata["name"].as_str().unwrap_or_default();
+            assert!(named.starts_with(name), "{text}");
+            assert_eq!(document["spec"]["targetRefs"][0]["name"], name, "{text}");
+        }
     }
     let more = ["--set", "alerts.enabled=true,metrics.podMonitor=true"];
     let options = [document, image, selector, more].concat();

@@ -6,7 +6,7 @@
 targetRefs:
 - group: gateway.networking.k8s.io
   kind: Gateway
-  name: {{ .Values.proxies.gateway }}
+  name: {{ .Values.proxies.gateway | quote }}
 {{- else if .Values.proxies.selector -}}
 selector:
   matchLabels:
@@ -33,10 +33,10 @@ workloadSelector:
 {{- end }}
 
 {{- define "agentguard.metadata" -}}
-namespace: {{ .Release.Namespace }}
+namespace: {{ .Release.Namespace | quote }}
 labels:
   app.kubernetes.io/name: {{ .Chart.Name }}
-  app.kubernetes.io/instance: {{ .Release.Name }}
+  app.kubernetes.io/instance: {{ .Release.Name | quote }}
   app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
   app.kubernetes.io/managed-by: {{ .Release.Service }}
   helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
@@ -50,9 +50,9 @@ labels:
 {{- $parts := splitList "@sha256:" .Values.image }}
 {{- $url := first $parts }}
 {{- if contains "://" $url -}}
-url: {{ $url }}
+url: {{ $url | quote }}
 {{- else -}}
-url: oci://{{ $url }}
+url: {{ printf "oci://%s" $url | quote }}
 {{- end }}
 {{- if eq (len $parts) 2 }}
 sha256: {{ last $parts | quote }}
