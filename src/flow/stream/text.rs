@@ -46,7 +46,7 @@ pub(super) struct WrittenCallTail {
     /// Bytes of white space at the beginning of the whole text.
     white: usize,
     /// Whether there is a call marker.
-    is_marked: bool,
+    pub(super) is_marked: bool,
     /// Number of bytes at the end that may be the beginning of a marker.
     begun: usize,
 }
@@ -99,13 +99,10 @@ impl WrittenCallTail {
         }
     }
 
-    /// Takes the text from the marker on, if there is a marker.
+    /// Takes the text from the marker on, if there is a marker. Otherwise the text may still continue, and its end may be the
+    /// beginning of a marker.
     pub(super) fn take(&mut self) -> Option<String> {
-        let kept = std::mem::take(&mut self.kept);
-        // The text may still continue.
-        self.start = self.start.saturating_add(kept.len());
-        self.begun = 0;
-        std::mem::take(&mut self.is_marked).then_some(kept)
+        std::mem::take(&mut self.is_marked).then(|| std::mem::take(&mut self.kept))
     }
 }
 

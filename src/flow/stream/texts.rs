@@ -431,19 +431,27 @@ impl Flow {
         stream: &mut Stream,
         channel: TextKey,
     ) -> Result<(), StreamEnd> {
-        self.rest_text(stream, channel)?;
+        self.close_text(stream, channel)?;
         let text = stream.texts.remove(&channel);
         let kept = text.map_or(0, |text| text.whole.len());
         stream.assembled = stream.assembled.saturating_sub(kept);
         Ok(())
     }
 
-    /// Ends a text that may still continue.
+    /// Ends a text that may still continue, unless it has a call: the rest of the call may follow.
     pub(super) fn rest_text(
         &mut self,
         stream: &mut Stream,
         channel: TextKey,
     ) -> Result<(), StreamEnd> {
+        let text = stream.texts.get(&channel);
+        match text.is_some_and(|text| text.written.is_marked) {
+            true => Ok(()),
+            false => self.close_text(stream, channel),
+        }
+    }
+
+    fn close_text(&mut self, stream: &mut Stream, channel: TextKey) -> Result<(), StreamEnd> {
         let text = stream.texts.get(&channel);
         let Some(text) = text.filter(|text| !text.has_ended) else {
             return Ok(());
