@@ -68,7 +68,9 @@ impl WrittenCallTail {
             self.start = self.start.saturating_add(white);
             self.white = self.start;
         }
-        let mark = written_calls::first_mark(&self.kept, 0, is_begin);
+        // Before a text that goes on, the first character is only kept to tell whether a line begins behind it.
+        let first = usize::from(!is_begin);
+        let mark = written_calls::first_mark(&self.kept, first, is_begin);
         self.is_marked = mark.is_some();
         let free = mark.unwrap_or_else(|| written_calls::free_of_marks(&self.kept, is_begin));
         self.begun = self.kept.len().saturating_sub(free);

@@ -114,6 +114,23 @@ fn a_denied_call_that_is_written_as_text_is_withheld_with_its_text() {
 }
 
 #[test]
+fn a_mark_in_the_middle_of_a_line_is_none_however_the_line_is_cut() {
+    let guard = guard("defaults: { action: allow, tool_call: deny }\nrules: []\n");
+    for mark in ["Action: ", ">>>"] {
+        let text =
+            format!("The next {mark}call the customer, and ask for the number of the order.");
+        for size in 1..=text.len() {
+            let seen = exchange(&guard, &asks(true, &[]), streamed(&text, size));
+            assert_eq!(
+                record(&seen)["decision"],
+                "allow",
+                "{text} in pieces of {size}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_mark_of_a_call_is_found_where_each_frame_has_a_finish_reason() {
     let guard = guard(NO_PAY);
     for text in written(500) {
