@@ -245,7 +245,15 @@ impl HoldbackBuffer {
         let mut found = WindowMatches::before(self.text.len());
         self.look(policy, policy.needs.response, ending, scratch, &mut found);
         (self.text, self.far) = (text, far);
-        found.cut(&(self.settled..end));
+        // A number that a string stands for may go on in the text behind it.
+        found.scan.findings.retain_mut(|finding| {
+            finding.end = finding.end.min(end);
+            finding.start < end
+        });
+        found.spans.patterns.retain_mut(|(_, range)| {
+            range.end = range.end.min(end);
+            range.start < end
+        });
         Some((found, end))
     }
 
@@ -433,30 +441,6 @@ impl WindowMatches {
             endless: None,
             safe: length,
         }
-    }
-
-    /// Cuts off what of the matches is beyond a part of the text.
-    fn cut(&mut self, part: &Range<usize>) {
-        let within = |range: Range<usize>| {
-            let start = range.start.clamp(part.start, part.end);
-            start..range.end.clamp(start, part.end)
-        };
-        for finding in &mut self.scan.findings {
-            let range = within(finding.range());
-            (finding.start, finding.end) = (range.start, range.end);
-        }
-        self.scan
-            .findings
-            .retain(|finding| !finding.range().is_empty());
-        let spans = &mut self.spans;
-        for (_, range) in &mut spans.patterns {
-            *range = within(range.clone());
-        }
-        spans.patterns.retain(|(_, range)| !range.is_empty());
-        for (_, range, _) in &mut spans.literals {
-            *range = within(range.clone());
-        }
-        spans.literals.retain(|(_, range, _)| !range.is_empty());
     }
 
     /// Moves the safe end before every match that it would cut in two; such a match is not settled either.

@@ -1,7 +1,7 @@
 //! What every stream does, whatever its protocol: each test runs over all of [`cases::CASES`].
 
 mod cases;
-mod hunt;
+mod pieces;
 
 use agentguard::author::parse_yaml;
 use agentguard::flow::simulation::{self, HttpMessage, SimulatedResult, run};
