@@ -104,7 +104,7 @@ fn cut<'t>(text: &'t str, cuts: &[Index]) -> Vec<&'t str> {
     ends.sort_unstable();
     let mut start = 0;
     let mut piece = |end| {
-        let piece = &text[start..end];
+        let piece = text.get(start..end).unwrap();
         start = end;
         piece
     };
@@ -136,7 +136,7 @@ fn as_usual(body: &[u8]) -> Vec<u8> {
             event.lines().partition(|line| line.starts_with("data:"));
         let data: Vec<&str> = data
             .iter()
-            .map(|line| line["data:".len()..].trim())
+            .map(|line| line.trim_start_matches("data:").trim())
             .collect();
         let data = (!data.is_empty()).then(|| format!("data: {}", data.concat()));
         let lines = others.into_iter().map(str::to_owned).chain(data);
