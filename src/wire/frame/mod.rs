@@ -226,7 +226,12 @@ impl Frame {
             Layout::Bare => self.raw.clone(),
             Layout::Run(range) => {
                 let mut out = self.raw.get(..range.start).unwrap_or_default().to_vec();
-                out.extend(on_one_line(payload));
+                let known = self.raw.get(range.clone()).unwrap_or_default();
+                match known.contains(&b'\n') {
+                    // An element of an array, which may take several lines.
+                    true => out.extend_from_slice(payload),
+                    false => out.extend(on_one_line(payload)),
+                }
                 out.extend_from_slice(self.raw.get(range.end..).unwrap_or_default());
                 out
             }

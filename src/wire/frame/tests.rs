@@ -174,6 +174,13 @@ fn a_payload_of_several_lines_is_put_on_the_one_line_that_its_frame_has() {
 }
 
 #[test]
+fn an_element_of_an_array_keeps_its_lines() {
+    let frames = read(Framing::Array, &[b"[{\n  \"a\": 1\n}"]).unwrap();
+    let put = frames.first().unwrap().with_payload(b"{\n  \"a\": 2\n}");
+    assert_eq!(put, b"[{\n  \"a\": 2\n}");
+}
+
+#[test]
 fn of_an_event_that_may_not_pass_only_its_id_stays() {
     let frames = read(
         Framing::Sse,
