@@ -423,6 +423,8 @@ impl Flow {
             at,
         } = assembled;
         let before = self.before_waiting(force);
+        // At the end of a text, the findings of all its parts have been counted.
+        let counted = (moment == EvaluationPhase::End).then(|| self.exchange.findings.clone());
         let mut verdict = self.in_context(json, reading, scans, |flow, context, verdict| {
             for event in events {
                 let case = EvaluatedEvent {
@@ -441,6 +443,9 @@ impl Flow {
                 flow.charge_limits(Direction::Response, force, context, verdict);
             }
         });
+        if let Some(counted) = counted {
+            self.exchange.findings = counted;
+        }
         if let Some(before) = before.filter(|_| verdict.waits) {
             self.wait(Direction::Response, *before, &verdict);
             return verdict;

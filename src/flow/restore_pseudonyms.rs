@@ -28,8 +28,9 @@ pub(super) enum PseudonymUse {
 }
 
 impl Watch for Pseudonyms {
-    fn stands_in(&self, text: &str) -> bool {
-        !self.found(text, None).is_empty()
+    fn restored(&self, text: &str) -> Option<String> {
+        let found = self.found(text, None);
+        (!found.is_empty()).then(|| redact::replaced(text, &found))
     }
 
     fn cut(&self, text: &str, at: usize) -> usize {

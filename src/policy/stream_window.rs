@@ -53,8 +53,8 @@ const EACH_PIECE: usize = 1_024;
 
 /// Search for further strings in a streamed text: pseudonyms, which stand for other texts.
 pub trait Watch {
-    /// Returns whether a text contains such a string.
-    fn stands_in(&self, text: &str) -> bool;
+    /// Returns the text with what its strings stand for; `None` if it contains none.
+    fn restored(&self, text: &str) -> Option<String>;
 
     /// Returns the last place up to `at` at which a text that continues can be cut without cutting such a string.
     fn cut(&self, text: &str, at: usize) -> usize;
@@ -69,7 +69,7 @@ pub struct Settled {
     pub characters: u64,
     /// Text of the part.
     pub text: String,
-    /// Scan of the part, with places counted from its start.
+    /// Scan of the part with what its strings stand for, with places counted from its start.
     scan: KeptScan,
 }
 
@@ -149,12 +149,7 @@ impl HoldbackBuffer {
             return None;
         }
         let wants = policy.needs.response;
-        let mut found = WindowMatches {
-            scan: TextScan::default(),
-            spans: TextSpans::default(),
-            endless: None,
-            safe: self.text.len(),
-        };
+        let mut found = WindowMatches::before(self.text.len());
         if wants != MatchKinds::default() && !self.text.is_empty() {
             let mut sought = wants;
             sought.patterns &= !self.is_behind();
@@ -185,6 +180,7 @@ impl HoldbackBuffer {
         if safe == self.text.len() {
             self.endless = self.endless.or(found.endless);
         }
+        let restored = self.look_at_restored(policy, safe, watch, ending, scratch);
         let start = std::mem::replace(&mut self.settled, safe);
         self.sure = match ending {
             Ending::Final => start,
@@ -194,12 +190,19 @@ impl HoldbackBuffer {
             let detectors = &policy.matcher.detectors;
             detectors.follow(&mut self.tables, &self.text, start, safe);
         }
-        found.keep(start..safe, self.left, self.joins, self.other);
+        let (is_restored, end) = match restored {
+            Some((restored, end)) => {
+                found = restored;
+                (true, end)
+            }
+            None => (false, safe),
+        };
+        found.keep(start..end, self.left, self.joins, self.other);
         if wants.detectors && self.is_behind() {
             self.leave_to_text(policy, start, scratch, &mut found.scan);
         }
         let part = self.text.get(start..safe).unwrap_or_default();
-        let is_of_interest = !found.scan.is_blank() || watch.stands_in(part);
+        let is_of_interest = !found.scan.is_blank() || is_restored;
         let settled = is_of_interest.then(|| Settled {
             start: self.base.saturating_add(start),
             characters: self.characters,
@@ -220,6 +223,38 @@ impl HoldbackBuffer {
         };
         self.forget();
         settled
+    }
+
+    /// Scans the part that is settled up to `safe` with what its strings stand for, between the text before and behind it: a
+    /// word or a heading before it decides what is found in it. Returns the matches, and the end of the part; `None` if it
+    /// contains no such string.
+    fn look_at_restored(
+        &mut self,
+        policy: &Policy,
+        safe: usize,
+        watch: &dyn Watch,
+        ending: Ending,
+        scratch: &mut ScanScratch,
+    ) -> Option<(WindowMatches, usize)> {
+        let (before, rest) = self.text.split_at_checked(self.settled)?;
+        let (part, behind) = rest.split_at_checked(safe.saturating_sub(self.settled))?;
+        let part = watch.restored(part)?;
+        let end = self.settled.saturating_add(part.len());
+        let text = [before, &part, behind].concat();
+        let (text, far) = (std::mem::replace(&mut self.text, text), self.far);
+        let mut found = WindowMatches::before(self.text.len());
+        self.look(policy, policy.needs.response, ending, scratch, &mut found);
+        (self.text, self.far) = (text, far);
+        // A number that a string stands for may go on in the text behind it.
+        found.scan.findings.retain_mut(|finding| {
+            finding.end = finding.end.min(end);
+            finding.start < end
+        });
+        found.spans.patterns.retain_mut(|(_, range)| {
+            range.end = range.end.min(end);
+            range.start < end
+        });
+        Some((found, end))
     }
 
     /// Marks findings that begin in the other text, but that this text alone contains as well, as not beginning there. They
@@ -398,6 +433,16 @@ struct WindowMatches {
 }
 
 impl WindowMatches {
+    /// Creates the matches of a text of this length before its scan.
+    fn before(length: usize) -> WindowMatches {
+        WindowMatches {
+            scan: TextScan::default(),
+            spans: TextSpans::default(),
+            endless: None,
+            safe: length,
+        }
+    }
+
     /// Moves the safe end before every match that it would cut in two; such a match is not settled either.
     fn settle(&mut self) {
         let patterns = self.spans.patterns.iter().map(|(_, range)| range.clone());

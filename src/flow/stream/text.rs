@@ -46,7 +46,7 @@ pub(super) struct WrittenCallTail {
     /// Bytes of white space at the beginning of the whole text.
     white: usize,
     /// Whether there is a call marker.
-    is_marked: bool,
+    pub(super) is_marked: bool,
     /// Number of bytes at the end that may be the beginning of a marker.
     begun: usize,
 }
@@ -68,7 +68,9 @@ impl WrittenCallTail {
             self.start = self.start.saturating_add(white);
             self.white = self.start;
         }
-        let mark = written_calls::first_mark(&self.kept, 0, is_begin);
+        // Before a text that goes on, the first character is only kept to tell whether a line begins behind it.
+        let first = usize::from(!is_begin);
+        let mark = written_calls::first_mark(&self.kept, first, is_begin);
         self.is_marked = mark.is_some();
         let free = mark.unwrap_or_else(|| written_calls::free_of_marks(&self.kept, is_begin));
         self.begun = self.kept.len().saturating_sub(free);
@@ -99,13 +101,10 @@ impl WrittenCallTail {
         }
     }
 
-    /// Takes the text from the marker on, if there is a marker.
+    /// Takes the text from the marker on, if there is a marker. Otherwise the text may still continue, and its end may be the
+    /// beginning of a marker.
     pub(super) fn take(&mut self) -> Option<String> {
-        let kept = std::mem::take(&mut self.kept);
-        // The text may still continue.
-        self.start = self.start.saturating_add(kept.len());
-        self.begun = 0;
-        std::mem::take(&mut self.is_marked).then_some(kept)
+        std::mem::take(&mut self.is_marked).then(|| std::mem::take(&mut self.kept))
     }
 }
 

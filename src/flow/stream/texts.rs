@@ -18,7 +18,7 @@ use crate::policy::{
     EvaluationPhase, HoldbackBuffer, JOINED_END as END, ReleaseMode, Scans, is_joined,
 };
 use crate::protocol::stream::{HeldFrames, TextDelta, TextKey};
-use crate::redact::{self, replaced};
+use crate::redact::{self, Pseudonyms, replaced};
 use crate::wire::json::{JsonBody, Limits, NodeId, quote};
 use crate::wire::span::index;
 use crate::wire::work;
@@ -300,7 +300,11 @@ impl Flow {
         };
         let settled = {
             let mut scratch = guard.scratch.borrow_mut();
-            let watch = &self.redactions.pseudonyms;
+            let none = Pseudonyms::default();
+            let watch = match may_be_restored(text) {
+                true => &self.redactions.pseudonyms,
+                false => &none,
+            };
             text.window
                 .push(&guard.policy, piece, ending, watch, &mut scratch)
         };
@@ -308,13 +312,10 @@ impl Flow {
             return self.stop_searching(stream);
         }
         if let Some(mut settled) = settled {
+            // Rules evaluate the text that the client gets.
             let restored = self.pseudonyms_in(&settled.text, text);
-            let mut scans = settled.scans();
             let real = replaced(&settled.text, &restored);
-            if !restored.is_empty() {
-                // Rules evaluate the text that the client gets.
-                scans = Scans::default();
-            }
+            let scans = settled.scans();
             let (json, reading) = text.body(&real, &stream.response);
             let Some(json) = json else { return Ok(()) };
             let (start, characters) = (settled.start, settled.characters);
@@ -352,10 +353,7 @@ impl Flow {
         part: &str,
         text: &StreamedText,
     ) -> Vec<(Range<usize>, String)> {
-        let may_change = text.class == Class::Text
-            && text.event.part != Part::Arguments
-            && !text.window.is_behind();
-        match may_change {
+        match may_be_restored(text) {
             true => self.redactions.pseudonyms.found(part, None),
             false => Vec::new(),
         }
@@ -433,19 +431,27 @@ impl Flow {
         stream: &mut Stream,
         channel: TextKey,
     ) -> Result<(), StreamEnd> {
-        self.rest_text(stream, channel)?;
+        self.close_text(stream, channel)?;
         let text = stream.texts.remove(&channel);
         let kept = text.map_or(0, |text| text.whole.len());
         stream.assembled = stream.assembled.saturating_sub(kept);
         Ok(())
     }
 
-    /// Ends a text that may still continue.
+    /// Ends a text that may still continue, unless it has a call: the rest of the call may follow.
     pub(super) fn rest_text(
         &mut self,
         stream: &mut Stream,
         channel: TextKey,
     ) -> Result<(), StreamEnd> {
+        let text = stream.texts.get(&channel);
+        match text.is_some_and(|text| text.written.is_marked) {
+            true => Ok(()),
+            false => self.close_text(stream, channel),
+        }
+    }
+
+    fn close_text(&mut self, stream: &mut Stream, channel: TextKey) -> Result<(), StreamEnd> {
         let text = stream.texts.get(&channel);
         let Some(text) = text.filter(|text| !text.has_ended) else {
             return Ok(());
@@ -572,6 +578,11 @@ pub(super) struct JoinedTexts {
     text: Option<TextKey>,
     /// End of the joined texts since the last call.
     end: String,
+}
+
+/// Returns whether pseudonyms in a text are replaced by their original values.
+fn may_be_restored(text: &StreamedText) -> bool {
+    text.class == Class::Text && text.event.part != Part::Arguments && !text.window.is_behind()
 }
 
 /// Work steps for reading two surrogates as one character.

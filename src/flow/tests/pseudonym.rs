@@ -157,6 +157,48 @@ fn streams_are_restored_however_they_are_cut() {
 }
 
 #[test]
+fn a_heading_stands_over_a_row_with_a_pseudonym_however_the_row_is_cut() {
+    let policy = format!(
+        "{POLICY}  - id: numbers
+    match: {{ event: response }}
+    when: {{ text: {{ detects: us_ssn }} }}
+    action: redact
+"
+    );
+    for size in [1, 7, 1_000] {
+        let (_, seen) = told(&policy, MAIL, |heard| {
+            streamed(&format!("name,ssn,mail\nAnn,536221234,{heard}\n"), size)
+        });
+        assert_eq!(
+            joined(&seen),
+            format!("name,ssn,mail\nAnn,[US_SSN],{MAIL}\n"),
+            "{size}"
+        );
+    }
+}
+
+#[test]
+fn a_value_that_goes_on_behind_its_pseudonym_is_found() {
+    let policy = format!(
+        "{POLICY}  - id: numbers
+    match: {{ event: response }}
+    when: {{ text: {{ detects: phone, matches: '[0-9 ]{{9,}}' }} }}
+    action: redact
+"
+    );
+    for size in [1, 7, 1_000] {
+        let (_, seen) = told(&policy, "+49 30 901820", |heard| {
+            streamed(&format!("{heard} 12 days"), size)
+        });
+        assert!(
+            !joined(&seen).contains("901820"),
+            "{size}: {}",
+            joined(&seen)
+        );
+    }
+}
+
+#[test]
 fn only_tools_that_the_rule_names_get_values_in_arguments() {
     for (tool, expected) in [("send_email", true), ("post_message", false)] {
         let arguments = |heard: &str| json!({"to": heard, "n": 1});

@@ -541,6 +541,29 @@ pub(super) fn most_behind(
 }
 
 #[test]
+fn findings_are_counted_once_where_a_rule_records_the_whole_text() {
+    let rules = |more: &str| {
+        format!(
+            "defaults: {{ action: allow }}
+rules:
+  - {{ id: pii, match: {{ event: response }}, when: {{ text: {{ detects: email }} }}, action: redact }}
+{more}"
+        )
+    };
+    let long =
+        "  - { id: long, match: { event: response }, when: { text: { length_greater_than: 5 } }, \
+                action: tag, tags: [long] }
+";
+    let body = sse(&[text("write to anna@exam"), text("ple.com now"), end("stop")]);
+    for more in ["", long] {
+        let seen = ask(&guard(&rules(more)), &body, &[]);
+        let record = record(&seen);
+        assert_eq!(record["findings"], json!({"email": 1}), "{record}");
+        assert_eq!(record["tags"].is_null(), more.is_empty(), "{record}");
+    }
+}
+
+#[test]
 fn a_policy_may_configure_an_error_or_a_cut() {
     let policy = LOOKS.replace("    reason: Not that word.\n", "    on_deny: error\n")
         + "stream: { on_deny: reset }\n";

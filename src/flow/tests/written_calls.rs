@@ -12,12 +12,17 @@ fn says_so(text: &str) -> HttpMessage {
 }
 
 fn streamed(text: &str, size: usize) -> HttpMessage {
+    streamed_until(text, size, &Value::Null)
+}
+
+/// Returns a stream that has a finish reason in each frame.
+fn streamed_until(text: &str, size: usize, reason: &Value) -> HttpMessage {
     let mut body = String::new();
     let chars: Vec<char> = text.chars().collect();
     for piece in chars.chunks(size) {
         let piece: String = piece.iter().collect();
         let frame = json!({"id": "c", "object": "chat.completion.chunk", "model": "m",
-            "choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": null}]});
+            "choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": reason}]});
         body.push_str(&format!("data: {frame}\n\n"));
     }
     let last = json!({"id": "c", "object": "chat.completion.chunk", "model": "m",
@@ -106,6 +111,43 @@ fn a_denied_call_that_is_written_as_text_is_withheld_with_its_text() {
             }
         }
     });
+}
+
+#[test]
+fn a_mark_in_the_middle_of_a_line_is_none_however_the_line_is_cut() {
+    let guard = guard("defaults: { action: allow, tool_call: deny }\nrules: []\n");
+    for mark in ["Action: ", ">>>"] {
+        let text =
+            format!("The next {mark}call the customer, and ask for the number of the order.");
+        for size in 1..=text.len() {
+            let seen = exchange(&guard, &asks(true, &[]), streamed(&text, size));
+            assert_eq!(
+                record(&seen)["decision"],
+                "allow",
+                "{text} in pieces of {size}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_mark_of_a_call_is_found_where_each_frame_has_a_finish_reason() {
+    let guard = guard(NO_PAY);
+    for text in written(500) {
+        for text in [format!("Well.\n{text}"), text] {
+            let whole = exchange(&guard, &asks(false, &["pay"]), says_so(&text));
+            let expected = record(&whole)["decision"].clone();
+            for size in [1, 2, 5, 9] {
+                let answer = streamed_until(&text, size, &json!("stop"));
+                let seen = exchange(&guard, &asks(true, &["pay"]), answer);
+                assert_eq!(
+                    record(&seen)["decision"],
+                    expected,
+                    "{text} in pieces of {size}"
+                );
+            }
+        }
+    }
 }
 
 #[test]

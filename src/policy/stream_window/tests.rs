@@ -26,8 +26,8 @@ rules:
 struct Nothing;
 
 impl Watch for Nothing {
-    fn stands_in(&self, _: &str) -> bool {
-        false
+    fn restored(&self, _: &str) -> Option<String> {
+        None
     }
 
     fn cut(&self, _: &str, at: usize) -> usize {

@@ -226,7 +226,12 @@ impl Frame {
             Layout::Bare => self.raw.clone(),
             Layout::Run(range) => {
                 let mut out = self.raw.get(..range.start).unwrap_or_default().to_vec();
-                out.extend_from_slice(payload);
+                let known = self.raw.get(range.clone()).unwrap_or_default();
+                match known.contains(&b'\n') {
+                    // An element of an array, which may take several lines.
+                    true => out.extend_from_slice(payload),
+                    false => out.extend(on_one_line(payload)),
+                }
                 out.extend_from_slice(self.raw.get(range.end..).unwrap_or_default());
                 out
             }
@@ -236,11 +241,20 @@ impl Frame {
     }
 }
 
+/// Returns JSON with a space in place of each line end, which would end the frame. Values that a server sent in a string or
+/// over several lines may have line ends between their tokens.
+fn on_one_line(json: &[u8]) -> impl Iterator<Item = u8> {
+    json.iter().map(|byte| match byte {
+        b'\n' | b'\r' => b' ',
+        byte => *byte,
+    })
+}
+
 /// Composes a new frame for content of the filter itself.
 pub fn compose(framing: Framing, event: Option<&str>, payload: &[u8]) -> Vec<u8> {
     match framing {
         Framing::Sse => sse::compose(event, payload),
-        Framing::Lines => [payload, b"\n"].concat(),
+        Framing::Lines => on_one_line(payload).chain([b'\n']).collect(),
         Framing::Array => payload.to_vec(),
         Framing::Amazon => eventstream::compose("event", event.unwrap_or_default(), payload),
     }

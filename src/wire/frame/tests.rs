@@ -153,6 +153,34 @@ fn a_payload_can_be_put_where_there_was_an_empty_one() {
 }
 
 #[test]
+fn a_payload_of_several_lines_is_put_on_the_one_line_that_its_frame_has() {
+    let payload = "{\n  \"to\":\r\n \"a\\nb\"\r}";
+    let on_one_line = payload.replace(['\n', '\r'], " ");
+    for (framing, stream) in [
+        (Framing::Sse, "event: a\ndata: {}\n\n"),
+        (Framing::Lines, "{}\n"),
+    ] {
+        let frames = read(framing, &[stream.as_bytes()]).unwrap();
+        let put = frames.first().unwrap().with_payload(payload.as_bytes());
+        let made = compose(framing, Some("a"), payload.as_bytes());
+        for bytes in [put, made] {
+            assert_eq!(
+                payloads(framing, &bytes),
+                [on_one_line.as_str()],
+                "{framing:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_element_of_an_array_keeps_its_lines() {
+    let frames = read(Framing::Array, &[b"[{\n  \"a\": 1\n}"]).unwrap();
+    let put = frames.first().unwrap().with_payload(b"{\n  \"a\": 2\n}");
+    assert_eq!(put, b"[{\n  \"a\": 2\n}");
+}
+
+#[test]
 fn of_an_event_that_may_not_pass_only_its_id_stays() {
     let frames = read(
         Framing::Sse,

@@ -1,6 +1,7 @@
 //! What every stream does, whatever its protocol: each test runs over all of [`cases::CASES`].
 
 mod cases;
+mod pieces;
 
 use agentguard::author::parse_yaml;
 use agentguard::flow::simulation::{self, HttpMessage, SimulatedResult, run};
@@ -729,8 +730,16 @@ fn arguments_are_redacted_across_their_pieces() {
   - { id: args, match: { event: response, part: arguments }, when: { text: { detects: email } }, action: redact }
 ";
         let pieces = ["{\"to\":\"anna@ex", "ample.com\",", "\"n\":1}"];
-        let body = bytes(case, &[Said::Call("send", &pieces)]);
-        for (rules, label) in [(by_name, "[REDACTED]"), (by_part, "[EMAIL]")] {
+        // Line ends between tokens are no ends of frames.
+        let lines = [
+            "{\n  \"to\": \"anna@ex",
+            "ample.com\",\r\n",
+            "  \"n\": 1\n}",
+        ];
+        for (pieces, (rules, label)) in [pieces, lines].iter().flat_map(|pieces| {
+            [(by_name, "[REDACTED]"), (by_part, "[EMAIL]")].map(|rules| (pieces, rules))
+        }) {
+            let body = bytes(case, &[Said::Call("send", pieces)]);
             let seen = ask(case, &guard(case, rules), &body, &[50]);
             let client = lossy(&seen.client.body());
             let [(tool, args)] = &name_is_context(case, &seen).calls[..] else {
