@@ -564,7 +564,7 @@ fn most_relevant(branches: Vec<Branch>) -> Vec<Branch> {
 /// Returns a key of `match` as text: `tool: a or b`.
 fn match_text(item: &MatchItem) -> String {
     let values: Vec<&str> = item.values.iter().map(|value| &**value).collect();
-    format!("{}: {}", item.mention.name, values.join(" or "))
+    format!("{}: {}", item.field_ref.name, values.join(" or "))
 }
 
 /// Returns a check as text: `args.amount greater_than 100`.
@@ -577,7 +577,7 @@ pub(super) fn check_text(test: &Test, check: &Check) -> String {
     let operand = operand_text(&check.operand);
     format!(
         "{} {quantifier}{} {operand}",
-        test.mention.name,
+        test.field_ref.name,
         check.verb.word()
     )
 }
@@ -600,7 +600,7 @@ fn operand_text(operand: &Operand) -> String {
             }
             text
         }
-        Operand::Field(mention) => mention.name.to_string(),
+        Operand::Field(field_ref) => field_ref.name.to_string(),
         Operand::Earlier(earlier) => earlier_text(earlier),
         Operand::Commands {
             commands,

@@ -124,19 +124,19 @@ pub fn unprovided(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
     for (document, node, path) in &documents {
         let mut audience = document.audience.iter();
         let missing =
-            |item: &&MatchItem| member(&item.mention).is_some_and(|name| !given.contains(name));
+            |item: &&MatchItem| member(&item.field_ref).is_some_and(|name| !given.contains(name));
         if let Some(item) = audience.find(missing) {
             let strangers = match for_all {
                 true => "",
                 false => "; and as no document is for everybody, every request is denied (AG3002)",
             };
             warn(
-                item.mention.span.clone(),
+                item.field_ref.span.clone(),
                 format!("{path}for"),
                 format!(
                     "document `{}` is for some of those who ask, and no source in `principals` gives `{}`: {}",
                     document.name,
-                    item.mention.name,
+                    item.field_ref.name,
                     match sources.is_empty() {
                         true => format!("it takes part whoever asks{strangers}"),
                         false => "it takes part for no known caller".to_owned(),
@@ -200,8 +200,8 @@ pub fn unprovided(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
 }
 
 /// Returns the member of a principal that a field denotes.
-fn member(mention: &FieldRef) -> Option<&str> {
-    match &mention.field {
+fn member(field_ref: &FieldRef) -> Option<&str> {
+    match &field_ref.field {
         Field::Client => Some("client"),
         Field::Tenant => Some("tenant"),
         Field::Agent => Some("agent"),
@@ -223,27 +223,27 @@ fn asks_identity(
 ) -> Option<(Range<usize>, String, &'static str)> {
     let mut names: BTreeSet<&str> = BTreeSet::new();
     let mut first: Option<Range<usize>> = None;
-    let note = |mention: &FieldRef| {
-        let name = member(mention)?;
-        (!given.contains(name)).then(|| mention.span.clone())
+    let note = |field_ref: &FieldRef| {
+        let name = member(field_ref)?;
+        (!given.contains(name)).then(|| field_ref.span.clone())
     };
     let (mut asks, mut exempts) = (false, false);
     for item in &rule.matches {
-        if let Some(span) = note(&item.mention) {
+        if let Some(span) = note(&item.field_ref) {
             asks = true;
-            names.insert(&item.mention.name);
+            names.insert(&item.field_ref.name);
             first.get_or_insert(span);
         }
     }
     for (part, is_exemption) in [(&rule.when, false), (&rule.unless, true)] {
         let Some(part) = part else { continue };
-        part.each_field(None, &mut |mention, _| {
-            if let Some(span) = note(mention) {
+        part.each_field(None, &mut |field_ref, _| {
+            if let Some(span) = note(field_ref) {
                 match is_exemption {
                     true => exempts = true,
                     false => asks = true,
                 }
-                names.insert(&mention.name);
+                names.insert(&field_ref.name);
                 first.get_or_insert(span);
             }
         });

@@ -414,8 +414,8 @@ fn evaluate(
             rule.kinds.contains(event.kind) && {
                 // What other exchanges have used of a limit is not in this record.
                 let mut unknown = rule.limit.is_some();
-                rule.each_field(&mut |mention, _| {
-                    unknown |= !exchange.is_recorded(&mention.field, event, facts);
+                rule.each_field(&mut |field_ref, _| {
+                    unknown |= !exchange.is_recorded(&field_ref.field, event, facts);
                 });
                 unknown
             }

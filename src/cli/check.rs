@@ -1,8 +1,8 @@
 //! `agentguard check POLICY …`: evaluates the events that the options describe.
 
+use super::check_result::CheckResult;
 use super::event::EventOptions;
 use super::source::Source;
-use super::verdict::CheckResult;
 use super::{ExitStatus, Failed, output};
 use clap::Args;
 use serde_json::Value;
@@ -22,13 +22,13 @@ impl Check {
         let policy = source.policy()?;
         let case = self.event.case(policy)?;
         source.warn_of_unprovided();
-        let verdict = CheckResult::of(policy, &case);
+        let result = CheckResult::of(policy, &case);
         if json {
-            output::json_line(&Value::Object(verdict.to_json()).to_string());
+            output::json_line(&Value::Object(result.to_json()).to_string());
         } else {
-            output::print(&verdict.to_text());
+            output::print(&result.to_text());
         }
-        Ok(if verdict.denies() {
+        Ok(if result.denies() {
             ExitStatus::Found
         } else {
             ExitStatus::Clean

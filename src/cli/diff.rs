@@ -84,14 +84,14 @@ impl Diff {
             if json {
                 let object = json!({
                     "id": recorded.id,
-                    "old": one.verdict.to_json(),
-                    "new": other.verdict.to_json(),
+                    "old": one.result.to_json(),
+                    "new": other.result.to_json(),
                 });
                 output::json_line(&object.to_string());
             } else {
                 output::line(&format!(
                     "{}: {} → {}",
-                    recorded.id, one.verdict.action, other.verdict.action
+                    recorded.id, one.result.action, other.result.action
                 ));
             }
         }

@@ -3,7 +3,7 @@
 //! One exchange per line:
 //! `{"id","request":{method,host,path,headers,body,body_encoding?},"response":{status,headers,body,…}}`.
 
-use super::verdict::CheckResult;
+use super::check_result::CheckResult;
 use super::{Failed, output};
 use crate::author::HalfExchange;
 use crate::flow::simulation::{self, Caller, HttpMessage, SimulatedResult};
@@ -303,7 +303,7 @@ pub(super) struct OfflineProxy {
 /// Result of a replayed exchange.
 pub(super) struct ReplayResult {
     /// Decision in the audit event.
-    pub(super) verdict: CheckResult,
+    pub(super) result: CheckResult,
     /// Messages that each side received.
     pub(super) seen: SimulatedResult,
 }
@@ -313,8 +313,8 @@ impl ReplayResult {
     /// each side received.
     pub(super) fn is_same(&self, other: &ReplayResult) -> bool {
         let upstream = |result: &ReplayResult| result.seen.upstream.as_ref().map(HttpMessage::body);
-        self.verdict.action == other.verdict.action
-            && self.verdict.would == other.verdict.would
+        self.result.action == other.result.action
+            && self.result.would == other.result.would
             && self.seen.client == other.seen.client
             && upstream(self) == upstream(other)
     }
@@ -384,7 +384,7 @@ impl OfflineProxy {
         let seen = simulation::run_as(caller, &self.guard, request, answer, now, watcher);
         let record: Value = serde_json::from_slice(&seen.finished.line).unwrap_or_default();
         ReplayResult {
-            verdict: CheckResult::of_record(&record, &self.guard.policy),
+            result: CheckResult::of_record(&record, &self.guard.policy),
             seen,
         }
     }

@@ -1,10 +1,10 @@
 //! `agentguard explain CODE`, `agentguard explain POLICY EVENT`: explains codes and decisions. `explain_record` explains
 //! audit events.
 
+use super::check_result::CheckResult;
 use super::event::EventOptions;
 use super::exchange::{OfflineProxy, Recorded, moment, now};
 use super::source::Source;
-use super::verdict::CheckResult;
 use super::{ExitStatus, Failed, output};
 use crate::author::{Branch, Explained, Explainer, SampleExchange};
 use crate::diag::{codes, nearest};
@@ -77,7 +77,7 @@ impl Explain {
         let source = Source::open(subject)?;
         let policy = source.policy()?;
         source.warn_of_unprovided();
-        let (events, verdict) = match (&self.exchange, &self.described) {
+        let (events, result) = match (&self.exchange, &self.described) {
             (Some(file), _) => self.explain_exchange(&source, file)?,
             (None, Some(text)) => {
                 let case = self.event.described_case(text, policy)?;
@@ -93,18 +93,18 @@ impl Explain {
                 .iter()
                 .map(|event| Value::Object(as_json(event)))
                 .collect();
-            output::json_line(&json!({"events": events, "verdict": verdict.to_json()}).to_string());
+            output::json_line(&json!({"events": events, "verdict": result.to_json()}).to_string());
             return Ok(ExitStatus::Clean);
         }
         for event in &events {
             output::print(&as_text(event, self.all));
         }
-        output::print(&verdict.to_text());
-        let is_by_code = verdict
+        output::print(&result.to_text());
+        let is_by_code = result
             .code
             .as_ref()
             .is_some_and(|code| code.starts_with("AG2") || code.starts_with("AG4"));
-        if verdict.rules.is_empty() {
+        if result.rules.is_empty() {
             let without = events.iter().map(|event| event.without_rule).max();
             output::line(match without {
                 _ if is_by_code => "  no rule matches: the code decides",
@@ -179,7 +179,7 @@ impl Explain {
         }
         let watcher = Some(Box::new(watcher) as EventObserver);
         let evaluated = proxyless.evaluate_watched(&caller, &sent, answered, time, watcher);
-        Ok((events.take(), evaluated.verdict))
+        Ok((events.take(), evaluated.result))
     }
 }
 

@@ -7,6 +7,7 @@ mod approve;
 mod audit;
 mod build;
 mod check;
+mod check_result;
 mod ci;
 mod completions;
 mod diff;
@@ -30,7 +31,6 @@ mod signing_key;
 mod source;
 mod test;
 mod validate;
-mod verdict;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use source::Source;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(super) const STDIN: &str = "-";
 
 /// Prints a line for a person. If the reader has closed the pipe (`| head`), the program ends silently, or continues to its
-/// verdict.
+/// result.
 pub(super) fn line(text: &str) {
     print(&format!("{text}\n"));
 }

@@ -3,9 +3,9 @@
 //! A line is either a recorded exchange, which is processed like in the filter, or an audit event, of which only the
 //! recorded facts can be evaluated. If a rule would have to inspect a text or arguments there, the action is `unknown`.
 
+use super::check_result::CheckResult;
 use super::exchange::{OfflineProxy, Recorded, ReplayResult, moment, now};
 use super::source::Source;
-use super::verdict::CheckResult;
 use super::{ExitStatus, Failed, output};
 use crate::author::evaluate_record;
 use crate::policy::Policy;
@@ -66,7 +66,7 @@ impl Summary {
         bump(&mut self.count, true);
         bump(&mut self.compared, line.was.is_some());
         bump(&mut self.differing, line.differs());
-        bump(&mut self.open, line.verdict.action == UNKNOWN);
+        bump(&mut self.open, line.result.action == UNKNOWN);
         let note = |tallies: &mut BTreeMap<String, OutcomeCount>, key: String| {
             let tally = tallies.entry(key).or_default();
             bump(&mut tally.count, true);
@@ -74,11 +74,11 @@ impl Summary {
                 tally.examples.push(line.id.clone());
             }
         };
-        note(&mut self.actions, line.verdict.action.clone());
-        for rule in &line.verdict.rules {
+        note(&mut self.actions, line.result.action.clone());
+        for rule in &line.result.rules {
             note(&mut self.rules, rule.id.clone());
         }
-        if let Some(code) = &line.verdict.code {
+        if let Some(code) = &line.result.code {
             note(&mut self.codes, code.clone());
         }
         if let Some(was) = line.old_outcome() {
@@ -162,7 +162,7 @@ fn written_id(id: &Value) -> String {
 /// Result of one line.
 struct ReplayedLine {
     id: Value,
-    verdict: CheckResult,
+    result: CheckResult,
     /// Decision that was recorded, or that of the other policy.
     was: Option<String>,
     /// Decision of the other policy without `observe`, if it differs.
@@ -175,15 +175,15 @@ impl ReplayedLine {
     fn differs(&self) -> bool {
         self.was.as_ref().is_some_and(|was| {
             // An unknown decision is no difference, nor is a line that was not evaluated when it was recorded.
-            self.verdict.action != UNKNOWN
+            self.result.action != UNKNOWN
                 && was != UNKNOWN
-                && (*was != self.verdict.action || self.has_other_effect)
+                && (*was != self.result.action || self.has_other_effect)
         })
     }
 
     /// Returns the decision in words.
     fn outcome(&self) -> String {
-        in_words(&self.verdict.action, self.verdict.would.as_deref())
+        in_words(&self.result.action, self.result.would.as_deref())
     }
 
     /// Returns the other decision in words, if it differs.
@@ -271,7 +271,7 @@ impl Replay {
             };
             return Ok(ReplayedLine {
                 id: value.get("request_id").cloned().unwrap_or_default(),
-                verdict: evaluate.record(&value),
+                result: evaluate.record(&value),
                 was,
                 would: None,
                 has_other_effect: false,
@@ -285,7 +285,7 @@ impl Replay {
         };
         let has_other_effect = old.as_ref().is_some_and(|old| !old.is_same(&new));
         let (was, would) = match old {
-            Some(old) => (Some(old.verdict.action), old.verdict.would),
+            Some(old) => (Some(old.result.action), old.result.would),
             // A recording may contain its decision, as the output of `replay --json` does.
             None => (text("action"), None),
         };
@@ -293,7 +293,7 @@ impl Replay {
             was,
             would,
             has_other_effect,
-            verdict: new.verdict,
+            result: new.result,
             id: recorded.id,
         })
     }
@@ -303,7 +303,7 @@ fn print(line: &ReplayedLine, json: bool) {
     if json {
         let mut object = Map::new();
         object.insert("id".to_owned(), line.id.clone());
-        object.extend(line.verdict.to_json());
+        object.extend(line.result.to_json());
         if let Some(was) = &line.was {
             object.insert("was".to_owned(), json!(was));
             object.insert("differs".to_owned(), json!(line.differs()));
@@ -317,15 +317,15 @@ fn print(line: &ReplayedLine, json: bool) {
         None => String::new(),
     };
     let rules: Vec<&str> = line
-        .verdict
+        .result
         .rules
         .iter()
         .map(|rule| rule.id.as_str())
         .collect();
-    let code = line.verdict.code.as_deref().unwrap_or_default();
+    let code = line.result.code.as_deref().unwrap_or_default();
     let told = format!(
         "{id}: {} {code} {}{was}",
-        line.verdict.action,
+        line.result.action,
         rules.join(", ")
     );
     output::line(told.trim_end());
@@ -369,24 +369,24 @@ impl ReplayPolicy {
     }
 
     fn record(&self, record: &Value) -> CheckResult {
-        let mut verdict = CheckResult::default();
+        let mut result = CheckResult::default();
         let Some(policy) = self.policy() else {
-            return verdict;
+            return result;
         };
         let text = record.to_string();
         let Ok(node) = crate::policy::parse_json(text.as_bytes()) else {
-            return verdict;
+            return result;
         };
         let decided = evaluate_record(policy, &node, self.environment.as_deref());
-        verdict.action = decided.action.unwrap_or(UNKNOWN).to_owned();
-        verdict.code = decided.code.map(str::to_owned);
-        verdict.status = decided.code.map_or(0, crate::diag::codes::status);
-        verdict.rules = decided
+        result.action = decided.action.unwrap_or(UNKNOWN).to_owned();
+        result.code = decided.code.map(str::to_owned);
+        result.status = decided.code.map_or(0, crate::diag::codes::status);
+        result.rules = decided
             .rules
             .iter()
             .filter_map(|id| policy.rules().iter().find(|rule| *rule.id == **id))
-            .map(super::verdict::ReportedRule::of)
+            .map(super::check_result::ReportedRule::of)
             .collect();
-        verdict
+        result
     }
 }

@@ -1,8 +1,8 @@
 //! `agentguard test PATH…`: runs the tests of policies and the examples of their rules.
 
+use super::check_result::CheckResult;
 use super::exchange::{OfflineProxy, ReplayResult};
 use super::source::Source;
-use super::verdict::CheckResult;
 use super::{ExitStatus, Failed, output, render};
 use crate::author::{
     CaseInput, Expectation, SampleExchange, TestCase, WholeExchange, add_advice, has_limits,
@@ -514,9 +514,9 @@ fn evaluate(
             has_limits(policy, &exchange.facts)?;
             let evaluated = evaluate_exchange(root, exchange)
                 .map_err(|Failed| "the exchange can't be evaluated".to_owned())?;
-            let mut differs = compare(&case.expect, &evaluated.verdict);
+            let mut differs = compare(&case.expect, &evaluated.result);
             differs.extend(compare_sides(&case.expect, &evaluated));
-            Ok((evaluated.verdict, differs))
+            Ok((evaluated.result, differs))
         }
     }
 }

@@ -398,17 +398,19 @@ impl Flow {
         context: &Context<'_>,
         held: &[MatchedRule],
         limit: u16,
-        verdict: &mut HalfDecision,
+        half_decision: &mut HalfDecision,
     ) -> Option<DeniedEvent> {
         #[cfg(not(target_arch = "wasm32"))]
         if context.policy.are_given(held, &context.facts.approved_by) {
             return None;
         }
         let asks = Ruling::ask(limit);
-        verdict.approved.retain(|approved| approved.event != *event);
-        match self.check_approval(event, context, held, asks, true, &verdict.approved) {
+        half_decision
+            .approved
+            .retain(|approved| approved.event != *event);
+        match self.check_approval(event, context, held, asks, true, &half_decision.approved) {
             ApprovalCheck::Approved(approved) => {
-                verdict.approved.push(*approved);
+                half_decision.approved.push(*approved);
                 None
             }
             ApprovalCheck::Denied(denied) => {
@@ -454,9 +456,9 @@ impl Flow {
 
     /// Spends the approvals of events, unless something else denies them. An event is denied if its approval can't be
     /// spent.
-    pub(super) fn spend(&mut self, direction: Direction, verdict: &mut HalfDecision) {
-        let approved = std::mem::take(&mut verdict.approved);
-        let is_denied = verdict.denied.iter().any(|denied| !denied.hidden);
+    pub(super) fn spend(&mut self, direction: Direction, half_decision: &mut HalfDecision) {
+        let approved = std::mem::take(&mut half_decision.approved);
+        let is_denied = half_decision.denied.iter().any(|denied| !denied.hidden);
         if direction == Direction::Request && is_denied {
             return;
         }
@@ -468,7 +470,7 @@ impl Flow {
         };
         for approved in approved {
             // Another decision denies the event, for example an impossible redaction.
-            if is_denied(&approved.event, &verdict.denied) {
+            if is_denied(&approved.event, &half_decision.denied) {
                 continue;
             }
             let spent = approved
@@ -500,7 +502,7 @@ impl Flow {
                 code: Some(codes::AG3004),
                 ..approved.ruling
             };
-            verdict.denied.push(DeniedEvent {
+            half_decision.denied.push(DeniedEvent {
                 approval: Some(Box::new(denied)),
                 ..DeniedEvent::new(approved.event, ruling)
             });

@@ -124,9 +124,13 @@ impl Flow {
     }
 
     /// Returns the state to restore if the current evaluation waits; `None` if it may not wait.
-    pub(super) fn before_waiting(&mut self, force: Enforcement) -> Option<Box<BeforeEvaluation>> {
+    pub(super) fn before_waiting(
+        &mut self,
+        enforcement: Enforcement,
+    ) -> Option<Box<BeforeEvaluation>> {
         let may_wait = std::mem::take(&mut self.service.may_wait);
-        (may_wait && force == Enforcement::Enforced).then(|| Box::new(self.before_evaluation()))
+        (may_wait && enforcement == Enforcement::Enforced)
+            .then(|| Box::new(self.before_evaluation()))
     }
 
     /// Returns the state that an evaluation changes before it takes effect.
@@ -149,8 +153,8 @@ impl Flow {
 
     /// Returns whether only awaited approvals deny a half. In a response, denials of parts that can be removed don't
     /// count.
-    pub(super) fn waits(&self, direction: Direction, verdict: &HalfDecision) -> bool {
-        let denied = verdict.denied.iter().filter(|denied| !denied.hidden);
+    pub(super) fn waits(&self, direction: Direction, half_decision: &HalfDecision) -> bool {
+        let denied = half_decision.denied.iter().filter(|denied| !denied.hidden);
         let (mut waits, mut others) = (false, true);
         for denied in denied {
             match asked(denied).and_then(|asked| asked.wait) {
@@ -168,7 +172,7 @@ impl Flow {
         &mut self,
         direction: Direction,
         before: BeforeEvaluation,
-        verdict: &HalfDecision,
+        half_decision: &HalfDecision,
     ) {
         let waiting = self.service.waiting.get_or_insert_with(|| Waiting {
             number: None,
@@ -178,7 +182,7 @@ impl Flow {
             named: Vec::new(),
             recorded: before.recorded,
         });
-        for denied in &verdict.denied {
+        for denied in &half_decision.denied {
             let Some((asked, seconds)) = asked(denied).and_then(|it| Some((it, it.wait?))) else {
                 continue;
             };
@@ -198,11 +202,11 @@ impl Flow {
     }
 
     /// Sends the service a notice of the missing approvals whose rules require it.
-    pub(super) fn notify(&mut self, verdict: &HalfDecision) {
+    pub(super) fn notify(&mut self, half_decision: &HalfDecision) {
         if self.service.is_answered() {
             return;
         }
-        let denied = verdict.denied.iter().filter_map(asked);
+        let denied = half_decision.denied.iter().filter_map(asked);
         let mut told = denied
             .filter(|asked| asked.notify)
             .take(MAX_REQUESTS)

@@ -135,8 +135,8 @@ pub(super) struct EvaluatedEvent<'a> {
     pub(super) unread: UnreadableBody,
     /// Problem, for content that could not be inspected.
     pub(super) problem: Option<&'a Problem>,
-    pub(super) moment: EvaluationPhase,
-    pub(super) force: Enforcement,
+    pub(super) phase: EvaluationPhase,
+    pub(super) enforcement: Enforcement,
     /// Location, if it is outside the body.
     pub(super) at: Option<&'a str>,
 }
@@ -160,9 +160,9 @@ pub(super) struct AssembledPart<'a> {
     /// Cached detector results.
     pub(super) scans: Scans,
     /// Rules to evaluate.
-    pub(super) moment: EvaluationPhase,
+    pub(super) phase: EvaluationPhase,
     /// Whether the part can still be held back.
-    pub(super) force: Enforcement,
+    pub(super) enforcement: Enforcement,
     /// Location in the stream.
     pub(super) at: &'a str,
 }
@@ -184,7 +184,7 @@ impl Flow {
         direction: Direction,
         json: &JsonBody<'_>,
         reading: &Reading,
-        force: Enforcement,
+        enforcement: Enforcement,
     ) -> HalfDecision {
         self.exchange.read(direction, Coverage::Full);
         let undo = (reading.gaps().len() > 0).then(|| self.before_evaluation());
@@ -198,79 +198,81 @@ impl Flow {
             Some(_) => Scans::without_detectors(),
             None => Scans::default(),
         };
-        let before = self.before_waiting(force);
-        let mut verdict = self.in_context(json, reading, scans, |flow, context, verdict| {
-            flow.pass_repeated(reading, context);
-            let mut evaluate = |event: &Event, problem, unread| {
-                let case = EvaluatedEvent {
-                    event,
-                    unread,
-                    problem,
-                    moment: EvaluationPhase::Whole,
-                    force,
-                    at: None,
+        let before = self.before_waiting(enforcement);
+        let mut half_decision =
+            self.in_context(json, reading, scans, |flow, context, half_decision| {
+                flow.pass_repeated(reading, context);
+                let mut evaluate = |event: &Event, problem, unread| {
+                    let case = EvaluatedEvent {
+                        event,
+                        unread,
+                        problem,
+                        phase: EvaluationPhase::Whole,
+                        enforcement,
+                        at: None,
+                    };
+                    flow.evaluate_event(&case, context, half_decision)
                 };
-                flow.evaluate_event(&case, context, verdict)
-            };
-            let mut unread = UnreadableBody::default();
-            for problem in reading.problems.iter().chain(&excess) {
-                let mut event = Event::new(Kind::Uninspectable, direction, NodeId::default());
-                event.code = Some(problem.code);
-                if reading.is_streamed {
-                    // Some client may read a defective frame differently.
-                    event.gate = DefaultGate::Named;
+                let mut unread = UnreadableBody::default();
+                for problem in reading.problems.iter().chain(&excess) {
+                    let mut event = Event::new(Kind::Uninspectable, direction, NodeId::default());
+                    event.code = Some(problem.code);
+                    if reading.is_streamed {
+                        // Some client may read a defective frame differently.
+                        event.gate = DefaultGate::Named;
+                    }
+                    let decided = evaluate(&event, Some(problem), UnreadableBody::default());
+                    unread.denied |= decided.denied;
+                    unread.would_be |= decided.would_be;
                 }
-                let decided = evaluate(&event, Some(problem), UnreadableBody::default());
-                unread.denied |= decided.denied;
-                unread.would_be |= decided.would_be;
-            }
-            let mut new_content = NewContent::of(reading, context);
-            for (number, event) in (0u32..).zip(&reading.events) {
-                if work::is_exhausted() {
-                    break;
+                let mut new_content = NewContent::of(reading, context);
+                for (number, event) in (0u32..).zip(&reading.events) {
+                    if work::is_exhausted() {
+                        break;
+                    }
+                    let (left, opened) = (work::remaining(), json.nested());
+                    evaluate(event, None, unread);
+                    if let Some(content) = &mut new_content {
+                        let steps = left.saturating_sub(work::remaining());
+                        let opened = json.nested().saturating_sub(opened);
+                        content.add((number, event), context, steps, opened);
+                    }
                 }
-                let (left, opened) = (work::remaining(), json.nested());
-                evaluate(event, None, unread);
-                if let Some(content) = &mut new_content {
-                    let steps = left.saturating_sub(work::remaining());
-                    let opened = json.nested().saturating_sub(opened);
-                    content.add((number, event), context, steps, opened);
+                for event in secret_identifier_events(direction, reading, context, &mut new_content)
+                {
+                    evaluate(&event, None, unread);
                 }
-            }
-            for event in secret_identifier_events(direction, reading, context, &mut new_content) {
-                evaluate(&event, None, unread);
-            }
-            let is_bounded = excess.is_some() || is_near_bound(reading, json);
-            verdict.reads_again = is_bounded && undo.is_some();
-            if verdict.reads_again {
-                return;
-            }
-            if let Some(content) = new_content.filter(|_| !is_bounded) {
-                content.keep(reading, context);
-            }
-            flow.evaluate_work(direction, force, context, verdict);
-            verdict.waits = before.is_some() && flow.waits(direction, verdict);
-            if !verdict.waits {
-                flow.charge_limits(direction, force, context, verdict);
-            }
-        });
-        if let Some(undo) = undo.filter(|_| verdict.reads_again) {
+                let is_bounded = excess.is_some() || is_near_bound(reading, json);
+                half_decision.reads_again = is_bounded && undo.is_some();
+                if half_decision.reads_again {
+                    return;
+                }
+                if let Some(content) = new_content.filter(|_| !is_bounded) {
+                    content.keep(reading, context);
+                }
+                flow.evaluate_work(direction, enforcement, context, half_decision);
+                half_decision.waits = before.is_some() && flow.waits(direction, half_decision);
+                if !half_decision.waits {
+                    flow.charge_limits(direction, enforcement, context, half_decision);
+                }
+            });
+        if let Some(undo) = undo.filter(|_| half_decision.reads_again) {
             self.undo_evaluation(undo);
-            return verdict;
+            return half_decision;
         }
-        if let Some(before) = before.filter(|_| verdict.waits) {
-            self.wait(direction, *before, &verdict);
-            return verdict;
+        if let Some(before) = before.filter(|_| half_decision.waits) {
+            self.wait(direction, *before, &half_decision);
+            return half_decision;
         }
-        self.record_content(direction, None, (json, reading), &verdict.redactions);
+        self.record_content(direction, None, (json, reading), &half_decision.redactions);
         if direction == Direction::Response && self.searches_written_calls() {
-            self.evaluate_written_calls(json, reading, force, &mut verdict);
+            self.evaluate_written_calls(json, reading, enforcement, &mut half_decision);
         }
-        self.spend(direction, &mut verdict);
-        if force == Enforcement::Enforced {
-            self.notify(&verdict);
+        self.spend(direction, &mut half_decision);
+        if enforcement == Enforcement::Enforced {
+            self.notify(&half_decision);
         }
-        verdict
+        half_decision
     }
 
     /// Returns whether the policy requires a search for calls that a model writes as text.
@@ -293,8 +295,8 @@ impl Flow {
         &mut self,
         json: &JsonBody<'_>,
         reading: &Reading,
-        force: Enforcement,
-        verdict: &mut HalfDecision,
+        enforcement: Enforcement,
+        half_decision: &mut HalfDecision,
     ) {
         for event in &reading.events {
             if event.kind != Kind::Response || !may_hold_calls(event.part) {
@@ -310,11 +312,11 @@ impl Flow {
                 };
                 let at = || redacted_pointer(json, text.place);
                 let Some(evaluated) =
-                    self.evaluate_written(&written, event.choice, reading, force, at)
+                    self.evaluate_written(&written, event.choice, reading, enforcement, at)
                 else {
                     continue;
                 };
-                verdict
+                half_decision
                     .denied
                     .extend(evaluated.denied.into_iter().map(|denied| DeniedEvent {
                         event: event.clone(),
@@ -330,7 +332,7 @@ impl Flow {
         text: &str,
         choice: u32,
         response: &Reading,
-        force: Enforcement,
+        enforcement: Enforcement,
         at: impl FnOnce() -> String,
     ) -> Option<HalfDecision> {
         let calls = written_calls::find(text);
@@ -392,8 +394,8 @@ impl Flow {
             reading: &reading,
             json: &json,
             scans: Scans::default(),
-            moment: EvaluationPhase::Whole,
-            force,
+            phase: EvaluationPhase::Whole,
+            enforcement,
             at: &at(),
         }))
     }
@@ -418,43 +420,45 @@ impl Flow {
             reading,
             json,
             scans,
-            moment,
-            force,
+            phase,
+            enforcement,
             at,
         } = assembled;
-        let before = self.before_waiting(force);
+        let before = self.before_waiting(enforcement);
         // At the end of a text, the findings of all its parts have been counted.
-        let counted = (moment == EvaluationPhase::End).then(|| self.exchange.findings.clone());
-        let mut verdict = self.in_context(json, reading, scans, |flow, context, verdict| {
-            for event in events {
-                let case = EvaluatedEvent {
-                    event,
-                    unread: UnreadableBody::default(),
-                    problem: None,
-                    moment,
-                    force,
-                    at: Some(at),
-                };
-                flow.evaluate_event(&case, context, verdict);
-            }
-            flow.evaluate_work(Direction::Response, force, context, verdict);
-            verdict.waits = before.is_some() && flow.waits(Direction::Response, verdict);
-            if !verdict.waits {
-                flow.charge_limits(Direction::Response, force, context, verdict);
-            }
-        });
+        let counted = (phase == EvaluationPhase::End).then(|| self.exchange.findings.clone());
+        let mut half_decision =
+            self.in_context(json, reading, scans, |flow, context, half_decision| {
+                for event in events {
+                    let case = EvaluatedEvent {
+                        event,
+                        unread: UnreadableBody::default(),
+                        problem: None,
+                        phase,
+                        enforcement,
+                        at: Some(at),
+                    };
+                    flow.evaluate_event(&case, context, half_decision);
+                }
+                flow.evaluate_work(Direction::Response, enforcement, context, half_decision);
+                half_decision.waits =
+                    before.is_some() && flow.waits(Direction::Response, half_decision);
+                if !half_decision.waits {
+                    flow.charge_limits(Direction::Response, enforcement, context, half_decision);
+                }
+            });
         if let Some(counted) = counted {
             self.exchange.findings = counted;
         }
-        if let Some(before) = before.filter(|_| verdict.waits) {
-            self.wait(Direction::Response, *before, &verdict);
-            return verdict;
+        if let Some(before) = before.filter(|_| half_decision.waits) {
+            self.wait(Direction::Response, *before, &half_decision);
+            return half_decision;
         }
-        self.spend(Direction::Response, &mut verdict);
-        if force == Enforcement::Enforced {
-            self.notify(&verdict);
+        self.spend(Direction::Response, &mut half_decision);
+        if enforcement == Enforcement::Enforced {
+            self.notify(&half_decision);
         }
-        verdict
+        half_decision
     }
 
     /// Evaluates the policy's history queries on a request.
@@ -487,14 +491,14 @@ impl Flow {
         let scans = RefCell::new(scans);
         let facts = std::mem::replace(&mut self.facts, crate::event::Facts::unknown());
         let context = guard.context(&facts, reading, json, &scans);
-        let mut verdict = HalfDecision::default();
-        evaluate(self, &context, &mut verdict);
+        let mut half_decision = HalfDecision::default();
+        evaluate(self, &context, &mut half_decision);
         for (name, count) in context.finding_counts() {
             let total = self.exchange.findings.entry(name).or_default();
             *total = total.saturating_add(count);
         }
         self.facts = facts;
-        verdict
+        half_decision
     }
 
     /// Returns whether a ruling hides the event: a denied tool definition is removed from the response to `tools/list`.
@@ -573,7 +577,7 @@ impl Flow {
         case: &EvaluatedEvent<'_>,
         context: &Context<'_>,
         evaluation: &mut Evaluation,
-        verdict: &mut HalfDecision,
+        half_decision: &mut HalfDecision,
     ) -> Option<Box<DeniedApproval>> {
         let passes = |ruling: Ruling| Ruling {
             decision: Decision::Allow,
@@ -581,15 +585,22 @@ impl Flow {
             ..ruling
         };
         let mut missing = None;
-        let others = verdict.approved.len();
+        let others = half_decision.approved.len();
         if is_required(&evaluation.ruling) {
             let asked = evaluation.ruling;
             let held = &evaluation.held;
-            match self.check_approval(case.event, context, held, asked, true, &verdict.approved) {
+            match self.check_approval(
+                case.event,
+                context,
+                held,
+                asked,
+                true,
+                &half_decision.approved,
+            ) {
                 ApprovalCheck::Approved(approved) => {
                     evaluation.ruling = passes(asked);
-                    if case.force == Enforcement::Enforced {
-                        verdict.approved.push(*approved);
+                    if case.enforcement == Enforcement::Enforced {
+                        half_decision.approved.push(*approved);
                     }
                 }
                 ApprovalCheck::Denied(denied) => {
@@ -604,7 +615,7 @@ impl Flow {
         }
         if is_required(&evaluation.would) && missing.is_none() {
             let asked = evaluation.would;
-            let approved = verdict.approved.get(..others).unwrap_or_default();
+            let approved = half_decision.approved.get(..others).unwrap_or_default();
             let held = &evaluation.held;
             let answer = self.check_approval(case.event, context, held, asked, false, approved);
             if let ApprovalCheck::Approved(_) = answer {
@@ -619,7 +630,7 @@ impl Flow {
         &mut self,
         case: &EvaluatedEvent<'_>,
         context: &Context<'_>,
-        verdict: &mut HalfDecision,
+        half_decision: &mut HalfDecision,
     ) -> UnreadableBody {
         let event = case.event;
         let policy = context.policy;
@@ -637,7 +648,7 @@ impl Flow {
             watcher(event, case.at.unwrap_or(&place), context);
             self.watcher = Some(watcher);
         }
-        let mut evaluation = policy.evaluate(event, context, case.moment);
+        let mut evaluation = policy.evaluate(event, context, case.phase);
         policy.note(event, context);
         if let Some(shadow) = &evaluation.shadow {
             self.record_shadow(shadow, event, context);
@@ -649,9 +660,9 @@ impl Flow {
             let killed = Ruling::deny(None, codes::AG3006);
             (evaluation.ruling, evaluation.would) = (killed, killed);
         }
-        let exceeded = self.ask_beyond_limits(case, context, &mut evaluation, verdict);
+        let exceeded = self.ask_beyond_limits(case, context, &mut evaluation, half_decision);
         // A call that the kill list stops spends no approval.
-        let missing = self.seek_approval(case, context, &mut evaluation, verdict);
+        let missing = self.seek_approval(case, context, &mut evaluation, half_decision);
         let mut effect = Effect {
             ruling: evaluation.ruling,
             outcome: self.outcome_of(event, &evaluation.ruling),
@@ -663,22 +674,22 @@ impl Flow {
                 && self.record_rule(*held, rule, case, context, hides)
                 && rule.action == Action::Redact
             {
-                self.redact(*held, rule, event, context, &mut effect, verdict);
+                self.redact(*held, rule, event, context, &mut effect, half_decision);
             }
         }
-        if case.force == Enforcement::RecordOnly {
+        if case.enforcement == Enforcement::RecordOnly {
             effect.outcome = ExchangeOutcome::Allow;
         }
         self.exchange.decided(effect.outcome, effect.would);
-        self.record_call(event, context, &effect, verdict);
+        self.record_call(event, context, &effect, half_decision);
         let call = (self.exchange.calls.len() > calls_before).then_some(calls_before);
-        self.collect_limits(case, &evaluation, &exceeded, call, context, verdict);
+        self.collect_limits(case, &evaluation, &exceeded, call, context, half_decision);
         let ruling = effect.ruling;
         if ruling.decision != Decision::Allow {
             if ruling.code == Some(codes::AG2010) {
                 self.exchange.uninspectable.push(codes::AG2010);
             }
-            verdict.denied.push(DeniedEvent {
+            half_decision.denied.push(DeniedEvent {
                 hidden: self.hides(event, &ruling),
                 problem: case.problem.cloned(),
                 approval: missing,
@@ -743,7 +754,7 @@ impl Flow {
         event: &Event,
         context: &Context<'_>,
         effect: &mut Effect,
-        verdict: &mut HalfDecision,
+        half_decision: &mut HalfDecision,
     ) {
         let mut found = Vec::new();
         context
@@ -781,7 +792,7 @@ impl Flow {
         if impossible && effect.ruling.decision != Decision::Deny {
             effect.ruling = uneditable;
         }
-        verdict.redactions.extend(found);
+        half_decision.redactions.extend(found);
     }
 
     /// Records a tool call with its outcome, if this exchange decides it.
@@ -790,7 +801,7 @@ impl Flow {
         event: &Event,
         context: &Context<'_>,
         effect: &Effect,
-        verdict: &HalfDecision,
+        half_decision: &HalfDecision,
     ) {
         // The definition of a provider-run tool is reported as a call only if it is denied.
         let is_reported = !event.provider_run
@@ -799,7 +810,7 @@ impl Flow {
                     effect.would,
                     ExchangeOutcome::Deny | ExchangeOutcome::RequireApproval
                 )
-                && !verdict.has_denied_call(event.at);
+                && !half_decision.has_denied_call(event.at);
         let is_decided_now = event.direction == Direction::Response || event.turn == Turn::Latest;
         if event.kind == Kind::ToolCall
             && is_decided_now

@@ -128,7 +128,7 @@ impl Flow {
         case: &EvaluatedEvent<'_>,
         context: &Context<'_>,
         evaluation: &mut Evaluation,
-        verdict: &HalfDecision,
+        half_decision: &HalfDecision,
     ) -> Vec<u16> {
         let mut exceeded = Vec::new();
         if evaluation.ruling.decision == Decision::Deny {
@@ -145,11 +145,11 @@ impl Flow {
                 continue;
             };
             // Earlier calls in the same response use the limit first.
-            let before = verdict.limited.iter().filter(|before| {
+            let before = half_decision.limited.iter().filter(|before| {
                 before.rule == limited.rule
                     && before.keys == keys
                     && !limit.is_distinct()
-                    && !verdict.has_denied_call(before.event.at)
+                    && !half_decision.has_denied_call(before.event.at)
             });
             let before = before.filter_map(|before| before.amount);
             let amount = limits::amount(rule, case.event, context);
@@ -164,7 +164,7 @@ impl Flow {
             let Ok(charge) = asked else { continue };
             if charge.standing.is_exceeded {
                 self.record_limit(rule, limit, &keys, &charge.standing);
-                let mode = self.mode_of(limited.enforced, case.force);
+                let mode = self.mode_of(limited.enforced, case.enforcement);
                 self.exchange.limit_hits.push((rule.id.clone(), mode));
                 exceeded.push(limited.rule);
                 Policy::ask_beyond(evaluation, limited);
@@ -178,14 +178,14 @@ impl Flow {
         exceeded
     }
 
-    fn mode_of(&self, enforced: bool, force: Enforcement) -> Mode {
-        match enforced && force == Enforcement::Enforced {
+    fn mode_of(&self, enforced: bool, enforcement: Enforcement) -> Mode {
+        match enforced && enforcement == Enforcement::Enforced {
             true => Mode::Enforce,
             false => Mode::Observe,
         }
     }
 
-    /// Adds the limits that count an event to the verdict; `exceeded` are the rules whose limits it was already found
+    /// Adds the limits that count an event to the decision; `exceeded` are the rules whose limits it was already found
     /// to exceed.
     pub(super) fn collect_limits(
         &mut self,
@@ -194,7 +194,7 @@ impl Flow {
         exceeded: &[u16],
         call: Option<usize>,
         context: &Context<'_>,
-        verdict: &mut HalfDecision,
+        half_decision: &mut HalfDecision,
     ) {
         let event = case.event;
         let is_required = |held: &&MatchedRule| {
@@ -233,7 +233,7 @@ impl Flow {
                 }
                 _ => Vec::new(),
             };
-            verdict.limited.push(LimitedEvent {
+            half_decision.limited.push(LimitedEvent {
                 event: event.clone(),
                 at: match case.at {
                     Some(at) => at.to_owned(),
@@ -257,16 +257,16 @@ impl Flow {
     pub(super) fn charge_limits(
         &mut self,
         direction: Direction,
-        force: Enforcement,
+        enforcement: Enforcement,
         context: &Context<'_>,
-        verdict: &mut HalfDecision,
+        half_decision: &mut HalfDecision,
     ) {
-        if verdict.limited.is_empty() {
+        if half_decision.limited.is_empty() {
             return;
         }
-        let limited = std::mem::take(&mut verdict.limited);
+        let limited = std::mem::take(&mut half_decision.limited);
         let is_request = direction == Direction::Request;
-        let is_refused = is_request && verdict.denied.iter().any(|denied| !denied.hidden);
+        let is_refused = is_request && half_decision.denied.iter().any(|denied| !denied.hidden);
         let mut charged: Vec<(&LimitedEvent, Charge)> = Vec::new();
         let same_event = |a: &LimitedEvent, b: &LimitedEvent| {
             a.event.kind == b.event.kind && a.event.at == b.event.at && a.call == b.call
@@ -275,7 +275,7 @@ impl Flow {
             let is_denied = is_refused
                 || of_event
                     .first()
-                    .is_some_and(|first| verdict.has_denied_call(first.event.at));
+                    .is_some_and(|first| half_decision.has_denied_call(first.event.at));
             let before = charged.len();
             let mut denied = None;
             let (mut would_deny, mut of_shadow) = (false, None);
@@ -310,7 +310,7 @@ impl Flow {
                     }
                     continue;
                 }
-                match self.charge_one(item, is_denied, force, context, verdict) {
+                match self.charge_one(item, is_denied, enforcement, context, half_decision) {
                     Ok(charge) => charged.extend(charge.map(|charge| (item, charge))),
                     Err(denial) if is_denied => drop(denial),
                     Err(denial) => {
@@ -323,7 +323,7 @@ impl Flow {
                 // A denied request is not charged at all. In a response, only this call's charges are taken back.
                 let kept = if is_request { 0 } else { before };
                 self.give_back(charged.split_off(kept));
-                verdict.denied.push(*denial);
+                half_decision.denied.push(*denial);
                 if is_request {
                     break;
                 }
@@ -402,14 +402,14 @@ impl Flow {
         &mut self,
         item: &LimitedEvent,
         is_denied: bool,
-        force: Enforcement,
+        enforcement: Enforcement,
         context: &Context<'_>,
-        verdict: &mut HalfDecision,
+        half_decision: &mut HalfDecision,
     ) -> Result<Option<Charge>, Box<DeniedEvent>> {
         let Some((rule, limit)) = limited_rule(context.policy, item.rule) else {
             return Ok(None);
         };
-        let mode = self.mode_of(item.enforced, force);
+        let mode = self.mode_of(item.enforced, enforcement);
         let is_enforced = mode == Mode::Enforce;
         let charge = |flow: &Flow, is_approved| {
             let on_excess = on_excess(rule, limit, is_approved);
@@ -440,7 +440,8 @@ impl Flow {
         let late = match asks && is_enforced && !is_denied && item.is_new() {
             true => {
                 let (event, asked) = (&item.event, &item.asked);
-                let late = self.check_late_approval(event, context, asked, item.rule, verdict);
+                let late =
+                    self.check_late_approval(event, context, asked, item.rule, half_decision);
                 if late.is_none() {
                     return Ok(charge(self, true).ok());
                 }

@@ -574,8 +574,8 @@ impl Flow {
         reading.add(event);
         self.facts.models = reading.models.clone();
         let json = empty_body()?;
-        let verdict = self.evaluate(Direction::Request, &json, &reading);
-        verdict.strictest().cloned()
+        let half_decision = self.evaluate(Direction::Request, &json, &reading);
+        half_decision.strictest().cloned()
     }
 
     fn deny_now(&mut self, denied: &DeniedEvent) -> Step {
@@ -791,14 +791,14 @@ impl Flow {
         if may_wait {
             self.allow_waiting();
         }
-        let verdict = self.evaluate(Direction::Request, &json, &reading);
-        if !verdict.reads_again {
-            return Ok((json, reading, verdict));
+        let half_decision = self.evaluate(Direction::Request, &json, &reading);
+        if !half_decision.reads_again {
+            return Ok((json, reading, half_decision));
         }
         if let Some(repeated) = &reading.repeated {
             repeated.pass_none();
         }
-        drop((json, reading, verdict));
+        drop((json, reading, half_decision));
         work::allow(left);
         self.reads_everything = true;
         self.read_and_evaluate(bytes, may_wait)
@@ -810,7 +810,7 @@ impl Flow {
             return self.deny_now(&denied);
         }
         self.guard.allowance.earn_body(bytes.len());
-        let (json, reading, verdict) = match self.read_and_evaluate(bytes, true) {
+        let (json, reading, half_decision) = match self.read_and_evaluate(bytes, true) {
             Ok(evaluated) => evaluated,
             Err(problem) => {
                 return self
@@ -818,14 +818,14 @@ impl Flow {
                     .unwrap_or(Step::go_on());
             }
         };
-        if verdict.waits {
+        if half_decision.waits {
             self.request = HalfState::Asking;
             return Step::of(Action::Hold);
         }
-        if let Some(denied) = verdict.strictest() {
+        if let Some(denied) = half_decision.strictest() {
             let denial = self.denial(denied, &json);
             let decision = denied.ruling.decision;
-            if let Some(errors) = self.denied_answers(&verdict, &denial) {
+            if let Some(errors) = self.denied_answers(&half_decision, &denial) {
                 self.exchange.code = Some(denial.code);
                 self.explanation = self.explaining_edits(&denial, decision);
                 return self.replace_request(Vec::new(), errors);
@@ -846,7 +846,7 @@ impl Flow {
             }
         }
         redact::apply(
-            verdict.redactions,
+            half_decision.redactions,
             &json,
             &self.guard.redaction_keys,
             &mut self.redactions,
@@ -889,13 +889,13 @@ impl Flow {
     /// Returns the message to the server in place of a denied JSON-RPC message that only the server can end: errors where
     /// the client's message consists of responses. `None` if there is no such message, it cannot be sent, or no message may
     /// reach this server.
-    fn denied_answers(&self, verdict: &HalfDecision, denial: &Denial) -> Option<Vec<u8>> {
+    fn denied_answers(&self, half_decision: &HalfDecision, denial: &Denial) -> Option<Vec<u8>> {
         let may_be_ended = |denied: &DeniedEvent| match denied.event.kind {
             Kind::Message | Kind::ToolCall | Kind::ToolResult => true,
             Kind::Request => self.lets_empty_message_through(),
             Kind::ToolOffer | Kind::Response | Kind::Uninspectable => false,
         };
-        if self.head.signed || !verdict.denied.iter().all(may_be_ended) {
+        if self.head.signed || !half_decision.denied.iter().all(may_be_ended) {
             return None;
         }
         // The server is not the party to which the policy explains its decisions.

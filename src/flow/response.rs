@@ -372,8 +372,8 @@ impl Flow {
     /// Evaluates a response of which only the headers were read. Returns the denial.
     fn evaluate_unread_response(&mut self, reading: &Reading) -> Option<Step> {
         let json = empty_body()?;
-        let verdict = self.evaluate(Direction::Response, &json, reading);
-        let denied = verdict.strictest()?.clone();
+        let half_decision = self.evaluate(Direction::Response, &json, reading);
+        let denied = half_decision.strictest()?.clone();
         Some(self.deny_headers(&denied))
     }
 
@@ -532,8 +532,8 @@ impl Flow {
         let Some(json) = empty_body() else {
             return Step::go_on();
         };
-        let verdict = self.evaluate(Direction::Response, &json, &reading);
-        match verdict.strictest().cloned() {
+        let half_decision = self.evaluate(Direction::Response, &json, &reading);
+        match half_decision.strictest().cloned() {
             Some(denied) => {
                 let denial = self.denial(&denied, &json);
                 self.deny_response(&denial, denied.ruling.decision)
@@ -606,11 +606,11 @@ impl Flow {
         }
         reading.problems.extend(self.headers_problem.clone());
         self.allow_waiting();
-        let verdict = self.evaluate(Direction::Response, json, &reading);
-        if verdict.waits {
+        let half_decision = self.evaluate(Direction::Response, json, &reading);
+        if half_decision.waits {
             return self.ask_for_response();
         }
-        self.edit_response(protocol, bytes, (json, &reading), verdict)
+        self.edit_response(protocol, bytes, (json, &reading), half_decision)
     }
 
     /// Holds a whole response until the approval service responds.
@@ -625,17 +625,19 @@ impl Flow {
         protocol: &'static dyn Protocol,
         bytes: &[u8],
         (json, reading): (&JsonBody<'_>, &Reading),
-        verdict: HalfDecision,
+        half_decision: HalfDecision,
     ) -> Step {
-        let strictest = verdict
+        let strictest = half_decision
             .strictest()
             .map(|denied| (self.denial(denied, json), denied.ruling.decision));
-        let is_denied = verdict.strictest().is_some_and(|denied| !denied.hidden);
+        let is_denied = half_decision
+            .strictest()
+            .is_some_and(|denied| !denied.hidden);
         // A plain text has no parts, but its denial has the protocol's form.
         let is_one_text = protocol::is_one_text(json);
         if let Some((denial, decision)) = &strictest
             && (is_one_text
-                || !verdict
+                || !half_decision
                     .denied
                     .iter()
                     .all(|denied| self.can_be_removed(denied)))
@@ -644,7 +646,7 @@ impl Flow {
         }
         let mut edits = Edits::default();
         let edited = redact::apply(
-            verdict.redactions,
+            half_decision.redactions,
             json,
             &self.guard.redaction_keys,
             &mut self.redactions,
@@ -653,7 +655,7 @@ impl Flow {
         if strictest.is_none() && edits.is_empty() {
             return Step::go_on();
         }
-        let removals = self.removals(protocol, &verdict.denied, edited, json);
+        let removals = self.removals(protocol, &half_decision.denied, edited, json);
         if !is_one_text
             && (protocol::remove_from_response(
                 protocol,
@@ -663,7 +665,7 @@ impl Flow {
                 &mut edits,
             )
             .is_err()
-                || !are_removed(&verdict.denied, json, reading, &edits))
+                || !are_removed(&half_decision.denied, json, reading, &edits))
         {
             return match strictest {
                 Some((denial, decision)) => {

@@ -181,7 +181,7 @@ impl Stream {
         self.purpose != ReadPurpose::Usage
     }
 
-    fn force(&self) -> Enforcement {
+    fn enforcement(&self) -> Enforcement {
         match self.purpose {
             ReadPurpose::Enforce => Enforcement::Enforced,
             ReadPurpose::Observe | ReadPurpose::Usage => Enforcement::RecordOnly,
@@ -584,19 +584,20 @@ impl Flow {
         let Some(json) = empty_body() else {
             return Ok(());
         };
-        let verdict = self.evaluate_all(Direction::Response, &json, reading, stream.force());
-        self.bind(stream, &verdict, &json, true)
+        let half_decision =
+            self.evaluate_all(Direction::Response, &json, reading, stream.enforcement());
+        self.bind(stream, &half_decision, &json, true)
     }
 
     /// Returns the end of the stream as an error, if a decision denies anything under enforcement.
     fn bind(
         &mut self,
         stream: &Stream,
-        verdict: &HalfDecision,
+        half_decision: &HalfDecision,
         json: &JsonBody<'_>,
         as_error: bool,
     ) -> Result<(), StreamEnd> {
-        match verdict.strictest().filter(|_| stream.is_enforced()) {
+        match half_decision.strictest().filter(|_| stream.is_enforced()) {
             Some(denied) => Err(StreamEnd {
                 denial: Box::new(self.denial(denied, json)),
                 as_error: as_error
@@ -647,16 +648,16 @@ impl Flow {
         let texts: Vec<TextKey> = stream
             .texts
             .iter()
-            .filter(|(channel, text)| {
-                is_of(channel.choice)
+            .filter(|(text_key, text)| {
+                is_of(text_key.choice)
                     && (choice.is_none() || text.flowing != ReleaseMode::HeldToEnd)
             })
-            .map(|(channel, _)| *channel)
+            .map(|(text_key, _)| *text_key)
             .collect();
-        for channel in texts {
+        for text_key in texts {
             match choice {
-                Some(_) => self.rest_text(stream, channel)?,
-                None => self.end_text(stream, channel)?,
+                Some(_) => self.rest_text(stream, text_key)?,
+                None => self.end_text(stream, text_key)?,
             }
         }
         let mut calls: Vec<CallKey> = stream
@@ -681,9 +682,9 @@ impl Flow {
                 "it ended in the middle of a tool call",
             )?;
         }
-        let channels: Vec<TextKey> = stream.texts.keys().copied().collect();
-        for channel in channels {
-            self.end_text(stream, channel)?;
+        let text_keys: Vec<TextKey> = stream.texts.keys().copied().collect();
+        for text_key in text_keys {
+            self.end_text(stream, text_key)?;
         }
         let keys: Vec<CallKey> = stream.calls.keys().copied().collect();
         // No later frame could wait for them.
@@ -713,8 +714,9 @@ impl Flow {
         event.texts = 0..1;
         event.is_duplicate = true;
         reading.add(event);
-        let verdict = self.evaluate_all(Direction::Response, &json, &reading, stream.force());
-        self.bind(stream, &verdict, &json, false)
+        let half_decision =
+            self.evaluate_all(Direction::Response, &json, &reading, stream.enforcement());
+        self.bind(stream, &half_decision, &json, false)
     }
 }
 

@@ -120,9 +120,9 @@ impl Flow {
     pub(super) fn evaluate_work(
         &mut self,
         direction: Direction,
-        force: Enforcement,
+        enforcement: Enforcement,
         context: &Context<'_>,
-        verdict: &mut HalfDecision,
+        half_decision: &mut HalfDecision,
     ) {
         if !work::is_exhausted() {
             return;
@@ -130,23 +130,23 @@ impl Flow {
         let mut event = Event::new(Kind::Uninspectable, direction, NodeId::default());
         event.code = Some(codes::AG2015);
         let problem = Problem::of_body(codes::AG2015, TOO_MUCH_WORK);
-        let known = verdict.denied.len();
+        let known = half_decision.denied.len();
         work::aside(|| {
             self.evaluate_event(
                 &EvaluatedEvent {
                     event: &event,
                     unread: UnreadableBody::default(),
                     problem: Some(&problem),
-                    moment: EvaluationPhase::Whole,
-                    force,
+                    phase: EvaluationPhase::Whole,
+                    enforcement,
                     at: None,
                 },
                 context,
-                verdict,
+                half_decision,
             );
         });
-        if verdict.denied.len() > known {
-            verdict.denied.rotate_right(1);
+        if half_decision.denied.len() > known {
+            half_decision.denied.rotate_right(1);
         }
     }
 }

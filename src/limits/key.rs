@@ -70,7 +70,7 @@ pub(super) fn of(
                 continue;
             }
             Per::Address => one(&context.facts.address),
-            Per::Field(mention) => values(&mention.field, event, context),
+            Per::Field(field_ref) => values(&field_ref.field, event, context),
         });
     }
     if limit.measure == Measure::Count(Counted::IdenticalToolCalls) {

@@ -64,7 +64,7 @@ impl Approval {
 
     /// Returns the paths that the approval is bound to, as written.
     pub fn bound_to(&self) -> impl Iterator<Item = &str> {
-        self.bind.iter().map(|mention| &*mention.name)
+        self.bind.iter().map(|field_ref| &*field_ref.name)
     }
 
     /// Returns the sources of the session that the approval is bound to, in the order in which they are tried.
@@ -77,7 +77,7 @@ impl Approval {
 
     /// Returns the paths that an approver sees, as written.
     pub fn shown(&self) -> impl Iterator<Item = &str> {
-        self.show.iter().map(|mention| &*mention.name)
+        self.show.iter().map(|field_ref| &*field_ref.name)
     }
 }
 
@@ -106,7 +106,7 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
             ApprovalKey::Notify => approval.notify = decoder.boolean(&at, value)?,
             ApprovalKey::Bind | ApprovalKey::Show => {
                 for path in decoder.names(&at, value)? {
-                    let field = field_ref::read_mention(decoder, &at, &path, &value.span)?;
+                    let field = field_ref::read_field_ref(decoder, &at, &path, &value.span)?;
                     match key {
                         ApprovalKey::Bind => approval.bind.push(field),
                         _ => approval.show.push(field),

@@ -3,7 +3,7 @@
 use super::condition_tree::{ConditionTree, Leaf};
 use super::decode::{Decoder, PolicyPath};
 use super::field::Field;
-use super::field_ref::{FieldRef, read_item_field, read_mention};
+use super::field_ref::{FieldRef, read_field_ref, read_item_field};
 use super::match_item::{MatchItem, is_match_key, read_match_item};
 use super::node::{Member, Node, NodeValue};
 use super::operators::{Polarity, RUNS, USUAL_RUN, Verb};
@@ -17,7 +17,7 @@ pub(crate) type Condition = ConditionTree<Test, FieldRef, Box<Earlier>>;
 /// Condition on the conversation before the event.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Earlier {
-    pub(crate) mention: FieldRef,
+    pub(crate) field_ref: FieldRef,
     pub(crate) kind: Kind,
     pub(crate) matches: Vec<MatchItem>,
     pub(crate) condition: Option<Condition>,
@@ -31,7 +31,7 @@ pub(crate) struct Earlier {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Test {
     /// Field on the left side.
-    pub(crate) mention: FieldRef,
+    pub(crate) field_ref: FieldRef,
     /// Checks, all of which must match.
     pub(crate) checks: Vec<Check>,
 }
@@ -119,7 +119,7 @@ impl Condition {
     ) {
         self.each_leaf(Polarity::Restricting, &mut |leaf, _| match leaf {
             Leaf::Test(test) => {
-                visit(&test.mention, of);
+                visit(&test.field_ref, of);
                 for check in &test.checks {
                     check.operand.each_field(of, visit);
                 }
@@ -129,7 +129,7 @@ impl Condition {
                 condition.each_field(of, visit);
             }
             Leaf::Earlier(earlier) => {
-                visit(&earlier.mention, of);
+                visit(&earlier.field_ref, of);
                 earlier.each_field(visit);
             }
         });
@@ -139,7 +139,7 @@ impl Condition {
 impl Earlier {
     fn each_field<'c>(&'c self, visit: &mut dyn FnMut(&'c FieldRef, Option<Kind>)) {
         for item in &self.matches {
-            visit(&item.mention, Some(self.kind));
+            visit(&item.field_ref, Some(self.kind));
         }
         if let Some(condition) = &self.condition {
             condition.each_field(Some(self.kind), visit);
@@ -154,9 +154,9 @@ impl Operand {
         visit: &mut dyn FnMut(&'c FieldRef, Option<Kind>),
     ) {
         match self {
-            Operand::Field(mention) | Operand::KeyedList(_, mention, _) => visit(mention, of),
+            Operand::Field(field_ref) | Operand::KeyedList(_, field_ref, _) => visit(field_ref, of),
             Operand::Earlier(earlier) => {
-                visit(&earlier.mention, of);
+                visit(&earlier.field_ref, of);
                 earlier.each_field(visit);
             }
             Operand::Windows { windows: inner, .. }
@@ -239,15 +239,15 @@ fn read_member(
         "any" => read_list(decoder, &at, value, subject).map(Condition::Any),
         "not" => read_of(decoder, &at, value, subject).map(|inner| Condition::Not(Box::new(inner))),
         name => {
-            let mention = match subject {
-                FieldScope::Event => read_mention(decoder, &at, name, &member.key_span),
+            let field_ref = match subject {
+                FieldScope::Event => read_field_ref(decoder, &at, name, &member.key_span),
                 FieldScope::Item => read_item_field(decoder, &at, name, &member.key_span),
             }?;
-            if mention.field == Field::Earlier {
-                return read_earlier(decoder, &at, mention, value)
+            if field_ref.field == Field::Earlier {
+                return read_earlier(decoder, &at, field_ref, value)
                     .map(|earlier| Condition::Earlier(Box::new(earlier)));
             }
-            read_test(decoder, &at, mention, value)
+            read_test(decoder, &at, field_ref, value)
         }
     }
 }
@@ -276,13 +276,13 @@ fn read_list(
 fn read_test(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
-    mention: FieldRef,
+    field_ref: FieldRef,
     node: &Node,
 ) -> Option<Condition> {
     let mut checks = Vec::new();
     let mut items = None;
     match &node.data {
-        _ if mention.field == Field::Time => checks = read_time(decoder, at, node)?,
+        _ if field_ref.field == Field::Time => checks = read_time(decoder, at, node)?,
         NodeValue::Map(_) if is_list_reference(node) => {
             let operand = read_operand(decoder, at, node)?;
             checks.push(check(Verb::In, None, operand, node, at));
@@ -297,7 +297,7 @@ fn read_test(
                 if &*member.key == "any_item" {
                     let condition = read_of(decoder, &at, &member.value, FieldScope::Item)?;
                     items = Some(Condition::AnyItem {
-                        list: mention.clone(),
+                        list: field_ref.clone(),
                         condition: Box::new(condition),
                     });
                     return Some(None);
@@ -350,7 +350,7 @@ fn read_test(
             at,
         )),
     }
-    let test = (!checks.is_empty()).then_some(Condition::Test(Test { mention, checks }));
+    let test = (!checks.is_empty()).then_some(Condition::Test(Test { field_ref, checks }));
     joined(test.into_iter().chain(items).collect())
 }
 
@@ -358,7 +358,7 @@ fn read_test(
 fn read_earlier(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
-    mention: FieldRef,
+    field_ref: FieldRef,
     node: &Node,
 ) -> Option<Earlier> {
     let NodeValue::Map(members) = &node.data else {
@@ -393,10 +393,10 @@ fn read_earlier(
     let condition = joined(conditions);
     let mut told = Vec::new();
     for item in &matches {
-        told.push(&item.mention.field);
+        told.push(&item.field_ref.field);
     }
     if let Some(condition) = &condition {
-        condition.each_field(None, &mut |mention, _| told.push(&mention.field));
+        condition.each_field(None, &mut |field_ref, _| told.push(&field_ref.field));
     }
     let told = |kind: Kind| told.iter().any(|field| field.only_kind() == Some(kind));
     let kind = match kind {
@@ -416,7 +416,7 @@ fn read_earlier(
     };
     let [at_least, in_a_row] = counts;
     let earlier = Earlier {
-        mention,
+        field_ref,
         kind,
         matches,
         condition,
@@ -424,7 +424,7 @@ fn read_earlier(
         in_a_row,
     };
     let mut nested = false;
-    earlier.each_field(&mut |mention, _| nested |= mention.field == Field::Earlier);
+    earlier.each_field(&mut |field_ref, _| nested |= field_ref.field == Field::Earlier);
     if nested {
         let message = "`earlier` does not stand inside `earlier`";
         decoder.error(codes::AG1011, at, &node.span, message, "");
@@ -606,16 +606,16 @@ fn read_operand(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Opti
         let at = at.key("path");
         let path = node.get("path")?;
         let name = decoder.text(&at, path)?;
-        return read_mention(decoder, &at, &name, &path.span).map(Operand::Field);
+        return read_field_ref(decoder, &at, &name, &path.span).map(Operand::Field);
     }
     if let Some(earlier) = node.get("earlier").filter(|_| node.members().len() == 1) {
         let at = at.key("earlier");
-        let mention = FieldRef {
+        let field_ref = FieldRef {
             field: Field::Earlier,
             name: "earlier".into(),
             span: earlier.span.clone(),
         };
-        return read_earlier(decoder, &at, mention, earlier)
+        return read_earlier(decoder, &at, field_ref, earlier)
             .map(|earlier| Operand::Earlier(Box::new(earlier)));
     }
     if !is_list_reference(node) {
@@ -628,6 +628,6 @@ fn read_operand(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Opti
     };
     let at = at.key("key");
     let path = decoder.text(&at, key)?;
-    let field = read_mention(decoder, &at, &path, &key.span)?;
+    let field = read_field_ref(decoder, &at, &path, &key.span)?;
     Some(Operand::KeyedList(name, field, list.span.clone()))
 }

@@ -725,7 +725,7 @@ fn settle_identity(decoder: &mut Decoder, document: &Document, at: &PolicyPath<'
             asking = Some((format!("rule `{}` asks", rule.id), rule.span.clone()));
         } else if let Some(item) = part.audience.first() {
             let asks = format!("document `{}` asks", part.name);
-            asking = Some((asks, item.mention.span.clone()));
+            asking = Some((asks, item.field_ref.span.clone()));
         }
     }
     let Some((who, span)) = asking else { return };

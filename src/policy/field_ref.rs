@@ -64,7 +64,7 @@ pub(crate) fn read_field(
 }
 
 /// Reads a field's name and returns a reference to the field.
-pub(crate) fn read_mention(
+pub(crate) fn read_field_ref(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
     name: &str,

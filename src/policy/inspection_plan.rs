@@ -67,9 +67,9 @@ impl InspectionPlan {
         // An allow rule matters only under a default that denies, which adds the kind itself.
         if rule.action != Action::Allow {
             let mut tells_requests_apart = false;
-            rule.each_field(&mut |mention, _| {
+            rule.each_field(&mut |field_ref, _| {
                 tells_requests_apart |= matches!(
-                    mention.field,
+                    field_ref.field,
                     Field::Method | Field::Params(_) | Field::Uri | Field::In
                 );
             });
@@ -90,13 +90,13 @@ impl InspectionPlan {
                 self.response.join(wants);
             }
         }
-        rule.each_field(&mut |mention, of| {
+        rule.each_field(&mut |field_ref, of| {
             let kinds = of.map_or(rule.kinds, |kind| Kinds::of(&[kind]));
             // Earlier events are in the request.
             if of.is_some() {
                 self.request.join(wants);
             }
-            match &mention.field {
+            match &field_ref.field {
                 Field::Header(name) if !self.headers.contains(name) => {
                     self.headers.push(name.clone());
                 }

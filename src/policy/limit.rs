@@ -146,7 +146,7 @@ impl Limit {
         self.per.iter().map(|per| match per {
             Per::Session => "session",
             Per::Address => "address",
-            Per::Field(mention) => &*mention.name,
+            Per::Field(field_ref) => &*field_ref.name,
         })
     }
 
@@ -168,7 +168,7 @@ impl Limit {
     /// Returns the fields that the limit names.
     pub(crate) fn fields(&self) -> impl Iterator<Item = &FieldRef> {
         let per = self.per.iter().filter_map(|per| match per {
-            Per::Field(mention) => Some(mention),
+            Per::Field(field_ref) => Some(field_ref),
             Per::Session | Per::Address => None,
         });
         per.chain(&self.sum)
@@ -190,7 +190,7 @@ impl Limit {
 
     /// Returns the field whose values are summed.
     pub(crate) fn summed(&self) -> Option<&Field> {
-        self.sum.as_ref().map(|mention| &mention.field)
+        self.sum.as_ref().map(|field_ref| &field_ref.field)
     }
 
     /// Returns whether the limit counts events of these kinds.
@@ -335,14 +335,17 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
                     decoder.error(codes::AG1011, &at, &value.span, &message, &help);
                     return None;
                 }
-                let mention = field_ref::read_mention(decoder, &at, &path, &value.span)?;
-                if !matches!(mention.field.nature(), FieldType::Number | FieldType::Data) {
+                let field_ref = field_ref::read_field_ref(decoder, &at, &path, &value.span)?;
+                if !matches!(
+                    field_ref.field.nature(),
+                    FieldType::Number | FieldType::Data
+                ) {
                     let message = format!("`{path}` is no number that could be added up");
                     let help = "name a number, such as `args.amount`, or count: `count: requests`, `count: tokens`";
                     decoder.error(codes::AG1011, &at, &value.span, &message, help);
                     return None;
                 }
-                sum = Some(mention);
+                sum = Some(field_ref);
                 measures.push(Measure::Sum(path));
             }
             LimitKey::Per => {
@@ -359,15 +362,15 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
                         "principal" => "principal.id",
                         name => name,
                     };
-                    let mention = field_ref::read_mention(decoder, &at, name, &value.span)?;
-                    if matches!(mention.field, Field::Text | Field::Time | Field::Earlier) {
+                    let field_ref = field_ref::read_field_ref(decoder, &at, name, &value.span)?;
+                    if matches!(field_ref.field, Field::Text | Field::Time | Field::Earlier) {
                         let message = format!("`{path}` does not distinguish callers");
                         let help =
                             "for example `tenant`, `client`, `session` or `args.customer_id`";
                         decoder.error(codes::AG1011, &at, &value.span, &message, help);
                         return None;
                     }
-                    per.push(Per::Field(mention));
+                    per.push(Per::Field(field_ref));
                 }
             }
             LimitKey::Max => {

@@ -1,7 +1,7 @@
 //! Key of `match`: a field and the names that it may have.
 
 use super::decode::{Decoder, PolicyPath};
-use super::field_ref::{FieldRef, read_mention};
+use super::field_ref::{FieldRef, read_field_ref};
 use super::grammar::{Keys, MatchKey};
 use super::node::Member;
 use crate::diag::codes;
@@ -9,7 +9,7 @@ use crate::diag::codes;
 /// Key of `match` with its names.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct MatchItem {
-    pub(crate) mention: FieldRef,
+    pub(crate) field_ref: FieldRef,
     pub(crate) values: Vec<Box<str>>,
     pub(crate) path: String,
 }
@@ -38,7 +38,7 @@ pub(crate) fn read_match_item(
         return None;
     }
     Some(MatchItem {
-        mention: read_mention(decoder, &at, &member.key, &member.value.span)?,
+        field_ref: read_field_ref(decoder, &at, &member.key, &member.value.span)?,
         values,
         path: at.path(),
     })

@@ -50,7 +50,7 @@ impl Rule {
     /// Calls `visit` with every field that the rule names, and with the kind of the earlier event for a field of one.
     pub(crate) fn each_field<'r>(&'r self, visit: &mut dyn FnMut(&'r FieldRef, Option<Kind>)) {
         for item in &self.matches {
-            visit(&item.mention, None);
+            visit(&item.field_ref, None);
         }
         for condition in self.when.iter().chain(&self.unless) {
             condition.each_field(None, visit);
@@ -60,15 +60,15 @@ impl Rule {
             .iter()
             .flat_map(|approval| approval.bind.iter().chain(&approval.show));
         let limited = self.limit.iter().flat_map(|limit| limit.fields());
-        for mention in bound.chain(limited).chain(&self.redact.what) {
-            visit(mention, None);
+        for field_ref in bound.chain(limited).chain(&self.redact.what) {
+            visit(field_ref, None);
         }
     }
 
     /// Returns whether the rule depends on the caller.
     pub(crate) fn asks_identity(&self) -> bool {
         let mut asks = false;
-        self.each_field(&mut |mention, _| asks |= mention.field.is_identity());
+        self.each_field(&mut |field_ref, _| asks |= field_ref.field.is_identity());
         asks
     }
 }
@@ -286,7 +286,7 @@ fn read_redact(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node, redact: 
             },
             RedactKey::What => {
                 if let Some(path) = decoder.text(&at, value) {
-                    redact.what = field_ref::read_mention(decoder, &at, &path, &value.span);
+                    redact.what = field_ref::read_field_ref(decoder, &at, &path, &value.span);
                 }
             }
             RedactKey::Require => {
@@ -328,9 +328,9 @@ fn kinds(
 ) -> Option<Kinds> {
     let mut fields: Vec<&FieldRef> = Vec::new();
     let mut earlier: Vec<(&FieldRef, Kind)> = Vec::new();
-    rule.each_field(&mut |mention, of| match of {
-        None => fields.push(mention),
-        Some(kind) => earlier.push((mention, kind)),
+    rule.each_field(&mut |field_ref, of| match of {
+        None => fields.push(field_ref),
+        Some(kind) => earlier.push((field_ref, kind)),
     });
     let kinds = match events {
         Some(kinds) => kinds,
@@ -347,14 +347,14 @@ fn kinds(
             let told = order.into_iter().find(|kind| {
                 fields
                     .iter()
-                    .any(|mention| mention.field.only_kind() == Some(*kind))
+                    .any(|field_ref| field_ref.field.only_kind() == Some(*kind))
             });
             match told.or(rule.limit.as_deref().and_then(Limit::kind)) {
                 Some(kind) => Kinds::of(&[kind]),
                 None => {
-                    let unclear = fields.iter().find(|mention| {
+                    let unclear = fields.iter().find(|field_ref| {
                         matches!(
-                            mention.field,
+                            field_ref.field,
                             Field::From
                                 | Field::Part
                                 | Field::Text
@@ -388,13 +388,13 @@ fn kinds(
     let mut sound = true;
     let of_earlier = earlier
         .into_iter()
-        .map(|(mention, kind)| (mention, Kinds::of(&[kind])));
-    for (mention, kinds) in fields
+        .map(|(field_ref, kind)| (field_ref, Kinds::of(&[kind])));
+    for (field_ref, kinds) in fields
         .into_iter()
-        .map(|mention| (mention, kinds))
+        .map(|field_ref| (field_ref, kinds))
         .chain(of_earlier)
     {
-        let FieldRef { field, name, span } = mention;
+        let FieldRef { field, name, span } = field_ref;
         if let Some(kind) = kinds.iter().find(|kind| !field.kinds().contains(*kind)) {
             let others: Vec<String> = field
                 .kinds()

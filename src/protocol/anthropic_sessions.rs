@@ -506,8 +506,8 @@ impl StreamReader for SessionEvents {
         }
     }
 
-    fn text_at(&self, channel: &TextKey) -> String {
-        match self.texts.path(channel) {
+    fn text_at(&self, text_key: &TextKey) -> String {
+        match self.texts.path(text_key) {
             Some([number, at, _]) => {
                 let id = self.ids.get(index(number)).map_or("", |id| id);
                 format!("#{id}/content/{at}")

@@ -140,7 +140,7 @@ impl Protocol for Dify {
 /// Streamed response: each event has a piece of the answer, or tells of a tool or of a node of a workflow.
 const EVENT_STREAM: &TextSpec = &TextSpec {
     read: |_, reader, value, _, origin| event(reader, value, origin),
-    text_at: |channel, _| format!("#{}", channel.part.word()),
+    text_at: |text_key, _| format!("#{}", text_key.part.word()),
     has_done: false,
     error: |denial| SyntheticFrame::typed_error(None, "event", Dialect::Dify, denial),
     ..TextSpec::OPENAI

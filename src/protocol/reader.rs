@@ -645,12 +645,12 @@ impl<'b> Reader<'b> {
             return;
         }
         if let Some(item) = origin.piece_of {
-            let channel = TextKey {
+            let text_key = TextKey {
                 choice: origin.choice,
                 part: origin.part,
                 item,
             };
-            self.text_deltas(texts, channel);
+            self.text_deltas(texts, text_key);
             return;
         }
         let mut event = Event::new(self.text_kind(), self.direction, at.place());
@@ -663,11 +663,11 @@ impl<'b> Reader<'b> {
         self.reading.add(event);
     }
 
-    fn text_deltas(&mut self, texts: Range<u32>, channel: TextKey) {
+    fn text_deltas(&mut self, texts: Range<u32>, text_key: TextKey) {
         let texts = self.reading.texts.of(texts);
         let pieces = texts
             .iter()
-            .map(|text| Delta::Text(TextDelta::new(channel, text.place, text.class)));
+            .map(|text| Delta::Text(TextDelta::new(text_key, text.place, text.class)));
         self.frame.pieces.extend(pieces);
     }
 

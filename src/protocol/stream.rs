@@ -112,7 +112,7 @@ const ACROSS: u32 = u32::MAX - 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextDelta {
     /// Key of the text.
-    pub channel: TextKey,
+    pub text_key: TextKey,
     /// The string in the frame.
     pub place: NodeId,
     /// Class of the text, which determines whether it may be edited.
@@ -131,9 +131,9 @@ pub struct TextDelta {
 
 impl TextDelta {
     /// Returns a piece that repeats nothing.
-    pub fn new(channel: TextKey, place: NodeId, class: Class) -> TextDelta {
+    pub fn new(text_key: TextKey, place: NodeId, class: Class) -> TextDelta {
         TextDelta {
-            channel,
+            text_key,
             place,
             class,
             repeats: 0,
@@ -144,11 +144,11 @@ impl TextDelta {
     }
 
     /// Returns a piece of what clients join although each piece is a text of its own.
-    pub fn joined(channel: TextKey, place: NodeId, class: Class) -> TextDelta {
+    pub fn joined(text_key: TextKey, place: NodeId, class: Class) -> TextDelta {
         TextDelta {
             is_duplicate: true,
             joins: true,
-            ..TextDelta::new(channel, place, class)
+            ..TextDelta::new(text_key, place, class)
         }
     }
 }

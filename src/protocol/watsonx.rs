@@ -196,7 +196,7 @@ impl Protocol for Watsonx {
 /// Streamed response to a prompt: each event has the members of a whole response, with a piece of its text.
 const GENERATION_STREAM: &TextSpec = &TextSpec {
     read: |_, reader, event, _, origin| reader.plain_rows(event, RESPONSE, origin),
-    text_at: |channel, _| format!("#{}", channel.part.word()),
+    text_at: |text_key, _| format!("#{}", text_key.part.word()),
     has_done: false,
     remove: remove_from_response,
     remove_copies: |event, edits| {

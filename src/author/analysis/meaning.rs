@@ -491,7 +491,7 @@ impl MeaningReader<'_> {
                 } else {
                     TestOperand::In(texts.iter().map(|text| format!("s:{text}")).collect())
                 };
-                self.literal(&item.mention.field.name(), None, ask, side, false)
+                self.literal(&item.field_ref.field.name(), None, ask, side, false)
             })
             .collect()
     }
@@ -509,7 +509,7 @@ impl MeaningReader<'_> {
     }
 
     fn test(&self, test: &Test, side: Polarity, negated: bool) -> Formula {
-        let name = test.mention.field.name();
+        let name = test.field_ref.field.name();
         let literals = test
             .checks
             .iter()
@@ -584,8 +584,8 @@ impl MeaningReader<'_> {
                     .collect();
                 TestOperand::Other(verb, format!("{windows:?} {beside:?}"))
             }
-            Operand::Field(mention) => {
-                TestOperand::Other(verb, format!("field {}", mention.field.name()))
+            Operand::Field(field_ref) => {
+                TestOperand::Other(verb, format!("field {}", field_ref.field.name()))
             }
             Operand::Earlier(earlier) => {
                 TestOperand::Other(verb, format!("{:?}", self.earlier(earlier, side)))

@@ -34,10 +34,10 @@ pub(super) fn open_names(subject: &LintedPolicy<'_>, findings: &mut Findings) {
         }
         let mut has_exceptions = false;
         each_check(view.written, &mut |test, _| {
-            has_exceptions |= test.mention.field == Field::Tool;
+            has_exceptions |= test.field_ref.field == Field::Tool;
         });
         for item in &view.written.matches {
-            if item.mention.field != Field::Tool {
+            if item.field_ref.field != Field::Tool {
                 continue;
             }
             let open = item.values.iter().find(|value| value.contains('*'));
@@ -48,7 +48,7 @@ pub(super) fn open_names(subject: &LintedPolicy<'_>, findings: &mut Findings) {
                 };
                 findings.warn(
                     codes::AG1104,
-                    (item.mention.span.clone(), item.path.clone()),
+                    (item.field_ref.span.clone(), item.path.clone()),
                     format!("this allow takes {taken} on the day that there is such a tool"),
                     "name the tools that were looked at",
                 );
@@ -188,7 +188,7 @@ fn is_everywhere(byte: u8) -> bool {
 pub(super) fn needles(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         each_check(view.written, &mut |test, check| {
-            let is_text = matches!(test.mention.field, Field::Text | Field::Definition);
+            let is_text = matches!(test.field_ref.field, Field::Text | Field::Definition);
             match check.verb {
                 Verb::Contains | Verb::ContainsAny | Verb::ContainsAll if is_text => {}
                 Verb::Glob => {

@@ -27,7 +27,7 @@ pub(super) fn unbounded(subject: &LintedPolicy<'_>, findings: &mut Findings) {
             continue;
         }
         each_check(view.written, &mut |test, check| {
-            if check.verb != Verb::Matches || test.mention.field != Field::Text {
+            if check.verb != Verb::Matches || test.field_ref.field != Field::Text {
                 return;
             }
             for (text, node) in texts(check) {

@@ -217,7 +217,7 @@ pub(super) fn second_paths(subject: &LintedPolicy<'_>, findings: &mut Findings) 
             .written
             .matches
             .iter()
-            .filter(|item| item.mention.field == Field::Tool)
+            .filter(|item| item.field_ref.field == Field::Tool)
             .flat_map(|item| item.values.iter().map(|value| &**value))
             .collect();
         let takes_one = |tool: &&str| {
@@ -230,7 +230,7 @@ pub(super) fn second_paths(subject: &LintedPolicy<'_>, findings: &mut Findings) 
         let mut asked = Vec::new();
         let mut names_destination = false;
         each_check(view.written, &mut |test, check| {
-            let Field::Args(path) = &test.mention.field else {
+            let Field::Args(path) = &test.field_ref.field else {
                 return;
             };
             let is_path = matches!(check.verb, Verb::PathWithin | Verb::PathNotWithin);
@@ -248,11 +248,11 @@ pub(super) fn second_paths(subject: &LintedPolicy<'_>, findings: &mut Findings) 
             (check.span.clone(), check.path.clone()),
             format!(
                 "a second path, such as `args.destination`, is not asked about: only `{}` is",
-                test.mention.name
+                test.field_ref.name
             ),
             format!(
                 "write `{}|destination|target|new_path`: every alternative is asked about",
-                test.mention.name
+                test.field_ref.name
             ),
         );
     }
@@ -272,7 +272,7 @@ pub(super) fn no_lower_bound(subject: &LintedPolicy<'_>, findings: &mut Findings
     for view in &subject.rules {
         let rule = view.written;
         each_side(rule, &mut |test, check, side| {
-            let is_argument = matches!(test.mention.field, Field::Args(_) | Field::Item(_));
+            let is_argument = matches!(test.field_ref.field, Field::Args(_) | Field::Item(_));
             match (check.verb, side) {
                 (Verb::AtMost | Verb::LessThan, Polarity::Loosening) if is_argument => {
                     open.push((rule, test, check));
@@ -282,7 +282,7 @@ pub(super) fn no_lower_bound(subject: &LintedPolicy<'_>, findings: &mut Findings
                     Polarity::Loosening,
                 )
                 | (Verb::AtMost | Verb::LessThan, Polarity::Restricting)
-                | (Verb::Between, _) => bounded.push((rule, &test.mention.field)),
+                | (Verb::Between, _) => bounded.push((rule, &test.field_ref.field)),
                 _ => {}
             }
         });
@@ -290,11 +290,11 @@ pub(super) fn no_lower_bound(subject: &LintedPolicy<'_>, findings: &mut Findings
     for (rule, test, check) in open {
         // What an allow asks for bounds what that allow lets pass; what is denied, is denied to all of them.
         let is_bounded = bounded.iter().any(|(bounding, field)| {
-            *field == &test.mention.field
+            *field == &test.field_ref.field
                 && (bounding.action != Action::Allow || std::ptr::eq(*bounding, rule))
         });
         if !is_bounded {
-            let name = &test.mention.name;
+            let name = &test.field_ref.name;
             findings.warn(
                 codes::AG1124,
                 (check.span.clone(), check.path.clone()),
@@ -309,7 +309,7 @@ pub(super) fn no_lower_bound(subject: &LintedPolicy<'_>, findings: &mut Findings
 pub(super) fn typed_values(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         each_side(view.written, &mut |test, check, side| {
-            let is_argument = matches!(test.mention.field, Field::Args(_) | Field::Item(_));
+            let is_argument = matches!(test.field_ref.field, Field::Args(_) | Field::Item(_));
             let is_typed = matches!(check.verb, Verb::Equals | Verb::In);
             let Operand::Value(operand) = &check.operand else {
                 return;
@@ -331,7 +331,7 @@ pub(super) fn typed_values(subject: &LintedPolicy<'_>, findings: &mut Findings) 
                 };
                 (!has_text(&value)).then_some(value)
             });
-            let name = &test.mention.name;
+            let name = &test.field_ref.name;
             let Some(value) = typed else {
                 if let Some(value) = written_as_text(operand) {
                     findings.warn(
@@ -384,17 +384,21 @@ pub(super) fn two_names(subject: &LintedPolicy<'_>, findings: &mut Findings) {
         let mut known: Vec<&Test> = Vec::new();
         each_check(view.written, &mut |test, check| {
             let same = known.iter().find(|other| {
-                other.mention.field == test.mention.field && other.mention.name != test.mention.name
+                other.field_ref.field == test.field_ref.field
+                    && other.field_ref.name != test.field_ref.name
             });
             if let Some(other) = same {
                 findings.warn(
                     codes::AG1125,
-                    (test.mention.span.clone(), check.path.clone()),
+                    (test.field_ref.span.clone(), check.path.clone()),
                     format!(
                         "`{}` and `{}` are the same field",
-                        other.mention.name, test.mention.name
+                        other.field_ref.name, test.field_ref.name
                     ),
-                    format!("join both conditions under `{}`", test.mention.field.name()),
+                    format!(
+                        "join both conditions under `{}`",
+                        test.field_ref.field.name()
+                    ),
                 );
             }
             known.push(test);

@@ -99,7 +99,7 @@ pub(super) fn uncounted_arguments(subject: &LintedPolicy<'_>, findings: &mut Fin
             let rule = other.written;
             let mut requires = false;
             each_check(rule, &mut |test, check| {
-                requires |= test.mention.field == *field
+                requires |= test.field_ref.field == *field
                     && (check.verb == Verb::Exists
                         || check.verb.is_negative()
                         || rule.if_missing.is_some());
@@ -139,11 +139,12 @@ fn needed(condition: &Condition) -> Vec<(&Field, std::ops::Range<usize>, &str)> 
         let Leaf::Test(test) = leaf else {
             return Vec::new();
         };
-        let mention = &test.mention;
+        let field_ref = &test.field_ref;
         let mut checks = test.checks.iter();
         let is_positive =
             checks.any(|check| !check.verb.is_negative() && check.verb != Verb::Exists);
-        let needed = is_positive.then(|| (&mention.field, mention.span.clone(), &*mention.name));
+        let needed =
+            is_positive.then(|| (&field_ref.field, field_ref.span.clone(), &*field_ref.name));
         needed.into_iter().collect()
     })
 }
@@ -157,14 +158,14 @@ pub(super) fn spellings(subject: &LintedPolicy<'_>, findings: &mut Findings) {
             .written
             .matches
             .iter()
-            .filter(|item| item.mention.field == Field::Tool)
+            .filter(|item| item.field_ref.field == Field::Tool)
         {
             for value in &item.values {
                 known
                     .entry(skeleton(value))
                     .or_default()
                     .entry(value)
-                    .or_insert_with(|| (item.mention.span.clone(), item.path.clone()));
+                    .or_insert_with(|| (item.field_ref.span.clone(), item.path.clone()));
             }
         }
     }
@@ -556,7 +557,7 @@ pub(super) fn forms(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     let mut read_as_such: Vec<&Vec<PathStep>> = Vec::new();
     for view in &subject.rules {
         each_check(view.written, &mut |test, check| {
-            let Field::Args(path) = &test.mention.field else {
+            let Field::Args(path) = &test.field_ref.field else {
                 return;
             };
             if matches!(
@@ -605,7 +606,7 @@ fn denied_by_text(
     let mut tests = Vec::new();
     when.each_positive_test(&mut |test| tests.push(test));
     for test in tests {
-        let Field::Args(path) = &test.mention.field else {
+        let Field::Args(path) = &test.field_ref.field else {
             continue;
         };
         let form = Form::of(&path.ways);
@@ -631,7 +632,7 @@ fn denied_by_text(
                     place,
                     format!(
                         "`{}` is denied only if it runs nothing but these: one other command beside them walks past",
-                        test.mention.name
+                        test.field_ref.name
                     ),
                     "name what may run, and deny the rest: `not: { PATH: { command_in: [ls, cat] } }`",
                 );
@@ -647,7 +648,7 @@ fn denied_by_text(
                         place,
                         format!(
                             "`{}` is denied at `{host}` itself: hosts below it, such as `www.{host}`, walk past",
-                            test.mention.name
+                            test.field_ref.name
                         ),
                         format!("list `*.{host}` as well; or name what is meant, and deny the rest: `domain_not_in`"),
                     );
@@ -657,7 +658,7 @@ fn denied_by_text(
                 findings.warn(
                     codes::AG1121,
                     place,
-                    format!("`{}` is {what}", test.mention.name),
+                    format!("`{}` is {what}", test.field_ref.name),
                     help,
                 );
             }
@@ -677,7 +678,7 @@ fn allowed_by_text(
         let (Leaf::Test(test), Polarity::Loosening) = (leaf, side) else {
             return;
         };
-        let Field::Args(path) = &test.mention.field else {
+        let Field::Args(path) = &test.field_ref.field else {
             return;
         };
         let Some(form) = Form::of(&path.ways) else {
@@ -695,7 +696,7 @@ fn allowed_by_text(
             findings.warn(
                 codes::AG1121,
                 (check.span.clone(), check.path.clone()),
-                format!("`{}` is {what}", test.mention.name),
+                format!("`{}` is {what}", test.field_ref.name),
                 help,
             );
         }
@@ -791,7 +792,7 @@ pub(super) fn no_history(subject: &LintedPolicy<'_>, findings: &mut Findings) {
             .written
             .matches
             .iter()
-            .any(|item| match item.mention.field {
+            .any(|item| match item.field_ref.field {
                 Field::Server => true,
                 Field::Protocol => item
                     .values
@@ -815,11 +816,11 @@ pub(super) fn no_history(subject: &LintedPolicy<'_>, findings: &mut Findings) {
 
 /// Finds agents that affect decisions, and that only a header names.
 pub(super) fn claimed_agents(policy: &Policy, root: &Node, findings: &mut Findings) {
-    let is_agent = |mention: &FieldRef| matches!(&*mention.name, "agent" | "principal.agent");
+    let is_agent = |field_ref: &FieldRef| matches!(&*field_ref.name, "agent" | "principal.agent");
     let asks = |part: &Document| {
-        let mut asks = part.audience.iter().any(|item| is_agent(&item.mention));
+        let mut asks = part.audience.iter().any(|item| is_agent(&item.field_ref));
         for rule in &part.rules {
-            rule.each_field(&mut |mention, _| asks |= is_agent(mention));
+            rule.each_field(&mut |field_ref, _| asks |= is_agent(field_ref));
         }
         asks
     };

@@ -40,17 +40,17 @@ pub(super) fn other_notations(subject: &LintedPolicy<'_>, findings: &mut Finding
     for view in &subject.rules {
         for item in &view.written.matches {
             for value in &item.values {
-                let place = (item.mention.span.clone(), item.path.clone());
+                let place = (item.field_ref.span.clone(), item.path.clone());
                 tell(
                     place,
-                    of_match(&item.mention.field, view.written.action, value),
+                    of_match(&item.field_ref.field, view.written.action, value),
                 );
             }
         }
         each_check(view.written, &mut |test, check| {
             for (text, span) in texts_of(check, subject.document) {
                 let place = (span, check.path.clone());
-                tell(place, of_operand(&test.mention.field, check.verb, text));
+                tell(place, of_operand(&test.field_ref.field, check.verb, text));
             }
         });
     }
@@ -310,8 +310,8 @@ pub(super) fn unknown_words(subject: &LintedPolicy<'_>, findings: &mut Findings)
     for (item, is_allow) in audience.chain(matched) {
         let is_glob = item.values.iter().any(|value| Glob::is_glob(value));
         for value in &item.values {
-            let place = (item.mention.span.clone(), item.path.clone());
-            tell(&item.mention.field, value, is_glob, is_allow, place);
+            let place = (item.field_ref.span.clone(), item.path.clone());
+            tell(&item.field_ref.field, value, is_glob, is_allow, place);
         }
     }
     for view in &subject.rules {
@@ -322,12 +322,12 @@ pub(super) fn unknown_words(subject: &LintedPolicy<'_>, findings: &mut Findings)
                 return;
             }
             // A list of callers may be kept elsewhere, with some who have no key yet or no longer.
-            if test.mention.field.is_identity() && !matches!(check.operand, Operand::Value(_)) {
+            if test.field_ref.field.is_identity() && !matches!(check.operand, Operand::Value(_)) {
                 return;
             }
             for (text, span) in texts_of(check, subject.document) {
                 let place = (span, check.path.clone());
-                tell(&test.mention.field, text, is_glob, is_allow, place);
+                tell(&test.field_ref.field, text, is_glob, is_allow, place);
             }
         });
     }

@@ -42,9 +42,9 @@ pub(super) fn versions(subject: &LintedPolicy<'_>, findings: &mut Findings) {
         };
         if view.written.action == Action::Allow {
             for item in &view.written.matches {
-                if item.mention.field == Field::Model {
+                if item.field_ref.field == Field::Model {
                     for glob in &item.values {
-                        tell(glob, (item.mention.span.clone(), item.path.clone()));
+                        tell(glob, (item.field_ref.span.clone(), item.path.clone()));
                     }
                 }
             }
@@ -53,7 +53,7 @@ pub(super) fn versions(subject: &LintedPolicy<'_>, findings: &mut Findings) {
             continue;
         };
         condition.each_test(&mut |test| {
-            if test.mention.field != Field::Model {
+            if test.field_ref.field != Field::Model {
                 return;
             }
             for check in test.checks.iter().filter(|check| check.verb == Verb::Glob) {
@@ -95,7 +95,7 @@ pub(super) fn pseudonyms(subject: &LintedPolicy<'_>, findings: &mut Findings) {
             .written
             .matches
             .iter()
-            .filter(|item| item.mention.field == Field::Protocol);
+            .filter(|item| item.field_ref.field == Field::Protocol);
         // Other protocols store nothing unless the request asks for it.
         let keeps = |name: &str| name.contains('*') || STORING_PROTOCOLS.contains(&name);
         if protocols

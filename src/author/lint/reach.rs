@@ -223,14 +223,14 @@ fn elsewhere<'s>(
         })
         .find(|literal| literal.field == "environment" && never_holds(literal, here))?;
     let mut items = view.written.matches.iter();
-    let matched = items.find(|item| item.mention.field == Field::Environment);
+    let matched = items.find(|item| item.field_ref.field == Field::Environment);
     let (span, path) = match (matched, literal.negated && view.written.unless.is_some()) {
         (_, true) => view.place("unless"),
         (Some(item), _) if view.written.when.is_none() => {
-            (item.mention.span.clone(), item.path.clone())
+            (item.field_ref.span.clone(), item.path.clone())
         }
         (Some(item), _) if !item.values.iter().any(|value| is_taken_for(value, here)) => {
-            (item.mention.span.clone(), item.path.clone())
+            (item.field_ref.span.clone(), item.path.clone())
         }
         _ => view.place("when"),
     };

@@ -118,13 +118,13 @@ pub(super) fn unseen_arguments(subject: &LintedPolicy<'_>, findings: &mut Findin
         let rule = view.written;
         let restricts = matches!(rule.action, Action::Deny | Action::RequireApproval);
         let mut decides = false;
-        rule.each_field(&mut |mention, of| {
-            decides |= of.is_none() && mention.field == Field::ProviderRun;
+        rule.each_field(&mut |field_ref, of| {
+            decides |= of.is_none() && field_ref.field == Field::ProviderRun;
         });
         // Tools that are named in a condition are not examined further: their author has chosen them.
         if let Some(when) = &rule.when {
-            when.each_field(None, &mut |mention, of| {
-                decides |= of.is_none() && mention.field == Field::Tool;
+            when.each_field(None, &mut |field_ref, of| {
+                decides |= of.is_none() && field_ref.field == Field::Tool;
             });
         }
         if !restricts || decides || !rule.kinds.contains(Kind::ToolCall) {
@@ -168,7 +168,7 @@ pub(super) fn edited_arguments(subject: &LintedPolicy<'_>, findings: &mut Findin
         }
         let parts = rule.matches.iter();
         let named = parts
-            .filter(|item| item.mention.field == Field::Part)
+            .filter(|item| item.field_ref.field == Field::Part)
             .find(|item| {
                 let mut values = item.values.iter();
                 values.any(|part| {
@@ -180,7 +180,7 @@ pub(super) fn edited_arguments(subject: &LintedPolicy<'_>, findings: &mut Findin
         if let Some(item) = named {
             findings.warn(
                 codes::AG1129,
-                (item.mention.span.clone(), item.path.clone()),
+                (item.field_ref.span.clone(), item.path.clone()),
                 format!(
                     "rule `{}` edits arguments of calls: the tool is run with what stands there then (`rm [EMAIL]`)",
                     rule.id
@@ -194,7 +194,7 @@ pub(super) fn edited_arguments(subject: &LintedPolicy<'_>, findings: &mut Findin
 /// Returns the names of tools in `match`; `None` if the rule applies to every tool.
 pub(super) fn tools(rule: &Rule) -> Option<impl Iterator<Item = &str>> {
     let mut items = rule.matches.iter();
-    let item = items.find(|item| item.mention.field == Field::Tool)?;
+    let item = items.find(|item| item.field_ref.field == Field::Tool)?;
     Some(item.values.iter().map(|value| &**value))
 }
 

@@ -165,29 +165,29 @@ impl Flow {
         if may_wait {
             self.allow_waiting();
         }
-        let verdict = self.evaluate_assembled(AssembledPart {
+        let half_decision = self.evaluate_assembled(AssembledPart {
             events: &reading.events,
             reading: &reading,
             json: &json,
             scans: Scans::default(),
-            moment: EvaluationPhase::Whole,
-            force: stream.force(),
+            phase: EvaluationPhase::Whole,
+            enforcement: stream.enforcement(),
             at: &at,
         });
-        if verdict.waits {
+        if half_decision.waits {
             return Err(Interruption::Wait);
         }
         let read = (&json, &reading);
         let source = Some(Source::Call(*key));
-        self.record_content(Direction::Response, source, read, &verdict.redactions);
+        self.record_content(Direction::Response, source, read, &half_decision.redactions);
         if !stream.is_enforced() {
             return Ok(None);
         }
-        if let Some(denied) = verdict.strictest() {
+        if let Some(denied) = half_decision.strictest() {
             let denial = self.denial(denied, &json);
             let has_begun = stream.beginning.is_none();
             // A denied text in the arguments is removed with its call.
-            let can_go = verdict.denied.iter().all(|denied| {
+            let can_go = half_decision.denied.iter().all(|denied| {
                 let is_call = denied.event.kind == Kind::ToolCall;
                 (is_call && self.can_be_removed_by(denied, RemovalMethod::Call, has_begun))
                     || (denied.event.kind == Kind::Response
@@ -209,7 +209,7 @@ impl Flow {
         }
         let mut edits = Edits::default();
         redact::apply(
-            verdict.redactions,
+            half_decision.redactions,
             &json,
             &self.guard.redaction_keys,
             &mut self.redactions,

@@ -247,8 +247,9 @@ impl Flow {
             return Ok(());
         };
         self.allow_waiting();
-        let verdict = self.evaluate_all(Direction::Response, json, reading, stream.force());
-        if verdict.waits {
+        let half_decision =
+            self.evaluate_all(Direction::Response, json, reading, stream.enforcement());
+        if half_decision.waits {
             return Err(Interruption::Wait);
         }
         stream.note_whole_texts(json, reading);
@@ -259,11 +260,14 @@ impl Flow {
             let removal = stream.reader.removal(denied.event.kind);
             self.can_be_removed_by(denied, removal, stream.beginning.is_none())
         };
-        if !verdict.denied.iter().all(can_go) {
-            let broken = verdict.denied.iter().any(|denied| denied.problem.is_some());
-            return Ok(self.bind(stream, &verdict, json, broken)?);
+        if !half_decision.denied.iter().all(can_go) {
+            let broken = half_decision
+                .denied
+                .iter()
+                .any(|denied| denied.problem.is_some());
+            return Ok(self.bind(stream, &half_decision, json, broken)?);
         }
-        let strictest = verdict.strictest();
+        let strictest = half_decision.strictest();
         let is_denied = strictest.is_some_and(|denied| !denied.hidden);
         let stop = strictest.map(|denied| StreamEnd {
             denial: Box::new(self.denial(denied, json)),
@@ -271,7 +275,7 @@ impl Flow {
         });
         let mut edits = Edits::default();
         let mut edited = redact::apply(
-            verdict.redactions,
+            half_decision.redactions,
             json,
             &self.guard.redaction_keys,
             &mut self.redactions,
@@ -289,7 +293,7 @@ impl Flow {
         let Some(protocol) = self.protocol else {
             return Ok(());
         };
-        let removals = self.removals(protocol, &verdict.denied, edited, json);
+        let removals = self.removals(protocol, &half_decision.denied, edited, json);
         held.edits = edits;
         stream.is_changed = true;
         let removed = removals
@@ -333,14 +337,14 @@ impl Flow {
     ) -> Result<(), Interruption> {
         match piece {
             Delta::Text(piece) => self.take_text(stream, number, *piece)?,
-            Delta::TextEnd(channel) => {
-                let text = stream.texts.get(channel);
+            Delta::TextEnd(text_key) => {
+                let text = stream.texts.get(text_key);
                 if text.is_some_and(|text| text.flowing == ReleaseMode::HeldToEnd) {
                     return Ok(());
                 }
-                self.end_text(stream, *channel)?;
+                self.end_text(stream, *text_key)?;
             }
-            Delta::TextRest(channel) => self.rest_text(stream, *channel)?,
+            Delta::TextRest(text_key) => self.rest_text(stream, *text_key)?,
             Delta::Call { key, element, what } => {
                 self.take_call(stream, number, *key, *element, what);
             }

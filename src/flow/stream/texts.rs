@@ -36,7 +36,7 @@ impl Flow {
         if !stream.is_evaluated() && !self.records_content() {
             return Ok(());
         }
-        let channel = piece.channel;
+        let text_key = piece.text_key;
         let held = stream.queue.get(number);
         let doc = held.and_then(|held| held.json.as_ref()?.shared(piece.place.doc));
         let value = doc.as_ref().map(|doc| doc.value(piece.place.node));
@@ -46,7 +46,7 @@ impl Flow {
         let new = text.get(piece.repeats..).unwrap_or_default();
         if !stream.is_evaluated() {
             if !piece.is_duplicate {
-                self.record_text(channel, new);
+                self.record_text(text_key, new);
             }
             return Ok(());
         }
@@ -66,17 +66,17 @@ impl Flow {
         } else if piece.repeats > 0 {
             if new.is_empty() {
                 // This frame has the whole text: the boundary to the text before is decided before the copy is.
-                self.rest_text(stream, channel.across())?;
+                self.rest_text(stream, text_key.across())?;
             }
             if stream.has_edited_across {
                 return Err(self.stop_uneditable(None));
             }
         }
-        let known = stream.texts.get_mut(&channel);
+        let known = stream.texts.get_mut(&text_key);
         if known.as_ref().is_none_or(|known| known.has_ended) && new.is_empty() {
             if piece.repeats > 0 {
                 // The text has ended: its decision also applies to this copy.
-                if let Some(changes) = stream.changes.get(&channel) {
+                if let Some(changes) = stream.changes.get(&text_key) {
                     let whole = 0..text.len();
                     text::edit(&whole, number, piece.place, changes, &mut stream.queue);
                 }
@@ -92,16 +92,16 @@ impl Flow {
             Some(known) if known.has_ended => known.reopen(),
             Some(_) => {}
             None => {
-                stream.changes.remove(&channel);
-                self.begin_recorded_text(channel);
+                stream.changes.remove(&text_key);
+                self.begin_recorded_text(text_key);
                 let name = value.filter(|_| piece.is_named);
                 let name = name.and_then(|value| value.key()?.text());
                 let mut text = self.begin_text(stream, &piece)?;
                 text.window.name = name.map(Into::into);
-                stream.texts.insert(channel, text);
+                stream.texts.insert(text_key, text);
             }
         }
-        let Some(text) = stream.texts.get_mut(&channel) else {
+        let Some(text) = stream.texts.get_mut(&text_key) else {
             return Ok(());
         };
         let start = if text.is_held() {
@@ -117,7 +117,7 @@ impl Flow {
         }
         text.note_written(new);
         if !piece.is_duplicate {
-            self.record_text(channel, new);
+            self.record_text(text_key, new);
         }
         if !piece.joins {
             let written = u64::try_from(new.len()).unwrap_or(u64::MAX);
@@ -130,7 +130,7 @@ impl Flow {
         if text.is_held() {
             return Ok(());
         }
-        self.settle_text(stream, channel, new, Ending::Open)
+        self.settle_text(stream, text_key, new, Ending::Open)
     }
 
     /// Reports a character in two pieces, each a UTF-16 surrogate, that clients join, if normalisation reads the
@@ -168,31 +168,31 @@ impl Flow {
         piece: TextDelta,
         new: &str,
     ) -> Result<(), StreamEnd> {
-        let channel = piece.channel.across();
-        let Some(said) = stream.joined_in(channel.part) else {
+        let text_key = piece.text_key.across();
+        let Some(said) = stream.joined_in(text_key.part) else {
             return Ok(());
         };
-        let before = said.text.replace(piece.channel);
+        let before = said.text.replace(piece.text_key);
         let is_new = |before: &TextKey| {
             let known = stream.texts.get(before);
-            match *before == piece.channel {
+            match *before == piece.text_key {
                 true => known.is_none(),
                 // Servers repeat reasoning under a second name, delta by delta.
-                false => channel.part == Part::Text || known.is_none_or(|text| text.has_ended),
+                false => text_key.part == Part::Text || known.is_none_or(|text| text.has_ended),
             }
         };
         if let Some(before) = before.filter(is_new) {
             self.end_text(stream, before.across())?;
             let is_joined =
-                before.choice == channel.choice || !self.request_context.asks_for_several;
-            let said = stream.joined_in(channel.part).filter(|_| is_joined);
+                before.choice == text_key.choice || !self.request_context.asks_for_several;
+            let said = stream.joined_in(text_key.part).filter(|_| is_joined);
             let said_end = said.map(|said| said.end.clone()).unwrap_or_default();
             if !said_end.is_empty() {
-                let joined = TextDelta::joined(channel, piece.place, piece.class);
+                let joined = TextDelta::joined(text_key, piece.place, piece.class);
                 let mut text = self.begin_text(stream, &joined)?;
-                text.at = stream.reader.text_at(&piece.channel);
+                text.at = stream.reader.text_at(&piece.text_key);
                 // These are the changes at the boundary before.
-                if let Some(changes) = stream.changes.get_mut(&channel) {
+                if let Some(changes) = stream.changes.get_mut(&text_key) {
                     changes.clear();
                 }
                 text.left = said_end.len();
@@ -205,19 +205,19 @@ impl Flow {
                 let is_found = known.is_some_and(|known| {
                     !known.is_held() && text.window.is_behind_finding(&known.window)
                 });
-                stream.texts.insert(channel, text);
+                stream.texts.insert(text_key, text);
                 if is_found {
                     self.rest_text(stream, before)?;
                 }
             }
         }
-        stream.keep_end(channel.part, new);
-        let Some(text) = stream.texts.get_mut(&channel) else {
+        stream.keep_end(text_key.part, new);
+        let Some(text) = stream.texts.get_mut(&text_key) else {
             return Ok(());
         };
         let start = text.window.length();
         if start > END.saturating_add(END) {
-            return self.end_text(stream, channel);
+            return self.end_text(stream, text_key);
         }
         if text.has_ended {
             text.reopen();
@@ -226,7 +226,7 @@ impl Flow {
         stream.queue.wait_shortly(number);
         let range = start..start.saturating_add(new.len());
         text.add(range, piece.repeats, number, piece.place);
-        self.settle_text(stream, channel, new, Ending::Open)
+        self.settle_text(stream, text_key, new, Ending::Open)
     }
 
     /// Starts a text, and evaluates the rules that can be decided before any of its content has arrived.
@@ -235,14 +235,16 @@ impl Flow {
         stream: &Stream,
         piece: &TextDelta,
     ) -> Result<StreamedText, StreamEnd> {
-        let TextDelta { channel, class, .. } = *piece;
+        let TextDelta {
+            text_key, class, ..
+        } = *piece;
         let mut event = Event::new(Kind::Response, Direction::Response, NodeId::default());
-        event.part = channel.part;
-        event.choice = channel.choice;
+        event.part = text_key.part;
+        event.choice = text_key.choice;
         event.texts = 0..1;
         event.is_duplicate = piece.is_duplicate;
         event.rpc = (!stream.response.rpc.is_empty()).then_some(0);
-        let at = stream.reader.text_at(&channel);
+        let at = stream.reader.text_at(&text_key);
         let (json, reading) = part_of_text("", None, class, &stream.response);
         let Some(json) = json else {
             return Ok(StreamedText::new(event, class, at, ReleaseMode::Settled));
@@ -253,18 +255,18 @@ impl Flow {
         let flowing = self.flowing(&event, &reading, &json);
         let mut text = StreamedText::new(event, class, at, flowing);
         text.written.is_enabled = matches!(class, Class::Text | Class::Sealed)
-            && may_hold_calls(channel.part)
+            && may_hold_calls(text_key.part)
             && self.searches_written_calls();
         if !text.is_held() {
             let part = PendingText {
                 json: &json,
                 reading: &reading,
                 scans: Scans::default(),
-                moment: EvaluationPhase::Begin,
+                phase: EvaluationPhase::Begin,
             };
-            let verdict = self.evaluate_text(stream, &text, part);
+            let half_decision = self.evaluate_text(stream, &text, part);
             text.event.is_duplicate = true;
-            self.bind(stream, &verdict, &json, false)?;
+            self.bind(stream, &half_decision, &json, false)?;
         }
         Ok(text)
     }
@@ -280,8 +282,8 @@ impl Flow {
             reading: part.reading,
             json: part.json,
             scans: part.scans,
-            moment: part.moment,
-            force: stream.force(),
+            phase: part.phase,
+            enforcement: stream.enforcement(),
             at: &text.at,
         })
     }
@@ -290,12 +292,12 @@ impl Flow {
     pub(super) fn settle_text(
         &mut self,
         stream: &mut Stream,
-        channel: TextKey,
+        text_key: TextKey,
         piece: &str,
         ending: Ending,
     ) -> Result<(), StreamEnd> {
         let guard = Rc::clone(&self.guard);
-        let Some(text) = stream.texts.get_mut(&channel) else {
+        let Some(text) = stream.texts.get_mut(&text_key) else {
             return Ok(());
         };
         let settled = {
@@ -319,30 +321,30 @@ impl Flow {
             let (json, reading) = text.body(&real, &stream.response);
             let Some(json) = json else { return Ok(()) };
             let (start, characters) = (settled.start, settled.characters);
-            let Some(text) = stream.texts.get(&channel) else {
+            let Some(text) = stream.texts.get(&text_key) else {
                 return Ok(());
             };
             let part = PendingText {
                 json: &json,
                 reading: &reading,
                 scans,
-                moment: EvaluationPhase::Hit,
+                phase: EvaluationPhase::Hit,
             };
-            let verdict = self.evaluate_text(stream, text, part);
-            self.bind(stream, &verdict, &json, false)?;
+            let half_decision = self.evaluate_text(stream, text, part);
+            self.bind(stream, &half_decision, &json, false)?;
             let part = EvaluatedText {
                 text: &settled.text,
                 restored,
                 start,
                 characters,
             };
-            self.redact_text(stream, channel, verdict, part);
+            self.redact_text(stream, text_key, half_decision, part);
         }
-        let Some(text) = stream.texts.get_mut(&channel) else {
+        let Some(text) = stream.texts.get_mut(&text_key) else {
             return Ok(());
         };
         let end = text.window.settled().min(text.free_of_calls());
-        let changes = stream.changes.get(&channel);
+        let changes = stream.changes.get(&text_key);
         text.settle(end, changes, &mut stream.queue);
         Ok(())
     }
@@ -363,8 +365,8 @@ impl Flow {
     pub(super) fn redact_text(
         &mut self,
         stream: &mut Stream,
-        channel: TextKey,
-        verdict: HalfDecision,
+        text_key: TextKey,
+        half_decision: HalfDecision,
         part: EvaluatedText<'_>,
     ) {
         let EvaluatedText {
@@ -375,8 +377,8 @@ impl Flow {
         } = part;
         // Ranges refer to the text with restored pseudonyms, so that the whole part is masked instead.
         let redactions = match restored.is_empty() {
-            true => Cow::Borrowed(&*verdict.redactions),
-            false => verdict
+            true => Cow::Borrowed(&*half_decision.redactions),
+            false => half_decision
                 .redactions
                 .iter()
                 .map(|redaction| Redaction {
@@ -385,22 +387,22 @@ impl Flow {
                 })
                 .collect(),
         };
-        self.mask_recorded_text(channel, start, &redactions);
+        self.mask_recorded_text(text_key, start, &redactions);
         if !stream.is_enforced() {
             return;
         }
         let keys = &self.guard.redaction_keys;
         let real = replaced(part, &restored);
-        let changes = redact::changes(verdict.redactions, &real, keys, &mut self.redactions);
+        let changes = redact::changes(half_decision.redactions, &real, keys, &mut self.redactions);
         let changes = composed(part, restored, changes);
         if changes.is_empty() {
             return;
         }
-        let left = stream.texts.get(&channel).map_or(0, |text| text.left);
+        let left = stream.texts.get(&text_key).map_or(0, |text| text.left);
         let left = left.saturating_sub(start);
-        let known = stream.changes.entry(channel).or_default();
+        let known = stream.changes.entry(text_key).or_default();
         stream.is_changed = true;
-        let is_across = channel.is_across();
+        let is_across = text_key.is_across();
         stream.has_edited_across |= is_across;
         // Changes are in order, so that each character is counted once.
         let (mut counted, mut characters) = (0, characters);
@@ -429,10 +431,10 @@ impl Flow {
     pub(super) fn end_text(
         &mut self,
         stream: &mut Stream,
-        channel: TextKey,
+        text_key: TextKey,
     ) -> Result<(), StreamEnd> {
-        self.close_text(stream, channel)?;
-        let text = stream.texts.remove(&channel);
+        self.close_text(stream, text_key)?;
+        let text = stream.texts.remove(&text_key);
         let kept = text.map_or(0, |text| text.whole.len());
         stream.assembled = stream.assembled.saturating_sub(kept);
         Ok(())
@@ -442,17 +444,17 @@ impl Flow {
     pub(super) fn rest_text(
         &mut self,
         stream: &mut Stream,
-        channel: TextKey,
+        text_key: TextKey,
     ) -> Result<(), StreamEnd> {
-        let text = stream.texts.get(&channel);
+        let text = stream.texts.get(&text_key);
         match text.is_some_and(|text| text.written.is_marked) {
             true => Ok(()),
-            false => self.close_text(stream, channel),
+            false => self.close_text(stream, text_key),
         }
     }
 
-    fn close_text(&mut self, stream: &mut Stream, channel: TextKey) -> Result<(), StreamEnd> {
-        let text = stream.texts.get(&channel);
+    fn close_text(&mut self, stream: &mut Stream, text_key: TextKey) -> Result<(), StreamEnd> {
+        let text = stream.texts.get(&text_key);
         let Some(text) = text.filter(|text| !text.has_ended) else {
             return Ok(());
         };
@@ -465,15 +467,15 @@ impl Flow {
                 json: &json,
                 reading: &reading,
                 scans: Scans::default(),
-                moment: if text.is_held() {
+                phase: if text.is_held() {
                     EvaluationPhase::Whole
                 } else {
                     EvaluationPhase::End
                 },
             };
-            let verdict = self.evaluate_text(stream, text, part);
+            let half_decision = self.evaluate_text(stream, text, part);
             if text.is_held() {
-                self.bind(stream, &verdict, &json, false)?;
+                self.bind(stream, &half_decision, &json, false)?;
                 let whole = text.whole.clone();
                 let part = EvaluatedText {
                     text: &whole,
@@ -481,36 +483,37 @@ impl Flow {
                     start: 0,
                     characters: 0,
                 };
-                self.redact_text(stream, channel, verdict, part);
+                self.redact_text(stream, text_key, half_decision, part);
             }
         }
-        let text = stream.texts.get_mut(&channel);
+        let text = stream.texts.get_mut(&text_key);
         let written = text.and_then(|text| Some((text.written.take()?, text.at.clone())));
         if let Some((written, at)) = written {
-            let (choice, force) = (channel.choice, stream.force());
-            let evaluated = self.evaluate_written(&written, choice, &stream.response, force, || at);
-            if let (Some(verdict), Some(json)) = (evaluated, empty_body()) {
-                self.bind(stream, &verdict, &json, false)?;
+            let (choice, enforcement) = (text_key.choice, stream.enforcement());
+            let evaluated =
+                self.evaluate_written(&written, choice, &stream.response, enforcement, || at);
+            if let (Some(half_decision), Some(json)) = (evaluated, empty_body()) {
+                self.bind(stream, &half_decision, &json, false)?;
             }
         }
         if stream
             .texts
-            .get(&channel)
+            .get(&text_key)
             .is_some_and(|text| !text.is_held())
         {
-            self.settle_text(stream, channel, "", Ending::Final)?;
+            self.settle_text(stream, text_key, "", Ending::Final)?;
         }
-        if let Some(text) = stream.texts.get_mut(&channel) {
-            let changes = stream.changes.get(&channel);
+        if let Some(text) = stream.texts.get_mut(&text_key) {
+            let changes = stream.changes.get(&text_key);
             text.settle(usize::MAX, changes, &mut stream.queue);
             text.has_ended = true;
             text.event.is_duplicate = true;
         }
         if stream
-            .joined_in(channel.part)
-            .is_some_and(|said| said.text == Some(channel))
+            .joined_in(text_key.part)
+            .is_some_and(|said| said.text == Some(text_key))
         {
-            self.rest_text(stream, channel.across())?;
+            self.rest_text(stream, text_key.across())?;
         }
         Ok(())
     }
@@ -590,7 +593,7 @@ const PAIR: usize = 32;
 
 /// Returns whether clients join a text with the next one.
 fn is_joined_piece(piece: &TextDelta) -> bool {
-    is_joined(piece.class, piece.channel.part) && !piece.is_duplicate
+    is_joined(piece.class, piece.text_key.part) && !piece.is_duplicate
 }
 
 /// Part of a text, before its evaluation.
@@ -598,7 +601,7 @@ pub(super) struct PendingText<'a> {
     json: &'a JsonBody<'a>,
     reading: &'a Reading,
     scans: Scans,
-    moment: EvaluationPhase,
+    phase: EvaluationPhase,
 }
 
 /// Part of a text, after its evaluation.

@@ -144,7 +144,7 @@ impl OpenParts {
             Delta::Text(piece) => {
                 let (_, text, _) = self
                     .texts
-                    .entry(piece.channel)
+                    .entry(piece.text_key)
                     .or_insert_with(|| (begin(), String::new(), piece.class));
                 if let Some(more) = json.value(piece.place).and_then(|value| value.text()) {
                     text.push_str(more.get(piece.repeats..).unwrap_or_default());
@@ -167,20 +167,20 @@ impl OpenParts {
         bounds: Bounds,
         parts: &mut [Option<TranscriptPart>],
     ) {
-        for (channel, (number, text, class)) in self.texts {
+        for (text_key, (number, text, class)) in self.texts {
             let (json, mut reading) = part_of_text(&text, None, class, &Reading::new());
             let (Some(json), Some(part)) = (json, parts.get_mut(number)) else {
                 continue;
             };
             let mut event = Event::new(Kind::Response, Direction::Response, NodeId::default());
-            event.part = channel.part;
-            event.choice = channel.choice;
+            event.part = text_key.part;
+            event.choice = text_key.choice;
             event.texts = 0..1;
             if !text.is_empty() {
                 reading.add(event);
             }
             *part = Some(TranscriptPart {
-                at: Some(reader.text_at(&channel)),
+                at: Some(reader.text_at(&text_key)),
                 json,
                 reading,
             });

@@ -226,7 +226,7 @@ impl<'d> Compiler<'d> {
             return;
         }
         let mut named = rule.matches.iter();
-        let named = named.find(|item| item.mention.field == Field::Model);
+        let named = named.find(|item| item.field_ref.field == Field::Model);
         let unpriced: Vec<&str> = match named {
             Some(item) => {
                 let models = item.values.iter().map(|model| &**model);
@@ -285,12 +285,12 @@ impl<'d> Compiler<'d> {
             None => None,
         };
         let (mut asks_turn, mut asks_part, mut asks_arguments) = (false, false, false);
-        rule.each_field(&mut |mention, of| {
+        rule.each_field(&mut |field_ref, of| {
             // A field of an earlier event does not belong to the rule's own event.
             if of.is_none() {
-                asks_turn |= mention.field == Field::Turn;
-                asks_part |= mention.field == Field::Part;
-                asks_arguments |= matches!(mention.field, Field::Args(_));
+                asks_turn |= field_ref.field == Field::Turn;
+                asks_part |= field_ref.field == Field::Part;
+                asks_arguments |= matches!(field_ref.field, Field::Args(_));
             }
         });
         Some(CompiledRule {
@@ -327,7 +327,7 @@ impl<'d> Compiler<'d> {
         let (verb, operator) = if item.values.iter().any(|value| Glob::is_glob(value)) {
             let mut exact = Vec::with_capacity(item.values.len());
             for value in &item.values {
-                exact.push(self.glob(value, &item.mention.span, &item.path)?);
+                exact.push(self.glob(value, &item.field_ref.span, &item.path)?);
             }
             let glob = Operator::Glob {
                 folded: folded(&exact),
@@ -336,9 +336,9 @@ impl<'d> Compiler<'d> {
             };
             (Verb::Glob, glob)
         } else {
-            if let FieldType::Word(words) = item.mention.field.nature() {
+            if let FieldType::Word(words) = item.field_ref.field.nature() {
                 for value in &item.values {
-                    self.known_word(value, words, &item.mention.span, &item.path)?;
+                    self.known_word(value, words, &item.field_ref.span, &item.path)?;
                 }
             }
             let equality = Operator::Equality(Equality {
@@ -353,7 +353,7 @@ impl<'d> Compiler<'d> {
             (Verb::In, equality)
         };
         Some(CompiledTest {
-            field: item.mention.field.clone(),
+            field: item.field_ref.field.clone(),
             checks: vec![CompiledCheck {
                 verb,
                 quantifier: None,
@@ -412,15 +412,15 @@ impl<'d> Compiler<'d> {
     }
 
     fn test(&mut self, test: &Test) -> Option<CompiledTest> {
-        if matches!(test.mention.field, Field::Session(_)) {
-            let message = format!("`{}`: sessions are not supported yet", test.mention.name);
+        if matches!(test.field_ref.field, Field::Session(_)) {
+            let message = format!("`{}`: sessions are not supported yet", test.field_ref.name);
             let path = test.checks.first().map_or("", |check| &*check.path);
-            self.error(codes::AG1017, &test.mention.span, path, &message, "");
+            self.error(codes::AG1017, &test.field_ref.span, path, &message, "");
             return None;
         }
         let checks = condition::each(&test.checks, |check| {
             self.fits_nature(test, check)?;
-            let operator = self.operator(&test.mention.field, check, &check.operand)?;
+            let operator = self.operator(&test.field_ref.field, check, &check.operand)?;
             Some(CompiledCheck {
                 verb: check.verb,
                 quantifier: check.quantifier,
@@ -428,7 +428,7 @@ impl<'d> Compiler<'d> {
             })
         })?;
         Some(CompiledTest {
-            field: test.mention.field.clone(),
+            field: test.field_ref.field.clone(),
             checks,
         })
     }
@@ -470,7 +470,7 @@ impl<'d> Compiler<'d> {
             verb,
             Verb::GreaterThan | Verb::AtLeast | Verb::LessThan | Verb::AtMost | Verb::Between
         );
-        let fits = match test.mention.field.nature() {
+        let fits = match test.field_ref.field.nature() {
             FieldType::Word(_) | FieldType::Bool => equality,
             FieldType::Number => equality || order,
             FieldType::Name | FieldType::NameSet | FieldType::Text => !order && !verb.asks_time(),
@@ -481,7 +481,7 @@ impl<'d> Compiler<'d> {
         if fits {
             return Some(());
         }
-        let what = match test.mention.field.nature() {
+        let what = match test.field_ref.field.nature() {
             FieldType::Word(_) => "one of a few words",
             FieldType::Bool => "true or false",
             FieldType::Number => "a number",
@@ -493,7 +493,7 @@ impl<'d> Compiler<'d> {
             &format!(
                 "`{}` does not apply to `{}`, which is {what}",
                 verb.word(),
-                test.mention.name
+                test.field_ref.name
             ),
             "",
         );

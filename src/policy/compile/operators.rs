@@ -106,19 +106,19 @@ impl<'d> Compiler<'d> {
                     None
                 }
             },
-            Operand::Field(mention) => {
+            Operand::Field(field_ref) => {
                 if !check.verb.takes_field() {
                     let message = format!("`{}` takes no other field", check.verb.word());
                     let help = "write what it compares with, or a list";
-                    self.error(codes::AG1011, &mention.span, &check.path, &message, help);
+                    self.error(codes::AG1011, &field_ref.span, &check.path, &message, help);
                     return None;
                 }
-                self.operand_field(check, mention).map(Operator::Field)
+                self.operand_field(check, field_ref).map(Operator::Field)
             }
             Operand::Overlap { with, run } => {
                 let with = match &**with {
-                    Operand::Field(mention) => {
-                        OverlapTarget::Field(self.operand_field(check, mention)?)
+                    Operand::Field(field_ref) => {
+                        OverlapTarget::Field(self.operand_field(check, field_ref)?)
                     }
                     Operand::Earlier(earlier) => {
                         OverlapTarget::Earlier(self.question(earlier, true)?)
@@ -130,7 +130,7 @@ impl<'d> Compiler<'d> {
             Operand::Earlier(earlier) => {
                 let message = format!("`{}` takes no earlier event", check.verb.word());
                 let help = "`overlaps` compares with the texts of earlier events";
-                let span = &earlier.mention.span;
+                let span = &earlier.field_ref.span;
                 self.error(codes::AG1011, span, &check.path, &message, help);
                 None
             }
@@ -138,12 +138,12 @@ impl<'d> Compiler<'d> {
     }
 
     /// Returns the field that is the operand, if its values can be compared.
-    fn operand_field(&mut self, check: &Check, mention: &FieldRef) -> Option<Field> {
-        let field = &mention.field;
+    fn operand_field(&mut self, check: &Check, field_ref: &FieldRef) -> Option<Field> {
+        let field = &field_ref.field;
         let is_session = matches!(field, Field::Session(_));
         if is_session || matches!(field.nature(), FieldType::Time | FieldType::History) {
-            let message = format!("`{}` can't be compared with", mention.name);
-            self.error(codes::AG1011, &mention.span, &check.path, &message, "");
+            let message = format!("`{}` can't be compared with", field_ref.name);
+            self.error(codes::AG1011, &field_ref.span, &check.path, &message, "");
             return None;
         }
         Some(field.clone())

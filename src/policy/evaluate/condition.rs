@@ -199,8 +199,8 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
             _ => {}
         }
         if let Operator::Time(test) = operator {
-            let verdict = self.context.facts.time.map(|time| test.evaluate(time));
-            return match verdict {
+            let result = self.context.facts.time.map(|time| test.evaluate(time));
+            return match result {
                 Some(TestResult::Holds) => true,
                 Some(TestResult::Fails) => false,
                 Some(TestResult::Unreadable) | None => self.unknown(side),
@@ -433,7 +433,7 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
             }
             _ if check.verb.reads_text() => {
                 text_parts(scalar, &mut |text, part| {
-                    let verdict = match part {
+                    let result = match part {
                         TextRelation::Itself => self.evaluate_text(operator, &text, side),
                         // A match among keys and numbers counts; the lack of one means nothing.
                         TextRelation::Beside => {
@@ -447,7 +447,7 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
                             TestResult::Holds
                         }
                     };
-                    tally.add(verdict);
+                    tally.add(result);
                 });
             }
             Operator::Equality(equality) => tally.add(equality.evaluate(&scalar, side)),
@@ -647,7 +647,7 @@ fn with_scan(
 
 /// Evaluates an operator that finds several values in one text: each host, address, table or verb counts as one.
 fn evaluate_parts(operator: &Operator, text: &str, tally: &mut ElementCounts) {
-    let mut add = |verdict| tally.add(verdict);
+    let mut add = |result| tally.add(result);
     match operator {
         Operator::Domains(domains) => domains.evaluate(text, &mut add),
         Operator::Folders(folders) => folders.evaluate(text, &mut add),
@@ -711,9 +711,9 @@ struct ElementCounts {
 }
 
 impl ElementCounts {
-    fn add(&mut self, verdict: TestResult) {
+    fn add(&mut self, result: TestResult) {
         self.count = self.count.saturating_add(1);
-        match verdict {
+        match result {
             TestResult::Holds => self.holding = self.holding.saturating_add(1),
             TestResult::Fails => {}
             TestResult::Unreadable => self.unreadable = self.unreadable.saturating_add(1),

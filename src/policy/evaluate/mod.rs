@@ -166,7 +166,7 @@ impl Policy {
         &self,
         event: &Event,
         context: &Context<'_>,
-        moment: EvaluationPhase,
+        phase: EvaluationPhase,
     ) -> Evaluation {
         let mut evaluation = Evaluation {
             ruling: Ruling::ALLOW,
@@ -193,7 +193,7 @@ impl Policy {
                 context.facts,
                 &mut is_hit,
             ) {
-                let Some(rule) = self.rule(number).filter(|rule| moment.includes(rule)) else {
+                let Some(rule) = self.rule(number).filter(|rule| phase.includes(rule)) else {
                     continue;
                 };
                 if rule.needs_hit && !is_hit() {

@@ -177,7 +177,7 @@ impl Networks {
     }
 
     /// Evaluates each address in a text.
-    pub(crate) fn evaluate(&self, text: &str, verdict: &mut dyn FnMut(TestResult)) {
+    pub(crate) fn evaluate(&self, text: &str, report: &mut dyn FnMut(TestResult)) {
         // The text may be a list of networks, and of addresses in the plain form.
         let items = text.split([',', ';', ' ', '\t', '\n', '\r']);
         let networks: Option<Vec<Network>> = items
@@ -188,45 +188,45 @@ impl Networks {
             for network in networks {
                 match network {
                     Network::V4 { bits, prefix: 32 } => {
-                        self.address(Ipv4Addr::from_bits(bits).into(), verdict);
+                        self.address(Ipv4Addr::from_bits(bits).into(), report);
                     }
                     Network::V6 { bits, prefix: 128 } => {
-                        self.address(Ipv6Addr::from_bits(bits).into(), verdict);
+                        self.address(Ipv6Addr::from_bits(bits).into(), report);
                     }
-                    network => verdict(self.compare(network.masked())),
+                    network => report(self.compare(network.masked())),
                 }
             }
             return;
         }
         hosts(text, &mut |host| match host {
-            Some(Host::V4(address)) => self.address(IpAddr::V4(address), verdict),
-            Some(Host::V6(address)) => self.address(IpAddr::V6(address), verdict),
+            Some(Host::V4(address)) => self.address(IpAddr::V4(address), report),
+            Some(Host::V6(address)) => self.address(IpAddr::V6(address), report),
             // A number alone is an address to a client that expects one.
             Some(Host::Word(word)) => match (ipv4(&word), ipv6(&word)) {
                 (Numeric::Yes(address, other), _) => {
                     for address in std::iter::once(address).chain(other) {
-                        self.address(IpAddr::V4(address), verdict);
+                        self.address(IpAddr::V4(address), report);
                     }
                 }
-                (_, Some(address)) => self.address(IpAddr::V6(address), verdict),
-                _ => verdict(TestResult::Unreadable),
+                (_, Some(address)) => self.address(IpAddr::V6(address), report),
+                _ => report(TestResult::Unreadable),
             },
-            Some(Host::Name(_)) | None => verdict(TestResult::Unreadable),
+            Some(Host::Name(_)) | None => report(TestResult::Unreadable),
         });
     }
 
-    fn address(&self, address: IpAddr, verdict: &mut dyn FnMut(TestResult)) {
+    fn address(&self, address: IpAddr, report: &mut dyn FnMut(TestResult)) {
         let (itself, carried) = ends(address);
-        verdict(self.compare(Network::of(itself)));
+        report(self.compare(Network::of(itself)));
         if itself.is_unspecified() {
             let own = match itself {
                 IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
                 IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
             };
-            verdict(self.compare(Network::of(own)));
+            report(self.compare(Network::of(own)));
         }
         if let Some(carried) = carried {
-            verdict(self.compare(Network::of(IpAddr::V4(carried))));
+            report(self.compare(Network::of(IpAddr::V4(carried))));
         }
     }
 
@@ -258,8 +258,8 @@ mod tests {
         let mut words = Vec::new();
         Networks::parse(&list)
             .unwrap()
-            .evaluate(text, &mut |verdict| {
-                words.push(match verdict {
+            .evaluate(text, &mut |result| {
+                words.push(match result {
                     TestResult::Holds => "in",
                     TestResult::Fails => "out",
                     TestResult::Unreadable => "?",

@@ -151,8 +151,8 @@ impl Commands {
         }
         let mut is_within = self.redirect.is_some();
         if let Some(folders) = &self.redirect {
-            folders.evaluate(&file.text, &mut |verdict| {
-                is_within &= verdict == TestResult::Holds;
+            folders.evaluate(&file.text, &mut |result| {
+                is_within &= result == TestResult::Holds;
             });
         }
         is_within || SINKS.contains(&&*file.text)
@@ -171,7 +171,7 @@ impl Commands {
             return TestResult::Unreadable;
         };
         place.moved |= simple.iter().any(|command| self.moves(&command.words));
-        let mut verdicts = Vec::with_capacity(simple.len());
+        let mut results = Vec::with_capacity(simple.len());
         for command in &simple {
             let mut assigned = command.assigned.iter();
             let mut loops = command.loops.iter();
@@ -183,10 +183,10 @@ impl Commands {
                 return TestResult::Unreadable;
             }
             if !command.words.is_empty() {
-                verdicts.push(self.command(&command.words, place));
+                results.push(self.command(&command.words, place));
             }
         }
-        together(&verdicts)
+        together(&results)
     }
 
     /// Returns whether a command changes to a folder outside of those that may be written.
@@ -214,7 +214,7 @@ impl Commands {
 
     /// Evaluates one command, and those that it runs.
     fn command(&self, words: &[Word], mut place: Place) -> TestResult {
-        let mut verdicts = Vec::new();
+        let mut results = Vec::new();
         let mut words = Cow::Borrowed(words);
         if work::is_exhausted() {
             return TestResult::Unreadable;
@@ -222,17 +222,17 @@ impl Commands {
         // `xargs` adds words from its input.
         let mut grows = false;
         while let Some(first) = words.first() {
-            if first.is_pattern || verdicts.len() > MAX_WRAPPERS {
+            if first.is_pattern || results.len() > MAX_WRAPPERS {
                 return TestResult::Unreadable;
             }
-            verdicts.push(self.is_listed(&words).into());
+            results.push(self.is_listed(&words).into());
             match run_by(&words, grows, self) {
                 RunsInside::Nothing => break,
                 RunsInside::Unknown => return TestResult::Unreadable,
                 RunsInside::Line(at) => {
                     let line = words.get(at).map_or("", |word| &word.text);
                     place.depth = place.depth.saturating_add(1);
-                    verdicts.push(self.line(line, place));
+                    results.push(self.line(line, place));
                     break;
                 }
                 RunsInside::Command { at, mark } => {
@@ -253,13 +253,13 @@ impl Commands {
                         }
                         let inner: Vec<Word> =
                             inner.iter().map(|word| word.replaced("{}")).collect();
-                        verdicts.push(self.command(&inner, place));
+                        results.push(self.command(&inner, place));
                     }
                     break;
                 }
             }
         }
-        together(&verdicts)
+        together(&results)
     }
 
     fn is_listed(&self, words: &[Word]) -> bool {
@@ -287,11 +287,11 @@ impl Commands {
 }
 
 /// Joins the results of several commands: all must match and be readable.
-fn together(verdicts: &[TestResult]) -> TestResult {
-    if verdicts.contains(&TestResult::Unreadable) {
+fn together(results: &[TestResult]) -> TestResult {
+    if results.contains(&TestResult::Unreadable) {
         return TestResult::Unreadable;
     }
-    let all = !verdicts.is_empty() && verdicts.iter().all(|verdict| *verdict == TestResult::Holds);
+    let all = !results.is_empty() && results.iter().all(|result| *result == TestResult::Holds);
     all.into()
 }
 

@@ -63,8 +63,8 @@ impl Domains {
     }
 
     /// Evaluates each host in a text.
-    pub(crate) fn evaluate(&self, text: &str, verdict: &mut dyn FnMut(TestResult)) {
-        hosts(text, &mut |host| verdict(self.host(host)));
+    pub(crate) fn evaluate(&self, text: &str, report: &mut dyn FnMut(TestResult)) {
+        hosts(text, &mut |host| report(self.host(host)));
     }
 
     fn host(&self, host: Option<Host>) -> TestResult {
@@ -109,16 +109,16 @@ fn help(entry: &str) -> String {
 mod tests {
     use super::*;
 
-    fn verdicts(list: &[&str], negative: bool, text: &str) -> Vec<TestResult> {
+    fn results(list: &[&str], negative: bool, text: &str) -> Vec<TestResult> {
         let list: Vec<Box<str>> = list.iter().map(|entry| (*entry).into()).collect();
         let domains = Domains::parse(&list, negative).unwrap();
         let mut all = Vec::new();
-        domains.evaluate(text, &mut |verdict| all.push(verdict));
+        domains.evaluate(text, &mut |result| all.push(result));
         all
     }
 
     fn both(list: &[&str], text: &str) -> [TestResult; 2] {
-        let one = |negative| match verdicts(list, negative, text).as_slice() {
+        let one = |negative| match results(list, negative, text).as_slice() {
             [only] => *only,
             several => panic!("{text}: {several:?}"),
         };
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn each_host_of_a_text_is_judged() {
-        let of = |text| verdicts(&["good.com"], false, text);
+        let of = |text| results(&["good.com"], false, text);
         assert_eq!(
             of("a@good.com, b@evil.com"),
             [TestResult::Holds, TestResult::Fails]
@@ -277,7 +277,7 @@ mod tests {
             "x@y ",
         ] {
             let text = part.repeat(100_000 / part.len());
-            assert!(!verdicts(&["*.x.com"], false, &text).is_empty(), "{part}");
+            assert!(!results(&["*.x.com"], false, &text).is_empty(), "{part}");
         }
     }
 }

@@ -108,21 +108,21 @@ impl Folders {
     }
 
     /// Evaluates each reading of a path.
-    pub(crate) fn evaluate(&self, text: &str, verdict: &mut dyn FnMut(TestResult)) {
+    pub(crate) fn evaluate(&self, text: &str, report: &mut dyn FnMut(TestResult)) {
         if text.len() > MAX_BYTES {
-            return verdict(TestResult::Unreadable);
+            return report(TestResult::Unreadable);
         }
         let mut seen: Vec<Option<Path>> = Vec::new();
         each_spelling(text, &mut |spelling| {
             for path in self.readings(spelling).into_iter().flatten() {
                 if !seen.contains(&path) {
-                    verdict(self.compare(path.as_ref()));
+                    report(self.compare(path.as_ref()));
                     seen.push(path);
                 }
             }
             each_of_several(spelling, &mut |spelling| {
                 for path in self.readings(spelling).into_iter().flatten() {
-                    verdict(self.compare(path.as_ref()));
+                    report(self.compare(path.as_ref()));
                 }
             });
         });
@@ -637,20 +637,20 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn verdicts(list: &[&str], negative: bool, text: &str) -> Vec<TestResult> {
+    fn results(list: &[&str], negative: bool, text: &str) -> Vec<TestResult> {
         let list: Vec<Box<str>> = list.iter().map(|entry| (*entry).into()).collect();
         let mut all = Vec::new();
         Folders::parse(&list, negative)
             .unwrap()
-            .evaluate(text, &mut |verdict| all.push(verdict));
+            .evaluate(text, &mut |result| all.push(result));
         all
     }
 
     /// Returns `in`, `out` or `?` for each reading.
     fn read(folder: &str, text: &str) -> String {
-        let words: Vec<&str> = verdicts(&[folder], false, text)
+        let words: Vec<&str> = results(&[folder], false, text)
             .into_iter()
-            .map(|verdict| match verdict {
+            .map(|result| match result {
                 TestResult::Holds => "in",
                 TestResult::Fails => "out",
                 TestResult::Unreadable => "?",
@@ -854,7 +854,7 @@ mod tests {
             ("/data/costs $5 ... $6.md", true, "one path with dollars"),
             ("/data/a b, c: d", true, "one path with blanks"),
         ] {
-            let all = verdicts(&["/data"], false, path);
+            let all = results(&["/data"], false, path);
             let is_each = all.iter().all(|one| *one == TestResult::Holds);
             assert_eq!(is_each, is_inside, "{path:?}: {why}");
         }
@@ -965,8 +965,7 @@ mod tests {
             ("C:\\data \\x", "final space"),
         ] {
             assert!(
-                verdicts(&["/data", "C:\\data", "."], false, path)
-                    .contains(&TestResult::Unreadable),
+                results(&["/data", "C:\\data", "."], false, path).contains(&TestResult::Unreadable),
                 "{path:?}: {why}"
             );
         }
@@ -1037,16 +1036,16 @@ mod tests {
             "C/",
         ] {
             let text = part.repeat(100_000 / part.len());
-            let _ = verdicts(&["/data", "C:\\x"], true, &text);
+            let _ = results(&["/data", "C:\\x"], true, &text);
             let below = format!("/{text}");
-            let _ = verdicts(&["b", "c/d", "~/e"], true, &below);
+            let _ = results(&["b", "c/d", "~/e"], true, &below);
         }
     }
 
     proptest! {
         #[test]
         fn no_path_is_too_odd(text in "[a.:/\\\\~%25e\0 $]{0,24}") {
-            prop_assert!(!verdicts(&["/a", "C:\\a"], false, &text).is_empty());
+            prop_assert!(!results(&["/a", "C:\\a"], false, &text).is_empty());
         }
 
         #[test]
@@ -1069,13 +1068,13 @@ mod tests {
         #[test]
         fn whoever_goes_up_more_than_down_is_outside(down in 0usize..5, up in 0usize..8) {
             let path = format!("/data/{}{}x", "a/".repeat(down), "../".repeat(up));
-            let verdict = read("/data", &path);
+            let result = read("/data", &path);
             let expected = match up {
                 _ if up <= down => "in",
                 _ if up == down + 1 => "out",
                 _ => "?",
             };
-            prop_assert_eq!(verdict, expected, "{}", path);
+            prop_assert_eq!(result, expected, "{}", path);
         }
     }
 }

@@ -114,9 +114,9 @@ impl SqlQuestion {
     }
 
     /// Evaluates each verb, table or statement of a text.
-    pub(crate) fn evaluate(&self, text: &str, verdict: &mut dyn FnMut(TestResult)) {
+    pub(crate) fn evaluate(&self, text: &str, report: &mut dyn FnMut(TestResult)) {
         if text.len() > MAX_BYTES {
-            return verdict(TestResult::Unreadable);
+            return report(TestResult::Unreadable);
         }
         let mut seen: Vec<SqlFindings> = Vec::with_capacity(Dialect::ALL.len());
         let readings = match is_read_alike(text) {
@@ -130,24 +130,24 @@ impl SqlQuestion {
                 work::spend(text.len().saturating_mul(READ_AGAIN));
             }
             if work::is_exhausted() {
-                return verdict(TestResult::Unreadable);
+                return report(TestResult::Unreadable);
             }
             let tokens = tokens(text, dialect);
             if dialect == Dialect::BigQuery && tokens.as_ref().is_some_and(Vec::is_empty) {
                 continue;
             }
             match tokens.and_then(|tokens| statement::read(&tokens)) {
-                None => verdict(TestResult::Unreadable),
+                None => report(TestResult::Unreadable),
                 Some(findings) if seen.contains(&findings) => {}
                 Some(findings) => {
-                    self.answer(&findings, verdict);
+                    self.answer(&findings, report);
                     seen.push(findings);
                 }
             }
         }
     }
 
-    fn answer(&self, findings: &SqlFindings, verdict: &mut dyn FnMut(TestResult)) {
+    fn answer(&self, findings: &SqlFindings, report: &mut dyn FnMut(TestResult)) {
         match self {
             SqlQuestion::Verbs(verbs) => {
                 for verb in &findings.verbs {
@@ -156,7 +156,7 @@ impl SqlQuestion {
                     let may_be_listed = verb.is_unknown
                         || OPAQUE_VERBS.contains(&&*verb.word)
                         || also_does(&verb.word).any(|other| verbs.contains(other));
-                    verdict(match (is_listed, may_be_listed) {
+                    report(match (is_listed, may_be_listed) {
                         (true, _) => TestResult::Holds,
                         (false, true) => TestResult::Unreadable,
                         (false, false) => TestResult::Fails,
@@ -165,29 +165,29 @@ impl SqlQuestion {
             }
             SqlQuestion::Tables(tables) => {
                 if findings.is_opaque {
-                    verdict(TestResult::Unreadable);
+                    report(TestResult::Unreadable);
                 }
                 for table in &findings.tables {
                     work::spend(tables.len().saturating_mul(COMPARED));
                     if work::is_exhausted() {
-                        return verdict(TestResult::Unreadable);
+                        return report(TestResult::Unreadable);
                     }
-                    verdict(compare(table, tables));
+                    report(compare(table, tables));
                 }
                 if findings.tables.is_empty() {
-                    verdict(TestResult::Fails);
+                    report(TestResult::Fails);
                 }
             }
             SqlQuestion::MoreRowsThan(most) => {
                 for rows in &findings.rows {
-                    verdict(match rows {
+                    report(match rows {
                         Rows::Most(rows) => (rows > most).into(),
                         Rows::All => TestResult::Holds,
                         Rows::Unknown => TestResult::Unreadable,
                     });
                 }
                 if findings.rows.is_empty() {
-                    verdict(TestResult::Fails);
+                    report(TestResult::Fails);
                 }
             }
         }

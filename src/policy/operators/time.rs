@@ -603,7 +603,7 @@ mod tests {
             prop_assume!(text.start != text.end);
             let window = TimeWindow::new(&text, Days(days));
             let zone = Zone::Fixed(hours * 3_600);
-            let verdict = TimeTest::Within(vec![(window, zone)], true).evaluate(u64::try_from(second).unwrap() * NANOSECONDS);
+            let result = TimeTest::Within(vec![(window, zone)], true).evaluate(u64::try_from(second).unwrap() * NANOSECONDS);
             // Go back hour by hour to the one in which a window could have begun.
             let local = second + i64::from(hours) * 3_600;
             let hour = local.div_euclid(3_600);
@@ -612,7 +612,7 @@ mod tests {
                 let (day, of_day) = (begun.div_euclid(24), begun.rem_euclid(24));
                 of_day == start && (days >> (day + 3).rem_euclid(7)) & 1 == 1
             });
-            prop_assert_eq!(verdict, TestResult::from(held));
+            prop_assert_eq!(result, TestResult::from(held));
         }
 
         #[test]

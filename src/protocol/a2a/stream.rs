@@ -121,9 +121,9 @@ impl A2aStream {
         let (texts, is_new) = self.texts_of(artifact);
         chunks.before.extend([key(texts.kept), key(texts.shown)]);
         texts.kept = texts.shown;
-        let channel = key(texts.shown);
-        chunks.last.push(channel);
-        chunks.add(artifact, channel, !is_new);
+        let text_key = key(texts.shown);
+        chunks.last.push(text_key);
+        chunks.add(artifact, text_key, !is_new);
     }
 }
 
@@ -145,19 +145,19 @@ struct ArtifactChunks {
 }
 
 impl ArtifactChunks {
-    fn add(&mut self, artifact: Value<'_>, channel: TextKey, is_duplicate: bool) {
+    fn add(&mut self, artifact: Value<'_>, text_key: TextKey, is_duplicate: bool) {
         if let Some(parts) = artifact.get("parts") {
             let piece = TextDelta {
                 is_duplicate,
-                ..TextDelta::new(channel, parts.place(), Class::Text)
+                ..TextDelta::new(text_key, parts.place(), Class::Text)
             };
             self.pieces.push((parts.place(), piece));
         }
     }
 
-    fn join(&mut self, artifact: Value<'_>, channel: TextKey) {
+    fn join(&mut self, artifact: Value<'_>, text_key: TextKey) {
         if let Some(parts) = artifact.get("parts") {
-            let piece = TextDelta::joined(channel, parts.place(), Class::Text);
+            let piece = TextDelta::joined(text_key, parts.place(), Class::Text);
             self.pieces.push((parts.place(), piece));
         }
     }
@@ -206,11 +206,11 @@ impl StreamReader for A2aStream {
                     || IDLE_STATES.iter().any(|idle| state.is_text(idle));
             }
         }
-        for channel in chunks.before {
-            reader.piece(Delta::TextEnd(channel));
+        for text_key in chunks.before {
+            reader.piece(Delta::TextEnd(text_key));
         }
-        for channel in chunks.replaced {
-            reader.piece(Delta::TextRest(channel));
+        for text_key in chunks.replaced {
+            reader.piece(Delta::TextRest(text_key));
         }
         sort::sort_by_key(&mut chunks.pieces, |(parts, _)| *parts);
         let continued = Continued {
@@ -220,8 +220,8 @@ impl StreamReader for A2aStream {
         read::answer(reader, root, &self.context, &continued);
         // Each message has left as a whole when the next one comes.
         reader.piece(Delta::TextRest(key(SAID)));
-        for channel in chunks.last {
-            reader.piece(Delta::TextRest(channel));
+        for text_key in chunks.last {
+            reader.piece(Delta::TextRest(text_key));
         }
         if is_idle {
             reader.piece(Delta::End(None));
@@ -238,8 +238,8 @@ impl StreamReader for A2aStream {
         false
     }
 
-    fn text_at(&self, channel: &TextKey) -> String {
-        match channel.item {
+    fn text_at(&self, text_key: &TextKey) -> String {
+        match text_key.item {
             SAID => "#message".to_owned(),
             item => format!("#artifact/{item}"),
         }

@@ -18,7 +18,7 @@ use crate::wire::json::Value;
 pub(super) const COMPLETION_STREAM: &TextSpec = &TextSpec {
     lanes: OrderingGroups(1),
     read,
-    text_at: |channel, _| match channel.part {
+    text_at: |text_key, _| match text_key.part {
         Part::Text => "#completion".to_owned(),
         part => format!("#{}", part.word()),
     },

@@ -35,9 +35,9 @@ const PLAIN_STREAM: &TextSpec = &TextSpec {
         }
         plain::read(reader, event, origin);
     },
-    text_at: |channel, _| match channel.part {
-        Part::Text => format!("#choice/{}", channel.choice),
-        part => format!("#choice/{}/{}", channel.choice, part.word()),
+    text_at: |text_key, _| match text_key.part {
+        Part::Text => format!("#choice/{}", text_key.choice),
+        part => format!("#choice/{}/{}", text_key.choice, part.word()),
     },
     has_done: false,
     remove: plain::remove_from_response,

@@ -171,8 +171,8 @@ impl StreamReader for InvokeStream {
         Some(CHUNK)
     }
 
-    fn text_at(&self, channel: &TextKey) -> String {
-        self.inner.text_at(channel)
+    fn text_at(&self, text_key: &TextKey) -> String {
+        self.inner.text_at(text_key)
     }
 
     fn call_at(&self, key: &CallKey) -> String {

@@ -94,8 +94,8 @@ fn read_candidate(
     let mut events = reader.reading.events.iter().skip(first_event);
     if events.any(|event| event.kind == Kind::ToolCall) {
         state.run.end(number, &mut reader.frame.pieces);
-    } else if has_ended && let Some(channel) = state.run.key(number) {
-        reader.frame.pieces.push(Delta::TextRest(channel));
+    } else if has_ended && let Some(text_key) = state.run.key(number) {
+        reader.frame.pieces.push(Delta::TextRest(text_key));
     }
 }
 
@@ -177,14 +177,14 @@ impl StreamedCandidate {
         let pieces = reader.frame.pieces.split_off(first);
         for mut piece in pieces {
             if let Delta::Text(text) = &mut piece
-                && text.channel.item != TOKENS
+                && text.text_key.item != TOKENS
             {
                 let value = reader.json.value(text.place);
                 if value.is_none_or(|value| value.is_text("")) {
                     continue;
                 }
-                let part = text.channel.part;
-                text.channel.item = self.run.go_on(part, number, &mut reader.frame.pieces);
+                let part = text.text_key.part;
+                text.text_key.item = self.run.go_on(part, number, &mut reader.frame.pieces);
             }
             reader.frame.pieces.push(piece);
         }
@@ -436,10 +436,13 @@ impl ChoiceFormat for Candidates {
             // It repeats the text.
             remove_members(candidate, &["logprobsResult"], frame.edits);
         }
-        let of_text = |channel: &TextKey| channel.choice == number && channel.part == Part::Text;
-        let mut changed = frame.changes.iter().filter(|(channel, _)| of_text(channel));
-        if let Some((channel, first)) = changed.next() {
-            let is_first = channel.item == 0 && changed.next().is_none();
+        let of_text = |text_key: &TextKey| text_key.choice == number && text_key.part == Part::Text;
+        let mut changed = frame
+            .changes
+            .iter()
+            .filter(|(text_key, _)| of_text(text_key));
+        if let Some((text_key, first)) = changed.next() {
+            let is_first = text_key.item == 0 && changed.next().is_none();
             let points = CitationOffsets(Some(first).filter(|_| is_first));
             points.correct(candidate, frame.edits);
         }

@@ -78,8 +78,8 @@ impl StreamReader for GenericStream {
         text.map_or(json, String::into_bytes)
     }
 
-    fn text_at(&self, channel: &TextKey) -> String {
-        format!("#text/{}", channel.item)
+    fn text_at(&self, text_key: &TextKey) -> String {
+        format!("#text/{}", text_key.item)
     }
 
     /// Returns [`RemovalMethod::Whole`]: it is unknown whether a response of unknown form is valid without a part.

@@ -119,7 +119,7 @@ impl ChatEvents {
             },
         );
         self.texts.assign(reader, first, &mut |piece| {
-            ([piece.channel.item, 0, 0], update)
+            ([piece.text_key.item, 0, 0], update)
         });
     }
 
@@ -182,8 +182,8 @@ impl StreamReader for ChatEvents {
         }
     }
 
-    fn text_at(&self, channel: &TextKey) -> String {
-        let path = self.texts.path(channel);
+    fn text_at(&self, text_key: &TextKey) -> String {
+        let path = self.texts.path(text_key);
         format!("#output/{}", path.map_or(0, |[item, ..]| item))
     }
 

@@ -65,12 +65,12 @@ fn read(
 }
 
 fn update(event: Value<'_>, piece: &TextDelta) -> (u32, Update) {
-    match piece.channel.part {
+    match piece.text_key.part {
         Part::Transcript if is_of_type(event, "transcript.text.segment") => {
             (SEGMENTS, Update::Delta)
         }
         Part::Transcript if is_of_type(event, "transcript.text.delta") => (WHOLE, Update::Delta),
         Part::Transcript => (WHOLE, Update::Whole),
-        _ => (SPEAKERS.saturating_add(piece.channel.item), Update::Whole),
+        _ => (SPEAKERS.saturating_add(piece.text_key.item), Update::Whole),
     }
 }

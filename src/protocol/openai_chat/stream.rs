@@ -340,7 +340,7 @@ impl ChatStream {
             _ => 0,
         };
         so_far.push_str(text.get(repeats..).unwrap_or_default());
-        let channel = TextKey {
+        let text_key = TextKey {
             choice,
             part: match key {
                 "content" => Part::Text,
@@ -351,7 +351,7 @@ impl ChatStream {
         };
         Some(TextDelta {
             repeats,
-            ..TextDelta::new(channel, value.place(), Class::Text)
+            ..TextDelta::new(text_key, value.place(), Class::Text)
         })
     }
 
@@ -726,7 +726,7 @@ impl ChoiceFormat for Chunks {
         if frame.is_edited {
             removal::null_logprobs(choice, frame.edits);
         }
-        let channel = TextKey {
+        let text_key = TextKey {
             choice: number,
             part: Part::Text,
             item: content_item(),
@@ -734,7 +734,7 @@ impl ChoiceFormat for Chunks {
         let annotations = choice
             .get("delta")
             .and_then(|delta| delta.get("annotations"));
-        if let (Some(changes), Some(annotations)) = (frame.changes.get(&channel), annotations) {
+        if let (Some(changes), Some(annotations)) = (frame.changes.get(&text_key), annotations) {
             move_annotations(annotations, frame.edits, changes);
         }
     }

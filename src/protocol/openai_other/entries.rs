@@ -217,8 +217,8 @@ impl StreamReader for EntryStream {
         }
     }
 
-    fn text_at(&self, channel: &TextKey) -> String {
-        match self.texts.path(channel) {
+    fn text_at(&self, text_key: &TextKey) -> String {
+        match self.texts.path(text_key) {
             Some([entry, at, _]) => format!("#outputs/{entry}/content/{at}"),
             None => String::new(),
         }

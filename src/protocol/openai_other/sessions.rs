@@ -152,8 +152,8 @@ impl StreamReader for SessionStream {
         self.turns.is_end(payload)
     }
 
-    fn text_at(&self, channel: &TextKey) -> String {
-        self.turns.text_at(channel)
+    fn text_at(&self, text_key: &TextKey) -> String {
+        self.turns.text_at(text_key)
     }
 
     fn call_at(&self, key: &CallKey) -> String {

@@ -307,8 +307,8 @@ impl StreamReader for RunStream {
         is_done(payload)
     }
 
-    fn text_at(&self, channel: &TextKey) -> String {
-        match self.texts.path(channel) {
+    fn text_at(&self, text_key: &TextKey) -> String {
+        match self.texts.path(text_key) {
             Some([of, at, CONTENT]) => {
                 let id = self.ids.get(index(of)).map_or("", |id| id);
                 format!("#{id}/content/{at}")

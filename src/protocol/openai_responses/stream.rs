@@ -511,7 +511,7 @@ impl ResponsesStream {
         }
         reader.claim(value);
         let path = [about.item, UNKNOWN.saturating_add(offset(number)), about.at];
-        let channel = TextKey {
+        let text_key = TextKey {
             choice: 0,
             part: Part::Other,
             item: 0,
@@ -520,7 +520,7 @@ impl ResponsesStream {
             true => Class::Text,
             false => Class::Unknown,
         };
-        let piece = TextDelta::new(channel, value.place(), class);
+        let piece = TextDelta::new(text_key, value.place(), class);
         self.texts.piece(reader, piece, path, update);
     }
 
@@ -621,8 +621,8 @@ impl StreamReader for ResponsesStream {
         is_done(payload)
     }
 
-    fn text_at(&self, channel: &TextKey) -> String {
-        let Some([item, list, at]) = self.texts.path(channel) else {
+    fn text_at(&self, text_key: &TextKey) -> String {
+        let Some([item, list, at]) = self.texts.path(text_key) else {
             return String::new();
         };
         match list {

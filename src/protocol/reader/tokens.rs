@@ -68,7 +68,7 @@ impl Reader<'_> {
             .filter_map(|event| Some(texts.get(index(event.texts.start))?.place));
         let pieces = self.frame.pieces.iter().rev().take(BEFORE);
         let of_pieces = pieces.filter_map(|piece| match piece {
-            Delta::Text(piece) if piece.channel.choice == choice => Some(piece.place),
+            Delta::Text(piece) if piece.text_key.choice == choice => Some(piece.place),
             _ => None,
         });
         let tokens = tokens.trim();

@@ -441,8 +441,8 @@ impl StreamReader for BlockStream {
         self.spec.has_done && is_done(payload)
     }
 
-    fn text_at(&self, channel: &TextKey) -> String {
-        let TextKey { part, item, .. } = channel;
+    fn text_at(&self, text_key: &TextKey) -> String {
+        let TextKey { part, item, .. } = text_key;
         let is_run = self.spec.runs.contains(part);
         match part {
             _ if is_run => format!("#{}/{item}", part.word()),

@@ -229,8 +229,8 @@ impl<F: ChoiceFormat> StreamReader for ChoiceStream<F> {
         F::SPEC.has_done && is_done(payload)
     }
 
-    fn text_at(&self, channel: &TextKey) -> String {
-        let TextKey { choice, part, .. } = channel;
+    fn text_at(&self, text_key: &TextKey) -> String {
+        let TextKey { choice, part, .. } = text_key;
         match (F::SPEC.list, part) {
             (None, part) => format!("#{}", part.word()),
             (_, Part::Text) => format!("#{}/{choice}", F::SPEC.place),

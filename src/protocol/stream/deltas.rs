@@ -126,18 +126,18 @@ impl UnknownTexts {
         holder.push_str(name);
         if is_text && let Some(item) = self.item(holder) {
             let part = Part::Other;
-            let channel = TextKey { choice, part, item };
+            let text_key = TextKey { choice, part, item };
             if length == 0 {
                 reader.claim(value);
                 reader.piece(Delta::Text(TextDelta {
                     is_named: true,
-                    ..TextDelta::new(channel, value.place(), Class::Unknown)
+                    ..TextDelta::new(text_key, value.place(), Class::Unknown)
                 }));
             } else {
                 // Its name says what it is, so that each string is evaluated by itself, too.
-                let piece = TextDelta::joined(channel, value.place(), Class::Unknown);
+                let piece = TextDelta::joined(text_key, value.place(), Class::Unknown);
                 reader.piece(Delta::Text(piece));
-                reader.piece(Delta::TextRest(channel));
+                reader.piece(Delta::TextRest(text_key));
             }
         }
         holder.push('/');
@@ -204,11 +204,11 @@ impl Reader<'static> {
             if value.kind() != json::ValueKind::String || self.is_claimed_value(value) {
                 continue;
             }
-            let Some(channel) = key.text().and_then(|name| text(&name)) else {
+            let Some(text_key) = key.text().and_then(|name| text(&name)) else {
                 continue;
             };
             self.claim(value);
-            let piece = TextDelta::new(channel, value.place(), Class::Unknown);
+            let piece = TextDelta::new(text_key, value.place(), Class::Unknown);
             self.piece(Delta::Text(piece));
         }
     }

@@ -118,9 +118,9 @@ impl StreamReader for TextStream {
         self.spec.has_done && is_done(payload)
     }
 
-    fn text_at(&self, channel: &TextKey) -> String {
-        let path = self.texts.path(channel);
-        (self.spec.text_at)(channel, path.map(|[_, number, _]| number))
+    fn text_at(&self, text_key: &TextKey) -> String {
+        let path = self.texts.path(text_key);
+        (self.spec.text_at)(text_key, path.map(|[_, number, _]| number))
     }
 
     fn remove_from_response(

@@ -109,7 +109,7 @@ impl SnapshotTexts {
         let Some(content) = value.and_then(|value| value.text()) else {
             return;
         };
-        let (part, choice) = (piece.channel.part, piece.channel.choice);
+        let (part, choice) = (piece.text_key.part, piece.text_key.choice);
         if content.is_empty() && update == Update::Whole {
             return;
         }
@@ -157,13 +157,13 @@ impl SnapshotTexts {
             Some(repeats) if !text.has_ended || (repeats == content.len() && repeats > 0) => {
                 text.so_far.push(content.get(repeats..).unwrap_or_default());
                 drop(content);
-                let channel = TextKey {
+                let text_key = TextKey {
                     choice,
                     part,
                     item: offset(number),
                 };
                 reader.piece(Delta::Text(TextDelta {
-                    channel,
+                    text_key,
                     repeats,
                     ..piece
                 }));
@@ -191,8 +191,8 @@ impl SnapshotTexts {
     }
 
     /// Returns the position of a text.
-    pub fn path(&self, channel: &TextKey) -> Option<TextPath> {
-        Some(self.list.get(index(channel.item))?.path)
+    pub fn path(&self, text_key: &TextKey) -> Option<TextPath> {
+        Some(self.list.get(index(text_key.item))?.path)
     }
 
     /// Returns the changes so far in the response's text at a position.
@@ -218,8 +218,8 @@ fn alone(reader: &mut Reader<'static>, piece: &TextDelta) {
         return;
     };
     let mut event = Event::new(Kind::Response, Direction::Response, piece.place);
-    event.part = piece.channel.part;
-    event.choice = piece.channel.choice;
+    event.part = piece.text_key.part;
+    event.choice = piece.text_key.choice;
     event.texts = offset(number)..offset(number).saturating_add(1);
     event.is_duplicate = true;
     reader.reading.add(event);

@@ -249,7 +249,7 @@ fn piece(out: &mut String, nest: &JsonBody<'_>, piece: &Delta) {
         Delta::Text(text) => writeln!(
             out,
             "  text {} {} {} repeats {}{}",
-            text_key(&text.channel),
+            text_key(&text.text_key),
             text.class.word(),
             nest.pointer(text.place),
             text.repeats,

@@ -599,34 +599,34 @@ fn the_rows_of_every_statement_are_bounded_by_its_outermost_limit() {
     }
 }
 
-fn verdicts(question: &SqlQuestion, text: &str) -> Vec<TestResult> {
+fn results(question: &SqlQuestion, text: &str) -> Vec<TestResult> {
     let mut all = Vec::new();
-    question.evaluate(text, &mut |verdict| all.push(verdict));
+    question.evaluate(text, &mut |result| all.push(result));
     all
 }
 
 #[test]
 fn verbs_are_listed_or_not_and_what_runs_something_else_must_be() {
     let reads = SqlQuestion::verbs(&list(&["SELECT", "call"])).unwrap();
-    assert_eq!(verdicts(&reads, "SELECT 1"), [TestResult::Holds]);
-    assert_eq!(verdicts(&reads, "CALL p()"), [TestResult::Holds]);
+    assert_eq!(results(&reads, "SELECT 1"), [TestResult::Holds]);
+    assert_eq!(results(&reads, "CALL p()"), [TestResult::Holds]);
     assert_eq!(
-        verdicts(&reads, "SELECT 1; DROP TABLE t"),
+        results(&reads, "SELECT 1; DROP TABLE t"),
         [TestResult::Holds, TestResult::Fails]
     );
-    assert_eq!(verdicts(&reads, "EXEC p"), [TestResult::Unreadable]);
-    assert_eq!(verdicts(&reads, "frobnicate t"), [TestResult::Unreadable]);
-    assert_eq!(verdicts(&reads, "SELECT 'x"), [TestResult::Unreadable]);
+    assert_eq!(results(&reads, "EXEC p"), [TestResult::Unreadable]);
+    assert_eq!(results(&reads, "frobnicate t"), [TestResult::Unreadable]);
+    assert_eq!(results(&reads, "SELECT 'x"), [TestResult::Unreadable]);
     let all_columns = SqlQuestion::verbs(&list(&["select *"])).unwrap();
     assert_eq!(
-        verdicts(&all_columns, "SELECT * FROM t"),
+        results(&all_columns, "SELECT * FROM t"),
         [TestResult::Holds]
     );
     assert_eq!(
-        verdicts(&all_columns, "SELECT a FROM t"),
+        results(&all_columns, "SELECT a FROM t"),
         [TestResult::Fails]
     );
-    assert_eq!(verdicts(&reads, "SELECT * FROM t"), [TestResult::Holds]);
+    assert_eq!(results(&reads, "SELECT * FROM t"), [TestResult::Holds]);
 }
 
 #[test]
@@ -665,10 +665,10 @@ fn a_table_is_compared_by_all_parts_of_its_name() {
         ("SELECT a FROM f(1)", TestResult::Unreadable, "a function"),
         ("SELECT a FROM ?", TestResult::Unreadable, "a placeholder"),
     ] {
-        assert_eq!(verdicts(&some, text), [expected], "{text}: {why}");
+        assert_eq!(results(&some, text), [expected], "{text}: {why}");
     }
     assert_eq!(
-        verdicts(&some, "CALL p()"),
+        results(&some, "CALL p()"),
         [TestResult::Unreadable, TestResult::Fails]
     );
 }
@@ -677,19 +677,19 @@ fn a_table_is_compared_by_all_parts_of_its_name() {
 fn rows_are_compared_with_a_number() {
     let more = SqlQuestion::MoreRowsThan(1_000);
     assert_eq!(
-        verdicts(&more, "SELECT a FROM t LIMIT 1000"),
+        results(&more, "SELECT a FROM t LIMIT 1000"),
         [TestResult::Fails]
     );
     assert_eq!(
-        verdicts(&more, "SELECT a FROM t LIMIT 1001"),
+        results(&more, "SELECT a FROM t LIMIT 1001"),
         [TestResult::Holds]
     );
-    assert_eq!(verdicts(&more, "SELECT a FROM t"), [TestResult::Holds]);
+    assert_eq!(results(&more, "SELECT a FROM t"), [TestResult::Holds]);
     assert_eq!(
-        verdicts(&more, "SELECT a FROM t LIMIT ?"),
+        results(&more, "SELECT a FROM t LIMIT ?"),
         [TestResult::Unreadable]
     );
-    assert_eq!(verdicts(&more, "COMMIT"), [TestResult::Fails]);
+    assert_eq!(results(&more, "COMMIT"), [TestResult::Fails]);
 }
 
 #[test]
@@ -727,10 +727,10 @@ fn long_texts_take_linear_time() {
         "top(",
         ",",
     ] {
-        let _ = verdicts(&verbs, &part.repeat(100_000 / part.len()));
+        let _ = results(&verbs, &part.repeat(100_000 / part.len()));
     }
     assert_eq!(
-        verdicts(&verbs, &" ".repeat(MAX_BYTES + 1)),
+        results(&verbs, &" ".repeat(MAX_BYTES + 1)),
         [TestResult::Unreadable]
     );
 }
@@ -762,7 +762,7 @@ const HOSTILE: [&str; 20] = [
 #[test]
 fn a_statement_costs_what_its_readings_cost() {
     let verbs = SqlQuestion::verbs(&list(&["select"])).unwrap();
-    let steps = |text: &str| work::count(|| verdicts(&verbs, text)).1;
+    let steps = |text: &str| work::count(|| results(&verbs, text)).1;
     assert_eq!(
         steps("SELECT a, b FROM t WHERE c = 'x'"),
         0,
@@ -789,7 +789,7 @@ fn a_statement_costs_what_its_readings_cost() {
 fn a_statement_is_no_more_read_when_nothing_is_left() {
     let verbs = SqlQuestion::verbs(&list(&["select"])).unwrap();
     let before = work::allow(1);
-    let found = verdicts(&verbs, &"select 1 -- a\n".repeat(100));
+    let found = results(&verbs, &"select 1 -- a\n".repeat(100));
     work::allow(before);
     assert_eq!(found.last(), Some(&TestResult::Unreadable));
 }
@@ -806,7 +806,7 @@ proptest! {
     #[test]
     fn no_text_is_too_odd(text in "[a-c \n;,.()*'\"`\\[\\]$#@?:=/0-9-]{0,40}") {
         let verbs = SqlQuestion::verbs(&list(&["select"])).unwrap();
-        prop_assert!(!verdicts(&verbs, &text).is_empty());
+        prop_assert!(!results(&verbs, &text).is_empty());
     }
 
     #[test]
@@ -820,7 +820,7 @@ proptest! {
             SqlQuestion::tables(&list(&["a"])).unwrap(),
             SqlQuestion::MoreRowsThan(1),
         ] {
-            prop_assert!(!verdicts(&question, &text).is_empty());
+            prop_assert!(!results(&question, &text).is_empty());
         }
     }
 
@@ -832,8 +832,8 @@ proptest! {
     ) {
         let text = format!("{before}{change}{after}");
         let reads = SqlQuestion::verbs(&list(&["select", "explain", "begin"])).unwrap();
-        prop_assert!(verdicts(&reads, &text).iter().any(|verdict| *verdict != TestResult::Holds), "{}", text);
+        prop_assert!(results(&reads, &text).iter().any(|result| *result != TestResult::Holds), "{}", text);
         let tables = SqlQuestion::tables(&list(&["t"])).unwrap();
-        prop_assert!(verdicts(&tables, &text).iter().any(|verdict| *verdict != TestResult::Fails), "{}", text);
+        prop_assert!(results(&tables, &text).iter().any(|result| *result != TestResult::Fails), "{}", text);
     }
 }

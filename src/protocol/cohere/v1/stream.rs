@@ -97,13 +97,13 @@ impl V1Stream {
         );
         let mut generation = 0u32;
         self.texts.assign(reader, first, &mut |piece| {
-            let path = match piece.channel.part {
+            let path = match piece.text_key.part {
                 Part::Text if self.is_chat => ANSWERED,
                 Part::Text => {
                     generation = generation.saturating_add(1);
                     [generation.saturating_sub(1), 0, 0]
                 }
-                _ => [0, 1, piece.channel.item],
+                _ => [0, 1, piece.text_key.item],
             };
             (path, Update::Whole)
         });
@@ -285,8 +285,8 @@ impl StreamReader for V1Stream {
         reader.frame.last = is_finished == Some(true) && root.get("response").is_some();
     }
 
-    fn text_at(&self, channel: &TextKey) -> String {
-        match self.texts.path(channel) {
+    fn text_at(&self, text_key: &TextKey) -> String {
+        match self.texts.path(text_key) {
             Some([choice, 0, _]) if !self.is_chat => format!("#generations/{choice}"),
             _ => "#text".to_owned(),
         }

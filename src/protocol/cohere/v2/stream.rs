@@ -359,8 +359,8 @@ impl StreamReader for V2Stream {
         is_done(payload)
     }
 
-    fn text_at(&self, channel: &TextKey) -> String {
-        match (channel.item, channel.part) {
+    fn text_at(&self, text_key: &TextKey) -> String {
+        match (text_key.item, text_key.part) {
             (PLAN, _) => "#tool_plan".to_owned(),
             (_, Part::Other) => "#content/other".to_owned(),
             (item, _) => format!("#content/{item}"),

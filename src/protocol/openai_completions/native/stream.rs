@@ -55,7 +55,7 @@ pub(in crate::protocol) const NATIVE_STREAM: &TextSpec = &TextSpec {
             || is_set(event, "stop")
             || is_present(event.get("meta_info"), "finish_reason")
     },
-    text_at: |channel, _| format!("#choice/{}", channel.choice),
+    text_at: |text_key, _| format!("#choice/{}", text_key.choice),
     remove_copies,
     denied: Some(|_, denial| vec![denied_event(denial)]),
     error: |denial| SyntheticFrame::new(None, Dialect::OpenAi.body(denial)),
@@ -73,14 +73,14 @@ fn update(event: Value<'_>, piece: &TextDelta) -> (u32, Update) {
         None => event.get("content"),
     };
     let is_special = token.is_some_and(|token| is_set(token, "special"));
-    match piece.channel.part {
+    match piece.text_key.part {
         Part::Text if more.is_some_and(|text| text.place() == piece.place) => {
             let number = if is_special { SPECIAL } else { 0 };
             (number, Update::Delta)
         }
         Part::Text => (0, Update::Whole),
         // Settings and the prompt, which no other event continues.
-        _ => (piece.channel.item, Update::Whole),
+        _ => (piece.text_key.item, Update::Whole),
     }
 }
 

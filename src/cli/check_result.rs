@@ -486,7 +486,7 @@ impl CheckResult {
             ("text", &self.text),
         ] {
             if let Some(text) = text {
-                // Indented, so that a line of it can't pass for a line of the verdict.
+                // Indented, so that a line of it can't pass for a line of the result.
                 out.push_str(&format!("  {label}: {}\n", text.replace('\n', "\n    ")));
             }
         }
