@@ -230,7 +230,7 @@ impl Frame {
                 match known.contains(&b'\n') {
                     // An element of an array, which may take several lines.
                     true => out.extend_from_slice(payload),
-                    false => out.extend(on_one_line(payload)),
+                    false => append_on_one_line(&mut out, payload),
                 }
                 out.extend_from_slice(self.raw.get(range.end..).unwrap_or_default());
                 out
@@ -241,20 +241,28 @@ impl Frame {
     }
 }
 
-/// Returns JSON with a space in place of each line end, which would end the frame. Values that a server sent in a string or
+/// Appends JSON with a space in place of each line end, which would end the frame. Values that a server sent in a string or
 /// over several lines may have line ends between their tokens.
-fn on_one_line(json: &[u8]) -> impl Iterator<Item = u8> {
-    json.iter().map(|byte| match byte {
-        b'\n' | b'\r' => b' ',
-        byte => *byte,
-    })
+fn append_on_one_line(out: &mut Vec<u8>, json: &[u8]) {
+    let start = out.len();
+    out.extend_from_slice(json);
+    for byte in out.iter_mut().skip(start) {
+        if matches!(byte, b'\n' | b'\r') {
+            *byte = b' ';
+        }
+    }
 }
 
 /// Composes a new frame for content of the filter itself.
 pub fn compose(framing: Framing, event: Option<&str>, payload: &[u8]) -> Vec<u8> {
     match framing {
         Framing::Sse => sse::compose(event, payload),
-        Framing::Lines => on_one_line(payload).chain([b'\n']).collect(),
+        Framing::Lines => {
+            let mut out = Vec::with_capacity(payload.len().saturating_add(1));
+            append_on_one_line(&mut out, payload);
+            out.push(b'\n');
+            out
+        }
         Framing::Array => payload.to_vec(),
         Framing::Amazon => eventstream::compose("event", event.unwrap_or_default(), payload),
     }

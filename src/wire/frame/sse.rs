@@ -240,7 +240,7 @@ pub(super) fn compose(event: Option<&str>, payload: &[u8]) -> Vec<u8> {
         out.push(b'\n');
     }
     out.extend_from_slice(b"data: ");
-    out.extend(super::on_one_line(payload));
+    super::append_on_one_line(&mut out, payload);
     out.extend_from_slice(b"\n\n");
     out
 }
