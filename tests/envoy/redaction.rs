@@ -64,8 +64,12 @@ fn a_finding_is_replaced_in_both_directions_and_nothing_else_changes(version: Ve
         assert_eq!(record["decision"], "redact");
         assert_eq!(record["findings"], json!({"credit_card": 3}));
         assert_eq!(record["rules"][0]["id"], "mask-cards");
+        // Ids and hashes are random: four digits of a card may stand in them.
         let line = record.to_string();
-        assert!(!line.contains("4111") && !line.contains("5500"), "{line}");
+        assert!(
+            !line.contains("4111 1111") && !line.contains("5500-0000"),
+            "{line}"
+        );
     });
 }
 
