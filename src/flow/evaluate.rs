@@ -250,11 +250,9 @@ impl Flow {
                 if let Some(content) = new_content.filter(|_| !is_bounded) {
                     content.keep(reading, context);
                 }
-                flow.evaluate_work(direction, enforcement, context, half_decision);
-                half_decision.waits = before.is_some() && flow.waits(direction, half_decision);
-                if !half_decision.waits {
-                    flow.charge_limits(direction, enforcement, context, half_decision);
-                }
+                let may_wait = before.is_some();
+                flow.conclude(direction, enforcement, may_wait, context, half_decision);
+                flow.count_findings(context);
             });
         if let Some(undo) = undo.filter(|_| half_decision.reads_again) {
             self.undo_evaluation(undo);
@@ -425,8 +423,6 @@ impl Flow {
             at,
         } = assembled;
         let before = self.before_waiting(enforcement);
-        // At the end of a text, the findings of all its parts have been counted.
-        let counted = (phase == EvaluationPhase::End).then(|| self.exchange.findings.clone());
         let mut half_decision =
             self.in_context(json, reading, scans, |flow, context, half_decision| {
                 for event in events {
@@ -440,16 +436,13 @@ impl Flow {
                     };
                     flow.evaluate_event(&case, context, half_decision);
                 }
-                flow.evaluate_work(Direction::Response, enforcement, context, half_decision);
-                half_decision.waits =
-                    before.is_some() && flow.waits(Direction::Response, half_decision);
-                if !half_decision.waits {
-                    flow.charge_limits(Direction::Response, enforcement, context, half_decision);
+                let (direction, may_wait) = (Direction::Response, before.is_some());
+                flow.conclude(direction, enforcement, may_wait, context, half_decision);
+                // At the end of a text, the findings of all its parts have been counted.
+                if phase != EvaluationPhase::End {
+                    flow.count_findings(context);
                 }
             });
-        if let Some(counted) = counted {
-            self.exchange.findings = counted;
-        }
         if let Some(before) = before.filter(|_| half_decision.waits) {
             self.wait(Direction::Response, *before, &half_decision);
             return half_decision;
@@ -493,12 +486,33 @@ impl Flow {
         let context = guard.context(&facts, reading, json, &scans);
         let mut half_decision = HalfDecision::default();
         evaluate(self, &context, &mut half_decision);
+        self.facts = facts;
+        half_decision
+    }
+
+    /// Evaluates what the work of all events exceeds, and counts the events for limits unless the exchange waits for an
+    /// approval.
+    fn conclude(
+        &mut self,
+        direction: Direction,
+        enforcement: Enforcement,
+        may_wait: bool,
+        context: &Context<'_>,
+        half_decision: &mut HalfDecision,
+    ) {
+        self.evaluate_work(direction, enforcement, context, half_decision);
+        half_decision.waits = may_wait && self.waits(direction, half_decision);
+        if !half_decision.waits {
+            self.charge_limits(direction, enforcement, context, half_decision);
+        }
+    }
+
+    /// Counts what detectors found in the evaluated events.
+    fn count_findings(&mut self, context: &Context<'_>) {
         for (name, count) in context.finding_counts() {
             let total = self.exchange.findings.entry(name).or_default();
             *total = total.saturating_add(count);
         }
-        self.facts = facts;
-        half_decision
     }
 
     /// Returns whether a ruling hides the event: a denied tool definition is removed from the response to `tools/list`.
