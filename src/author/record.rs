@@ -37,8 +37,6 @@ struct RecordedExchange<'r> {
     is_mcp: bool,
     /// Whether the exchange was denied, so that what would have followed was never evaluated.
     was_stopped: bool,
-    /// Whether every called tool was called in the response. Otherwise some of them may stand in the request.
-    calls_in_response: bool,
     /// Whether the event is of this very policy: then it has everything that the policy asks about. Another one may have
     /// left a response or the definitions of tools unread.
     is_own: bool,
@@ -48,11 +46,10 @@ struct RecordedExchange<'r> {
 impl<'r> RecordedExchange<'r> {
     fn read(policy: &Policy, record: &'r Node, environment: Option<&str>) -> RecordedExchange<'r> {
         let text = |key: &str| record.get(key).and_then(Node::text);
-        let known = |key: &str| text(key).map(Box::from).map_or(Known::Unknown, Known::Is);
         let mut facts = Facts::unknown();
-        facts.provider = known("provider");
-        facts.protocol = known("protocol");
-        facts.host = known("host");
+        facts.provider = known(record, "provider");
+        facts.protocol = known(record, "protocol");
+        facts.host = known(record, "host");
         if let Some(model) = text("model") {
             facts.models = Models::of(model.split(','));
             facts.models.unknown = is_partly_known(model);
@@ -76,23 +73,17 @@ impl<'r> RecordedExchange<'r> {
         };
         let is_mcp = text("protocol") == Some("mcp");
         let was_stopped = matches!(text("decision"), Some("deny" | "require_approval"));
-        let mut exchange = RecordedExchange {
+        let version = record
+            .get("policy")
+            .and_then(|recorded| recorded.get("version"));
+        RecordedExchange {
             record,
             facts,
             is_mcp,
             was_stopped,
-            calls_in_response: false,
-            is_own: record
-                .get("policy")
-                .and_then(|recorded| recorded.get("version"))
-                .and_then(Node::text)
-                == Some(&*policy.version),
+            is_own: version.and_then(Node::text) == Some(&*policy.version),
             has_environment,
-        };
-        // The calls of a conversation have results. A tool that the provider runs is named if its definition was denied.
-        exchange.calls_in_response =
-            !is_mcp && !was_stopped && exchange.count(Kind::ToolResult) == 0;
-        exchange
+        }
     }
 
     /// Returns the number of events of a kind.
@@ -105,6 +96,12 @@ impl<'r> RecordedExchange<'r> {
             Some(NodeValue::Number(count)) => count.parse().unwrap_or(1),
             _ => 0,
         }
+    }
+
+    /// Returns whether every called tool was called in the response. The calls of a conversation have results, and a tool that
+    /// the provider runs is named if its definition was denied.
+    fn calls_are_in_response(&self) -> bool {
+        !self.is_mcp && !self.was_stopped && self.count(Kind::ToolResult) == 0
     }
 
     /// Returns whether texts of a kind may have been evaluated. Arguments, results and definitions are also texts of
@@ -177,7 +174,7 @@ impl<'r> RecordedExchange<'r> {
             }
             Field::Tool => event.tool != Known::Unknown,
             Field::Server => facts.server != Known::Unknown,
-            Field::In => event.kind != Kind::ToolCall || self.calls_in_response,
+            Field::In => event.kind != Kind::ToolCall || self.calls_are_in_response(),
             Field::Environment => self.has_environment,
             _ => false,
         }
@@ -363,6 +360,12 @@ fn unread_events(record: &Node) -> Vec<SampleEvent> {
     events
 }
 
+/// Returns a text member. One that is absent was missing or unknown.
+fn known(node: &Node, key: &str) -> Known<Box<str>> {
+    let text = node.get(key).and_then(Node::text);
+    text.map_or(Known::Unknown, |text| Known::Is(text.into()))
+}
+
 fn strings(node: Option<&Node>) -> Vec<&str> {
     match node.map(|node| &node.data) {
         Some(NodeValue::List(items)) => items.iter().filter_map(Node::text).collect(),
@@ -371,17 +374,12 @@ fn strings(node: Option<&Node>) -> Vec<&str> {
 }
 
 fn principal(node: &Node) -> Principal {
-    // A member that is absent was missing or unknown.
-    let one = |key: &str| {
-        let text = node.get(key).and_then(Node::text);
-        text.map(Box::from).map_or(Known::Unknown, Known::Is)
-    };
     let roles = node.get("roles").map(|roles| strings(Some(roles)));
     Principal {
-        id: one("id"),
-        agent: one("agent"),
-        client: one("client"),
-        tenant: one("tenant"),
+        id: known(node, "id"),
+        agent: known(node, "agent"),
+        client: known(node, "client"),
+        tenant: known(node, "tenant"),
         roles: roles.map_or(Known::Unknown, |roles| {
             Known::Is(roles.into_iter().map(Box::from).collect())
         }),
@@ -434,7 +432,7 @@ fn evaluate(
             .collect();
         let ruling = evaluation.ruling;
         // This policy may leave a response unread that another one could not read.
-        let is_elsewhere = event.kind == Kind::Uninspectable
+        let may_be_unread = event.kind == Kind::Uninspectable
             && event.direction == Some(Direction::Response)
             && !exchange.is_own;
         let is_uncertain = match (event.kind, ruling.decision, ruling.rule) {
@@ -449,13 +447,13 @@ fn evaluate(
             (Kind::ToolCall, Decision::RequireApproval, _) => {
                 !exchange.is_mcp && exchange.count(Kind::ToolResult) > 0
             }
-            (Kind::Uninspectable, Decision::Deny, _) => is_elsewhere,
+            (Kind::Uninspectable, Decision::Deny, _) => may_be_unread,
             _ => false,
         };
         let mut denying = certain
             .iter()
             .filter(|rule| rule.action == Action::Deny && rule.enforced);
-        let denied = !is_elsewhere && denying.next().is_some();
+        let denied = !may_be_unread && denying.next().is_some();
         let (decision, open) = match (denied, open || is_uncertain) {
             (true, _) => (Decision::Deny, false),
             (_, true) => (Decision::Allow, true),

@@ -33,9 +33,9 @@ pub(in crate::author) fn matches_nothing(pattern: &str) -> bool {
 
 fn is_impossible(hir: &Hir) -> bool {
     // Without a shortest match there is none.
-    let Some(_) = hir.properties().minimum_len() else {
+    if hir.properties().minimum_len().is_none() {
         return true;
-    };
+    }
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) | HirKind::Literal(_) | HirKind::Class(_) => false,
         HirKind::Repetition(repetition) => repetition.min > 0 && is_impossible(&repetition.sub),

@@ -360,16 +360,16 @@ fn known_words<'p>(
             names.extend(own.filter_map(|entry| entry.provider.as_deref()));
             ("provider", names)
         }
-        Field::Client => ("client", known_callers("client", subject)?),
-        Field::Tenant => ("tenant", known_callers("tenant", subject)?),
-        Field::Agent => ("agent", known_callers("agent", subject)?),
-        Field::Roles => ("role", known_callers("roles", subject)?),
+        Field::Client => ("client", callers_by("client", subject)?),
+        Field::Tenant => ("tenant", callers_by("tenant", subject)?),
+        Field::Agent => ("agent", callers_by("agent", subject)?),
+        Field::Roles => ("role", callers_by("roles", subject)?),
         _ => return None,
     })
 }
 
 /// Returns the values of a member of the callers, if all who have it are named by API keys of the policy.
-fn known_callers<'p>(member: &str, subject: &LintedPolicy<'p>) -> Option<Vec<&'p str>> {
+fn callers_by<'p>(member: &str, subject: &LintedPolicy<'p>) -> Option<Vec<&'p str>> {
     let sources = subject.policy.document.principals.iter();
     let mut giving = sources
         .filter(|source| source.members().contains(&member))
@@ -378,15 +378,9 @@ fn known_callers<'p>(member: &str, subject: &LintedPolicy<'p>) -> Option<Vec<&'p
     let mut values = Vec::new();
     for source in giving {
         for principal in source.named_principals()? {
-            let one = match member {
-                "client" => &principal.client,
-                "tenant" => &principal.tenant,
-                "agent" => &principal.agent,
-                _ => &Known::Missing,
-            };
-            values.extend(one.value().map(|value| &**value));
-            if let (Known::Is(roles), "roles") = (&principal.roles, member) {
-                values.extend(roles.iter().map(|role| &**role));
+            match (member, &principal.roles) {
+                ("roles", Known::Is(roles)) => values.extend(roles.iter().map(|role| &**role)),
+                _ => values.extend(principal.claim(member).value().into_iter().flatten()),
             }
         }
     }

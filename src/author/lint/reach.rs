@@ -15,7 +15,7 @@ use crate::policy::environment::EnvironmentSource;
 use crate::policy::field::{Field, FieldType};
 use crate::policy::glob::{Glob, GlobReading};
 use crate::policy::node::Node;
-use crate::policy::operators::{Polarity, Verb};
+use crate::policy::operators::{Polarity, Verb, moment};
 use crate::policy::rule::{IfMissing, Rule};
 use crate::policy::words::Action;
 use crate::policy::words::DefaultAction;
@@ -184,13 +184,13 @@ pub(super) fn reversed_times(subject: &LintedPolicy<'_>, findings: &mut Findings
     for view in &subject.rules {
         for condition in view.written.when.iter().chain(&view.written.unless) {
             condition.each_test(&mut |test| {
-                let moment = |verb: Verb| {
+                let operand = |verb: Verb| {
                     let check = test.checks.iter().find(|check| check.verb == verb)?;
                     let (text, node) = texts(check).pop()?;
-                    Some((text.parse::<jiff::Timestamp>().ok()?, node, check))
+                    Some((moment(text)?, node, check))
                 };
                 let (Some((from, ..)), Some((until, node, check))) =
-                    (moment(Verb::NotBefore), moment(Verb::NotAfter))
+                    (operand(Verb::NotBefore), operand(Verb::NotAfter))
                 else {
                     return;
                 };
