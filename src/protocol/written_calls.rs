@@ -1,9 +1,15 @@
 //! Tool calls that a model writes as text. A server without a parser for a model's chat template returns the marks of
 //! the template in the text, and clients that know the template run such calls.
 //!
-//! Source: the chat templates of the models (Hugging Face), and the tool parsers of vLLM, SGLang and llama.cpp.
+//! Frameworks for agents also have notations of their own, for models without templates.
+//!
+//! Source: the chat templates of the models (Hugging Face), the tool parsers of vLLM, SGLang and llama.cpp, and the output
+//! parsers of LangChain, CrewAI, LlamaIndex and DSPy.
+
+mod label;
 
 use crate::wire::json::{self, JsonBody, Limits, quote};
+use label::{FINAL_ANSWER, LABELS, Label, Notation};
 
 /// Maximum calls of one text. A further one counts as a call of an unknown tool.
 const MOST_CALLS: usize = 64;
@@ -34,11 +40,13 @@ const MARKS: &[&str] = &[
     ">>>",
     // Command R7B and A.
     "<|START_ACTION|>",
-    // Command R (a block of JSON), ReAct (`Action: NAME`, `Action Input: {…}`).
-    "Action:",
     // Anthropic before tools, MiniMax, and variants that models write.
     "<invoke",
     "<tool_name>",
+    // LangChain's agent for XML: `<tool>NAME</tool><tool_input>…`.
+    "<tool>",
+    // DSPy: a line with the name, the header of the arguments, JSON.
+    "[[ ## next_tool_name ## ]]",
     // gpt-oss (harmony): `to=functions.NAME <|constrain|>json<|message|>{…}`.
     "to=functions.",
     // Kimi K2: `functions.NAME:0<|tool_call_argument_begin|>{…}`.
@@ -62,7 +70,8 @@ const MARKS: &[&str] = &[
 ];
 
 /// Bytes that separate the marks from other text, each with its distance from the beginning of the mark.
-const RAREST: [(u8, usize); 5] = [(b'<', 0), (b'[', 0), (b'>', 0), (b':', 6), (b'=', 2)];
+/// Labels end with the fourth.
+const RAREST: [(u8, usize); 5] = [(b'<', 0), (b'[', 0), (b'>', 0), (b':', 0), (b'=', 2)];
 
 /// Beginnings of texts that contain only a call (Llama 3, xLAM; Phi-4-mini and Firefunction), without white space.
 const BEGINNINGS: &[&str] = &[
@@ -81,7 +90,10 @@ const BEGINNINGS: &[&str] = &[
 const FENCES: [&str; 2] = ["```json", "```tool_code"];
 
 /// Bytes of the longest mark.
-pub const LONGEST_MARK: usize = 32;
+const LONGEST_MARK: usize = 32;
+
+/// Bytes that tell a mark at the end of a text from prose: itself, and a name with some white space before it.
+pub const LONGEST_LEAD: usize = 64;
 
 /// Call in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,19 +104,41 @@ pub struct WrittenCall {
     pub args: Option<String>,
 }
 
-/// Returns where the first mark of a text begins, at or after a byte. `is_begin`: this is the beginning of the text.
-pub fn first_mark(text: &str, from: usize, is_begin: bool) -> Option<usize> {
-    if is_begin && from == 0 && begins_as_call(text) == Some(true) {
-        return Some(0);
-    }
-    mark_at(text, from).map(|(at, _)| at)
+/// What a text that goes on holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marks {
+    /// Where the first mark begins.
+    From(usize),
+    /// Number of bytes that cannot begin a mark, whatever follows.
+    FreeUntil(usize),
 }
 
-/// Returns the number of bytes of a text that cannot begin a mark, whatever follows. Two bytes of a mark may be forwarded
-/// before the rest is known: many a text ends with the first one.
-pub fn free_of_marks(text: &str, is_begin: bool) -> usize {
-    if is_begin && begins_as_call(text).is_none() {
-        return 0;
+/// Looks for marks in a text that goes on, at or after a byte. `is_begin`: this is the beginning of the text. Two bytes of a
+/// mark may be forwarded before the rest is known: many a text ends with the first one.
+pub fn marks(text: &str, from: usize, is_begin: bool) -> Marks {
+    match is_begin.then(|| begins_as_call(text)) {
+        Some(Some(true)) if from == 0 => return Marks::From(0),
+        Some(None) => return Marks::FreeUntil(0),
+        _ => {}
+    }
+    let mut open = text.len();
+    let mut at = from;
+    while let Some(mark) = mark_at(text, at, 0) {
+        match mark.is_call {
+            // What a label says that more text decides: a mark before it would have been found.
+            Some(true) => return Marks::From(mark.at.min(open)),
+            Some(false) => {}
+            None => open = open.min(mark.at),
+        }
+        at = mark.behind;
+    }
+    Marks::FreeUntil(open.min(free_of_begun(text)))
+}
+
+/// Returns the number of bytes before the beginning of a mark that the text ends with.
+fn free_of_begun(text: &str) -> usize {
+    if let Some(begun) = label::begun(text) {
+        return begun;
     }
     let bytes = text.as_bytes();
     let first = bytes.len().saturating_sub(LONGEST_MARK.saturating_sub(1));
@@ -113,7 +147,11 @@ pub fn free_of_marks(text: &str, is_begin: bool) -> usize {
     while let Some(tail @ [one, two, three, ..]) = bytes.get(at..) {
         let begins = |mark: &&str| mark.len() > tail.len() && mark.as_bytes().starts_with(tail);
         let may_begin = has(FIRST, *one) && has(SECOND, *two) && has(THIRD, *three);
-        if may_begin && MARKS.iter().any(begins) {
+        let mut begun = MARKS
+            .iter()
+            .copied()
+            .chain(LABELS.iter().map(|label| label.text));
+        if may_begin && begun.any(|mark| begins(&mark)) {
             return at;
         }
         at = at.saturating_add(1);
@@ -130,18 +168,25 @@ const SECOND: MarkBytes = mark_bytes(1);
 const THIRD: MarkBytes = mark_bytes(2);
 
 const fn mark_bytes(place: usize) -> MarkBytes {
-    let (mut low, mut high, mut marks) = (0u64, 0u64, MARKS);
+    let (mut bytes, mut marks, mut labels) = ([0; 2], MARKS, LABELS);
     while let [mark, others @ ..] = marks {
-        let (_, rest) = mark.as_bytes().split_at(place);
-        if let [byte, ..] = rest {
-            match *byte {
-                0..64 => low |= 1 << *byte,
-                _ => high |= 1 << (*byte & 63),
-            }
-        }
+        bytes = with_byte(bytes, mark, place);
         marks = others;
     }
-    [low, high]
+    while let [label, others @ ..] = labels {
+        bytes = with_byte(bytes, label.text, place);
+        labels = others;
+    }
+    bytes
+}
+
+const fn with_byte([low, high]: MarkBytes, mark: &str, place: usize) -> MarkBytes {
+    let (_, rest) = mark.as_bytes().split_at(place);
+    match rest {
+        [byte @ 0..64, ..] => [low | 1 << *byte, high],
+        [byte, ..] => [low, high | 1 << (*byte & 63)],
+        [] => [low, high],
+    }
 }
 
 /// Returns whether a byte may be one of these.
@@ -248,32 +293,90 @@ fn begins_as_python(text: &str) -> Option<bool> {
     }
 }
 
-fn mark_at(text: &str, from: usize) -> Option<(usize, &'static str)> {
+/// Mark in a text.
+#[derive(Clone, Copy)]
+struct Mark {
+    at: usize,
+    /// First byte behind it.
+    behind: usize,
+    /// Whether it begins a call; `None` if more text decides.
+    is_call: Option<bool>,
+    label: Option<&'static Label>,
+}
+
+/// Returns the first mark at or after a byte. `white`: white space at the beginning of the text.
+fn mark_at(text: &str, from: usize, white: usize) -> Option<Mark> {
     let bytes = text.as_bytes();
     let first = from.checked_add(without_rarest(bytes.get(from..)?))?;
     let rest = bytes.get(first..)?;
+    // Words of prose count only at the beginning of a line.
+    let begins_line = |at: usize| {
+        at <= white
+            || bytes
+                .get(at.wrapping_sub(1))
+                .is_some_and(|byte| *byte == b'\n')
+    };
     rest.iter().enumerate().find_map(|(offset, byte)| {
         let (_, distance) = RAREST.iter().find(|(rarest, _)| rarest == byte)?;
-        let at = first.checked_add(offset)?.checked_sub(*distance)?;
-        if at < from {
-            return None;
+        let place = first.checked_add(offset)?;
+        if *byte == b':' {
+            return label_at(text, from, place, begins_line);
         }
-        let mark = MARKS.iter().find(|mark| {
-            bytes
-                .get(at..)
-                .is_some_and(|text| text.starts_with(mark.as_bytes()))
-        })?;
-        // Words of prose count only at the beginning of a line.
-        let is_line = matches!(*mark, "Action:" | ">>>");
-        let begins_line = at == 0 || bytes.get(at.wrapping_sub(1)) == Some(&b'\n');
-        (!is_line || begins_line).then_some((at, *mark))
+        let at = place.checked_sub(*distance)?;
+        let found = bytes.get(at..)?;
+        let mark = MARKS
+            .iter()
+            .find(|mark| at >= from && found.starts_with(mark.as_bytes()))?;
+        (*mark != ">>>" || begins_line(at)).then(|| Mark {
+            at,
+            behind: at.saturating_add(mark.len()),
+            is_call: Some(true),
+            label: None,
+        })
     })
+}
+
+/// Returns the label that a colon ends.
+fn label_at(
+    text: &str,
+    from: usize,
+    colon: usize,
+    begins_line: impl Fn(usize) -> bool,
+) -> Option<Mark> {
+    let (label, at) = label::before(text.get(from..colon)?)?;
+    let at = from.saturating_add(at);
+    let behind = colon.saturating_add(1);
+    let is_call = match label.notation {
+        // Some clients read nothing but this line, which prose numbers.
+        Notation::Lines if begins_line(at) && colon == at.saturating_add(label.text.len()) => {
+            Some(true)
+        }
+        _ => label::is_call(label, text.get(..at)?, text.get(behind..)?),
+    };
+    Some(Mark {
+        at,
+        behind,
+        is_call,
+        label: Some(label),
+    })
+}
+
+/// Returns the first mark of a call at or after a byte, in a text that has ended.
+fn call_at(text: &str, mut from: usize, white: usize) -> Option<Mark> {
+    loop {
+        let mark = mark_at(text, from, white)?;
+        if mark.is_call == Some(true) {
+            return Some(mark);
+        }
+        from = mark.behind;
+    }
 }
 
 /// Returns all calls in a text, in linear time.
 pub fn find(text: &str) -> Vec<WrittenCall> {
     let mut finder = Finder {
         text,
+        white: text.len().saturating_sub(text.trim_start().len()),
         calls: Vec::new(),
         search_budget: text.len().saturating_mul(SEARCHED_PER_BYTE),
     };
@@ -286,9 +389,12 @@ pub fn find(text: &str) -> Vec<WrittenCall> {
             _ => finder.listed(open, true).unwrap_or_default(),
         };
     }
-    while let Some((start, mark)) = mark_at(text, at) {
-        let behind = start.saturating_add(mark.len());
-        at = finder.behind(behind).max(behind);
+    while let Some(mark) = call_at(text, at, finder.white) {
+        let end = match mark.label {
+            Some(label) => finder.labelled(label, mark.behind),
+            None => finder.behind(mark.behind),
+        };
+        at = end.max(mark.behind);
         if finder.calls.len() > MOST_CALLS {
             break;
         }
@@ -298,6 +404,8 @@ pub fn find(text: &str) -> Vec<WrittenCall> {
 
 struct Finder<'t> {
     text: &'t str,
+    /// Bytes of white space at its beginning.
+    white: usize,
     calls: Vec<WrittenCall>,
     /// Bytes that may still be searched.
     search_budget: usize,
@@ -411,7 +519,7 @@ impl<'t> Finder<'t> {
         self.text.len()
     }
 
-    /// Reads the JSON value at `at`, an object or a list.
+    /// Reads the JSON value at `at`, an object, a list or a string.
     fn value(&mut self, at: usize) -> Option<&'t str> {
         let mut depth = 0usize;
         let mut in_string = false;
@@ -421,7 +529,12 @@ impl<'t> Finder<'t> {
             match byte {
                 _ if escaped => escaped = false,
                 b'\\' if in_string => escaped = true,
-                b'"' => in_string = !in_string,
+                b'"' => {
+                    in_string = !in_string;
+                    if depth == 0 && !in_string {
+                        return self.rest(at).get(..=offset);
+                    }
+                }
                 _ if in_string => {}
                 b'{' | b'[' => depth = depth.saturating_add(1),
                 b'}' | b']' => {
@@ -482,9 +595,19 @@ impl<'t> Finder<'t> {
                 .filter(|inner| inner.kind() == json::ValueKind::Object);
             let call = inner.unwrap_or(call);
             let get = |names: &[&str]| names.iter().find_map(|name| call.get(name));
-            let name = get(&["name", "tool_name", "function"]).and_then(|name| name.text());
-            let args = get(&["arguments", "parameters", "args", "input", "tool_input"]);
-            if strictly && (name.is_none() || args.is_none()) {
+            let name =
+                get(&["name", "tool_name", "function", "action"]).and_then(|name| name.text());
+            let args = get(&[
+                "arguments",
+                "parameters",
+                "args",
+                "input",
+                "tool_input",
+                "action_input",
+            ]);
+            if strictly && (name.is_none() || args.is_none())
+                || name.as_deref() == Some(FINAL_ANSWER)
+            {
                 continue;
             }
             let args = match args {
@@ -525,25 +648,84 @@ impl<'t> Finder<'t> {
         if name.is_empty() || name.len() > LONGEST_NAME || name == "all" {
             return at;
         }
+        self.arguments(after, &[name])
+    }
+
+    /// Reads the arguments of a call whose tool goes by these names. Returns where to continue.
+    fn arguments(&mut self, after: usize, names: &[&str]) -> usize {
         // The arguments of a call end where the next call begins.
-        let until = mark_at(self.text, after).map_or(self.text.len(), |(next, _)| next);
+        let until = call_at(self.text, after, self.white).map_or(self.text.len(), |next| next.at);
         let body = self.text.get(after..until).unwrap_or_default();
         let open = body.find('{');
         let tags = tagged(body);
-        match open.filter(|_| tags.is_none()) {
+        let (args, end) = match open.filter(|_| tags.is_none()) {
             Some(open) => {
                 let start = after.saturating_add(open);
                 let args = self.value(start);
                 let end = start.saturating_add(args.map_or(0, str::len));
-                let args = args.filter(|args| is_object(args)).map(str::to_owned);
-                self.add(Some(name), args);
-                end.max(after)
+                (args.filter(|args| is_object(args)).map(str::to_owned), end)
             }
-            None => {
-                self.add(Some(name), tags);
-                after
+            None => (tags, after),
+        };
+        for name in names {
+            self.add(Some(name), args.clone());
+        }
+        end.max(after)
+    }
+
+    /// Reads a call in a notation of frameworks, behind its first label. Returns where to continue.
+    fn labelled(&mut self, label: &Label, at: usize) -> usize {
+        let rest = self.rest(at);
+        match label.notation {
+            Notation::Lines => {
+                let Ok(Some((name, length))) = label::lines(rest) else {
+                    return self.behind(at);
+                };
+                // LlamaIndex takes the name up to a space or parenthesis, the others all of the line.
+                let whole = name.split('(').next().unwrap_or_default().trim_end();
+                let first = name.split([' ', '(']).next().unwrap_or_default();
+                let names = [whole, first];
+                let names = if whole == first {
+                    &names[..1]
+                } else {
+                    &names[..]
+                };
+                self.arguments(at.saturating_add(length), names)
+            }
+            Notation::Name { args, end } => {
+                let Ok(Some((name, length))) = label::named(rest, args, end) else {
+                    return at;
+                };
+                let begin = at.saturating_add(length);
+                let (args, end) = self.member_value(begin);
+                self.add(Some(&name), args);
+                end
+            }
+            Notation::Arguments { name, end } => {
+                let (args, behind) = self.member_value(at);
+                let rest = self.rest(behind);
+                let name = label::member(rest, name).ok().flatten();
+                let name = name.and_then(|((), length)| label::quoted(rest.get(length..)?).ok()?);
+                let name = name.map(|(name, _)| name);
+                if name.as_deref() != Some(end) {
+                    self.add(name.as_deref(), args);
+                }
+                behind
             }
         }
+    }
+
+    /// Reads a member's value as arguments, which only an object is. Returns where the value ends as well.
+    fn member_value(&mut self, at: usize) -> (Option<String>, usize) {
+        let rest = self.rest(at);
+        let begin = rest.trim_start();
+        let start = at.saturating_add(rest.len().saturating_sub(begin.len()));
+        if !begin.starts_with(['{', '[', '"']) {
+            return (None, start);
+        }
+        let value = self.value(start).unwrap_or_default();
+        let end = start.saturating_add(value.len());
+        (is_object(value).then(|| value.to_owned()), end)
     }
 }
 
@@ -672,6 +854,17 @@ mod tests {
         "functools[{\"name\": \"pay\", \"arguments\": {\"amount\": 5}}]",
         "<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"pay\">\n<｜DSML｜parameter name=\"amount\" string=\"false\">5</｜DSML｜parameter>\n</｜DSML｜invoke>",
         "<｜tool_sep｜><steptml:invoke name=\"pay\"><steptml:parameter name=\"amount\">5</steptml:parameter></steptml:invoke>",
+        "Thought: I pay. Action: pay\nAction Input: {\"amount\": 5}",
+        " \n Action: pay\nAction Input: {\"amount\": 5}",
+        "Action 1: pay\nAction 1 Input: {\"amount\": 5}",
+        "I will Action1 : pay Action Input1 : {\"amount\": 5}\nObservation",
+        "**Action:** `pay`\n**Action Input:** {\"amount\": 5}",
+        "Action:\n```\n{\"action\": \"pay\", \"action_input\": {\"amount\": 5}}\n```",
+        "Sure:\n```json\n{\n  \"action\": \"pay\",\n  \"action_input\": {\"amount\": 5}\n}\n```",
+        "{\"action_input\": {\"amount\": 5}, \"action\": \"p\\u0061y\"}",
+        "<tool>pay</tool><tool_input>{\"amount\": 5}</tool_input>",
+        "[[ ## next_tool_name ## ]]\npay\n\n[[ ## next_tool_args ## ]]\n{\"amount\": 5}\n\n[[ ## completed ## ]]",
+        "{\"next_thought\": \"Pay.\", \"next_tool_name\": \"pay\", \"next_tool_args\": {\"amount\": 5}}",
     ];
 
     /// Templates of which the name alone is read.
@@ -770,6 +963,13 @@ mod tests {
             "[see(below)] it works",
             "[1] first",
             "functools.partial(x)",
+            "Call to Action: buy now!\nVisit us. Action Input: 5",
+            "Minutes\nAction 1: Jane writes\nAction 2: Action is taken",
+            "{\"action\": \"approve\", \"amount\": 5}",
+            "{\"action\": \"Final Answer\", \"action_input\": \"42\"}",
+            "{\"action_input\": \"{\", \"action\": \"Final Answer\"}",
+            "Action:\n{\"action\": \"Final Answer\", \"action_input\": 4}",
+            "{\"next_tool_name\": \"finish\", \"next_tool_args\": {}}",
             "[",
             "",
         ] {
@@ -792,6 +992,13 @@ mod tests {
         }
     }
 
+    /// Returns the bytes of a text that goes on which cannot begin a mark.
+    fn free(text: &str) -> usize {
+        match marks(text, 0, false) {
+            Marks::From(at) | Marks::FreeUntil(at) => at,
+        }
+    }
+
     #[test]
     fn a_begun_mark_is_not_free() {
         for mark in MARKS {
@@ -799,15 +1006,52 @@ mod tests {
                 let (begun, _) = mark.split_at(length);
                 let kept = if length < SHORTEST { 0 } else { length };
                 let text = format!("Well: {begun}");
-                assert_eq!(free_of_marks(&text, false), text.len() - kept, "{text}");
+                assert_eq!(free(&text), text.len() - kept, "{text}");
             }
         }
     }
 
     #[test]
+    fn a_label_is_free_once_it_is_known_to_be_no_call() {
+        let texts = [
+            ("Call to Action 1 : buy*\nAction 1 ", "Call to ", "\nVisit"),
+            ("It says {\"action\" : \"pay\" ,", "It says {", "\"id\": 1"),
+            ("{ \"next_tool_name\": \"a\", \"next_", "{ ", "id\""),
+        ];
+        for (text, free_part, rest) in texts {
+            for end in free_part.len() + SHORTEST..=text.len() {
+                assert_eq!(free(&text[..end]), free_part.len(), "{}", &text[..end]);
+            }
+            let whole = format!("{text}{rest}");
+            assert_eq!(
+                marks(&whole, 0, false),
+                Marks::FreeUntil(whole.len()),
+                "{whole}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_tool_goes_by_each_name_that_a_client_reads() {
+        let names = |text: &str| -> Vec<String> {
+            find(text)
+                .into_iter()
+                .map(|call| call.tool.unwrap_or_default())
+                .collect()
+        };
+        assert_eq!(
+            names("so Action: Delete it (now)\nAction Input: {}"),
+            ["Delete it", "Delete"]
+        );
+        assert_eq!(names("so Action: pay(x)\nAction Input: {}"), ["pay"]);
+        assert_eq!(names("{\"action_input\": 5, \"action\": \"pay\"}"), [""]);
+    }
+
+    #[test]
     fn every_mark_has_its_rarest_byte() {
         for mark in MARKS {
-            assert_eq!(mark_at(mark, 0), Some((0, *mark)));
+            let found = mark_at(mark, 0, 0).unwrap();
+            assert_eq!((found.at, found.behind), (0, mark.len()));
             assert!(mark.len() <= LONGEST_MARK);
         }
     }
@@ -818,9 +1062,11 @@ mod tests {
             let text = format!("Well.\n{}", WRITTEN[at]);
             let cut = (0..=cut.min(text.len())).rev().find(|cut| text.is_char_boundary(*cut)).unwrap();
             let (before, _) = text.split_at(cut);
-            let free = free_of_marks(before, true);
-            if let Some(mark) = first_mark(&text, 0, true) {
-                prop_assert!(mark.saturating_add(SHORTEST) > free.min(cut) || first_mark(before, 0, true).is_some());
+            let found = marks(before, 0, true);
+            let is_marked = matches!(found, Marks::From(_));
+            let (Marks::From(free) | Marks::FreeUntil(free)) = found;
+            if let Marks::From(mark) = marks(&text, 0, true) {
+                prop_assert!(mark.saturating_add(SHORTEST) > free.min(cut) || is_marked);
             }
         }
     }

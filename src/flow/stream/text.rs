@@ -5,10 +5,13 @@ use super::texts::part_of_text;
 use crate::event::{Class, Event, Reading};
 use crate::policy::{HoldbackBuffer, ReleaseMode};
 use crate::protocol::stream::{HeldFrames, TextChanges};
-use crate::protocol::written_calls;
+use crate::protocol::written_calls::{self, Marks};
 use crate::wire::json::{JsonBody, NodeId};
 use std::collections::VecDeque;
 use std::ops::Range;
+
+/// Maximum bytes that may be the beginning of a call before they are taken for one.
+const MOST_BEGUN: usize = 1_024;
 
 /// State of one text.
 #[derive(Debug)]
@@ -70,15 +73,18 @@ impl WrittenCallTail {
         }
         // Before a text that goes on, the first character is only kept to tell whether a line begins behind it.
         let first = usize::from(!is_begin);
-        let mark = written_calls::first_mark(&self.kept, first, is_begin);
-        self.is_marked = mark.is_some();
-        let free = mark.unwrap_or_else(|| written_calls::free_of_marks(&self.kept, is_begin));
+        let (free, is_marked) = match written_calls::marks(&self.kept, first, is_begin) {
+            Marks::From(at) => (at, true),
+            Marks::FreeUntil(free) => (free, false),
+        };
         self.begun = self.kept.len().saturating_sub(free);
-        // Some markers only count at the beginning of a line, so that the characters before a possible marker are kept,
-        // even if they were released.
+        // What has not shown itself to be a call by now is withheld until its text ends, since it is looked at with each delta.
+        self.is_marked = is_marked || self.begun > MOST_BEGUN;
+        // Some markers depend on what stands before them, so that the characters before a possible marker are kept, even if
+        // they were released.
         let longest = match self.is_marked {
             true => free,
-            false => free.min(self.kept.len().saturating_sub(written_calls::LONGEST_MARK)),
+            false => free.min(self.kept.len().saturating_sub(written_calls::LONGEST_LEAD)),
         };
         let lead = self
             .kept

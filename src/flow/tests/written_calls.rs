@@ -61,6 +61,12 @@ fn written(amount: u32) -> Vec<String> {
         ">>>pay\n{\"amount\": N}",
         "Action: ```json\n[{\"tool_name\": \"pay\", \"parameters\": {\"amount\": N}}]\n```",
         "Action: pay\nAction Input: {\"amount\": N}",
+        "Thought: yes. Action 2 : pay\nAction 2 Input : {\"amount\": N}",
+        "**Action:** pay\n**Action Input:** {\"amount\": N}",
+        "Sure.\n```json\n{\n  \"action\": \"pay\",\n  \"action_input\": {\"amount\": N}\n}\n```",
+        "Sure: {  \"action_input\": {\"amount\": N}, \"action\": \"pay\"}",
+        "<tool>pay</tool><tool_input>{\"amount\": N}</tool_input>",
+        "[[ ## next_tool_name ## ]]\npay\n[[ ## next_tool_args ## ]]\n{\"amount\": N}",
         "<function_calls>\n<invoke name=\"pay\">\n<parameter name=\"amount\">N</parameter>\n</invoke>\n</function_calls>",
         "<|channel|>commentary to=functions.pay <|constrain|>json<|message|>{\"amount\": N}<|call|>",
         "<|tool_call_begin|>functions.pay:0<|tool_call_argument_begin|>{\"amount\": N}<|tool_call_end|>",
@@ -111,6 +117,23 @@ fn a_denied_call_that_is_written_as_text_is_withheld_with_its_text() {
             }
         }
     });
+}
+
+#[test]
+fn a_label_is_followed_over_any_white_space() {
+    let guard = guard(NO_PAY);
+    let gap = " ".repeat(5_000);
+    let text = format!("I will. Action{gap}:{gap}pay{gap}Action{gap}Input: {{\"amount\": 500}}");
+    for response in [says_so(&text), streamed(&text, 1), streamed(&text, 997)] {
+        let stream = response.header("content-type") == Some(&b"text/event-stream"[..]);
+        let seen = exchange(&guard, &asks(stream, &["pay"]), response);
+        let told = String::from_utf8(seen.client.body()).unwrap();
+        assert!(
+            !told.contains("500") && told.contains("Too much."),
+            "{told}"
+        );
+        assert_eq!(record(&seen)["tools"], json!(["pay"]));
+    }
 }
 
 #[test]
