@@ -219,10 +219,19 @@ impl Replay {
         };
         let bytes = output::read_lines(&self.file)?;
         let mut summary = Summary::default();
+        let lines = bytes.split(|byte| *byte == b'\n').count();
         for (number, line) in (1_usize..).zip(bytes.split(|byte| *byte == b'\n')) {
             // A trapped VM writes no audit event, and Envoy logs `-`.
             if matches!(line.trim_ascii(), b"" | b"-") {
                 continue;
+            }
+            // An Envoy that writes at this moment, or was killed, leaves a part of a line at the end.
+            if number == lines && number > 1 && is_cut(line) {
+                output::note(&format!(
+                    "{}: line {number} ends in the middle of a record, and is left out: it was cut off, or is being written just now",
+                    self.file
+                ));
+                break;
             }
             let complain = |what: String| {
                 let advice = output::advice_on_lines(&bytes);
@@ -297,6 +306,11 @@ impl Replay {
             id: recorded.id,
         })
     }
+}
+
+/// Returns whether a line is the beginning of a JSON document.
+fn is_cut(line: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(line).is_err_and(|error| error.is_eof())
 }
 
 fn print(line: &ReplayedLine, json: bool) {

@@ -569,6 +569,19 @@ fn a_replay_is_summed_up_by_action_rule_and_code() {
         said.ends_with("cut.jsonl.gz can't be read: the compressed data ends early: the file was cut off, or is being written just now\n"),
         "{said}"
     );
+    // So is a record that is cut off at the end; before the end it is none.
+    let written = replayed(
+        "written.jsonl",
+        &lines.as_bytes()[..lines.trim_end().len() - 9],
+    );
+    assert_eq!(json_lines(&written).len(), 4);
+    let said = String::from_utf8_lossy(&written.stderr).into_owned();
+    assert!(
+        said.ends_with("written.jsonl: line 5 ends in the middle of a record, and is left out: it was cut off, or is being written just now\n"),
+        "{said}"
+    );
+    let inside = replayed("inside.jsonl", format!("{{\"id\":\n{lines}").as_bytes());
+    assert_eq!(inside.status.code(), Some(2));
     let decided = folder.file(
         "decided.jsonl",
         &DELETED
