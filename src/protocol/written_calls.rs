@@ -137,7 +137,7 @@ pub fn marks(text: &str, from: usize, is_begin: bool) -> Marks {
 
 /// Returns the number of bytes before the beginning of a mark that the text ends with.
 fn free_of_begun(text: &str) -> usize {
-    if let Some(begun) = label::begun(text) {
+    if let Some((_, begun)) = label::last(text) {
         return begun;
     }
     let bytes = text.as_bytes();
@@ -343,7 +343,7 @@ fn label_at(
     colon: usize,
     begins_line: impl Fn(usize) -> bool,
 ) -> Option<Mark> {
-    let (label, at) = label::before(text.get(from..colon)?)?;
+    let (label, at) = label::last(text.get(from..colon)?)?;
     let at = from.saturating_add(at);
     let behind = colon.saturating_add(1);
     let is_call = match label.notation {
@@ -698,15 +698,15 @@ impl<'t> Finder<'t> {
                 };
                 let begin = at.saturating_add(length);
                 let (args, end) = self.member_value(begin);
-                self.add(Some(&name), args);
+                self.add(Some(&json::decode(name.as_bytes())), args);
                 end
             }
             Notation::Arguments { name, end } => {
                 let (args, behind) = self.member_value(at);
                 let rest = self.rest(behind);
                 let name = label::member(rest, name).ok().flatten();
-                let name = name.and_then(|((), length)| label::quoted(rest.get(length..)?).ok()?);
-                let name = name.map(|(name, _)| name);
+                let name = name.and_then(|length| label::quoted(rest.get(length..)?).ok()?);
+                let name = name.map(|(name, _)| json::decode(name.as_bytes()));
                 if name.as_deref() != Some(end) {
                     self.add(name.as_deref(), args);
                 }

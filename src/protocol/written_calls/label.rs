@@ -2,7 +2,6 @@
 //! object. Both are words of prose and data as well, so that what follows decides whether there is a call.
 
 use super::LONGEST_NAME;
-use crate::wire::json::{JsonBody, Limits};
 
 /// Maximum bytes of a name as JSON, which may write each of its bytes as `\u0070`.
 const LONGEST_QUOTED: usize = LONGEST_NAME * 6;
@@ -77,21 +76,17 @@ pub(super) const LABELS: &[Label] = &[
     },
 ];
 
-/// Returns the label that a colon ends, and where it begins.
-pub(super) fn before(text: &str) -> Option<(&'static Label, usize)> {
-    let text = text.trim_end_matches(is_between);
-    let label = LABELS.iter().find(|label| text.ends_with(label.text))?;
-    Some((label, text.len().saturating_sub(label.text.len())))
-}
-
-/// Returns whether a character may stand between a label and its colon: Python's `\s*\d*\s*`.
-fn is_between(c: char) -> bool {
-    is_space(c) || c.is_numeric()
-}
+/// Class of characters.
+type Class = fn(char) -> bool;
 
 /// Returns whether a character is white space to Python.
 fn is_space(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}')
+}
+
+/// Returns whether a character may stand between the words of a label: Python's `\s*\d*\s*`.
+fn is_between(c: char) -> bool {
+    is_space(c) || c.is_numeric()
 }
 
 /// Returns whether a character may surround a name: white space, and what models write to format it.
@@ -99,153 +94,144 @@ fn surrounds(c: char) -> bool {
     is_space(c) || matches!(c, '*' | '`' | '"' | '\'')
 }
 
-/// Name or value that was read, and the number of bytes up to its end; `None` if the text ends before that is known. An `Err`
-/// says that there is none.
-type Read<T> = Result<Option<(T, usize)>, NoCall>;
+/// Returns a text without characters of a class at its beginning. Not inlined: there is one copy for all classes.
+#[inline(never)]
+fn begin(text: &str, class: Class) -> &str {
+    text.trim_start_matches(class)
+}
+
+/// Returns a text without characters of a class at its end.
+#[inline(never)]
+fn end(text: &str, class: Class) -> &str {
+    text.trim_end_matches(class)
+}
+
+/// Returns the label that a text ends with, before its colon, and where it begins.
+pub(super) fn last(text: &str) -> Option<(&'static Label, usize)> {
+    let text = end(text, is_between);
+    let label = LABELS.iter().find(|label| text.ends_with(label.text))?;
+    Some((label, text.len().saturating_sub(label.text.len())))
+}
+
+/// What was read of a text; `None` if it ends before that is known.
+type Read<T> = Result<Option<T>, NoCall>;
 
 /// Text that is no call.
 pub(super) struct NoCall;
 
+/// Name of a tool, and the number of bytes up to its arguments.
+type Name<'t> = (&'t str, usize);
+
 /// Returns whether what follows a label's colon makes it a call; `None` if that is not known yet. `lead`: the text before it.
 pub(super) fn is_call(label: &Label, lead: &str, rest: &str) -> Option<bool> {
-    let is_read = match label.notation {
-        Notation::Lines => lines(rest).map(|read| read.is_some()),
-        Notation::Name { args, end } => named(rest, args, end).map(|read| read.is_some()),
-        Notation::Arguments { name, end } => Ok(!ends_with(lead, name, end)),
+    let name = match label.notation {
+        Notation::Lines => lines(rest),
+        Notation::Name { args, end } => named(rest, args, end),
+        Notation::Arguments { name, end } => return Some(ends_run(lead, name, end) != Some(true)),
     };
-    match is_read {
-        Ok(is_read) => is_read.then_some(true),
+    match name {
+        Ok(name) => name.map(|_| true),
         Err(NoCall) => Some(false),
     }
 }
 
-/// Returns whether a text ends with this member and a comma.
-fn ends_with(text: &str, name: &str, value: &str) -> bool {
-    let words = [",", "\"", value, "\"", ":", name];
-    let rest = words.iter().try_fold(text, |text, word| {
-        let text = match *word {
-            "," | ":" => text.trim_end_matches(is_space),
-            _ => text,
+/// Returns whether a text ends with the member that ends a run, and a comma: `"action": "Final Answer",`.
+fn ends_run(text: &str, name: &str, value: &str) -> Option<bool> {
+    let text = end(text, is_space).strip_suffix(',')?;
+    let text = end(text, is_space).strip_suffix('"')?;
+    let text = text.strip_suffix(value)?.strip_suffix('"')?;
+    let text = end(text, is_space).strip_suffix(':')?;
+    Some(end(text, is_space).ends_with(name))
+}
+
+/// Reads words with characters of a class before each. Returns the number of bytes.
+fn words(text: &str, words: &[&str], class: Class) -> Read<usize> {
+    let mut rest = text;
+    for word in words {
+        rest = begin(rest, class);
+        rest = match rest.strip_prefix(word) {
+            Some(rest) => rest,
+            None if word.starts_with(rest) => return Ok(None),
+            None => return Err(NoCall),
         };
-        let rest = text.strip_suffix(word)?;
-        Some(match *word {
-            "," | ":" => rest.trim_end_matches(is_space),
-            _ => rest,
-        })
-    });
-    rest.is_some()
+    }
+    Ok(Some(text.len().saturating_sub(rest.len())))
 }
 
 /// Reads the name between `Action:` and `Action Input:`. Frameworks look it up without what surrounds it.
-pub(super) fn lines(rest: &str) -> Read<&str> {
+pub(super) fn lines(text: &str) -> Read<Name<'_>> {
     const LABEL: &str = "Action";
-    let begin = rest.trim_start_matches(surrounds);
-    let skipped = rest.len().saturating_sub(begin.len());
-    let is_name = |name: &str| name.len() <= LONGEST_NAME && !name.contains('\n');
-    for (at, _) in begin.match_indices(LABEL) {
-        let name = begin.get(..at).unwrap_or_default();
-        let name = name.trim_end_matches(surrounds);
+    let rest = begin(text, surrounds);
+    let skipped = text.len().saturating_sub(rest.len());
+    for (at, byte) in rest.bytes().enumerate() {
+        if byte != b'A' {
+            continue;
+        }
+        let begun = rest.get(at..).unwrap_or_default();
+        if !begun.starts_with(LABEL) && !LABEL.starts_with(begun) {
+            continue;
+        }
+        let name = end(rest.get(..at).unwrap_or_default(), surrounds);
         if name.is_empty() || !is_name(name) {
             return Err(NoCall);
         }
-        let from = at.saturating_add(LABEL.len());
-        match input(begin.get(from..).unwrap_or_default()) {
-            Ok(None) => return Ok(None),
-            Ok(Some(((), length))) => {
-                let end = skipped.saturating_add(from).saturating_add(length);
-                return Ok(Some((name, end)));
+        match words(begun, &[LABEL, "Input", ":"], is_between) {
+            Ok(length) => {
+                let end = |length: usize| skipped.saturating_add(at).saturating_add(length);
+                return Ok(length.map(|length| (name, end(length))));
             }
             // A name that has the word in it.
             Err(NoCall) => {}
         }
     }
-    // The text may end with the first letters of the next label.
-    let begun = (1..LABEL.len()).find_map(|length| begin.strip_suffix(LABEL.get(..length)?));
-    match is_name(begun.unwrap_or(begin).trim_end_matches(surrounds)) {
+    match is_name(end(rest, surrounds)) {
         true => Ok(None),
         false => Err(NoCall),
     }
 }
 
-/// Reads ` Input:` behind `Action`, with numbers as Python's `\s*\d*\s*Input\s*\d*\s*:` has them.
-fn input(text: &str) -> Read<()> {
-    let rest = text.trim_start_matches(is_between);
-    let Some(rest) = rest.strip_prefix("Input") else {
-        return may_become(rest, "Input");
-    };
-    let rest = rest.trim_start_matches(is_between);
-    match rest.strip_prefix(':') {
-        Some(rest) => Ok(Some(((), text.len().saturating_sub(rest.len())))),
-        None => may_become(rest, ":"),
-    }
+/// Returns whether a text may be the name of a tool.
+fn is_name(text: &str) -> bool {
+    text.len() <= LONGEST_NAME && !text.contains('\n')
 }
 
-/// Returns that a text that ends may go on as this word.
-fn may_become<T>(text: &str, word: &str) -> Read<T> {
-    match word.starts_with(text) {
-        true => Ok(None),
-        false => Err(NoCall),
-    }
-}
-
-/// Reads a name as a JSON string, and the label of the arguments behind it.
-pub(super) fn named(rest: &str, args: &str, end: &str) -> Read<String> {
-    let Some((name, length)) = quoted(rest)? else {
+/// Reads a name as a JSON string, and the label of the arguments behind it. The name is as it is written, with its escapes.
+pub(super) fn named<'t>(text: &'t str, args: &str, end: &str) -> Read<Name<'t>> {
+    let Some((name, length)) = quoted(text)? else {
         return Ok(None);
     };
     if name == end {
         return Err(NoCall);
     }
-    let behind = rest.get(length..).unwrap_or_default();
-    Ok(member(behind, args)?.map(|((), member)| (name, length.saturating_add(member))))
+    let behind = member(text.get(length..).unwrap_or_default(), args)?;
+    Ok(behind.map(|behind| (name, length.saturating_add(behind))))
 }
 
-/// Reads a comma, a member's name and its colon.
-pub(super) fn member(text: &str, name: &str) -> Read<()> {
-    let mut rest = text;
-    for word in [",", name, ":"] {
-        rest = rest.trim_start_matches(is_space);
-        rest = match rest.strip_prefix(word) {
-            Some(rest) => rest,
-            None => return may_become(rest, word),
-        };
-    }
-    Ok(Some(((), text.len().saturating_sub(rest.len()))))
+/// Reads a comma, a member's name and its colon. Returns the number of bytes.
+pub(super) fn member(text: &str, name: &str) -> Read<usize> {
+    words(text, &[",", name, ":"], is_space)
 }
 
-/// Reads a JSON string that may be a name.
-pub(super) fn quoted(text: &str) -> Read<String> {
-    let begin = text.trim_start_matches(is_space);
-    let Some(inside) = begin.strip_prefix('"') else {
-        return may_become(begin, "\"");
+/// Reads a JSON string that may be a name. Returns its content and the number of bytes.
+pub(super) fn quoted(text: &str) -> Read<Name<'_>> {
+    let Some(open) = words(text, &["\""], is_space)? else {
+        return Ok(None);
     };
+    let inside = text.get(open..).unwrap_or_default();
     let mut is_escaped = false;
-    let end = inside.bytes().take(LONGEST_QUOTED).position(|byte| {
+    let close = inside.bytes().take(LONGEST_QUOTED).position(|byte| {
         let is_end = byte == b'"' && !is_escaped;
         is_escaped = byte == b'\\' && !is_escaped;
         is_end
     });
-    let Some(end) = end else {
-        return match inside.len() < LONGEST_QUOTED {
-            true => Ok(None),
-            false => Err(NoCall),
-        };
-    };
-    let string = begin.get(..end.saturating_add(2)).unwrap_or_default();
-    let json = JsonBody::scan(string.as_bytes(), Limits { max_depth: 1 }, 0).map_err(|_| NoCall)?;
-    let name = json
-        .body()
-        .and_then(|body| body.root().text().map(String::from));
-    let length = text
-        .len()
-        .saturating_sub(begin.len())
-        .saturating_add(string.len());
-    Ok(Some((name.ok_or(NoCall)?, length)))
-}
-
-/// Returns where a label begins that a text ends with, before its colon.
-pub(super) fn begun(text: &str) -> Option<usize> {
-    before(text).map(|(_, at)| at)
+    match close {
+        Some(close) => {
+            let name = inside.get(..close).unwrap_or_default();
+            Ok(Some((name, open.saturating_add(close).saturating_add(1))))
+        }
+        None if inside.len() < LONGEST_QUOTED => Ok(None),
+        None => Err(NoCall),
+    }
 }
 
 #[cfg(test)]
