@@ -12,7 +12,7 @@ NODE         := 24.19.0
 BINARYEN     := 132.0.0
 NPM_SDKS     := openai@7.57.0 @anthropic-ai/sdk@1.14.0 @google/genai@3.3.0 @modelcontextprotocol/sdk@1.32.2
 # Frameworks for agents. The first one of each names its folder.
-AGENTS_SDKS  := openai-agents==0.24.0 pydantic-ai-slim[openai,anthropic,google]==2.68.0 langchain==1.4.7 \
+AGENTS_SDKS  := openai-agents==0.24.0 pydantic-ai-slim[openai,anthropic,google]==2.68.0 langchain==1.4.7 langchain-classic==1.0.8 \
   langchain-openai==1.7.3 langchain-anthropic==1.7.7 langchain-google-genai==4.4.2 google-genai==2.34.0 google-adk==2.13.0 \
   a2a-sdk==1.3.0
 AGENTS_NPM   := ai@6.0.326 @ai-sdk/openai@3.0.141 @ai-sdk/anthropic@3.0.138 @ai-sdk/google@3.0.141 zod@4.6.7

@@ -42,6 +42,8 @@ pub(super) struct DeniedEvent {
     /// Whether the event is hidden: it is removed from a list instead of denying a request. Counts as a modification,
     /// like a redaction.
     pub(super) hidden: bool,
+    /// Whether the event is a text of a response that is denied for a call in it.
+    pub(super) is_written_call: bool,
     /// Missing approval.
     pub(super) approval: Option<Box<DeniedApproval>>,
     /// Limit that the event exceeds.
@@ -56,6 +58,7 @@ impl DeniedEvent {
             ruling,
             problem: None,
             hidden: false,
+            is_written_call: false,
             approval: None,
             limit: None,
         }
@@ -318,6 +321,7 @@ impl Flow {
                     .denied
                     .extend(evaluated.denied.into_iter().map(|denied| DeniedEvent {
                         event: event.clone(),
+                        is_written_call: true,
                         ..denied
                     }));
             }

@@ -763,9 +763,11 @@ impl Flow {
                     && !self.request_context.forces_tool
                     && !self.request_context.waits_for_results(has_begun)
             }
-            // If headers are held, a denied text is by default a reply with a status of its own.
+            // If headers are held, a denied text is by default a reply with a status of its own. After a denied call the
+            // agent goes on, however the call was written.
             RemovalMethod::Choice => {
-                on_deny == Some(OnDeny::Replace) || !self.guard.holds_headers()
+                let is_call = denied.is_written_call && on_deny != Some(OnDeny::Error);
+                is_call || on_deny == Some(OnDeny::Replace) || !self.guard.holds_headers()
             }
             RemovalMethod::Message => true,
             RemovalMethod::Offer => on_deny != Some(OnDeny::Error),

@@ -35,6 +35,9 @@ const PYTHON: &[(&str, &str)] = &[
     ("google-adk", "RuntimeError"),
 ];
 
+/// A framework that reads calls from text, of models that cannot call tools.
+const FROM_TEXT: &[(&str, &str)] = &[("langchain react", "OpenAIInvalidRequestError")];
+
 /// A removed call stays open if the provider stores the conversation.
 const KEPT: (&str, &str) = ("openai-agents conversation", "BadRequestError");
 
@@ -168,6 +171,19 @@ impl<'e> Stage<'e> {
         }
     }
 
+    fn an_agent_that_reads_calls_from_text_runs_no_denied_one_and_goes_on(&mut self) {
+        for (tool, ran) in [
+            ("find_customer", &["find_customer"][..]),
+            ("delete_customer", &[]),
+        ] {
+            // The reason is no call and no answer, which the framework tells its model.
+            self.with_each(&[FROM_TEXT], ("clean up", &[tool]), 3, |result, _| {
+                let told = json!({"answers": [DONE, DONE], "ran": ran, "refused": []});
+                assert_eq!(*result, told);
+            });
+        }
+    }
+
     fn an_agent_whose_conversation_the_provider_keeps_ends_with_the_reason(&mut self) {
         let asked = ("clean up", ["find_customer", "delete_customer"].as_slice());
         self.with_each(&[&[KEPT]], asked, 1, |result, _| {
@@ -181,7 +197,7 @@ impl<'e> Stage<'e> {
     }
 
     fn a_denied_request_raises_the_usual_exception_and_is_not_retried(&mut self) {
-        let groups = [PYTHON, &[KEPT], TO_AGENTS, NPM];
+        let groups = [PYTHON, FROM_TEXT, &[KEPT], TO_AGENTS, NPM];
         let asked = ("the forbidden word", [].as_slice());
         self.with_each(&groups, asked, 1, |result, raised| {
             assert_eq!(result["raised"], raised, "{result}");
@@ -206,6 +222,7 @@ fn agents_go_on_whatever_is_denied() {
         case(&format!("{mode:?}"), || {
             stage.an_agent_whose_only_call_is_denied_reads_why_and_can_be_asked_on();
             stage.an_agent_goes_on_with_the_calls_beside_a_denied_one();
+            stage.an_agent_that_reads_calls_from_text_runs_no_denied_one_and_goes_on();
             stage.an_agent_whose_conversation_the_provider_keeps_ends_with_the_reason();
             stage.a_denied_request_raises_the_usual_exception_and_is_not_retried();
         });

@@ -92,6 +92,8 @@ fn a_denied_call_that_is_written_as_text_is_withheld_with_its_text() {
                     "{text}: {told}"
                 );
                 let whole = record(&seen);
+                // The agent goes on, as after a call that is not written as text.
+                assert_eq!(seen.client.status(), Some(200), "{text}: {told}");
                 assert_eq!(whole["decision"], "deny", "{text}");
                 assert_eq!(whole["code"], "AG3001", "{text}");
                 assert_eq!(whole["tools"], json!(["pay"]), "{text}");

@@ -172,10 +172,11 @@ pub(super) fn lines(text: &str) -> Read<Name<'_>> {
             continue;
         }
         let name = end(rest.get(..at).unwrap_or_default(), surrounds);
-        if name.is_empty() || !is_name(name) {
+        if !is_name(name) {
             return Err(NoCall);
         }
         match words(begun, &[LABEL, "Input", ":"], is_between) {
+            Ok(Some(_)) if name.is_empty() => return Err(NoCall),
             Ok(length) => {
                 let end = |length: usize| skipped.saturating_add(at).saturating_add(length);
                 return Ok(length.map(|length| (name, end(length))));
@@ -268,7 +269,7 @@ mod tests {
         #[test]
         fn what_a_framework_runs_is_found_also_as_it_streams(
             gaps in prop::array::uniform8(noise()),
-            name in prop::sample::select(vec!["pay", "delete_db", "Delete It"]),
+            name in prop::sample::select(vec!["pay", "delete_db", "Delete It", "Action", "ActionTool"]),
         ) {
             let [a, b, c, d, e, f, g, h] = &gaps;
             let text = format!("{a}Action{b}:{c}{name}{d}Action{e}Input{f}:{g}{{\"amount\": 5}}{h}");

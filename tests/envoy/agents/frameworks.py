@@ -152,6 +152,23 @@ def langchain(kind):
     return converse
 
 
+async def react(say, stream):
+    """LangChain's agent for models that can't call tools: it reads calls from what the model writes."""
+    from langchain_classic.agents import AgentExecutor, create_react_agent
+    from langchain_core.prompts import PromptTemplate
+    from langchain_core.tools import tool
+
+    prompt = PromptTemplate.from_template(
+        "Use these tools: {tools}\nWrite\nThought: what to do\nAction: one of [{tool_names}]\nAction Input: its input\n"
+        "or\nFinal Answer: the answer\n\nQuestion: {input}\nThought:{agent_scratchpad}"
+    )
+    tools = [tool(function) for function in TOOLS]
+    agent = create_react_agent(langchain_model("chat", stream), tools, prompt)
+    executor = AgentExecutor(agent=agent, tools=tools, handle_parsing_errors=True)
+    for text in (say, "what now?"):
+        yield (await executor.ainvoke({"input": text}))["output"]
+
+
 async def google_genai(say, stream):
     """The package by itself, which calls functions and keeps a conversation."""
     from google import genai
@@ -228,6 +245,7 @@ CLIENTS = {
     "langchain previous": langchain("previous"),
     "langchain anthropic": langchain("anthropic"),
     "langchain google": langchain("google"),
+    "langchain react": react,
     "google-genai": google_genai,
     "google-adk": adk,
 }

@@ -56,6 +56,16 @@ class Double:
             return []
         return [(name, arguments) for name, arguments in self.tools if name in offered]
 
+    def write(self, said):
+        """What the model writes: in the notation of ReAct the call that the question's scratchpad has no observation of."""
+        prompt, _, question = said.rpartition("Question:")
+        if "Action Input:" not in prompt:
+            return DONE
+        if "clean up" in question:
+            for name, arguments in self.tools[question.count("Observation:") :]:
+                return f"I clean up. Action: {name}\nAction Input: {arguments['name']}"
+        return f"I am done.\nFinal Answer: {DONE}"
+
 
 # ---- OpenAI Responses ------------------------------------------------------------------------------------------------
 
@@ -246,7 +256,8 @@ def chat(double, body):
     last = body["messages"][-1]
     offered = {tool["function"]["name"] for tool in body.get("tools", [])}
     tools = double.plan(text_of(last["content"]) if last["role"] == "user" else None, offered)
-    message = {"role": "assistant", "content": None if tools else DONE, "refusal": None}
+    written = double.write(text_of(last["content"]))
+    message = {"role": "assistant", "content": None if tools else written, "refusal": None}
     if tools:
         message["tool_calls"] = [
             {
