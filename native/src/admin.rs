@@ -1,6 +1,6 @@
 //! Administration filter, for all policies of the process.
 
-use crate::abi::{Half, Map, Stream};
+use crate::abi::{AtHand, Half, Map, Stream};
 use crate::configuration::with_policies;
 use crate::exchange::{Outcome, now};
 use agentguard::filter::{Administered, MAX_EXCHANGE_BYTES, administer, evaluate};
@@ -30,28 +30,36 @@ impl AdminExchange {
     }
 
     pub(crate) fn request_body(&mut self, stream: &Stream<'_>, end: bool) -> Outcome {
-        let has_all = end || stream.body_size(Half::Request, false) > MAX_EXCHANGE_BYTES;
+        let has_all = end || stream.body_size(Half::Request, held(true)) > MAX_EXCHANGE_BYTES;
         match (self.is_evaluation, has_all) {
             (false, _) => Outcome::Continue,
             (true, false) => Outcome::Hold,
-            (true, true) => self.evaluate(stream, false),
+            (true, true) => self.evaluate(stream, true),
         }
     }
 
     pub(crate) fn request_trailers(&mut self, stream: &Stream<'_>) -> Outcome {
         match self.is_evaluation {
-            true => self.evaluate(stream, true),
+            true => self.evaluate(stream, false),
             false => Outcome::Continue,
         }
     }
 
     /// Evaluates the received body.
-    fn evaluate(&mut self, stream: &Stream<'_>, trailers: bool) -> Outcome {
+    fn evaluate(&mut self, stream: &Stream<'_>, received: bool) -> Outcome {
         self.is_evaluation = false;
         let exchange = stream
-            .body(Half::Request, trailers, usize::MAX)
+            .body(Half::Request, held(received), usize::MAX)
             .unwrap_or_default();
         let reply = with_policies(|policies| evaluate(&exchange, policies, now()));
         Outcome::Reply(reply)
+    }
+}
+
+/// Returns the bytes of an exchange that is held until it is evaluated.
+fn held(received: bool) -> AtHand {
+    AtHand {
+        received,
+        buffered: true,
     }
 }

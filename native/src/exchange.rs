@@ -1,6 +1,6 @@
 //! One exchange, between Envoy's hooks and [`Flow`].
 
-use crate::abi::{Attribute, Callout, Half, Level, Map, Stream, is_1_40, log};
+use crate::abi::{AtHand, Attribute, Callout, Half, Level, Map, Stream, is_1_40, log};
 use crate::admin::AdminExchange;
 use crate::configuration::{self, Configuration, Content, Policy, RoutePolicy, lost_notice};
 use crate::process;
@@ -62,8 +62,12 @@ struct Running {
     calls: VecDeque<ServiceCall>,
     /// Awaited call: Envoy's number, and the call's number in the exchange.
     asked: Option<(u64, u64)>,
-    /// Whether only buffered bytes are at hand: no part of a body has just arrived.
-    is_all_buffered: bool,
+    /// Whether a part of a body has just arrived.
+    has_received: bool,
+    /// Whether Envoy's buffer has bytes of the request that this filter holds.
+    holds_request: bool,
+    /// The same for the response.
+    holds_response: bool,
 }
 
 impl State {
@@ -78,7 +82,9 @@ impl State {
             guard,
             calls: VecDeque::new(),
             asked: None,
-            is_all_buffered: false,
+            has_received: false,
+            holds_request: false,
+            holds_response: false,
         }))
     }
 }
@@ -196,7 +202,7 @@ impl Exchange {
                 now,
             })
         });
-        running.take(stream, Half::Request, false, step)
+        running.take(stream, Half::Request, step)
     }
 
     /// Uses the policy of the route instead of the filter's.
@@ -225,7 +231,7 @@ impl Exchange {
         }
         self.message(Half::Request, stream, |running, stream| {
             faults::at("request_body", stream);
-            running.body(stream, Half::Request, false, |flow, held, now| {
+            running.body(stream, Half::Request, true, |flow, held, now| {
                 flow.request_body(held, end, now)
             })
         })
@@ -253,7 +259,7 @@ impl Exchange {
             if !stream.edit(Map::RequestTrailers, &edits) {
                 return running.fail("a request trailer could not be removed");
             }
-            running.body(stream, Half::Request, true, |flow, held, now| {
+            running.body(stream, Half::Request, false, |flow, held, now| {
                 flow.request_trailers(&trailers, held, now)
             })
         })
@@ -272,14 +278,14 @@ impl Exchange {
                     now,
                 })
             });
-            running.take(stream, Half::Response, false, step)
+            running.take(stream, Half::Response, step)
         })
     }
 
     pub(crate) fn response_body(&mut self, stream: &mut Stream<'_>, end: bool) -> Outcome {
         self.message(Half::Response, stream, |running, stream| {
             faults::at("response_body", stream);
-            let outcome = running.body(stream, Half::Response, false, |flow, held, now| {
+            let outcome = running.body(stream, Half::Response, true, |flow, held, now| {
                 flow.response_body(held, end, now)
             });
             if !end && let Some(line) = running.flow.interim(now) {
@@ -301,7 +307,7 @@ impl Exchange {
             if !stream.edit(Map::ResponseTrailers, &edits) {
                 return running.fail("a response trailer could not be removed");
             }
-            running.body(stream, Half::Response, true, |flow, held, now| {
+            running.body(stream, Half::Response, false, |flow, held, now| {
                 flow.response_body(held, true, now)
             })
         })
@@ -320,7 +326,7 @@ impl Exchange {
                     policy.refresh();
                 }
                 if let Some(denied) = running.flow.rerouted(&StreamProperties::of(stream)) {
-                    return running.take(stream, half, false, denied);
+                    return running.take(stream, half, denied);
                 }
                 run(running, stream)
             }
@@ -395,7 +401,7 @@ impl Exchange {
         if let Some(policy) = &self.policy {
             policy.refresh();
         }
-        running.is_all_buffered = true;
+        running.has_received = false;
         running.resume(stream, number, answer)
     }
 
@@ -458,28 +464,45 @@ fn set_state(stream: &mut Stream<'_>, name: &str, value: &[u8]) {
 
 impl Running {
     /// Performs the actions of a step. A call that Envoy rejects ends the exchange.
-    fn take(&mut self, stream: &mut Stream<'_>, half: Half, trailers: bool, step: Step) -> Outcome {
+    fn take(&mut self, stream: &mut Stream<'_>, half: Half, step: Step) -> Outcome {
         if !stream.edit(half.headers(), &step.headers) {
             return self.fail("a header could not be set");
         }
         self.calls.extend(step.calls);
-        self.is_all_buffered = trailers;
-        filter::publish_decision(&mut self.flow, false, &mut |name, value| {
-            set_state(stream, name, value)
-        });
+        // Before Envoy 1.40, filter state is written once. A reply ends the exchange, so that its decision is the last one.
+        if is_1_40() || matches!(step.action, Action::Reply(_)) {
+            filter::publish_decision(&mut self.flow, false, &mut |name, value| {
+                set_state(stream, name, value)
+            });
+        }
+        let at_hand = self.at_hand(half);
+        *self.holds(half) = matches!(step.action, Action::Hold);
         match step.action {
             Action::Continue => Outcome::Continue,
             Action::Hold => Outcome::Hold,
-            Action::Replace(body) if stream.replace_body(half, trailers, &body) => {
-                Outcome::Continue
-            }
+            Action::Replace(body) if stream.replace_body(half, at_hand, &body) => Outcome::Continue,
             Action::Replace(_) => self.fail("a body could not be replaced"),
             Action::Reply(reply) => Outcome::Reply(reply),
             Action::Reset => Outcome::Reset,
             Action::Take => {
-                stream.drop_body(half, trailers);
+                stream.drop_body(half, at_hand);
                 Outcome::Hold
             }
+        }
+    }
+
+    fn holds(&mut self, half: Half) -> &mut bool {
+        match half {
+            Half::Request => &mut self.holds_request,
+            Half::Response => &mut self.holds_response,
+        }
+    }
+
+    /// Returns the bytes of a half that this filter has in hand.
+    fn at_hand(&mut self, half: Half) -> AtHand {
+        AtHand {
+            received: self.has_received,
+            buffered: *self.holds(half),
         }
     }
 
@@ -494,11 +517,11 @@ impl Running {
             Direction::Request => Half::Request,
             Direction::Response => Half::Response,
         };
-        let trailers = self.is_all_buffered;
+        let at_hand = self.at_hand(half);
         let mut held = HeldMessage {
             stream,
             half,
-            trailers,
+            at_hand,
             failed: false,
         };
         let start = now();
@@ -512,7 +535,7 @@ impl Running {
         }
         let outcome = match has_failed {
             true => self.fail("a held body could not be read"),
-            false => self.take(stream, half, trailers, resumed.step),
+            false => self.take(stream, half, resumed.step),
         };
         Some((half, outcome))
     }
@@ -545,20 +568,22 @@ impl Running {
         &mut self,
         stream: &mut Stream<'_>,
         half: Half,
-        trailers: bool,
+        received: bool,
         run: impl FnOnce(&mut Flow, &mut dyn Body, u64) -> Step,
     ) -> Outcome {
+        self.has_received = received;
+        let at_hand = self.at_hand(half);
         let mut held = HeldMessage {
             stream,
             half,
-            trailers,
+            at_hand,
             failed: false,
         };
         let step = filter::timed(&mut self.flow, now, |flow, now| run(flow, &mut held, now));
         if held.failed {
             return self.fail("a body could not be read");
         }
-        self.take(stream, half, trailers, step)
+        self.take(stream, half, step)
     }
 }
 
@@ -566,19 +591,19 @@ impl Running {
 struct HeldMessage<'s, 'h> {
     stream: &'s Stream<'h>,
     half: Half,
-    trailers: bool,
+    at_hand: AtHand,
     /// Whether Envoy failed to return the bytes.
     failed: bool,
 }
 
 impl Body for HeldMessage<'_, '_> {
     fn size(&self) -> usize {
-        self.stream.body_size(self.half, self.trailers)
+        self.stream.body_size(self.half, self.at_hand)
     }
 
     fn begin(&mut self, max: usize) -> Vec<u8> {
         self.stream
-            .body(self.half, self.trailers, max)
+            .body(self.half, self.at_hand, max)
             .unwrap_or_else(|| {
                 self.failed = true;
                 Vec::new()

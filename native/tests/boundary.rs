@@ -34,7 +34,7 @@ mod process;
 
 use agentguard::policy::KillState;
 use configuration::RoutePolicy;
-use driver::{Dice, InForce, exchange, policy};
+use driver::{Dice, InForce, exchange, exchange_as, exchange_before, policy};
 use process::Kill;
 
 /// After a panic, exchanges in flight have another guard than new ones. Both get every later kill list, whichever of
@@ -67,7 +67,39 @@ fn bytes_choose_an_exchange_as_well() {
         exchange(&in_force, &mut Dice::Bytes(bytes.iter()));
     }
     // Without bytes, the exchange is an ordinary one and passes.
-    assert!(exchange(&in_force, &mut Dice::Bytes([].iter())));
+    let ordinary = exchange(&in_force, &mut Dice::Bytes([].iter()));
+    assert!(ordinary.request.is_some());
+}
+
+/// All filters of a stream share one buffer. What a later one holds there was evaluated before, and is not taken out again.
+fn bytes_that_a_later_filter_holds_are_not_read_again() {
+    let mut observing = policy("portable");
+    observing["mode"] = "observe".into();
+    let mut answered = 0;
+    for document in [policy("hold"), policy("portable"), observing] {
+        let in_force = InForce::new(&document.to_string());
+        for seed in 1..400 {
+            let run = |is_held| exchange_before(&in_force, &mut Dice::Series(seed), is_held);
+            let alone = run(false);
+            answered += usize::from(alone.response.is_some());
+            assert_eq!(run(true), alone, "{seed}");
+        }
+    }
+    assert!(answered > 200, "{answered}");
+}
+
+/// A client of gRPC knows a denial by this header alone, here for status 415. Envoy's own is the one of success.
+fn a_denied_grpc_request_has_failed() {
+    let in_force = InForce::new(&policy("hold").to_string());
+    for (content_type, status) in [
+        ("application/grpc", Some(&b"2"[..])),
+        ("application/grpc+proto", Some(b"2")),
+        ("image/png", None),
+    ] {
+        let ended = exchange_as(&in_force, content_type);
+        assert_eq!(ended.request, None, "{content_type}");
+        assert_eq!(ended.grpc_status.as_deref(), status, "{content_type}");
+    }
 }
 
 /// Clients choose label values. With every reload a policy accepts new ones; those that are kept are bounded.
@@ -89,13 +121,15 @@ fn whatever_comes_and_wherever_it_ends_nothing_denied_gets_out() {
     for headers in ["hold", "portable"] {
         let in_force = InForce::new(&policy(headers).to_string());
         passed += (0..cases / 2)
-            .filter(|_| exchange(&in_force, &mut dice))
+            .filter(|_| exchange(&in_force, &mut dice).request.is_some())
             .count();
     }
     // If all requests were denied, nothing would have been tested.
     assert!(passed > cases / 20, "{passed} of {cases} requests passed");
     // This is not a test of its own, which would be another thread: this Envoy has one worker.
     bytes_choose_an_exchange_as_well();
+    bytes_that_a_later_filter_holds_are_not_read_again();
+    a_denied_grpc_request_has_failed();
     a_kill_list_reaches_the_guards_before_and_after_a_panic();
     label_values_of_clients_do_not_add_up_with_every_reload();
 }

@@ -71,6 +71,9 @@ impl Flow {
                 ),
                 _ => format!("Blocked by rule `{}`.", rule.id),
             },
+            (None, None) if code == codes::AG3005 => {
+                "A rule asks to redact something that can't be edited.".to_owned()
+            }
             (None, None) if code == codes::AG4001 => "Authentication required.".to_owned(),
             // The reason why a credential is invalid would help an attacker who tries credentials.
             (None, None) if matches!(code, codes::AG4002 | codes::AG4003) => {

@@ -10,6 +10,7 @@
 )]
 
 use crate::filter::LogLevel;
+use crate::proxy::UNREADABLE;
 use proxy_wasm::hostcalls;
 use std::ptr::null_mut;
 use std::time::Duration;
@@ -41,6 +42,7 @@ pub(super) struct HostError(pub(super) u32);
 
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
+const SERIALIZATION_FAILURE: u32 = 3;
 
 /// Size greater than any buffer, for "to the end".
 pub(super) const ALL: usize = 1 << 30;
@@ -179,13 +181,14 @@ pub(super) fn set_buffer(buffer: Buffer, bytes: &[u8]) -> Result<(), HostError> 
     checked(unsafe { proxy_set_buffer_bytes(buffer as u32, 0, ALL, bytes.as_ptr(), bytes.len()) })
 }
 
-/// Returns a property; `None` if it is absent or unreadable.
+/// Returns a property; `None` if it is absent or empty, [`UNREADABLE`] if Envoy can't encode it.
 pub(super) fn property(path: &[&str]) -> Option<Vec<u8>> {
     let path = path.join("\0");
     let (mut data, mut size) = (null_mut(), 0);
     // SAFETY: the slice and the locals outlive the call.
     match unsafe { proxy_get_property(path.as_ptr(), path.len(), &mut data, &mut size) } {
         OK if !data.is_null() => Some(taken(data, size)),
+        SERIALIZATION_FAILURE => Some(vec![UNREADABLE]),
         _ => None,
     }
 }

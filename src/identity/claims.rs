@@ -2,7 +2,8 @@
 //!
 //! Envoy exposes the payload as properties below `metadata.filter_metadata["envoy.filters.http.jwt_authn"]`. A string is its
 //! bytes, a number the eight bytes of a double, a boolean one byte; an object and a list are maps with lengths. A property
-//! doesn't contain its type, so the policy declares the type. Clients can't write this metadata.
+//! doesn't contain its type, so the policy declares the type. What is null, or contains a null, has no encoding: a null is
+//! not told from a list with one. Clients can't write this metadata.
 
 use super::{Credentials, Finding, Reason, set, text};
 use crate::event::Known;
@@ -26,7 +27,7 @@ pub(super) fn find(source: &JwtSource, credentials: &Credentials<'_>) -> Finding
         whole.extend_from_slice(path);
         credentials.properties.get(&whole)
     };
-    if get(&[&source.payload]).is_none_or(|payload| payload.is_empty()) {
+    if get(&[&source.payload]).is_none() {
         return match source.failed.as_deref().and_then(|failed| {
             get(&[failed])?;
             Some(get(&[failed, "message"]).and_then(text).unwrap_or_default())
@@ -82,16 +83,19 @@ fn read(
             None => break,
         }
     }
-    // An element after the last one that is read could be the role that a rule denies.
-    if elements.len() == MAX_ELEMENTS {
-        return Known::Unknown;
-    }
+    let length = bytes
+        .first_chunk()
+        .map(|length| u32::from_le_bytes(*length));
     let is_empty_list = bytes == [0; 4] && claim.kind != ClaimType::Number;
     if elements.is_empty() && !is_empty_list {
         return match scalar(claim.kind, bytes) {
             Some(values) => Known::Is(values),
             None => Known::Unknown,
         };
+    }
+    // An element behind the last one that is read could be the role that a rule denies. An empty one ends the loop above.
+    if elements.len() == MAX_ELEMENTS || length != u32::try_from(elements.len()).ok() {
+        return Known::Unknown;
     }
     let mut values = Vec::with_capacity(elements.len());
     for element in elements {
@@ -111,9 +115,7 @@ fn read(
 /// Decodes a value of this type; `None` if the bytes are not of this type.
 fn scalar(kind: ClaimType, bytes: Vec<u8>) -> Option<Vec<Box<str>>> {
     match kind {
-        ClaimType::Text if bytes.is_empty() => Some(Vec::new()),
         ClaimType::Text => Some(vec![text(bytes)?.into()]),
-        ClaimType::Words if bytes.is_empty() => Some(Vec::new()),
         ClaimType::Words => Some(text(bytes)?.split_whitespace().map(Box::from).collect()),
         ClaimType::Number => {
             let number = f64::from_le_bytes(bytes.try_into().ok()?);

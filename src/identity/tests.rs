@@ -398,6 +398,44 @@ mod tokens {
         );
     }
 
+    /// Envoy encodes nothing that contains a null, and an empty text as if it were absent.
+    #[test]
+    fn a_token_with_a_null_counts_and_the_claims_around_it_are_unknown() {
+        let source = json!([{"name": "user", "jwt": {"payload": "jwt", "id": "sub", "tenant": "org.id", "roles": "roles"}}]);
+        for (claims, expected) in [
+            (json!({"nickname": null}), ""),
+            (json!({"nickname": [{"a": null}]}), ""),
+            (json!({"org": null}), ""),
+            (json!({"org": {"id": "acme", "plan": null}}), " tenant=acme"),
+            (json!({"org": {"id": null}}), " tenant=?"),
+            (json!({"roles": null}), " roles=?"),
+            (json!({"roles": ["dev", null, "contractor"]}), " roles=?"),
+            (json!({"roles": [null, "contractor"]}), " roles=?"),
+            (json!({"roles": ["dev", "", "contractor"]}), " roles=?"),
+            (json!({"roles": ["", "contractor"]}), " roles=?"),
+            (json!({"roles": [""]}), " roles=?"),
+            (json!({"roles": ["dev", ""]}), " roles=?"),
+            (json!({"roles": []}), " roles="),
+            (json!({"roles": ""}), ""),
+            (
+                json!({"roles": {"0": "dev", "2": "contractor"}}),
+                " roles=?",
+            ),
+            (
+                json!({"roles": ["dev", "contractor"]}),
+                " roles=dev,contractor",
+            ),
+        ] {
+            let mut jwt = claims.clone();
+            jwt["sub"] = "user-1".into();
+            let properties = MemoryProperties::of_json(&json!({"metadata": {"filter_metadata": {
+                "envoy.filters.http.jwt_authn": {"jwt": jwt},
+            }}}));
+            let told = read(&source, &[], &properties).0;
+            assert_eq!(told, format!("user id=user-1{expected}"), "{claims}");
+        }
+    }
+
     #[test]
     fn a_claim_of_another_type_is_unknown() {
         let id = |claim: Value| say(json!({"payload": "jwt", "id": claim}));

@@ -193,7 +193,10 @@ impl Protocol for BedrockInvoke {
     }
 
     fn remove_from_response(&self, edit: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
-        match family_of_answer(edit.root).ok_or(CannotRemove)? {
+        let Some(family) = family_of_answer(edit.root) else {
+            return edit.removals.only_edits();
+        };
+        match family {
             ModelFamily::Claude => remove_from_answer(edit.root, edit.removals, edit.edits),
             ModelFamily::Nova => remove_from_converse(edit.root, edit.removals, edit.edits),
             ModelFamily::Chat => OpenAiChat.remove_from_response(edit),

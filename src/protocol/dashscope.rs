@@ -127,7 +127,9 @@ impl Protocol for DashScope {
 
     /// Clients show no refusal beside the content: a response with a denied text is denied as a whole.
     fn remove_from_response(&self, edit: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
-        let output = edit.root.get("output").ok_or(CannotRemove)?;
+        let Some(output) = edit.root.get("output") else {
+            return edit.removals.only_edits();
+        };
         match edit.removals.choices.is_empty() {
             true if output.get("choices").is_none() => edit.removals.only_edits(),
             true => {

@@ -137,7 +137,9 @@ impl Protocol for WorkersAi {
     }
 
     fn remove_from_response(&self, edit: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
-        let result = edit.root.get("result").ok_or(CannotRemove)?;
+        let Some(result) = edit.root.get("result") else {
+            return edit.removals.only_edits();
+        };
         if edit.context.endpoint.name == RESPONSES {
             return openai_responses::remove_from_response(
                 result,

@@ -1,6 +1,6 @@
 //! Properties and shared data in memory.
 
-use super::{Properties, SharedData, VersionMismatch, Versioned};
+use super::{Properties, SharedData, UNREADABLE, VersionMismatch, Versioned};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -104,30 +104,32 @@ impl MemoryProperties {
             path.pop();
         }
         if !path.is_empty() {
-            self.0.insert(path.clone(), encoded(value));
+            let bytes = encoded(value).unwrap_or_else(|| vec![UNREADABLE]);
+            self.0.insert(path.clone(), bytes);
         }
     }
 }
 
 /// Returns the bytes of a property's value. They don't contain the type: a text is its bytes, a number a double, a
 /// boolean one byte. An object or a list is a map: the number of pairs, their lengths, then the pairs with a NUL after
-/// each half.
-fn encoded(value: &Value) -> Vec<u8> {
+/// each half. Nothing that contains a null has an encoding.
+fn encoded(value: &Value) -> Option<Vec<u8>> {
     let pairs: Vec<(Vec<u8>, Vec<u8>)> = match value {
-        Value::Null => return Vec::new(),
-        Value::Bool(value) => return vec![u8::from(*value)],
+        Value::Null => return None,
+        Value::Bool(value) => return Some(vec![u8::from(*value)]),
         Value::Number(number) => {
-            return number.as_f64().unwrap_or_default().to_le_bytes().to_vec();
+            let number = number.as_f64().unwrap_or_default();
+            return Some(number.to_le_bytes().to_vec());
         }
-        Value::String(text) => return text.clone().into_bytes(),
+        Value::String(text) => return Some(text.clone().into_bytes()),
         Value::Array(items) => (0_u64..)
             .zip(items)
-            .map(|(number, item)| (number.to_le_bytes().to_vec(), encoded(item)))
-            .collect(),
+            .map(|(number, item)| Some((number.to_le_bytes().to_vec(), encoded(item)?)))
+            .collect::<Option<_>>()?,
         Value::Object(members) => members
             .iter()
-            .map(|(name, value)| (name.clone().into_bytes(), encoded(value)))
-            .collect(),
+            .map(|(name, value)| Some((name.clone().into_bytes(), encoded(value)?)))
+            .collect::<Option<_>>()?,
     };
     let length = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX).to_le_bytes();
     let mut bytes = length(pairs.len()).to_vec();
@@ -139,13 +141,14 @@ fn encoded(value: &Value) -> Vec<u8> {
         bytes.extend(half);
         bytes.push(0);
     }
-    bytes
+    Some(bytes)
 }
 
 impl Properties for MemoryProperties {
     fn get(&self, path: &[&str]) -> Option<Vec<u8>> {
         let path: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
-        self.0.get(&path).cloned()
+        let value = self.0.get(&path).filter(|value| !value.is_empty());
+        value.cloned()
     }
 }
 

@@ -9,9 +9,13 @@ mod unshared;
 pub use memory::{MemoryProperties, MemorySharedData};
 pub use unshared::UnsharedWrites;
 
+/// Value of a property that the proxy has and can't encode, such as null: neither text, number nor boolean.
+pub const UNREADABLE: u8 = 0xFF;
+
 /// Properties of the connection and of the request that only the proxy knows: addresses, certificates, verified tokens.
 pub trait Properties {
-    /// Returns the bytes of a property, in the proxy's encoding; `None` if it is absent or unreadable.
+    /// Returns the bytes of a property, in the proxy's encoding; `None` if it is absent or empty, [`UNREADABLE`] if it is or
+    /// contains a null.
     ///
     /// `["source", "address"]` gives `127.0.0.1:54256`; the type is not in the bytes.
     fn get(&self, path: &[&str]) -> Option<Vec<u8>>;

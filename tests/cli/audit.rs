@@ -3,18 +3,29 @@
 use super::{out, root, run, run_with};
 use agentguard::author::parse_yaml;
 use agentguard::flow::simulation::{self, HttpMessage};
-use agentguard::policy::load;
+use agentguard::flow::{Guard, HostEnvironment};
+use agentguard::policy::{Policy, load};
+use agentguard::proxy::MemorySharedData;
 use serde_json::{Value, json};
 use sha2::Digest;
 use std::io::Write;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 /// The lines of a chain.
 pub(super) fn trail(records: usize) -> Vec<String> {
-    let policy = "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: test }\nrequire: none\n\
-                  defaults: { action: allow }\n";
-    let policy = load(&parse_yaml(policy).unwrap()).policy.unwrap();
-    let guard = simulation::guard(policy).unwrap();
+    trail_of(&simulation::guard(policy("")).unwrap(), records)
+}
+
+fn policy(more: &str) -> Policy {
+    let policy = format!(
+        "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: {{ name: test }}\nrequire: none\n\
+         defaults: {{ action: allow }}\n{more}"
+    );
+    load(&parse_yaml(&policy).unwrap()).policy.unwrap()
+}
+
+fn trail_of(guard: &Rc<Guard>, records: usize) -> Vec<String> {
     let request = HttpMessage::new(
         &[
             (":method", "GET"),
@@ -26,10 +37,40 @@ pub(super) fn trail(records: usize) -> Vec<String> {
     (0..records)
         .map(|_| {
             let response = || HttpMessage::new(&[(":status", "200")], b"");
-            let seen = simulation::run(&guard, &request, |_| response(), 1);
+            let seen = simulation::run(guard, &request, |_| response(), 1);
             String::from_utf8(seen.finished.line).unwrap()
         })
         .collect()
+}
+
+/// Kubernetes gives Envoy a secret with the line feed that its file has, a shell without it.
+#[test]
+fn the_line_feed_of_a_key_file_may_be_part_of_the_key() {
+    let folder = Folder::new("audit-key-line");
+    let files = ["", "\n", "\r\n"].map(|end| {
+        let key = format!("a-mac-key-of-thirty-two-bytes-0123{end}");
+        folder.write(&format!("key-{}", end.len()), key.as_bytes())
+    });
+    for key in [
+        "a-mac-key-of-thirty-two-bytes-0123",
+        "a-mac-key-of-thirty-two-bytes-0123\n",
+    ] {
+        let surroundings = HostEnvironment {
+            variable: &|_| Some(key.to_owned()),
+            node_environment: &|| None,
+            seed: [7; 40],
+            shared_data: Rc::new(MemorySharedData::default()),
+            kill: Rc::default(),
+        };
+        let guard = Guard::new(policy("audit: { key: env:AUDIT_KEY }"), &surroundings);
+        let trail = trail_of(&Rc::new(guard.unwrap()), 3);
+        let trail = folder.write("audit.jsonl", &lines(&trail));
+        for file in &files {
+            let verify = ["audit", "verify", &trail, "--key", &format!("file:{file}")];
+            let (code, said) = folder.tells(&verify);
+            assert_eq!(code, Some(0), "{key:?} {file}: {said}");
+        }
+    }
 }
 
 pub(crate) struct Folder(pub(crate) PathBuf);

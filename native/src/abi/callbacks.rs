@@ -262,6 +262,24 @@ impl Half {
             Half::Response => Map::ResponseHeaders,
         }
     }
+
+    /// Returns Envoy's numbers of the received and of the buffered body.
+    fn buffers(self) -> (u32, u32) {
+        match self {
+            Half::Request => (0, 1),
+            Half::Response => (2, 3),
+        }
+    }
+}
+
+/// Bytes of a half that this filter has in hand. All filters of a stream share the buffer, so that it may also have bytes
+/// which this filter has forwarded and a later one holds.
+#[derive(Clone, Copy)]
+pub(crate) struct AtHand {
+    /// Whether a part of the body has just arrived.
+    pub(crate) received: bool,
+    /// Whether the buffer has bytes that this filter holds.
+    pub(crate) buffered: bool,
 }
 
 /// Properties that Envoy has of an exchange, as texts.
@@ -352,41 +370,32 @@ impl Stream<'_> {
         }
     }
 
-    /// Returns the buffers with the body of a half, in their order. In a hook of trailers nothing arrives.
-    fn buffers(&self, half: Half, trailers: bool) -> &'static [u32] {
-        const RECEIVED_REQUEST: u32 = 0;
-        const BUFFERED_REQUEST: u32 = 1;
-        const RECEIVED_RESPONSE: u32 = 2;
-        const BUFFERED_RESPONSE: u32 = 3;
-        let is_one = !trailers && self.is_received_buffered(half);
-        match (half, trailers, is_one) {
-            (Half::Request, true, _) => &[BUFFERED_REQUEST],
-            (Half::Request, false, true) => &[RECEIVED_REQUEST],
-            (Half::Request, false, false) => &[BUFFERED_REQUEST, RECEIVED_REQUEST],
-            (Half::Response, true, _) => &[BUFFERED_RESPONSE],
-            (Half::Response, false, true) => &[RECEIVED_RESPONSE],
-            (Half::Response, false, false) => &[BUFFERED_RESPONSE, RECEIVED_RESPONSE],
-        }
+    /// Returns the buffers with the bytes of a half that are at hand, in their order.
+    fn buffers(&self, half: Half, at_hand: AtHand) -> impl Iterator<Item = u32> + use<> {
+        let (received, buffered) = half.buffers();
+        let is_one = at_hand.received && at_hand.buffered && self.is_received_buffered(half);
+        let buffered = (at_hand.buffered && !is_one).then_some(buffered);
+        let received = at_hand.received.then_some(received);
+        buffered.into_iter().chain(received)
     }
 
-    /// Returns the number of bytes of a half that have arrived and have not been forwarded.
-    pub(crate) fn body_size(&self, half: Half, trailers: bool) -> usize {
-        let buffers = self.buffers(half, trailers).iter();
+    /// Returns the number of bytes of a half that are at hand.
+    pub(crate) fn body_size(&self, half: Half, at_hand: AtHand) -> usize {
+        let buffers = self.buffers(half, at_hand);
         // SAFETY: no pointers but the exchange.
         let sizes = buffers.map(|buffer| unsafe {
-            envoy_dynamic_module_callback_http_get_body_size(self.envoy, *buffer)
+            envoy_dynamic_module_callback_http_get_body_size(self.envoy, buffer)
         });
         sizes.fold(0, usize::saturating_add)
     }
 
-    /// Returns the first bytes of a half that have arrived and have not been forwarded, at most `max`; `None` if Envoy
-    /// doesn't provide them.
-    pub(crate) fn body(&self, half: Half, trailers: bool, max: usize) -> Option<Vec<u8>> {
-        let mut whole = Vec::with_capacity(self.body_size(half, trailers).min(max));
-        for buffer in self.buffers(half, trailers) {
+    /// Returns the first bytes of a half that are at hand, at most `max`; `None` if Envoy doesn't provide them.
+    pub(crate) fn body(&self, half: Half, at_hand: AtHand, max: usize) -> Option<Vec<u8>> {
+        let mut whole = Vec::with_capacity(self.body_size(half, at_hand).min(max));
+        for buffer in self.buffers(half, at_hand) {
             // SAFETY: no pointers but the exchange.
             let count = unsafe {
-                envoy_dynamic_module_callback_http_get_body_chunks_size(self.envoy, *buffer)
+                envoy_dynamic_module_callback_http_get_body_chunks_size(self.envoy, buffer)
             };
             if count == 0 {
                 continue;
@@ -396,7 +405,7 @@ impl Stream<'_> {
             let is_known = unsafe {
                 envoy_dynamic_module_callback_http_get_body_chunks(
                     self.envoy,
-                    *buffer,
+                    buffer,
                     chunks.as_mut_ptr(),
                 )
             };
@@ -413,26 +422,25 @@ impl Stream<'_> {
         Some(whole)
     }
 
-    /// Drops all bytes of a half that have arrived and have not been forwarded.
-    pub(crate) fn drop_body(&mut self, half: Half, trailers: bool) {
-        for buffer in self.buffers(half, trailers) {
+    /// Drops the bytes of a half that are at hand.
+    pub(crate) fn drop_body(&mut self, half: Half, at_hand: AtHand) {
+        for buffer in self.buffers(half, at_hand) {
             // SAFETY: no pointers but the exchange.
             unsafe {
                 // If there is no such buffer, there is nothing to drain.
-                envoy_dynamic_module_callback_http_drain_body(self.envoy, *buffer, usize::MAX);
+                envoy_dynamic_module_callback_http_drain_body(self.envoy, buffer, usize::MAX);
             }
         }
     }
 
-    /// Replaces all bytes of a half that have arrived and have not been forwarded.
-    pub(crate) fn replace_body(&mut self, half: Half, trailers: bool, bytes: &[u8]) -> bool {
-        let Some(last) = self.buffers(half, trailers).last() else {
-            return false;
-        };
-        self.drop_body(half, trailers);
+    /// Replaces the bytes of a half that are at hand. Without any, the new ones follow those that another filter has buffered.
+    pub(crate) fn replace_body(&mut self, half: Half, at_hand: AtHand, bytes: &[u8]) -> bool {
+        self.drop_body(half, at_hand);
+        let (received, buffered) = half.buffers();
+        let last = if at_hand.received { received } else { buffered };
         // SAFETY: the bytes outlive the call.
         unsafe {
-            envoy_dynamic_module_callback_http_append_body(self.envoy, *last, Buffer::of(bytes))
+            envoy_dynamic_module_callback_http_append_body(self.envoy, last, Buffer::of(bytes))
         }
     }
 
@@ -613,14 +621,23 @@ impl Stream<'_> {
         }
     }
 
+    /// Returns whether the request is gRPC, whose clients ignore the status of HTTP.
+    fn is_grpc(&self) -> bool {
+        let headers = self.headers(Map::RequestHeaders).unwrap_or_default();
+        headers
+            .iter()
+            .any(|(name, value)| *name == b"content-type" && value.starts_with(b"application/grpc"))
+    }
+
     /// Sends a local reply. Envoy may destroy the exchange before this returns.
     pub(super) fn send(self, reply: &Reply) {
-        let headers: Vec<Header> = reply
-            .headers
-            .iter()
+        let own = reply.headers.iter();
+        let own = own.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        let headers: Vec<Header> = own
+            .chain(self.is_grpc().then(|| grpc_status(reply.status)))
             .map(|(name, value)| Header {
-                name: Buffer::of(name.as_bytes()),
-                value: Buffer::of(value.as_bytes()),
+                name: Buffer::of(name),
+                value: Buffer::of(value),
             })
             .collect();
         // SAFETY: the reply outlives the call.
@@ -648,6 +665,21 @@ impl Stream<'_> {
             );
         }
     }
+}
+
+/// Returns the header with the status of gRPC for a reply. Without it Envoy writes the one of success for a module, and for
+/// a Wasm filter this one.
+fn grpc_status(status: u16) -> (&'static [u8], &'static [u8]) {
+    let status: &[u8] = match status {
+        // Internal, unauthenticated, permission denied, unimplemented, unavailable, unknown.
+        400 => b"13",
+        401 => b"16",
+        403 => b"7",
+        404 => b"12",
+        429 | 502 | 503 | 504 => b"14",
+        _ => b"2",
+    };
+    (b"grpc-status", status)
 }
 
 /// Maximum labels of a metric.

@@ -5,7 +5,7 @@ mod hooks;
 mod slots;
 
 pub(crate) use callbacks::{
-    Answer, Attribute, Callout, Half, Host, Level, Map, Scheduler, Stat, StatKind, Stream, is_1_40,
-    log, workers,
+    Answer, AtHand, Attribute, Callout, Half, Host, Level, Map, Scheduler, Stat, StatKind, Stream,
+    is_1_40, log, workers,
 };
 pub(crate) use slots::{Slots, Worker};

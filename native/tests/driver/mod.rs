@@ -119,7 +119,11 @@ pub fn policy(headers: &str) -> Value {
 }
 
 /// Configuration in force, until it is dropped.
-pub struct InForce(*const c_void);
+pub struct InForce {
+    configuration: *const c_void,
+    /// Whether the policy only observes.
+    observes: bool,
+}
 
 impl InForce {
     /// Puts a policy in force.
@@ -132,14 +136,17 @@ impl InForce {
             envoy_dynamic_module_on_http_filter_config_new(host, name, text)
         };
         assert!(!made.is_null(), "{text}");
-        InForce(made)
+        InForce {
+            configuration: made,
+            observes: text.contains(r#""mode":"observe""#),
+        }
     }
 }
 
 impl Drop for InForce {
     fn drop(&mut self) {
         // SAFETY: made above, and given back once.
-        unsafe { envoy_dynamic_module_on_http_filter_config_destroy(self.0) };
+        unsafe { envoy_dynamic_module_on_http_filter_config_destroy(self.configuration) };
     }
 }
 
@@ -228,6 +235,7 @@ impl Message {
             (":path", path.to_owned()),
             (":authority", "api.openai.com".to_owned()),
             ("content-type", "application/json".to_owned()),
+            ("x-request-id", "b0".to_owned()),
         ];
         if is_call {
             headers.push(("accept", "application/json, text/event-stream".to_owned()));
@@ -312,10 +320,15 @@ fn hook(stream: *mut Stream, hook: impl FnOnce(*mut c_void, *mut c_void) -> u32)
     Some(status)
 }
 
-/// Forwards everything that is at hand.
-fn forward(stream: *mut Stream, side: &Side, out: &mut Vec<u8>) {
+/// Forwards everything that is at hand. A later filter that holds it has it in the buffer of all filters until the end.
+fn forward(stream: *mut Stream, side: &Side, out: &mut Vec<u8>, is_end: bool) {
     // SAFETY: the driver owns the stream, and no hook runs.
-    let bodies = unsafe { &mut (*stream).bodies };
+    let (bodies, is_held) = unsafe { (&mut (*stream).bodies, (*stream).is_held_behind) };
+    if is_held && !is_end {
+        let received = std::mem::take(&mut bodies[side.received]);
+        bodies[side.received + 1].extend(received);
+        return;
+    }
     for body in [side.received + 1, side.received] {
         for chunk in bodies[body].drain(..) {
             out.extend_from_slice(&chunk);
@@ -324,7 +337,13 @@ fn forward(stream: *mut Stream, side: &Side, out: &mut Vec<u8>) {
 }
 
 /// Responds to the calls that the exchange has made, in any way.
-fn answer_calls(stream: *mut Stream, side: &Side, out: &mut Vec<u8>, dice: &mut Dice<'_>) {
+fn answer_calls(
+    stream: *mut Stream,
+    side: &Side,
+    out: &mut Vec<u8>,
+    dice: &mut Dice<'_>,
+    is_end: bool,
+) {
     // SAFETY: the driver owns the stream, and no hook runs.
     while let Some(number) = unsafe { (*stream).calls.pop() } {
         let bodies: [&[u8]; 3] = [b"{\"decision\":\"deny\"}", b"{", b""];
@@ -354,7 +373,7 @@ fn answer_calls(stream: *mut Stream, side: &Side, out: &mut Vec<u8>, dice: &mut 
         });
         // SAFETY: as above.
         if std::mem::take(unsafe { &mut (*stream).goes_on }) {
-            forward(stream, side, out);
+            forward(stream, side, out, is_end);
         }
     }
 }
@@ -389,7 +408,7 @@ fn send_into(
     hook(stream, |envoy, exchange| unsafe {
         (side.headers)(envoy, exchange, has_no_body)
     })?;
-    answer_calls(stream, side, out, dice);
+    answer_calls(stream, side, out, dice, has_no_body);
     let mut rest = message.body.as_slice();
     while !rest.is_empty() {
         if dice.one_in(60) {
@@ -406,7 +425,7 @@ fn send_into(
         // SAFETY: as above.
         let bodies = unsafe { &mut (*stream).bodies };
         match status {
-            0 => forward(stream, side, out),
+            0 => forward(stream, side, out, is_last),
             1 => {
                 let received = std::mem::take(&mut bodies[side.received]);
                 bodies[side.received + 1].extend(received);
@@ -414,7 +433,7 @@ fn send_into(
             3 => bodies[side.received].clear(),
             other => panic!("an answer that no Envoy knows: {other}"),
         }
-        answer_calls(stream, side, out, dice);
+        answer_calls(stream, side, out, dice, is_last);
     }
     if message.trailers {
         // SAFETY: as above.
@@ -426,9 +445,9 @@ fn send_into(
             (side.trailers)(envoy, exchange)
         })?;
         if status == 0 {
-            forward(stream, side, out);
+            forward(stream, side, out, true);
         }
-        answer_calls(stream, side, out, dice);
+        answer_calls(stream, side, out, dice, true);
     }
     // SAFETY: as above.
     let has_ended = unsafe { (*stream).reply.is_some() || (*stream).is_reset };
@@ -461,9 +480,50 @@ fn check(what: &str, message: &Message, out: &[u8]) {
     }
 }
 
-/// Runs one exchange. Returns whether its request was forwarded completely.
-pub fn exchange(in_force: &InForce, dice: &mut Dice<'_>) -> bool {
+/// Exchange that has ended.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Forwarded request, if all of it was.
+    pub request: Option<String>,
+    /// Forwarded response, if all of it was.
+    pub response: Option<String>,
+    /// Members of the audit event about what was read.
+    pub event: [Value; 4],
+    /// Value of the header `grpc-status` of the reply.
+    pub grpc_status: Option<Vec<u8>>,
+}
+
+/// Runs one exchange.
+pub fn exchange(in_force: &InForce, dice: &mut Dice<'_>) -> Ended {
+    exchange_before(in_force, dice, false)
+}
+
+/// Runs one exchange, before another filter that may hold what the module forwards.
+pub fn exchange_before(in_force: &InForce, dice: &mut Dice<'_>, is_held_behind: bool) -> Ended {
+    let request = Message::request(dice);
+    exchange_of(in_force, dice, request, is_held_behind)
+}
+
+/// Runs an exchange whose request has this content type.
+pub fn exchange_as(in_force: &InForce, content_type: &str) -> Ended {
+    let mut dice = Dice::Bytes([].iter());
+    let mut request = Message::request(&mut dice);
+    for (name, value) in &mut request.headers {
+        if *name == "content-type" {
+            content_type.clone_into(value);
+        }
+    }
+    exchange_of(in_force, &mut dice, request, false)
+}
+
+fn exchange_of(
+    in_force: &InForce,
+    dice: &mut Dice<'_>,
+    request: Message,
+    is_held_behind: bool,
+) -> Ended {
     let stream = Box::into_raw(Box::new(Stream {
+        is_held_behind,
         fails_at: if dice.one_in(4) {
             1 + dice.below(30)
         } else {
@@ -478,17 +538,24 @@ pub fn exchange(in_force: &InForce, dice: &mut Dice<'_>) -> bool {
     }));
     // SAFETY: the configuration is in force, and the stream lives until the end of this function.
     unsafe {
-        let made = envoy_dynamic_module_on_http_filter_new(in_force.0, stream.cast());
+        let made = envoy_dynamic_module_on_http_filter_new(in_force.configuration, stream.cast());
         assert!(!made.is_null());
         (*stream).exchange = Some(made);
     }
-    let request = Message::request(dice);
-    let (out, passed) = send(stream, &REQUEST, &request, dice);
-    check("request", &request, &out);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (sent, passed) = send(stream, &REQUEST, &request, dice);
+    let check = |what: &str, message: &Message, out: &[u8]| {
+        if !in_force.observes {
+            check(what, message, out);
+        }
+    };
+    check("request", &request, &sent);
+    let mut answered = None;
     if passed.is_some() {
         let response = Message::response(dice);
-        let (out, _) = send(stream, &RESPONSE, &response, dice);
+        let (out, passed) = send(stream, &RESPONSE, &response, dice);
         check("response", &response, &out);
+        answered = passed.map(|()| text(&out));
     }
     end(stream);
     // SAFETY: the module's part was destroyed, and no other reference exists.
@@ -500,5 +567,11 @@ pub fn exchange(in_force: &InForce, dice: &mut Dice<'_>) -> bool {
         .expect("a line");
     let line: Value = serde_json::from_slice(line).expect("JSON");
     assert!(line["decision"].is_string(), "{line}");
-    passed.is_some()
+    let event = ["decision", "rules", "findings", "coverage"];
+    Ended {
+        request: passed.map(|()| text(&sent)),
+        response: answered,
+        event: event.map(|member| line[member].clone()),
+        grpc_status: stream.grpc_status,
+    }
 }

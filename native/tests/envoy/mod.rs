@@ -61,6 +61,10 @@ pub struct Stream {
     pub lines: usize,
     /// Status of the reply.
     pub reply: Option<u32>,
+    /// Value of its header `grpc-status`.
+    pub grpc_status: Option<Vec<u8>>,
+    /// Whether a later filter holds in the common buffer what the module has forwarded.
+    pub is_held_behind: bool,
     /// Whether the module reset it.
     pub is_reset: bool,
     /// Whether the module has continued a held half.
@@ -196,16 +200,19 @@ callbacks! {
         true
     }
     envoy_dynamic_module_callback_http_send_response(stream: *mut c_void, status: u32, headers: *const Header, count: usize, body: Buffer, details: Buffer) {
+        let place = stream.cast::<Stream>();
+        let stream = of(stream);
         // SAFETY: as lent.
         unsafe {
             for at in 0..count {
                 let header = *headers.add(at);
-                let _ = (header.name.bytes(), header.value.bytes());
+                let (name, value) = (header.name.bytes(), header.value.bytes());
+                if name == b"grpc-status" {
+                    stream.grpc_status = Some(value);
+                }
             }
             let _ = (body.bytes(), details.bytes());
         }
-        let place = stream.cast::<Stream>();
-        let stream = of(stream);
         assert_eq!(stream.reply, None, "two replies");
         stream.reply = Some(status);
         if stream.ends_within_reply {
@@ -253,7 +260,9 @@ callbacks! {
         // SAFETY: as lent.
         let (name, value) = unsafe { (name.bytes(), value.bytes()) };
         stream.lines += usize::from(name == b"wasm.agentguard");
-        stream.state.insert(name, value);
+        // Envoy 1.38 keeps the first value, and writes a stack trace to its log.
+        let known = stream.state.insert(name, value);
+        assert_eq!(known, None, "filter state is written twice");
         true
     }
     envoy_dynamic_module_callback_http_get_filter_state_bytes(stream: *mut c_void, name: Buffer, value: *mut Buffer) -> bool {

@@ -148,11 +148,16 @@ impl Files {
 
 /// Reads the keys of MACs.
 pub(super) fn read_keys(sources: &[String]) -> Result<Vec<ChainKey>, Failed> {
-    sources.iter().map(|source| read_key(source)).collect()
+    let mut keys = Vec::new();
+    for source in sources {
+        keys.extend(read_key(source)?);
+    }
+    Ok(keys)
 }
 
-/// Reads a key: `env:NAME` or `file:PATH`.
-fn read_key(source: &str) -> Result<ChainKey, Failed> {
+/// Reads a key: `env:NAME` or `file:PATH`. An editor ends a file with a line feed, which a secret of Kubernetes has as well, and
+/// a shell takes away. The filter's key is the variable as it is, so the key is returned with and without its line end.
+fn read_key(source: &str) -> Result<Vec<ChainKey>, Failed> {
     let bytes = match source.split_once(':') {
         #[expect(
             clippy::disallowed_methods,
@@ -168,17 +173,7 @@ fn read_key(source: &str) -> Result<ChainKey, Failed> {
                 )
             })?
             .into_bytes(),
-        Some(("file", path)) => {
-            let mut bytes = output::read(path)?;
-            // An editor ends a file with a line feed, which is not part of a key.
-            while bytes
-                .last()
-                .is_some_and(|byte| matches!(byte, b'\n' | b'\r'))
-            {
-                bytes.pop();
-            }
-            bytes
-        }
+        Some(("file", path)) => output::read(path)?,
         _ => {
             return Err(output::print_coded(
                 codes::AG9012,
@@ -186,12 +181,26 @@ fn read_key(source: &str) -> Result<ChainKey, Failed> {
             ));
         }
     };
-    ChainKey::new(&bytes).ok_or_else(|| {
-        output::print_coded(
+    let end = bytes.iter().rposition(|byte| !b"\r\n".contains(byte));
+    let inner = end.and_then(|end| bytes.get(..=end)).unwrap_or_default();
+    if inner.is_empty() {
+        return Err(output::print_coded(
             codes::AG9012,
             &format!("--key {source}: the key is empty; give the one that the filter has"),
-        )
-    })
+        ));
+    }
+    let with_end = [inner, b"\n"].concat();
+    let is_other = bytes != inner && bytes != with_end;
+    let forms = [
+        Some(inner),
+        Some(&with_end),
+        Some(&*bytes).filter(|_| is_other),
+    ];
+    Ok(forms
+        .into_iter()
+        .flatten()
+        .filter_map(ChainKey::new)
+        .collect())
 }
 
 /// Returns heads in the form of `--write-heads`.

@@ -299,7 +299,9 @@ rules: [{ id: no-prod, match: { event: request, environment: prod }, action: den
     for (environment, is_denied) in [
         (serde_json::json!("prod"), true),
         (serde_json::json!("dev"), false),
-        (Value::Null, false),
+        (serde_json::json!(""), false),
+        // Envoy doesn't tell a null from a list with one.
+        (Value::Null, true),
         (serde_json::json!(7), true),
     ] {
         let caller = Caller {

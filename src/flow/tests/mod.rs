@@ -316,6 +316,71 @@ fn a_finding_is_replaced_in_both_directions_also_after_escapes() {
     });
 }
 
+/// Clients retry by the status and the type of an error.
+#[test]
+fn a_finding_in_an_error_of_the_provider_is_replaced_and_the_error_stays() {
+    let text = "Try again, or call 4111 1111 1111 1111";
+    let error = json!({"error": {"message": text, "code": 429}});
+    let chat = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+    let contents = json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]});
+    for (host, path, asked, error) in [
+        ("api.openai.com", "/v1/chat/completions", &chat, &error),
+        (
+            "api.openai.com",
+            "/v1/completions",
+            &json!({"model": "m", "prompt": "hi"}),
+            &error,
+        ),
+        (
+            "generativelanguage.googleapis.com",
+            "/v1beta/models/gemini-2.5-pro:generateContent",
+            &contents,
+            &error,
+        ),
+        (
+            "api.cloudflare.com",
+            "/client/v4/accounts/a/ai/run/@cf/meta/llama",
+            &chat,
+            &json!({"success": false, "errors": [{"message": text}]}),
+        ),
+        (
+            "dashscope.aliyuncs.com",
+            "/api/v1/services/aigc/text-generation/generation",
+            &json!({"model": "m", "input": chat}),
+            &json!({"code": "Throttling", "message": text}),
+        ),
+        (
+            "bedrock-runtime.eu-west-1.amazonaws.com",
+            "/model/meta.llama3/invoke",
+            &json!({"prompt": "hi"}),
+            &json!({"message": text}),
+        ),
+    ] {
+        in_both_modes(CARDS, |guard, _| {
+            let mut request = chat_request(asked.to_string().as_bytes());
+            for (name, value) in &mut request.headers {
+                match name.as_slice() {
+                    b":path" => *value = path.into(),
+                    b":authority" => *value = host.into(),
+                    _ => {}
+                }
+            }
+            let headers = [(":status", "429"), ("content-type", "application/json")];
+            let response = HttpMessage::new(&headers, error.to_string().as_bytes());
+            let seen = exchange(guard, &request, response);
+            let replaced = error
+                .to_string()
+                .replace("4111 1111 1111 1111", "[CREDIT_CARD]");
+            assert_eq!(
+                String::from_utf8(seen.client.body()).unwrap(),
+                replaced,
+                "{path}"
+            );
+            assert_eq!(seen.client.status(), Some(429), "{path}");
+        });
+    }
+}
+
 #[test]
 fn a_length_is_corrected_and_never_added() {
     // Over HTTP/1.1 a body with a length has no trailers: adding one would lose them.

@@ -1264,6 +1264,7 @@ fn a_copy_does_not_repeat_a_finding_across_texts() {
         assert_eq!(record(&seen)["code"], "AG3005", "{second}");
         let left = String::from_utf8(seen.client.body()).unwrap();
         assert!(!left.contains("example.com"), "{left}");
+        assert!(left.contains("something that can't be edited"), "{left}");
     }
 }
 

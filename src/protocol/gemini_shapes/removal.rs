@@ -73,7 +73,10 @@ pub(in crate::protocol) fn remove_from_response(
     removals: &Removals,
     edits: &mut Edits,
 ) -> Result<(), CannotRemove> {
-    let candidates = root.get("candidates").ok_or(CannotRemove)?;
+    let Some(candidates) = root.get("candidates") else {
+        // An error, which has no copies of its text.
+        return removals.only_edits();
+    };
     if let Some((_, text)) = removals.choices.first() {
         let usage = root.get("usageMetadata");
         let tokens = (

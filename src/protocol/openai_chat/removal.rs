@@ -17,7 +17,10 @@ pub(in crate::protocol) fn remove_from_response(
     removals: &Removals,
     edits: &mut Edits,
 ) -> Result<(), CannotRemove> {
-    root.get("choices").ok_or(CannotRemove)?;
+    if root.get("choices").is_none() {
+        // An error, which has no copies of its text.
+        return removals.only_edits();
+    }
     let denied_texts = removals.denied_texts();
     let denied = removals.denied_calls();
     let edited = removals.edited_texts();
