@@ -7,9 +7,10 @@
 //! variation selectors, bidi and other controls) are removed. Tag characters, regional indicators, HTML entities,
 //! percent escapes, `\u`, `\x`, `\n` escapes and control sequences of terminals are decoded. Case is kept.
 //!
-//! Invisible characters can have two meanings, and the text then has several readings. Hidden characters between
-//! letters join them or are a space. Tag characters are a text of their own, letters of the words around them, or
-//! nothing. Regional indicators are letters, or a flag between two words.
+//! Some characters can have two meanings, and the text then has several readings. Hidden characters between letters
+//! join them or are a space. Tag characters are a text of their own, letters of the words around them, or nothing.
+//! Regional indicators are letters, or a flag between two words. What looks like an escape may be no escape:
+//! `\forbidden` and `%4111 1111 …` are also a word and a number behind a mark.
 //!
 //! Not normalised: other spellings (leet, spaced letters), right-to-left overrides that reverse what is shown, and
 //! look-alikes in scripts whose words would be torn apart (Arabic, Hebrew, Indic).
@@ -34,10 +35,17 @@ const BUILT: usize = 3;
 pub struct NormalisedText {
     text: String,
     pieces: Vec<Segment>,
-    joins: Vec<Join>,
     oddities: Vec<UnicodeAnomaly>,
     unseen_end: Option<InvisibleRunEnd>,
+    reading: Reading,
+    /// Whether hidden characters are between letters or digits.
+    has_joins: bool,
+    /// Whether there are tag characters or regional indicators.
     has_tags: bool,
+    /// Whether a value may begin in an escape: in the letter of `\n`, and in the digits of `%41`.
+    has_beginnings: [bool; 2],
+    /// Places of these escapes, ascending.
+    beginnings: Vec<usize>,
     /// Whether each byte of the source is read as it is.
     is_plain: bool,
 }
@@ -50,10 +58,34 @@ pub(super) struct InvisibleRunEnd {
     pub(super) long: bool,
 }
 
+/// Reading of the characters that have several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Reading {
+    /// Hidden characters between letters or digits are spaces: `41<zero width>11` is `4111`, but `ignore<zero width>all`
+    /// is two words.
+    spaced: bool,
+    tags: Tags,
+    written: Written,
+    /// Letters outside ASCII lose their case.
+    without_case: bool,
+}
+
+/// Escapes that are what is written, and not what they stand for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Written {
+    #[default]
+    None,
+    /// `\n`, `\f`: the letter is the first one of a word.
+    Letters,
+    /// `%41`, `&#41`, `\u4111`: the first escape of a value, which a mark in its middle would part.
+    Numbers,
+}
+
 /// Reading of tag characters and regional indicators.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tags {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Tags {
     /// Words of their own: an instruction that a reader does not see.
+    #[default]
     Apart,
     /// Letters of the words that contain them.
     Within,
@@ -91,17 +123,6 @@ struct Segment {
     unit: usize,
 }
 
-/// Hidden characters between two letters or digits: `41<zero width>11` is `4111`, but `ignore<zero width>all` is two
-/// words.
-#[derive(Clone, Copy, Debug)]
-struct Join {
-    /// Position in the view after the hidden characters.
-    view: usize,
-    /// Start and end of the hidden characters in the original.
-    start: usize,
-    end: usize,
-}
-
 impl NormalisedText {
     /// Returns the normalised text; `None` if there is nothing to normalise.
     pub fn of(text: &str) -> Option<Self> {
@@ -109,48 +130,62 @@ impl NormalisedText {
         view.rebuild(text).then_some(view)
     }
 
-    /// Returns the other reading of a text with hidden characters between letters or digits: there they are spaces.
-    /// `None` if there are none.
-    pub fn spaced(text: &str) -> Option<Self> {
-        let mut view = Self::default();
-        (view.rebuild(text) && view.joins()).then(|| {
-            view.space();
-            view
-        })
-    }
-
-    /// Returns another reading of a text with tag characters or regional indicators. `None` if there are none.
-    pub fn with_tags(text: &str, tags: Tags) -> Option<Self> {
-        let mut view = Self::default();
-        (view.rebuild(text) && view.has_tags()).then(|| {
-            view.read_tags(text, tags);
-            view
-        })
-    }
-
     /// Returns the reading of a text without case outside ASCII: capitals are read as their small letters are, and these as the
     /// letter that either looks like. `СЕКРЕТ` and `секрет` are `cekpet`. `None` if there is nothing to normalise.
     pub fn without_case(text: &str) -> Option<Self> {
         let mut view = Self::default();
-        view.build(text, Tags::Apart, true).then_some(view)
+        let reading = Reading {
+            without_case: true,
+            ..Reading::default()
+        };
+        view.build(text, reading).then_some(view)
     }
 
-    /// Visits the readings of a text without case: what is hidden in it joins what is around it, or parts it.
+    /// Visits the readings of a text without case.
     #[inline(never)]
     pub fn each_without_case(text: &str, visit: &mut dyn FnMut(&Self)) {
-        if let Some(mut view) = Self::without_case(text) {
-            visit(&view);
-            if view.joins() {
-                view.space();
-                visit(&view);
-            }
+        if let Some(view) = Self::without_case(text) {
+            view.each(text, visit);
         }
     }
 
     /// Normalises a text as [`of`](Self::of) does, with the buffers of an earlier view; `false` if there is nothing
     /// to normalise.
     pub fn rebuild(&mut self, text: &str) -> bool {
-        self.build(text, Tags::Apart, false)
+        self.build(text, Reading::default())
+    }
+
+    /// Visits this reading and all that follow it.
+    #[inline(never)]
+    pub fn each(mut self, text: &str, visit: &mut dyn FnMut(&Self)) {
+        loop {
+            visit(&self);
+            if !self.read_on(text) {
+                return;
+            }
+        }
+    }
+
+    /// Goes on to the next reading of the text; `false` if there is none.
+    pub fn read_on(&mut self, text: &str) -> bool {
+        let mut next = self.reading;
+        next.spaced = self.has_joins && !next.spaced;
+        if !next.spaced {
+            next.tags = match next.tags {
+                Tags::Apart if self.has_tags => Tags::Within,
+                Tags::Within => Tags::Nothing,
+                _ => Tags::Apart,
+            };
+            if next.tags == Tags::Apart {
+                next.written = match (next.written, self.has_beginnings) {
+                    (Written::None, [true, _]) => Written::Letters,
+                    (Written::None | Written::Letters, [_, true]) => Written::Numbers,
+                    _ => return false,
+                };
+            }
+        }
+        self.build(text, next);
+        true
     }
 
     /// Returns whether each byte of the source is read as it is: it is ASCII then.
@@ -158,20 +193,44 @@ impl NormalisedText {
         self.is_plain
     }
 
-    /// Rebuilds the view as another reading, as [`with_tags`](Self::with_tags) does.
-    pub fn read_tags(&mut self, text: &str, tags: Tags) {
-        self.build(text, tags, false);
+    /// Returns whether there are other readings.
+    pub fn has_others(&self) -> bool {
+        self.has_joins || self.has_tags || self.has_beginnings != [false; 2]
+    }
+
+    /// Leaves out the readings in which escapes are what is written. Returns the places of these escapes.
+    pub(super) fn take_beginnings(&mut self) -> Vec<usize> {
+        self.has_beginnings = [false; 2];
+        std::mem::take(&mut self.beginnings)
+    }
+
+    /// Returns whether this is the first reading.
+    pub fn is_first(&self) -> bool {
+        self.reading == Reading::default()
+    }
+
+    /// Returns whether hidden characters are read as spaces.
+    pub fn is_spaced(&self) -> bool {
+        self.reading.spaced
+    }
+
+    /// Returns whether escapes are read as written.
+    pub fn is_as_written(&self) -> bool {
+        self.reading.written != Written::None
     }
 
     // Not inlined: the filter contains it once, for all readings.
     #[inline(never)]
-    fn build(&mut self, text: &str, tags: Tags, folds_case: bool) -> bool {
+    fn build(&mut self, text: &str, reading: Reading) -> bool {
         self.text.clear();
         self.pieces.clear();
-        self.joins.clear();
         self.oddities.clear();
         self.unseen_end = None;
+        self.reading = reading;
+        self.has_joins = false;
         self.has_tags = false;
+        self.has_beginnings = [false; 2];
+        self.beginnings.clear();
         work::spend(text.len() / 8);
         self.is_plain = SimdLevel::best().is_plain(text.as_bytes());
         if self.is_plain {
@@ -186,44 +245,11 @@ impl NormalisedText {
             behind: None,
             unseen: InvisibleRun::default(),
             word: ScriptWord::default(),
-            tags,
-            folds_case,
+            reading,
+            escaped: None,
         };
         build.run();
         build.changed
-    }
-
-    /// Rebuilds the view as the other reading, as [`spaced`](Self::spaced) does.
-    pub fn space(&mut self) {
-        let text = std::mem::take(&mut self.text);
-        let pieces = std::mem::take(&mut self.pieces);
-        work::spend(text.len().saturating_add(pieces.len()));
-        let mut joins = self.joins.drain(..).peekable();
-        self.text.reserve(text.len().saturating_add(joins.len()));
-        self.pieces
-            .reserve(pieces.len().saturating_add(joins.len()));
-        let mut copied = 0;
-        let mut spaces = 0usize;
-        for piece in pieces {
-            // A piece begins after hidden characters.
-            if let Some(join) = joins.next_if(|join| join.view == piece.view) {
-                add(&mut self.text, &text, copied..join.view);
-                self.text.push(' ');
-                self.pieces.push(Segment {
-                    view: join.view.saturating_add(spaces),
-                    start: join.start,
-                    end: join.end,
-                    unit: 0,
-                });
-                copied = join.view;
-                spaces = spaces.saturating_add(1);
-            }
-            self.pieces.push(Segment {
-                view: piece.view.saturating_add(spaces),
-                ..piece
-            });
-        }
-        add(&mut self.text, &text, copied..text.len());
     }
 
     /// Returns the normalised text.
@@ -239,16 +265,6 @@ impl NormalisedText {
     /// Returns the hidden characters at the end of the text.
     pub(super) fn unseen_end(&self) -> Option<InvisibleRunEnd> {
         self.unseen_end
-    }
-
-    /// Returns whether hidden characters are between letters or digits, so that [`spaced`](Self::spaced) differs.
-    pub fn joins(&self) -> bool {
-        !self.joins.is_empty()
-    }
-
-    /// Returns whether tag characters or regional indicators were decoded, so that [other readings](Tags) differ.
-    pub fn has_tags(&self) -> bool {
-        self.has_tags
     }
 
     /// Returns the bytes of the original that a range of the view came from. Hidden characters inside the range are
@@ -294,14 +310,6 @@ impl NormalisedText {
     fn piece_at(&self, view: usize) -> Option<&Segment> {
         let after = self.pieces.partition_point(|piece| piece.view <= view);
         self.pieces.get(after.checked_sub(1)?)
-    }
-}
-
-/// Appends a part of a text, which is often one character.
-fn add(to: &mut String, text: &str, part: Range<usize>) {
-    match text.as_bytes().get(part.clone()) {
-        Some([byte]) if byte.is_ascii() => to.push(char::from(*byte)),
-        _ => to.push_str(text.get(part).unwrap_or_default()),
     }
 }
 
@@ -411,9 +419,9 @@ struct ViewBuilder<'a> {
     behind: Option<usize>,
     unseen: InvisibleRun,
     word: ScriptWord,
-    tags: Tags,
-    /// Whether letters outside ASCII lose their case.
-    folds_case: bool,
+    reading: Reading,
+    /// End of the last escape that a value may begin in, or that is a letter or digit of it.
+    escaped: Option<usize>,
 }
 
 impl ViewBuilder<'_> {
@@ -446,8 +454,17 @@ impl ViewBuilder<'_> {
                 || byte == b'\\'
                 || byte == b'&'
                 || byte == b'%';
+            let written = match escaped && byte != 0x1B {
+                true => self.written(c, at, end),
+                false => Written::None,
+            };
+            if written != Written::None && written == self.reading.written {
+                self.put(source.get(at..end).unwrap_or_default(), at, end);
+                at = end;
+                continue;
+            }
             let mut reading = read(c);
-            if self.folds_case && may_have_case(c) {
+            if self.reading.without_case && may_have_case(c) {
                 // `Υ` looks like `Y`, and `υ` like `u`.
                 reading = read(letter_case::lower_of(c).next().unwrap_or(c));
             }
@@ -458,7 +475,7 @@ impl ViewBuilder<'_> {
             }
             let was_in_tags = tagged == at;
             match reading {
-                CharReading::Same if self.folds_case && may_have_case(c) => {
+                CharReading::Same if self.reading.without_case && may_have_case(c) => {
                     let (mut written, mut buffer) = ([0; 4], [0; 4]);
                     let folded = without_case(c, &mut buffer);
                     if escaped || *folded != *c.encode_utf8(&mut written) {
@@ -474,17 +491,22 @@ impl ViewBuilder<'_> {
                 CharReading::Several(text) => self.put(text, at, end),
                 CharReading::Hidden => self.hide(at, end),
                 CharReading::Mark => self.mark(at, end),
-                CharReading::Tag(_) if self.tags == Tags::Nothing => self.hide(at, end),
-                CharReading::Flag(_) if self.tags == Tags::Nothing => {
-                    match was_in_tags {
-                        true => self.hide(at, end),
-                        false => self.put(" ", at, end),
+                CharReading::Tag(_) | CharReading::Flag(_)
+                    if self.reading.tags == Tags::Nothing =>
+                {
+                    let is_flag = matches!(reading, CharReading::Flag(_));
+                    self.view.has_tags = true;
+                    match is_flag && !was_in_tags {
+                        true => self.put(" ", at, end),
+                        false => self.hide(at, end),
                     }
-                    tagged = end;
+                    if is_flag {
+                        tagged = end;
+                    }
                 }
                 CharReading::Tag(letter) | CharReading::Flag(letter) => {
                     self.view.has_tags = true;
-                    if !was_in_tags && self.tags == Tags::Apart {
+                    if !was_in_tags && self.reading.tags == Tags::Apart {
                         self.copy(at);
                         // A hidden instruction begins at the edge of a word, whatever is before it.
                         self.append_ascii(b' ', at, at, 0);
@@ -508,6 +530,51 @@ impl ViewBuilder<'_> {
         self.word.end(bytes.len(), &mut self.view.oddities);
         if self.changed {
             self.copy(bytes.len());
+        }
+    }
+
+    /// Returns the reading in which an escape is no escape, because a value may begin in what it is written with.
+    fn written(&mut self, c: char, start: usize, end: usize) -> Written {
+        let bytes = self.source.as_bytes();
+        let next = bytes.get(end);
+        let escaped = self.escaped.take();
+        match bytes.get(start..end).unwrap_or_default() {
+            [.., b'\\', b'a'..=b'z'] => {
+                // A line end at the end of a string, or before another one: no word begins.
+                let mut rest = bytes.get(end..).unwrap_or_default().iter();
+                let behind = rest.find(|byte| **byte != b'\\');
+                let parts = |byte: &u8| match byte {
+                    b'\\' => behind.is_some_and(|byte| !b"uUx".contains(byte)),
+                    _ => byte.is_ascii_whitespace() || b"\"'".contains(byte),
+                };
+                let [letters, _] = &mut self.view.has_beginnings;
+                if next.is_some_and(parts) {
+                    return Written::None;
+                }
+                *letters = true;
+                self.view.beginnings.push(start);
+                Written::Letters
+            }
+            [.., last] if last.is_ascii_alphanumeric() => {
+                let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || !byte.is_ascii();
+                let before = start.checked_sub(1).and_then(|at| bytes.get(at));
+                let is_within = escaped.is_some_and(|escaped| {
+                    escaped == start
+                        || start.saturating_sub(escaped) < WRITTEN_APART
+                            && before.is_some_and(is_word)
+                });
+                let is_apart = !c.is_alphanumeric()
+                    && (is_within || next.is_some_and(|byte| b"&%\\".contains(byte)));
+                self.escaped = Some(end).filter(|_| !is_apart);
+                if is_within || is_apart {
+                    return Written::None;
+                }
+                let [_, numbers] = &mut self.view.has_beginnings;
+                *numbers = true;
+                self.view.beginnings.push(start);
+                Written::Numbers
+            }
+            _ => Written::None,
         }
     }
 
@@ -672,15 +739,21 @@ impl ViewBuilder<'_> {
 
     /// Adds a piece for the text to be appended, or extends the last one.
     fn piece(&mut self, first: u8, start: usize, end: usize, unit: usize) {
-        let view = self.view.text.len();
+        let mut view = self.view.text.len();
         if let Some(hidden) = self.behind.take()
             && first.is_ascii_alphanumeric()
         {
-            self.view.joins.push(Join {
-                view,
-                start: hidden,
-                end: start,
-            });
+            self.view.has_joins = true;
+            if self.reading.spaced {
+                self.view.pieces.push(Segment {
+                    view,
+                    start: hidden,
+                    end: start,
+                    unit: 0,
+                });
+                self.view.text.push(' ');
+                view = view.saturating_add(1);
+            }
         } else if let Some(last) = self.view.pieces.last_mut()
             && unit > 0
             && last.unit == unit
@@ -700,6 +773,9 @@ impl ViewBuilder<'_> {
 
 /// Maximum bytes of a word of two scripts before its first letter that is not Latin. A stream doesn't hold longer ones back.
 const MIXED_BEFORE: usize = 64;
+
+/// Bytes within which two escapes may belong to the same value.
+const WRITTEN_APART: usize = 48;
 
 /// U+1F3F4 black flag, which tag characters turn into the flags of England, Scotland and Wales (UTS #51, ED-14a).
 const FLAG: char = '\u{1F3F4}';

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::allow::AllowList;
-use super::normalise::{NormalisedText, Tags, stable_len};
+use super::normalise::{NormalisedText, stable_len};
 use super::select::{self, Selection};
 use super::{Confidence, DETECTORS, Detector, Finding};
 use crate::wire::simd::SimdLevel;
@@ -89,6 +89,13 @@ const SPELLED: usize = 700;
 /// Moves of a finding past another one that are made for each finding before all of them are sorted.
 const MAX_MOVES: usize = 8;
 
+/// Bytes of a text that is read again as a whole if a value may begin in one of its escapes. Of a longer one only what is
+/// behind such escapes is.
+const READ_AGAIN: usize = 4_096;
+
+/// Bytes behind such an escape that are read again.
+const WRITTEN: usize = 1_024;
+
 /// Maximum depth of nested encodings that are decoded.
 const DEPTH: usize = 2;
 
@@ -121,15 +128,6 @@ impl<'a> Input<'a> {
     pub fn under(self, key: Option<&'a str>) -> Self {
         Self { key, ..self }
     }
-}
-
-/// Alternative reading of a text with invisible characters.
-#[derive(Clone, Copy, Debug)]
-enum HiddenReading {
-    /// Hidden characters between letters are read as spaces.
-    Spaced,
-    /// Tag characters are read as letters.
-    Tags(Tags),
 }
 
 /// Scope of a pass over one reading of a text.
@@ -190,6 +188,10 @@ pub struct Scratch {
     ends: Vec<usize>,
     incomplete: bool,
     far: bool,
+    /// Places of escapes that a value may begin in, of a text that is not read again as a whole.
+    beginnings: Vec<usize>,
+    /// Whether escapes are only read as written.
+    only_written: bool,
     /// Match that is longer than the lookahead of its pattern.
     endless: Option<Finding>,
     /// Buffers for decoded and spaced-out text.
@@ -334,12 +336,70 @@ impl Scanner {
             settled: input.settled.saturating_sub(from),
             ..*input
         };
-        let safe = self.scan_within(&near, DEPTH, scratch, findings);
+        let mut safe = self.scan_within(&near, DEPTH, scratch, findings);
+        if !scratch.beginnings.is_empty() {
+            safe = self.scan_written(&near, safe, scratch, findings, known);
+        }
         for finding in findings.iter_mut().skip(known) {
             finding.start = finding.start.saturating_add(from);
             finding.end = finding.end.saturating_add(from);
         }
         safe.saturating_add(from)
+    }
+
+    /// Reads what is behind escapes as it is written, in a long text that was read otherwise with the findings from the number
+    /// `known` on. Returns the safe point.
+    #[inline(never)]
+    fn scan_written(
+        &self,
+        input: &Input<'_>,
+        safe: usize,
+        scratch: &mut Scratch,
+        findings: &mut Vec<Finding>,
+        known: usize,
+    ) -> usize {
+        let text = input.text;
+        let mut safe = safe;
+        let mut all = findings.split_off(known);
+        let others = all.len();
+        let beginnings = std::mem::take(&mut scratch.beginnings);
+        let mut beginnings = beginnings.into_iter().peekable();
+        while let Some(first) = beginnings.next() {
+            let mut last = first;
+            while let Some(next) = beginnings.next_if(|next| *next < last.saturating_add(WRITTEN)) {
+                last = next;
+            }
+            let start = text.floor_char_boundary(first.saturating_sub(NEAR));
+            let end = text.ceil_char_boundary(last.saturating_add(WRITTEN));
+            let is_last = end == text.len();
+            let part = Input {
+                text: text.get(start..end).unwrap_or_default(),
+                settled: input.settled.max(first).min(end).saturating_sub(start),
+                tables: None,
+                ending: if is_last { input.ending } else { Ending::Final },
+                ..*input
+            };
+            let mut within = Vec::new();
+            scratch.only_written = true;
+            let part_safe = self.scan_within(&part, DEPTH, scratch, &mut within);
+            if is_last {
+                safe = safe.min(part_safe.saturating_add(start));
+            }
+            all.extend(within.into_iter().filter_map(|finding| {
+                let finding = Finding {
+                    start: finding.start.saturating_add(start),
+                    end: finding.end.saturating_add(start),
+                    ..finding
+                };
+                (is_last || finding.end < end).then_some(finding)
+            }));
+        }
+        leave_known(&mut all, others);
+        join(&mut all, &mut scratch.ends);
+        scratch.held.clear();
+        safe = settle(&all, &mut scratch.held, safe).max(input.settled);
+        findings.extend(all.into_iter().filter(|finding| finding.end <= safe));
+        safe
     }
 
     /// Returns whether the JSON key is a context word of any selected detector. Under any other key the detectors
@@ -407,45 +467,47 @@ impl Scanner {
         let mut safe = text.len();
         let viewed = scratch.view.rebuild(text);
         let is_ascii = scratch.view.is_plain();
-        if viewed && self.custom.has_patterns() {
+        let only_written = std::mem::take(&mut scratch.only_written);
+        let is_long = !only_written && text.len() > READ_AGAIN;
+        if only_written {
+            while !scratch.view.is_as_written() {
+                if !scratch.view.read_on(text) {
+                    return text.len();
+                }
+            }
+        } else if is_long {
+            scratch.beginnings = scratch.view.take_beginnings();
+        }
+        if viewed && !only_written && self.custom.has_patterns() {
             let begun = self.run_custom(text, None, None, input, Sought::Patterns, scratch);
             safe = safe.min(begun);
         }
-        if !is_ascii && self.custom.has_wide_keywords() {
+        if !is_ascii && !only_written && self.custom.has_wide_keywords() {
             safe = safe.min(self.run_without_case(text, input, scratch));
         }
-        let others = [
-            (viewed && scratch.view.joins()).then_some(HiddenReading::Spaced),
-            (viewed && scratch.view.has_tags()).then_some(HiddenReading::Tags(Tags::Within)),
-            (viewed && scratch.view.has_tags()).then_some(HiddenReading::Tags(Tags::Nothing)),
-        ];
-        let is_read_again = others.iter().any(Option::is_some);
-        let readings = others.into_iter().flatten().map(Some);
-        let mut readings = std::iter::once(None).chain(readings).peekable();
-        while let Some(other) = readings.next() {
-            if work::is_exhausted() {
-                break;
-            }
-            match other {
-                None => {}
-                Some(HiddenReading::Spaced) => scratch.view.space(),
-                Some(HiddenReading::Tags(tags)) => scratch.view.read_tags(text, tags),
-            }
+        let is_read_again = viewed && scratch.view.has_others();
+        // Number of findings before escapes are read as written.
+        let mut known = None;
+        loop {
             let view = std::mem::take(&mut scratch.view);
             let (read, seen) = if viewed {
                 (view.text(), Some(&view))
             } else {
                 (text, None)
             };
-            // Readings of hidden characters have no tables. A stream continues with the tables of the first reading.
-            let is_first = other.is_none();
+            if known.is_none() && view.is_as_written() {
+                join(&mut scratch.found, &mut scratch.ends);
+                known = Some(scratch.found.len());
+            }
+            let is_first = view.is_first();
+            // The other readings have no tables. A stream continues with the tables of the first reading.
             let standing = |whose| is_first.then(|| table_of(input, seen, whose));
             let table = standing(BUILT_IN);
             let part = PassScope {
                 is_read_again,
                 is_ascii,
                 tokens_from: 0,
-                spelled: depth > 0 && is_first,
+                spelled: depth > 0 && !view.is_spaced(),
             };
             let begun = self.run_built_in(read, seen, table, part, input, scratch);
             safe = safe.min(begun);
@@ -457,14 +519,24 @@ impl Scanner {
                 let begun = self.run_custom(read, seen, table, input, Sought::Both, scratch);
                 safe = safe.min(begun);
             }
-            if self.decodes && depth > 0 && is_first {
+            if self.decodes && depth > 0 && !view.is_spaced() {
                 let begun = self.run_decoded(read, seen, input, depth, scratch);
                 safe = safe.min(begun);
             }
-            if viewed && readings.peek().is_none() {
+            if viewed && is_first {
                 safe = self.add_odd(&view, input, safe, &mut scratch.found);
             }
             scratch.view = view;
+            if !viewed
+                || work::is_exhausted()
+                || !scratch.view.read_on(text)
+                || is_long && scratch.view.is_as_written()
+            {
+                break;
+            }
+        }
+        if let Some(known) = known {
+            leave_known(&mut scratch.found, known);
         }
         let found = &mut scratch.found;
         work::spend(found.len().saturating_mul(FOUND));
@@ -882,6 +954,28 @@ pub fn join(found: &mut Vec<Finding>, ends: &mut Vec<usize>) {
         }
         free
     });
+}
+
+/// Drops findings, from the number `known` on, that overlap one of the first `known` of the same detector, which are joined:
+/// an escape within or before a value is one, unless a value is only found if it is none.
+#[inline(never)]
+fn leave_known(found: &mut Vec<Finding>, known: usize) {
+    let others = found.split_off(known.min(found.len()));
+    sort::sort_by_key(found, |finding| (finding.detector, finding.start));
+    for other in others {
+        let until = found
+            .get(..known)
+            .unwrap_or_default()
+            .partition_point(|finding| {
+                (finding.detector, finding.start) < (other.detector, other.end)
+            });
+        let before = until.checked_sub(1).and_then(|at| found.get(at));
+        let is_known = before
+            .is_some_and(|before| before.detector == other.detector && before.end > other.start);
+        if !is_known {
+            found.push(other);
+        }
+    }
 }
 
 /// Returns the last position up to `safe` that no finding and no held range crosses. Empties `held`.

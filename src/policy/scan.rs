@@ -6,7 +6,6 @@ use super::scalar::Spelling;
 use super::text_hash::TextHash;
 use super::text_scan::{KeptScan, KeptScans, MatchKinds, RunSteps, TextScan};
 use crate::detect::literals::Literals;
-use crate::detect::normalise::Tags;
 use crate::detect::pattern::PatternSet;
 use crate::detect::{Input, NormalisedText, Scanner, pattern};
 use crate::event::{Event, NodeName, Reading, each_named};
@@ -214,22 +213,11 @@ fn keep(found: &mut Vec<u32>, literal: u32) {
     }
 }
 
-/// Calls `visit` with the normalised text, in all readings of hidden characters.
+/// Calls `visit` with the normalised text, in all readings.
 #[inline(never)]
 pub(crate) fn each_view(text: &str, visit: &mut dyn FnMut(&NormalisedText)) {
-    if let Some(mut view) = NormalisedText::of(text) {
-        visit(&view);
-        let has_tags = view.has_tags();
-        if view.joins() {
-            view.space();
-            visit(&view);
-        }
-        if has_tags {
-            for tags in [Tags::Within, Tags::Nothing] {
-                view.read_tags(text, tags);
-                visit(&view);
-            }
-        }
+    if let Some(view) = NormalisedText::of(text) {
+        view.each(text, visit);
     }
 }
 

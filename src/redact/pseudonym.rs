@@ -180,7 +180,8 @@ fn hashed(key: &[u8], scope: &[u8], tried: u8, value: &str) -> u64 {
         .map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
-/// Formats a pseudonym from a hash. After [`MAX_ATTEMPTS`] the range counts as exhausted, and the label is used.
+/// Formats a pseudonym from a hash. All of one form are equally long: none is the beginning of another one, or of a longer
+/// number. After [`MAX_ATTEMPTS`] the range counts as exhausted, and the label is used.
 fn written(hash: u64, original: PseudonymSource<'_>, tried: u8) -> String {
     let short = hash >> 32;
     let part = |shift: u32, range: u64| (hash >> shift).checked_rem(range).unwrap_or(0);
@@ -198,14 +199,15 @@ fn written(hash: u64, original: PseudonymSource<'_>, tried: u8) -> String {
             )
         }
         Some("ip_address") if original.value.contains(':') => {
-            format!("2001:db8::{:x}:{:x}", part(0, 1 << 16), part(16, 1 << 16))
+            let group = |shift| part(shift, 0xF000).wrapping_add(0x1000);
+            format!("2001:db8::{:x}:{:x}", group(0), group(16))
         }
         Some("ip_address") => {
             format!(
                 "198.{}.{}.{}",
                 part(0, 2).wrapping_add(18),
-                part(8, 256),
-                part(16, 256)
+                part(8, 156).wrapping_add(100),
+                part(16, 156).wrapping_add(100)
             )
         }
         Some("us_ssn") => {
@@ -301,6 +303,29 @@ mod tests {
                     "{detector}: {text}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn no_pseudonym_is_the_beginning_of_another() {
+        for (detector, values) in [
+            ("email", ["ann@contoso.com", "bob@contoso.com"]),
+            ("phone", ["+49 30 901820", "0171 1234567"]),
+            ("ip_address", ["10.2.3.4", "10.2.3.43"]),
+            ("ip_address", ["fe80::1", "fe80::12"]),
+            ("us_ssn", ["078-05-1120", "219-09-9999"]),
+            (
+                "credit_card",
+                ["5555 5555 5555 4444", "4111 1111 1111 1111"],
+            ),
+        ] {
+            let mut lengths: Vec<usize> = Vec::new();
+            for number in 0..200 {
+                let mut pseudonyms = open(&number.to_string());
+                lengths.extend(values.map(|value| made(&mut pseudonyms, detector, value).len()));
+            }
+            lengths.dedup();
+            assert_eq!(lengths.len(), 1, "{detector}: {lengths:?}");
         }
     }
 

@@ -59,7 +59,8 @@ have no names: what is found in one is found without.
 superscript characters, small capitals, letters with strokes and hooks or turned, digits of other scripts, letters that look
 Latin, accents, zero-width and other hidden characters, bidi controls, tag characters (as words of their own, as letters of
 the words around them, and as nothing), regional indicators (as letters, and as a flag between two words), exotic spaces, HTML entities, percent escapes, `\\u`, `\\x` and JSON's other escapes, and the sequences that colour a text in a terminal (`ESC [ 31 m`) are undone first, and a finding is
-always given in the bytes as they came; escapes that are written in escapes (`%2534`, `&amp;#52;`) too. What is written
+always given in the bytes as they came; escapes that are written in escapes (`%2534`, `&amp;#52;`) too. What looks like an
+escape and is none (`\\forbidden`, `%4111 1111 …`) is read as it is written as well. What is written
 one character at a time (`4 1 1 1 …`, `1 2 3 - 4 5 - 6 7 8 9`, with up to three separators between two of them and 240
 bytes in all) is read without its separators as well. Runs of Base64 and hexadecimal digits, sixteen or more in a row, are decoded and
 looked into, two levels deep, if the policy asks for it; a finding there is the whole run. Between the words of a phrase any

@@ -7,6 +7,26 @@ fn view(text: &str) -> String {
     NormalisedText::of(text).map_or_else(|| text.to_owned(), |view| view.text().to_owned())
 }
 
+/// All readings of a text, the first one first.
+fn readings_of(text: &str) -> Vec<NormalisedText> {
+    let mut all = Vec::new();
+    if let Some(view) = NormalisedText::of(text) {
+        all.push(view.clone());
+        let mut view = view;
+        while view.read_on(text) {
+            all.push(view.clone());
+        }
+    }
+    all
+}
+
+fn texts_of(text: &str) -> Vec<String> {
+    readings_of(text)
+        .iter()
+        .map(|view| view.text().to_owned())
+        .collect()
+}
+
 /// The bytes of the original behind a text that stands once in the view.
 fn behind<'a>(text: &'a str, seen: &str) -> &'a str {
     let view = NormalisedText::of(text).unwrap();
@@ -88,36 +108,35 @@ fn tags_are_decoded_as_words_of_their_own() {
 fn tags_have_a_second_reading_in_which_they_are_nothing() {
     let text = "4\u{E0041}1\u{E0042}\u{E0043}1 \u{E0041}x";
     assert_eq!(view(text), "4 A1 BC1  Ax");
-    let bare = NormalisedText::with_tags(text, Tags::Nothing).unwrap();
-    assert_eq!(bare.text(), "411 x");
+    let bare = readings_of(text)
+        .into_iter()
+        .find(|view| view.text() == "411 x")
+        .unwrap();
     assert_eq!(
         bare.original(0..3),
         0.."4\u{E0041}1\u{E0042}\u{E0043}1".len()
     );
-    assert!(NormalisedText::with_tags("4\u{200B}1", Tags::Nothing).is_none());
-    assert!(NormalisedText::with_tags("plain", Tags::Nothing).is_none());
+    assert_eq!(texts_of("4\u{200B}1"), ["41", "4 1"]);
+    assert!(texts_of("plain").is_empty());
 }
 
 #[test]
 fn tags_in_small_pieces_are_letters_of_the_words_around_them() {
     let text = "d\u{E0065}l\u{E0065}\u{200B}\u{E0074}e";
-    let within = NormalisedText::with_tags(text, Tags::Within).unwrap();
-    assert_eq!(within.text(), "delete");
+    let within = readings_of(text)
+        .into_iter()
+        .find(|view| view.text() == "delete")
+        .unwrap();
     assert_eq!(within.original(0..6), 0..text.len());
 }
 
 #[test]
 fn regional_indicators_are_letters_or_flags_between_words() {
     let text = "🇮🇬🇳🇴🇷🇪 it🇩🇪now";
-    assert_eq!(view(text), " IGNORE it DEnow");
-    let read = |tags| {
-        NormalisedText::with_tags(text, tags)
-            .unwrap()
-            .text()
-            .to_owned()
-    };
-    assert_eq!(read(Tags::Within), "IGNORE itDEnow");
-    assert_eq!(read(Tags::Nothing), "  it now");
+    assert_eq!(
+        texts_of(text),
+        [" IGNORE it DEnow", "IGNORE itDEnow", "  it now"]
+    );
     assert_eq!(fold_name("🇩🇪🇱🇪🇹🇪"), "delete");
 }
 
@@ -166,14 +185,12 @@ fn characters_that_are_not_shown_go_and_blank_ones_are_spaces() {
 #[test]
 fn hidden_characters_between_letters_have_a_second_reading() {
     let text = "ignore\u{200B}all, igno\u{200B}re \u{200B}this";
-    assert_eq!(view(text), "ignoreall, ignore this");
     assert_eq!(
-        NormalisedText::spaced(text).unwrap().text(),
-        "ignore all, igno re this"
+        texts_of(text),
+        ["ignoreall, ignore this", "ignore all, igno re this"]
     );
-    assert!(NormalisedText::spaced("a \u{200B}b").is_none());
-    assert!(NormalisedText::spaced("\u{200B}é\u{200B}").is_none());
-    assert!(NormalisedText::spaced("plain").is_none());
+    assert_eq!(texts_of("a \u{200B}b"), ["a b"]);
+    assert_eq!(texts_of("\u{200B}é\u{200B}"), ["e"]);
 }
 
 #[test]
@@ -248,7 +265,7 @@ fn what_colours_a_text_in_a_terminal_is_not_read() {
     }
     let text = "a 41\x1b[1m11 b";
     assert_eq!(behind(text, "4111"), "41\x1b[1m11");
-    assert_eq!(NormalisedText::spaced(text).unwrap().text(), "a 41 11 b");
+    assert_eq!(texts_of(text), ["a 4111 b", "a 41 11 b"]);
     assert_eq!(
         NormalisedText::of(&"\x1b[1A\x1b[2K".repeat(99))
             .unwrap()
@@ -285,6 +302,42 @@ fn an_escape_of_json_is_no_letter_of_the_word_behind_it() {
             "key",
             "{escape}"
         );
+    }
+}
+
+#[test]
+fn what_looks_like_an_escape_is_also_read_as_it_is_written() {
+    for (text, seen) in [
+        ("\\for\u{200B}bidden", "\\forbidden"),
+        ("\\\\for\u{200B}bidden", "\\\\forbidden"),
+        ("\\f&#111;rbidden", "\\forbidden"),
+        ("\\ｆorbidden \\forbidden", "\\forbidden \\forbidden"),
+        ("%41&#49;1 1111", "%4111 1111"),
+        ("%20%41%31%31 1111", " %4111 1111"),
+        ("&#4111 1111", "&#4111 1111"),
+        ("\\u4111 %31111", "\\u4111 %31111"),
+        ("\\x41%31 a%41", "\\x411 aA"),
+        ("\\f\\\\u006frbidden", "\\forbidden"),
+        ("a%4111", "a%4111"),
+        ("\\n%41%31", "\n%411"),
+        ("%1237 010%31", "%1237 0101"),
+    ] {
+        assert!(
+            texts_of(text).iter().any(|read| read == seen),
+            "{text}: {:?}",
+            texts_of(text)
+        );
+    }
+    // No value begins in these.
+    for text in [
+        "a\\n\\n b",
+        "\"\\n\"",
+        "&amp;b &#52;b",
+        "\\\"b",
+        "\x1b[31mb",
+        "a%20\\n b",
+    ] {
+        assert_eq!(texts_of(text).len(), 1, "{text:?}: {:?}", texts_of(text));
     }
 }
 
@@ -420,13 +473,7 @@ proptest! {
     #[test]
     fn the_map_covers_the_view_in_order(parts in prop::collection::vec(prop::sample::select(PARTS), 0..24)) {
         let text = parts.concat();
-        let readings = [
-            NormalisedText::of(&text),
-            NormalisedText::spaced(&text),
-            NormalisedText::with_tags(&text, Tags::Within),
-            NormalisedText::with_tags(&text, Tags::Nothing),
-        ];
-        for view in readings.into_iter().flatten() {
+        for view in readings_of(&text) {
             let mut last = 0..0;
             for (at, c) in view.text().char_indices() {
                 let original = view.original(at..at + c.len_utf8());

@@ -2,7 +2,7 @@
 //! that decode to text.
 //!
 //! The view has decoded percent escapes and the escapes of string literals already. Not decoded: Base32,
-//! quoted-printable, hexadecimal digits with separators, UTF-16, ciphers.
+//! quoted-printable, hexadecimal digits with separators, ciphers.
 
 use std::ops::Range;
 
@@ -174,7 +174,7 @@ fn is_text(text: &[u8], start: usize, kind: Encoding) -> bool {
     // Most runs are names; for most of them the first character decides.
     let first = decode(rest.get(..4).unwrap_or_default(), kind).next();
     work::spend(1);
-    if !first.is_some_and(is_shown) {
+    if first.is_none_or(|byte| (0x7F..0xC2).contains(&byte)) {
         return false;
     }
     work::spend(PROBE);
@@ -203,9 +203,10 @@ fn is_shown(byte: u8) -> bool {
     byte >= b' ' && byte != 0x7F || matches!(byte, b'\t' | b'\n' | b'\r')
 }
 
-/// Returns whether the bytes are text; a character may be cut off at the end.
+/// Returns whether the bytes are text, half of which may be hidden, as in UTF-16; a character may be cut off at the end.
 fn is_readable(bytes: &[u8]) -> bool {
-    if !bytes.iter().all(|byte| is_shown(*byte)) {
+    let shown = bytes.iter().filter(|byte| is_shown(**byte)).count();
+    if shown.saturating_mul(2) < bytes.len() {
         return false;
     }
     match std::str::from_utf8(bytes) {
@@ -304,6 +305,25 @@ mod tests {
             found.push((text.get(run.range).unwrap(), run.text));
         });
         found
+    }
+
+    #[test]
+    fn hidden_characters_in_an_encoded_text_do_not_hide_it() {
+        use base64::Engine;
+        let wide: Vec<u8> = "key AKIA".bytes().flat_map(|byte| [byte, 0]).collect();
+        for bytes in [
+            &wide[..],
+            b"see 4111\0 1111 1111",
+            b"\x1b[31m4111 1111 1111",
+        ] {
+            let hexadecimal: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let base64 = base64::engine::general_purpose::STANDARD_NO_PAD.encode(bytes);
+            for run in [hexadecimal, base64] {
+                let text = String::from_utf8(bytes.to_vec()).unwrap();
+                assert_eq!(runs(&run), [(run.as_str(), text)]);
+            }
+        }
+        assert!(runs(&"0102".repeat(8)).is_empty());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::policy::field::{Field, FieldType};
 use crate::policy::glob::GlobReading;
 use crate::policy::operators::{
     Commands, Equality, Literal, Overlap, Polarity, TestResult, Verb, address_count,
-    character_count, path_of_file_uri, seen, seen_without_case,
+    character_count, each_seen, path_of_file_uri,
 };
 use crate::policy::rule::IfMissing;
 use crate::policy::scalar::{Scalar, TextValue};
@@ -615,16 +615,14 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
                                 .iter()
                                 .any(|glob| glob.matches(text, GlobReading::Broad))
                         };
-                        let read = match names {
-                            true => fold_name(&text),
-                            false => seen(&text).into(),
-                        };
-                        let read = if *names { read.trim() } else { &read };
-                        broad(exact, &text)
-                            || broad(folded, read)
-                            || !*names
-                                && seen_without_case(&text)
-                                    .is_some_and(|caseless| broad(folded, &caseless))
+                        let mut fits = broad(exact, &text);
+                        match names {
+                            true => fits = fits || broad(folded, fold_name(&text).trim()),
+                            false => {
+                                each_seen(&text, &mut |read| fits = fits || broad(folded, read));
+                            }
+                        }
+                        fits
                     }
                 }
             }

@@ -43,7 +43,7 @@ pub use reference::Reference;
 pub(crate) use reference::STRANGER;
 pub(crate) use spec::{Measured, OperandKind};
 pub(crate) use sql::SqlQuestion;
-pub(crate) use text::{Affix, Contains, ContainsDynamic, seen, seen_without_case};
+pub(crate) use text::{Affix, Contains, ContainsDynamic, each_seen};
 pub(crate) use time::{Days, TimeTest, TimeWindow, TimeWindowText, Zone, moment};
 pub(crate) use verb::Verb;
 pub use verb::operator_words;

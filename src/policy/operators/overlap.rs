@@ -1,6 +1,6 @@
 //! Operator `overlaps`: tests whether a text shares a run of characters with another one.
 
-use super::text::{seen, seen_without_case};
+use super::text::{each_seen, seen, seen_without_case};
 use crate::wire::sort;
 
 /// Default number of characters in a row that count as a shared text.
@@ -41,13 +41,15 @@ impl Overlap {
     /// Returns whether this text contains a run of characters of the other one, with both texts normalised. A shorter text
     /// counts as a whole.
     pub(crate) fn shares(&mut self, other: &str) -> bool {
-        let (as_seen, caseless) = (seen(other), seen_without_case(other));
-        self.seen.share(&as_seen, self.run)
-            || match (&mut self.caseless, &caseless) {
-                (None, None) => false,
-                (None, Some(other)) => self.seen.share(other, self.run),
-                (Some(text), other) => text.share(other.as_ref().unwrap_or(&as_seen), self.run),
-            }
+        let run = self.run;
+        let mut shares = false;
+        each_seen(other, &mut |read| {
+            let caseless = self.caseless.as_mut();
+            shares = shares
+                || self.seen.share(read, run)
+                || caseless.is_some_and(|text| text.share(read, run));
+        });
+        shares
     }
 
     /// Returns whether the other text contains all of this text, as written.

@@ -88,15 +88,9 @@ impl Affix {
                 forms.any(|form| fits(seen, form) || fits(seen.trim(), form))
             })
         };
-        let mut has_view = false;
         let mut is_read = false;
-        each_view(text, &mut |view| {
-            has_view = true;
-            is_read = is_read || reads(&squeezed_lower(view.text()));
-        });
+        each_seen(text, &mut |seen| is_read = is_read || reads(seen));
         is_read
-            || !has_view && reads(&squeezed_lower(text))
-            || seen_without_case(text).is_some_and(|caseless| reads(&caseless))
             || self
                 .needles
                 .iter()
@@ -131,9 +125,7 @@ impl ContainsDynamic {
         let mut readings = vec![text.to_owned()];
         if side == Polarity::Restricting {
             readings.push(letter_case::lower(text));
-            readings.push(squeezed_lower(text));
-            each_view(text, &mut |view| readings.push(squeezed_lower(view.text())));
-            readings.extend(seen_without_case(text));
+            each_seen(text, &mut |seen| readings.push(seen.to_owned()));
         }
         let stands = |needle: &Needle| {
             readings.iter().any(|reading| {
@@ -161,6 +153,15 @@ pub(crate) fn seen(text: &str) -> String {
 /// small ones. `None`: the result is the same.
 pub(crate) fn seen_without_case(text: &str) -> Option<String> {
     NormalisedText::without_case(text).map(|view| squeezed_lower(view.text()))
+}
+
+/// Calls `visit` with a text as written and in all readings, each in lower case, with each run of white space as one space.
+#[inline(never)]
+pub(crate) fn each_seen(text: &str, visit: &mut dyn FnMut(&str)) {
+    visit(&squeezed_lower(text));
+    let mut show = |view: &NormalisedText| visit(&squeezed_lower(view.text()));
+    each_view(text, &mut show);
+    NormalisedText::each_without_case(text, &mut show);
 }
 
 fn squeezed_lower(text: &str) -> String {

@@ -5,8 +5,7 @@ use super::*;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-/// Parts of texts and of arguments: what rules look for, its beginnings and ends, disguises, marks of written calls. No
-/// backslash stands alone: the word behind it, in a disguise of its own, is only found where a piece ends between the two.
+/// Parts of texts and of arguments: what rules look for, its beginnings and ends, disguises, marks of written calls.
 const FRAGMENTS: &[&str] = &[
     " ",
     "\n",
@@ -52,6 +51,7 @@ const FRAGMENTS: &[&str] = &[
     "{\"a\":",
     "}",
     "\"",
+    "\\",
     "<tool_call>",
     "{\"name\": \"delete_customer\", \"arguments\": {}}",
     "\nAction:",
