@@ -222,9 +222,9 @@ soak: $(if $(filter native,$(HOST)),native,$(if $(QUICK),quick-wasm,wasm)) envoy
 	@$(IN_ENVOY) AGENTGUARD_SOAK_MINUTES=$(or $(MINUTES),30) $(if $(filter native,$(HOST)),AGENTGUARD_HOST=native AGENTGUARD_NATIVE=$(NATIVE)) \
 	$(STEP) 'Soaking for $(or $(MINUTES),30) minutes' cargo test --quiet --test envoy -- --ignored --nocapture soak
 
-# The same tests with the native module in the place of the Wasm one, and those of what only it has. The examples are for
-# Wasm, and only a VM traps; Envoy before 1.40 does not tell it how an exchange ended.
-NOT_NATIVE := examples:: trapped:: recorded_with_its_reason::oldest as_far_as_it_is_known::oldest
+# The same tests with the native module in the place of the Wasm one, and those of what only it has. The examples and the proxy
+# for a cluster without a mesh are for Wasm, and only a VM traps; Envoy before 1.40 does not tell it how an exchange ended.
+NOT_NATIVE := examples:: trapped:: without_a_mesh recorded_with_its_reason::oldest as_far_as_it_is_known::oldest
 test-native: faulty-native envoys $(call envoy-of,$(ENVOY_OLDEST_NATIVE)) sdks mcp-sdk npm-sdks agents-sdks agents-npm ## The tests of the filter in real Envoys with the native module; ONLY=word
 	@$(IN_ENVOY) AGENTGUARD_HOST=native AGENTGUARD_NATIVE=$(FAULTY_NATIVE) \
 	AGENTGUARD_ENVOY_OLDEST=$(call envoy-of,$(ENVOY_OLDEST_NATIVE)) \
