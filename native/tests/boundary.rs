@@ -94,6 +94,7 @@ fn a_denied_grpc_request_has_failed() {
     for (content_type, status) in [
         ("application/grpc", Some(&b"2"[..])),
         ("application/grpc+proto", Some(b"2")),
+        ("application/grpc-web", None),
         ("image/png", None),
     ] {
         let ended = exchange_as(&in_force, content_type);

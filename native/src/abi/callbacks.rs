@@ -621,12 +621,14 @@ impl Stream<'_> {
         }
     }
 
-    /// Returns whether the request is gRPC, whose clients ignore the status of HTTP.
+    /// Returns whether the request is gRPC to Envoy, whose clients ignore the status of HTTP: `application/grpc`, or with `+proto`
+    /// and the like behind it. `application/grpc-web` is not.
     fn is_grpc(&self) -> bool {
         let headers = self.headers(Map::RequestHeaders).unwrap_or_default();
-        headers
-            .iter()
-            .any(|(name, value)| *name == b"content-type" && value.starts_with(b"application/grpc"))
+        headers.iter().any(|(name, value)| {
+            let rest = value.strip_prefix(b"application/grpc");
+            *name == b"content-type" && rest.is_some_and(|rest| matches!(rest, [] | [b'+', ..]))
+        })
     }
 
     /// Sends a local reply. Envoy may destroy the exchange before this returns.
