@@ -219,14 +219,15 @@ impl Replay {
         };
         let bytes = output::read_lines(&self.file)?;
         let mut summary = Summary::default();
-        let lines = bytes.split(|byte| *byte == b'\n').count();
-        for (number, line) in (1_usize..).zip(bytes.split(|byte| *byte == b'\n')) {
+        let lines = bytes.split(|byte| *byte == b'\n');
+        let mut lines = (1_usize..).zip(lines).peekable();
+        while let Some((number, line)) = lines.next() {
             // A trapped VM writes no audit event, and Envoy logs `-`.
             if matches!(line.trim_ascii(), b"" | b"-") {
                 continue;
             }
             // An Envoy that writes at this moment, or was killed, leaves a part of a line at the end.
-            if number == lines && number > 1 && is_cut(line) {
+            if lines.peek().is_none() && number > 1 && is_cut(line) {
                 output::note(&format!(
                     "{}: line {number} ends in the middle of a record, and is left out: it was cut off, or is being written just now",
                     self.file
