@@ -37,7 +37,7 @@ pub struct NormalisedText {
     pieces: Vec<Segment>,
     oddities: Vec<UnicodeAnomaly>,
     unseen_end: Option<InvisibleRunEnd>,
-    reading: Reading,
+    reading: TextReading,
     /// Whether hidden characters are between letters or digits.
     has_joins: bool,
     /// Whether there are tag characters or regional indicators.
@@ -60,7 +60,7 @@ pub(super) struct InvisibleRunEnd {
 
 /// Reading of the characters that have several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Reading {
+struct TextReading {
     /// Hidden characters between letters or digits are spaces: `41<zero width>11` is `4111`, but `ignore<zero width>all`
     /// is two words.
     spaced: bool,
@@ -134,11 +134,19 @@ impl NormalisedText {
     /// letter that either looks like. `СЕКРЕТ` and `секрет` are `cekpet`. `None` if there is nothing to normalise.
     pub fn without_case(text: &str) -> Option<Self> {
         let mut view = Self::default();
-        let reading = Reading {
+        let reading = TextReading {
             without_case: true,
-            ..Reading::default()
+            ..TextReading::default()
         };
         view.build(text, reading).then_some(view)
+    }
+
+    /// Visits all readings of a text; none if there is nothing to normalise.
+    #[inline(never)]
+    pub fn each_reading(text: &str, visit: &mut dyn FnMut(&Self)) {
+        if let Some(view) = Self::of(text) {
+            view.each(text, visit);
+        }
     }
 
     /// Visits the readings of a text without case.
@@ -152,12 +160,12 @@ impl NormalisedText {
     /// Normalises a text as [`of`](Self::of) does, with the buffers of an earlier view; `false` if there is nothing
     /// to normalise.
     pub fn rebuild(&mut self, text: &str) -> bool {
-        self.build(text, Reading::default())
+        self.build(text, TextReading::default())
     }
 
     /// Visits this reading and all that follow it.
     #[inline(never)]
-    pub fn each(mut self, text: &str, visit: &mut dyn FnMut(&Self)) {
+    fn each(mut self, text: &str, visit: &mut dyn FnMut(&Self)) {
         loop {
             visit(&self);
             if !self.read_on(text) {
@@ -206,7 +214,7 @@ impl NormalisedText {
 
     /// Returns whether this is the first reading.
     pub fn is_first(&self) -> bool {
-        self.reading == Reading::default()
+        self.reading == TextReading::default()
     }
 
     /// Returns whether hidden characters are read as spaces.
@@ -221,7 +229,7 @@ impl NormalisedText {
 
     // Not inlined: the filter contains it once, for all readings.
     #[inline(never)]
-    fn build(&mut self, text: &str, reading: Reading) -> bool {
+    fn build(&mut self, text: &str, reading: TextReading) -> bool {
         self.text.clear();
         self.pieces.clear();
         self.oddities.clear();
@@ -419,7 +427,7 @@ struct ViewBuilder<'a> {
     behind: Option<usize>,
     unseen: InvisibleRun,
     word: ScriptWord,
-    reading: Reading,
+    reading: TextReading,
     /// End of the last escape that a value may begin in, or that is a letter or digit of it.
     escaped: Option<usize>,
 }

@@ -195,7 +195,7 @@ impl Matcher {
 
     /// Calls `visit` with all normalised readings of a text that may contain literals of the policy.
     pub(crate) fn each_view(&self, text: &str, visit: &mut dyn FnMut(&NormalisedText)) {
-        each_view(text, visit);
+        NormalisedText::each_reading(text, visit);
         if self.literals.are_wide() {
             NormalisedText::each_without_case(text, visit);
         }
@@ -210,14 +210,6 @@ fn keep(found: &mut Vec<u32>, literal: u32) {
     let last = found.get(found.len().saturating_sub(LAST)..);
     if !last.unwrap_or_default().contains(&literal) {
         found.push(literal);
-    }
-}
-
-/// Calls `visit` with the normalised text, in all readings.
-#[inline(never)]
-pub(crate) fn each_view(text: &str, visit: &mut dyn FnMut(&NormalisedText)) {
-    if let Some(view) = NormalisedText::of(text) {
-        view.each(text, visit);
     }
 }
 

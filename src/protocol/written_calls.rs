@@ -692,8 +692,8 @@ impl<'t> Finder<'t> {
                 };
                 self.arguments(at.saturating_add(length), names)
             }
-            Notation::Name { args, end } => {
-                let Ok(Some((name, length))) = label::named(rest, args, end) else {
+            Notation::Name(members) => {
+                let Ok(Some((name, length))) = label::named(rest, members) else {
                     return at;
                 };
                 let begin = at.saturating_add(length);
@@ -701,13 +701,13 @@ impl<'t> Finder<'t> {
                 self.add(Some(&json::decode(name.as_bytes())), args);
                 end
             }
-            Notation::Arguments { name, end } => {
+            Notation::Arguments(members) => {
                 let (args, behind) = self.member_value(at);
                 let rest = self.rest(behind);
-                let name = label::member(rest, name).ok().flatten();
+                let name = label::member(rest, members.name).ok().flatten();
                 let name = name.and_then(|length| label::quoted(rest.get(length..)?).ok()?);
                 let name = name.map(|(name, _)| json::decode(name.as_bytes()));
-                if name.as_deref() != Some(end) {
+                if name.as_deref() != Some(members.end) {
                     self.add(name.as_deref(), args);
                 }
                 behind

@@ -4,7 +4,7 @@
 use super::frames::copy_known_facts;
 use super::text::{self, StreamedText};
 use super::{Stream, StreamEnd};
-use crate::detect::Ending;
+use crate::detect::{Ending, NormalisedText};
 use crate::diag::codes;
 use crate::event::{
     Class, Direction, Event, Form, Kind, Part, Reading, Redaction, Text as TextInfo, TextNames,
@@ -13,7 +13,6 @@ use crate::flow::Flow;
 use crate::flow::evaluate::{AssembledPart, HalfDecision, may_hold_calls};
 use crate::flow::request::empty_body;
 use crate::flow::restore_pseudonyms::composed;
-use crate::policy::scan::each_view;
 use crate::policy::{
     EvaluationPhase, HoldbackBuffer, JOINED_END as END, ReleaseMode, Scans, is_joined,
 };
@@ -147,7 +146,8 @@ impl Flow {
         for first in stream.halves.iter().filter(|_| second.is_some()) {
             let halves = [Some(*first), second].into_iter().flatten();
             for joined in char::decode_utf16(halves).flatten() {
-                each_view(joined.encode_utf8(&mut [0; 4]), &mut |_| is_disguise = true);
+                let mut show = |_: &NormalisedText| is_disguise = true;
+                NormalisedText::each_reading(joined.encode_utf8(&mut [0; 4]), &mut show);
             }
         }
         if let Some(first) = first.filter(|first| !stream.halves.contains(first)) {

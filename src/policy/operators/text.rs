@@ -4,7 +4,6 @@
 use super::Polarity;
 use crate::detect::NormalisedText;
 use crate::detect::literals::squeezed;
-use crate::policy::scan::each_view;
 use crate::wire::letter_case;
 
 /// `contains`, `contains_any`, `contains_all`: numbers of literals in the policy's automaton.
@@ -160,7 +159,7 @@ pub(crate) fn seen_without_case(text: &str) -> Option<String> {
 pub(crate) fn each_seen(text: &str, visit: &mut dyn FnMut(&str)) {
     visit(&squeezed_lower(text));
     let mut show = |view: &NormalisedText| visit(&squeezed_lower(view.text()));
-    each_view(text, &mut show);
+    NormalisedText::each_reading(text, &mut show);
     NormalisedText::each_without_case(text, &mut show);
 }
 

@@ -9,9 +9,6 @@ const LONGEST_QUOTED: usize = LONGEST_NAME * 6;
 /// Name by which agents of LangChain end, which is no tool.
 pub(super) const FINAL_ANSWER: &str = "Final Answer";
 
-/// The same for those of DSPy.
-const FINISH: &str = "finish";
-
 /// Label at the beginning of a call: what stands before the colon.
 #[derive(Debug)]
 pub(super) struct Label {
@@ -24,18 +21,34 @@ pub(super) struct Label {
 pub(super) enum Notation {
     /// A name on a line, and behind it `Action Input:`.
     Lines,
-    /// A name as a JSON string, and a member with the arguments.
-    Name {
-        args: &'static str,
-        /// Name that ends the agent's run and is no tool.
-        end: &'static str,
-    },
+    /// A name as a JSON string, and the member with the arguments.
+    Name(&'static Members),
     /// Arguments as a JSON value, before or behind the name. If another member stands between the two, the name is unknown.
-    Arguments {
-        name: &'static str,
-        end: &'static str,
-    },
+    Arguments(&'static Members),
 }
+
+/// Members of a call as JSON.
+#[derive(Debug)]
+pub(super) struct Members {
+    pub(super) name: &'static str,
+    pub(super) args: &'static str,
+    /// Name that ends the agent's run and is no tool.
+    pub(super) end: &'static str,
+}
+
+/// LangChain's structured chat and agents for JSON: `{"action": NAME, "action_input": …}`, mostly in a fence.
+const ACTION: Members = Members {
+    name: "\"action\"",
+    args: "\"action_input\"",
+    end: FINAL_ANSWER,
+};
+
+/// DSPy's adapter for JSON.
+const NEXT_TOOL: Members = Members {
+    name: "\"next_tool_name\"",
+    args: "\"next_tool_args\"",
+    end: "finish",
+};
 
 /// Labels of all notations. A name counts only before its arguments, since data has actions as well.
 pub(super) const LABELS: &[Label] = &[
@@ -44,40 +57,26 @@ pub(super) const LABELS: &[Label] = &[
         text: "Action",
         notation: Notation::Lines,
     },
-    // LangChain's structured chat and agents for JSON: `{"action": NAME, "action_input": …}`, mostly in a fence.
     Label {
-        text: "\"action\"",
-        notation: Notation::Name {
-            args: "\"action_input\"",
-            end: FINAL_ANSWER,
-        },
+        text: ACTION.name,
+        notation: Notation::Name(&ACTION),
     },
     Label {
-        text: "\"action_input\"",
-        notation: Notation::Arguments {
-            name: "\"action\"",
-            end: FINAL_ANSWER,
-        },
-    },
-    // DSPy's adapter for JSON.
-    Label {
-        text: "\"next_tool_name\"",
-        notation: Notation::Name {
-            args: "\"next_tool_args\"",
-            end: FINISH,
-        },
+        text: ACTION.args,
+        notation: Notation::Arguments(&ACTION),
     },
     Label {
-        text: "\"next_tool_args\"",
-        notation: Notation::Arguments {
-            name: "\"next_tool_name\"",
-            end: FINISH,
-        },
+        text: NEXT_TOOL.name,
+        notation: Notation::Name(&NEXT_TOOL),
+    },
+    Label {
+        text: NEXT_TOOL.args,
+        notation: Notation::Arguments(&NEXT_TOOL),
     },
 ];
 
 /// Class of characters.
-type Class = fn(char) -> bool;
+type CharClass = fn(char) -> bool;
 
 /// Returns whether a character is white space to Python.
 fn is_space(c: char) -> bool {
@@ -96,13 +95,13 @@ fn surrounds(c: char) -> bool {
 
 /// Returns a text without characters of a class at its beginning. Not inlined: there is one copy for all classes.
 #[inline(never)]
-fn begin(text: &str, class: Class) -> &str {
+fn begin(text: &str, class: CharClass) -> &str {
     text.trim_start_matches(class)
 }
 
 /// Returns a text without characters of a class at its end.
 #[inline(never)]
-fn end(text: &str, class: Class) -> &str {
+fn end(text: &str, class: CharClass) -> &str {
     text.trim_end_matches(class)
 }
 
@@ -126,8 +125,8 @@ type Name<'t> = (&'t str, usize);
 pub(super) fn is_call(label: &Label, lead: &str, rest: &str) -> Option<bool> {
     let name = match label.notation {
         Notation::Lines => lines(rest),
-        Notation::Name { args, end } => named(rest, args, end),
-        Notation::Arguments { name, end } => return Some(ends_run(lead, name, end) != Some(true)),
+        Notation::Name(members) => named(rest, members),
+        Notation::Arguments(members) => return Some(ends_run(lead, members) != Some(true)),
     };
     match name {
         Ok(name) => name.map(|_| true),
@@ -136,16 +135,16 @@ pub(super) fn is_call(label: &Label, lead: &str, rest: &str) -> Option<bool> {
 }
 
 /// Returns whether a text ends with the member that ends a run, and a comma: `"action": "Final Answer",`.
-fn ends_run(text: &str, name: &str, value: &str) -> Option<bool> {
+fn ends_run(text: &str, members: &Members) -> Option<bool> {
     let text = end(text, is_space).strip_suffix(',')?;
     let text = end(text, is_space).strip_suffix('"')?;
-    let text = text.strip_suffix(value)?.strip_suffix('"')?;
+    let text = text.strip_suffix(members.end)?.strip_suffix('"')?;
     let text = end(text, is_space).strip_suffix(':')?;
-    Some(end(text, is_space).ends_with(name))
+    Some(end(text, is_space).ends_with(members.name))
 }
 
 /// Reads words with characters of a class before each. Returns the number of bytes.
-fn words(text: &str, words: &[&str], class: Class) -> Read<usize> {
+fn words(text: &str, words: &[&str], class: CharClass) -> Read<usize> {
     let mut rest = text;
     for word in words {
         rest = begin(rest, class);
@@ -197,14 +196,14 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Reads a name as a JSON string, and the label of the arguments behind it. The name is as it is written, with its escapes.
-pub(super) fn named<'t>(text: &'t str, args: &str, end: &str) -> Read<Name<'t>> {
+pub(super) fn named<'t>(text: &'t str, members: &Members) -> Read<Name<'t>> {
     let Some((name, length)) = quoted(text)? else {
         return Ok(None);
     };
-    if name == end {
+    if name == members.end {
         return Err(NoCall);
     }
-    let behind = member(text.get(length..).unwrap_or_default(), args)?;
+    let behind = member(text.get(length..).unwrap_or_default(), members.args)?;
     Ok(behind.map(|behind| (name, length.saturating_add(behind))))
 }
 
