@@ -158,7 +158,7 @@ lint: check-rust ## Formatting, and clippy over both halves
 	@tools/setup/requirements lint
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- --deny warnings
-	cargo clippy --quiet --test envoy -- --deny warnings
+	cargo clippy --quiet --workspace --test envoy -- --deny warnings
 	cargo clippy --quiet --lib --target wasm32-wasip1 -- --deny warnings
 
 # Building the filter takes one processor, as fetching does, while the core is built and tested on the others.
@@ -177,30 +177,33 @@ test-unit: check-rust ## Tests that need nothing but Rust
 	@$(STEP) 'Building the tests of the core' cargo test --workspace --no-run
 	@$(STEP) 'Testing the core' cargo test --quiet --workspace
 
+# Of the whole workspace, so that what `make test-unit` has built is used again: alone, its crates have fewer features.
+ENVOY_TESTS := cargo test --quiet --workspace --test envoy
+
 # ONLY=denial runs the tests whose names hold that word; QUICK=1 tests the module of `make quick-wasm`.
 FOR_ENVOY := check-curl $(if $(QUICK),quick-wasm,wasm) envoy-tests envoys sdks mcp-sdk npm-sdks agents-sdks agents-npm
 test-envoy: $(FOR_ENVOY) ## Tests of the filter in real Envoys; ONLY=word for some of them
 	@$(IN_ENVOY) \
-	$(STEP) 'Testing the filter in Envoy $(ENVOY_NEWEST) and $(ENVOY_OLDEST)' cargo test --quiet --test envoy -- $(ONLY)
+	$(STEP) 'Testing the filter in Envoy $(ENVOY_NEWEST) and $(ENVOY_OLDEST)' $(ENVOY_TESTS) -- $(ONLY)
 
 # One after the other: the filter comes first, because it takes longest and needs no lock of cargo's that the build of the core holds.
 ready-for-envoy:
 	+@MAKEFLAGS= $(MAKE) --no-print-directory QUICK=$(QUICK) $(FOR_ENVOY)
 
 envoy-tests: check-rust
-	@$(STEP) 'Building the tests in Envoy' cargo test --quiet --test envoy --no-run
+	@$(STEP) 'Building the tests in Envoy' $(ENVOY_TESTS) --no-run
 
 # With the Prometheus and promtool of the system.
 test-observability: $(if $(QUICK),quick-wasm,wasm) envoy ## Tests of alerts, dashboards and documented queries, in the real Prometheus
 	@tools/setup/requirements prometheus
 	@$(IN_ENVOY) \
-	$(STEP) 'Testing alerts and dashboards' cargo test --quiet --test envoy -- --ignored observability
+	$(STEP) 'Testing alerts and dashboards' $(ENVOY_TESTS) -- --ignored observability
 
 # The pictures of docs/metrics.md, from what a real Prometheus answers to the queries of the dashboards.
 pictures: $(if $(QUICK),quick-wasm,wasm) envoy ## Draw the Grafana dashboards anew, after a scripted load
 	@tools/setup/requirements prometheus
 	@$(IN_ENVOY) \
-	$(STEP) 'Drawing the dashboards' cargo test --quiet --test envoy -- --ignored pictures
+	$(STEP) 'Drawing the dashboards' $(ENVOY_TESTS) -- --ignored pictures
 
 MESH := $(VENV)/istio-$(ISTIO)/pilot-agent $(VENV)/kubernetes-$(KUBERNETES)/kube-apiserver $(VENV)/crane-$(CRANE)/crane \
   $(VENV)/helm-$(HELM)/helm $(VENV)/envoy-gateway-$(ENVOY_GATEWAY)/envoy-gateway \
@@ -210,17 +213,17 @@ MESH := $(VENV)/istio-$(ISTIO)/pilot-agent $(VENV)/kubernetes-$(KUBERNETES)/kube
 test-mesh: $(if $(QUICK),quick-wasm,wasm) faulty-native envoys ratelimit mesh ## Tests of several Envoys and of meshes: Redis and rate limit service, Istio, Envoy Gateway, Kubernetes' API, Helm; ONLY=word
 	@tools/setup/requirements redis
 	@$(IN_ENVOY) AGENTGUARD_NATIVE=$(FAULTY_NATIVE) AGENTGUARD_RATELIMIT=$(VENV)/ratelimit-$(RATELIMIT)/service_cmd AGENTGUARD_MESH=$(subst $(SPACE),:,$(dir $(MESH))) \
-	$(STEP) 'Testing several Envoys and meshes' cargo test --quiet --test envoy -- --ignored $(or $(ONLY),several:: mesh::)
+	$(STEP) 'Testing several Envoys and meshes' $(ENVOY_TESTS) -- --ignored $(or $(ONLY),several:: mesh::)
 
 # A hundred thousand sessions take minutes.
 test-sessions: $(if $(QUICK),quick-wasm,wasm) envoy ## A hundred thousand live sessions in one Envoy: memory and evictions
 	@$(IN_ENVOY) \
-	$(STEP) 'Testing live sessions' cargo test --quiet --test envoy -- --ignored live_sessions
+	$(STEP) 'Testing live sessions' $(ENVOY_TESTS) -- --ignored live_sessions
 
 # MINUTES=30; HOST=native runs the native module.
 soak: $(if $(filter native,$(HOST)),native,$(if $(QUICK),quick-wasm,wasm)) envoy ## Half an hour of mixed traffic while policies change: memory, records, chains and counts; MINUTES=5, HOST=native
 	@$(IN_ENVOY) AGENTGUARD_SOAK_MINUTES=$(or $(MINUTES),30) $(if $(filter native,$(HOST)),AGENTGUARD_HOST=native AGENTGUARD_NATIVE=$(NATIVE)) \
-	$(STEP) 'Soaking for $(or $(MINUTES),30) minutes' cargo test --quiet --test envoy -- --ignored --nocapture soak
+	$(STEP) 'Soaking for $(or $(MINUTES),30) minutes' $(ENVOY_TESTS) -- --ignored --nocapture soak
 
 # The same tests with the native module in the place of the Wasm one, and those of what only it has. The examples and the proxy
 # for a cluster without a mesh are for Wasm, and only a VM traps; Envoy before 1.40 does not tell it how an exchange ended.
@@ -229,7 +232,7 @@ test-native: faulty-native envoys $(call envoy-of,$(ENVOY_OLDEST_NATIVE)) sdks m
 	@$(IN_ENVOY) AGENTGUARD_HOST=native AGENTGUARD_NATIVE=$(FAULTY_NATIVE) \
 	AGENTGUARD_ENVOY_OLDEST=$(call envoy-of,$(ENVOY_OLDEST_NATIVE)) \
 	$(STEP) 'Testing the native module in Envoy $(ENVOY_NEWEST) and $(ENVOY_OLDEST_NATIVE)' \
-	  sh -c 'cargo test --quiet --test envoy -- $(NOT_NATIVE:%=--skip %) $(ONLY) && cargo test --quiet --test envoy -- --ignored native::'
+	  sh -c '$(ENVOY_TESTS) -- $(NOT_NATIVE:%=--skip %) $(ONLY) && $(ENVOY_TESTS) -- --ignored native::'
 
 # `cargo test` runs a few hundred of them without the sanitizer. The compiler's own is used, which asks to be allowed to.
 SANITIZED := RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address FUZZ_CASES=$(or $(FUZZ_CASES),20000)
@@ -240,19 +243,19 @@ test-boundary: check-rust ## Random exchanges through the native module's hooks,
 # They are a gigabyte, and start slowly.
 test-clients: $(if $(QUICK),quick-wasm,wasm) envoys agents-sdks coding ## Tests with coding agents: codex, Claude Code, gemini-cli, opencode
 	@$(IN_ENVOY) AGENTGUARD_CODING=$(VENV)/coding-$(CODEX)/node_modules/.bin \
-	$(STEP) 'Testing coding agents' cargo test --quiet --test envoy -- --ignored coding $(ONLY)
+	$(STEP) 'Testing coding agents' $(ENVOY_TESTS) -- --ignored coding $(ONLY)
 
 # As many packages as Go builds in a minute: those of OpenAI, Anthropic and Google.
 GO_PACKAGES := $(VENV)/go-packages/packages
 test-go: $(if $(QUICK),quick-wasm,wasm) envoys $(GO_PACKAGES) ## Tests with the providers' Go packages
 	@$(IN_ENVOY) AGENTGUARD_GO_PACKAGES=$(GO_PACKAGES) \
-	$(STEP) 'Testing the Go packages' cargo test --quiet --test envoy -- --ignored go_package $(ONLY)
+	$(STEP) 'Testing the Go packages' $(ENVOY_TESTS) -- --ignored go_package $(ONLY)
 
 # Its own components, which Go builds in a minute; of those for single services the module proxy has not all.
 COLLECTOR := $(VENV)/collector/otelcol
 test-collector: $(if $(QUICK),quick-wasm,wasm) envoys $(COLLECTOR) ## Test of audit events through the real OpenTelemetry Collector
 	@$(IN_ENVOY) AGENTGUARD_COLLECTOR=$(COLLECTOR) \
-	$(STEP) 'Testing the OpenTelemetry Collector' cargo test --quiet --test envoy -- --ignored collector:: $(ONLY)
+	$(STEP) 'Testing the OpenTelemetry Collector' $(ENVOY_TESTS) -- --ignored collector:: $(ONLY)
 
 IN_ENVOY = AGENTGUARD_WASM=$(if $(QUICK),$(QUICK_WASM),$(WASM)) \
 	AGENTGUARD_ENVOY_NEWEST=$(call envoy-of,$(ENVOY_NEWEST)) \

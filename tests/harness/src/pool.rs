@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// All Envoys of the pool. An Envoy without other references is idle.
+/// All Envoys of the pool, the one used last at the end. An Envoy without other references is idle.
 static POOL: Mutex<Vec<Arc<Running>>> = Mutex::new(Vec::new());
 
 /// Returns the pool. A failed test leaves the list unchanged.
@@ -58,10 +58,13 @@ fn idle(options: &Options) -> Arc<Running> {
     let is_idle = |running: &Arc<Running>| Arc::strong_count(running) == 1;
     let found = pool
         .iter()
-        .find(|running| running.options == *options && is_idle(running));
-    if let Some(running) = found {
-        return Arc::clone(running);
+        .position(|running| running.options == *options && is_idle(running));
+    if let Some(at) = found {
+        let running = pool.remove(at);
+        pool.push(Arc::clone(&running));
+        return running;
     }
+    // The first one was used longest ago.
     if let Some(at) = pool.iter().position(is_idle).filter(|_| pool.len() >= MOST) {
         pool.remove(at);
     }
