@@ -32,15 +32,18 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Sets the caller.
-    #[must_use]
-    pub fn asked_by(mut self, principal: &Principal) -> Subject {
-        let known = |member: &Known<Box<str>>| member.value().cloned();
-        self.id = known(&principal.id);
-        self.agent = known(&principal.agent);
-        self.client = known(&principal.client);
-        self.tenant = known(&principal.tenant);
-        self
+    /// Sets the caller; `None` if a caller that a source has found has a member that can't be read: two of them would be the
+    /// same to a token.
+    pub fn asked_by(mut self, principal: &Principal) -> Option<Subject> {
+        let known = |member: &Known<Box<str>>| match member {
+            Known::Unknown if !principal.is_anonymous() => None,
+            member => Some(member.value().cloned()),
+        };
+        self.id = known(&principal.id)?;
+        self.agent = known(&principal.agent)?;
+        self.client = known(&principal.client)?;
+        self.tenant = known(&principal.tenant)?;
+        Some(self)
     }
 
     pub(super) fn write(&self, out: &mut PayloadWriter) {

@@ -561,7 +561,7 @@ impl Flow {
             Some(show) => Some(String::from_utf8(show).ok()?.into()),
             None => None,
         };
-        Some((subject.asked_by(&facts.principal), show))
+        Some((subject.asked_by(&facts.principal)?, show))
     }
 
     /// Returns the canonical form of all arguments of a call, or of the whole content of a request.

@@ -57,7 +57,7 @@ impl Flow {
             (None, Some(rule)) => match code {
                 codes::AG3003 if approval.is_some_and(|approval| approval.is_uncertain) => {
                     format!(
-                        "Rule `{}` asks for an approval, and what would be approved is unknown.",
+                        "Rule `{}` asks for an approval, and what would be approved, or for whom, is unknown.",
                         rule.id
                     )
                 }

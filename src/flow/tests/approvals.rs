@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::approval::{ApprovalRequest, SigningKey, VERIFICATIONS, mint, nonce};
+use crate::event::Principal;
 
 pub(super) const SECOND: u64 = 1_000_000_000;
 
@@ -414,6 +415,27 @@ fn arguments_that_can_t_be_read_can_t_be_approved() {
         "{}",
         text(&seen.client)
     );
+}
+
+#[test]
+fn no_approval_is_for_a_caller_who_can_t_be_told_from_others() {
+    let guard = refunds();
+    let asked_by = |agent: Known<Box<str>>| {
+        let caller = simulation::Caller {
+            principal: Some(Principal {
+                agent,
+                ..Principal::known_by(Some("jwt"))
+            }),
+            ..simulation::Caller::default()
+        };
+        let answer = |_: &HttpMessage| calls(&[r#"{"amount": 250}"#]);
+        text(&simulation::run_as(&caller, &guard, &asks(&[]), answer, NOW, None).client)
+    };
+    assert!(asked_by(Known::Missing).contains("agar1."));
+    assert!(asked_by(Known::Is("desk".into())).contains("agar1."));
+    let unknown = asked_by(Known::Unknown);
+    assert!(!unknown.contains("agar1."), "{unknown}");
+    assert!(unknown.contains("or for whom, is unknown"), "{unknown}");
 }
 
 #[test]
