@@ -3,7 +3,7 @@
 pub mod codes;
 mod suggest;
 
-pub use suggest::{listed, nearest};
+pub use suggest::{listed, nearest, slip_of};
 
 use std::ops::Range;
 

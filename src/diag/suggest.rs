@@ -2,6 +2,25 @@
 
 /// Returns the known name nearest to a misspelt one, ignoring case. At most a third of its letters may differ.
 pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    nearest_within(name, known, |length| length.div_euclid(3).max(1))
+}
+
+/// Returns the known name that a name is by a slip of the finger: one letter apart, or two in a longer name, ignoring case.
+/// For names of which more exist than are known.
+pub fn slip_of<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    nearest_within(name, known, |length| match length {
+        0..4 => 0,
+        4..10 => 1,
+        _ => 2,
+    })
+}
+
+/// Returns the known name nearest to a name, of those with at most `allowed` edits for the length of the longer one.
+fn nearest_within<'k>(
+    name: &str,
+    known: &[&'k str],
+    allowed: fn(usize) -> usize,
+) -> Option<&'k str> {
     // All known names are ASCII.
     let letters =
         |name: &str| -> Vec<char> { name.chars().map(|c| c.to_ascii_lowercase()).collect() };
@@ -9,7 +28,7 @@ pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     let mut best = None;
     for candidate in known {
         let candidate_letters = letters(candidate);
-        let allowed = name.len().max(candidate_letters.len()).div_euclid(3).max(1);
+        let allowed = allowed(name.len().max(candidate_letters.len()));
         let distance = distance(&name, &candidate_letters);
         if distance <= allowed && best.is_none_or(|(least, _)| distance < least) {
             best = Some((distance, *candidate));
@@ -66,6 +85,17 @@ mod tests {
             ("unles", "unless"),
         ] {
             assert_eq!(nearest(typed, &KNOWN), Some(meant), "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_others_have_is_no_slip() {
+        const METHODS: [&str; 5] = ["tools/call", "tasks/get", "resources/read", "GET", "POST"];
+        assert_eq!(slip_of("tool/call", &METHODS), Some("tools/call"));
+        assert_eq!(slip_of("resource/raed", &METHODS), Some("resources/read"));
+        assert_eq!(slip_of("PSOT", &METHODS), Some("POST"));
+        for other in ["tools/recall_all", "SET", "shop/read", "GETX/y", ""] {
+            assert_eq!(slip_of(other, &METHODS), None, "{other}");
         }
     }
 

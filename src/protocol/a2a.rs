@@ -121,6 +121,11 @@ static FORMAT: Format = Format {
     ],
 };
 
+/// Returns the names of all methods of both versions.
+pub(super) fn method_names() -> impl Iterator<Item = &'static str> {
+    METHODS.iter().map(|(name, _)| *name)
+}
+
 /// Returns whether a method is one of this protocol, however it is spelt.
 pub(super) fn knows(method: &str) -> bool {
     named_like(method).is_some()

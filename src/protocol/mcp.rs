@@ -160,6 +160,11 @@ static FORMAT: Format = Format {
     ],
 };
 
+/// Returns the names of all methods.
+pub(super) fn method_names() -> impl Iterator<Item = &'static str> {
+    tables::names()
+}
+
 /// Returns whether a method is one of this protocol, in any spelling.
 pub(super) fn knows(method: &str) -> bool {
     tables::named_like(method).is_some()

@@ -659,6 +659,11 @@ pub fn all() -> impl Iterator<Item = &'static dyn Protocol> {
     PROTOCOLS.iter().copied().chain(std::iter::once(generic))
 }
 
+/// Returns the methods of JSON-RPC that are known. Servers have others as well.
+pub fn rpc_methods() -> impl Iterator<Item = &'static str> {
+    mcp::method_names().chain(a2a::method_names())
+}
+
 /// Returns the protocol with this name.
 pub fn named(name: &str) -> Option<&'static dyn Protocol> {
     all().find(|protocol| protocol.name() == name)

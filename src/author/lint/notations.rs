@@ -5,7 +5,7 @@ use super::{Findings, LintedPolicy};
 use crate::author::provided::top;
 use crate::author::sample_event::CLASSES;
 use crate::diag::codes::{self, CODES};
-use crate::diag::{listed, nearest};
+use crate::diag::{listed, nearest, slip_of};
 use crate::event::{Known, PROTOCOL_NAMES};
 use crate::policy::condition::Operand;
 use crate::policy::field::Field;
@@ -13,7 +13,7 @@ use crate::policy::glob::{Glob, GlobReading};
 use crate::policy::node::Node;
 use crate::policy::operators::Verb;
 use crate::policy::words::Action;
-use crate::protocol::known_providers;
+use crate::protocol::{known_providers, rpc_methods};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -275,6 +275,12 @@ fn has_wildcard_at_its_end(verb: Verb, text: &str) -> bool {
 /// Finds words that nothing has, in fields whose values are all known.
 pub(super) fn unknown_words(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     let mut tell = |field: &Field, value: &str, is_glob: bool, is_allow: bool, place: Place| {
+        if *field == Field::Method {
+            if let Some((about, help)) = misspelt_method(value, is_allow) {
+                findings.warn(codes::AG1135, place, about, help);
+            }
+            return;
+        }
         let Some((what, known)) = known_words(field, subject) else {
             return;
         };
@@ -331,6 +337,27 @@ pub(super) fn unknown_words(subject: &LintedPolicy<'_>, findings: &mut Findings)
             }
         });
     }
+}
+
+/// Methods of HTTP: RFC 9110, and PATCH.
+const HTTP_METHODS: [&str; 9] = [
+    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+];
+
+/// Returns what is wrong with a method that is a known one but for a slip, and what was meant. Servers have methods of their
+/// own, so that others say nothing.
+fn misspelt_method(value: &str, is_allow: bool) -> Option<(String, String)> {
+    let known: Vec<&str> = HTTP_METHODS.into_iter().chain(rpc_methods()).collect();
+    // Where a rule restricts, names are compared in any letter case.
+    let is_known = known.iter().any(|known| match is_allow {
+        true => *known == value,
+        false => known.eq_ignore_ascii_case(value),
+    });
+    let near = slip_of(value, &known).filter(|_| !is_known && !Glob::is_glob(value))?;
+    Some((
+        format!("no protocol has the method `{value}`"),
+        format!("did you mean `{near}`?"),
+    ))
 }
 
 /// Returns what the values of a field are, and all of them; `None` if they are not known.

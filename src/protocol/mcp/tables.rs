@@ -38,6 +38,11 @@ const fn governed(name: &'static str, params: &'static [Row]) -> Method {
     }
 }
 
+/// Returns the names of all methods.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    METHODS.iter().map(|method| method.name)
+}
+
 /// Returns the method of this name.
 pub(super) fn named(name: &str) -> Option<&'static Method> {
     METHODS.iter().find(|method| method.name == name)
