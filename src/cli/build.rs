@@ -566,6 +566,15 @@ impl Build {
         };
         let listen = address("--listen", listen)?;
         let admin = address("--admin", &self.admin)?;
+        let is_local = |address: SocketAddr| address.ip().is_loopback();
+        if !self.admin.parse().is_ok_and(is_local) {
+            output::note(&format!(
+                "agentguard: note: --admin {}: whoever reaches this address reads the policy and stops Envoy ({}); --health offers probes and \
+                 metrics alone",
+                self.admin,
+                codes::AG6022
+            ));
+        }
         let agentguard = match watch {
             None => json!({"name": FILTER, "typed_config": filter}),
             Some(path) => watched(FILTER, path, self.host),

@@ -464,6 +464,21 @@ fn the_policy_of_each_gateway_has_a_config_map_of_its_own() {
 }
 
 #[test]
+fn an_admin_interface_that_others_reach_is_noted() {
+    for (admin, is_noted) in [
+        ("127.0.0.1:9901", false),
+        ("[::1]:9901", false),
+        ("0.0.0.0:9901", true),
+        ("[::]:9901", true),
+    ] {
+        let built = build(POLICY, &["envoy", "--bootstrap", "--admin", admin]);
+        assert_eq!(built.status.code(), Some(0));
+        let said = String::from_utf8_lossy(&built.stderr);
+        assert_eq!(said.contains("AG6022"), is_noted, "{admin}: {said}");
+    }
+}
+
+#[test]
 fn a_policy_is_not_replaced_by_what_is_built_of_it() {
     let (folder, policy) = policy_with("# Of whom?\n");
     let before = std::fs::read(&policy).unwrap();
