@@ -304,6 +304,7 @@ impl Build {
     pub(super) fn run(&self, json: bool, given: Option<&ArgMatches>) -> Result<ExitStatus, Failed> {
         self.refuse_other_options(given)?;
         self.refuse_url()?;
+        self.refuse_source()?;
         let read = Source::read(&self.policy)?;
         if read.root.as_ref().is_some_and(is_kill_list) {
             return self.build_kill_list(&read, json, given);
@@ -337,6 +338,21 @@ impl Build {
                 "--wasm {}: write the path of a file, which the proxy reads; download the module first",
                 output::without_password(&self.wasm)
             ))),
+        }
+    }
+
+    /// Rejects the source as the output: its comments and examples would be lost.
+    fn refuse_source(&self) -> Result<(), Failed> {
+        let place = |name: &str| std::fs::canonicalize(name).ok();
+        let output = self.output.as_deref().filter(|name| *name != output::STDIN);
+        match output.and_then(place) {
+            Some(written) if Some(&written) == place(&self.policy).as_ref() => {
+                Err(output::print_misused(&format!(
+                    "--output {}: this is what is built; name another file",
+                    output::visible(&written.to_string_lossy())
+                )))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -425,7 +441,10 @@ impl Build {
 
     /// Checks the size of manifests. The last line end is added with the file.
     fn manifests(&self, manifests: String) -> Result<String, Failed> {
-        mesh::check_size(&manifests, self.output.as_deref().unwrap_or("FILE"))?;
+        let file = self.output.as_deref().unwrap_or("FILE");
+        // Helm installs its manifests itself, and writes no annotation.
+        let applied = (self.target != Target::Helm).then_some(file);
+        mesh::check_size(&manifests, applied)?;
         Ok(manifests.trim_end().to_owned())
     }
 
@@ -547,6 +566,15 @@ impl Build {
         };
         let listen = address("--listen", listen)?;
         let admin = address("--admin", &self.admin)?;
+        let is_local = |address: SocketAddr| address.ip().is_loopback();
+        if !self.admin.parse().is_ok_and(is_local) {
+            output::note(&format!(
+                "agentguard: note: --admin {}: whoever reaches this address reads the policy and stops Envoy ({}); --health offers probes and \
+                 metrics alone",
+                self.admin,
+                codes::AG6022
+            ));
+        }
         let agentguard = match watch {
             None => json!({"name": FILTER, "typed_config": filter}),
             Some(path) => watched(FILTER, path, self.host),

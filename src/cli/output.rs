@@ -257,6 +257,14 @@ pub(super) fn read_at_most(name: &str, most: usize) -> Result<Vec<u8>, String> {
     )
 }
 
+/// Reads at most the first bytes of a file; `None` if it can't be read.
+pub(super) fn read_start(name: &str, most: u64) -> Option<Vec<u8>> {
+    let mut start = Vec::new();
+    let file = std::fs::File::open(name).ok()?;
+    file.take(most).read_to_end(&mut start).ok()?;
+    Some(start)
+}
+
 /// Whether standard input has been taken. A second reader would find it empty and report a wrong error.
 static IS_STDIN_TAKEN: AtomicBool = AtomicBool::new(false);
 

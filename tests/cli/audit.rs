@@ -199,6 +199,42 @@ fn a_trail_goes_on_behind_its_heads() {
 }
 
 #[test]
+fn heads_and_checkpoints_take_the_place_of_nothing_else() {
+    let folder = Folder::new("audit-replaced");
+    let log = folder.write("audit.jsonl", &lines(&trail(3)));
+    let (first, second) = (folder.0.join("first.key"), folder.0.join("second.key"));
+    let (first, second) = (first.to_str().unwrap(), second.to_str().unwrap());
+    for key in [first, second] {
+        let made = run(&["keygen", "--checkpoint", "--output", key]);
+        assert_eq!(made.status.code(), Some(0));
+    }
+    let verify = ["audit", "verify", &log, "--write-heads"];
+    let sign = ["audit", "checkpoint", &log, "--key", first, "--output"];
+    let notes = folder.write("notes", b"{\"kind\":\"notes\"}\n");
+    for command in [&verify[..], &sign] {
+        for kept in [&*log, first, second, &notes] {
+            let before = std::fs::read(kept).unwrap();
+            let (code, said) = folder.tells(&[command, &[kept]].concat());
+            assert_eq!(code, Some(2), "{command:?} {kept}: {said}");
+            assert!(said.contains("neither heads nor a checkpoint"), "{said}");
+            assert_eq!(std::fs::read(kept).unwrap(), before);
+        }
+        // Also those of earlier versions, in a file that was prepared with its permissions, and nowhere.
+        let heads = folder.write("heads", b"{\n  \"0011223344556677\": \"3:00\"\n}\n");
+        let none = folder.write("none", b"{}\n");
+        let checkpoint = std::fs::read("tests/upgrade/0.1/checkpoint.json").unwrap();
+        let checkpoint = folder.write("checkpoint", &checkpoint);
+        let empty = folder.write("empty", b"");
+        for replaced in [&heads, &none, &checkpoint, &empty, "/dev/null"] {
+            for _ in 0..2 {
+                let (code, said) = folder.tells(&[command, &[replaced]].concat());
+                assert_eq!(code, Some(0), "{command:?} {replaced}: {said}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_verified_is_said() {
     let nothing = run_with(&["audit", "verify", "-"], b"-\n-\n");
     assert_eq!(nothing.status.code(), Some(0));

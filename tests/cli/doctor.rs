@@ -420,14 +420,37 @@ fn doctor_has_an_ailment_for_each_of_its_codes_and_explains_it() {
 
 #[test]
 fn doctor_finds_variants() {
-    let cases: [(&str, Break); 8] = [
+    let cases: [(&str, Break); 14] = [
+        ("AG6001", |config| {
+            let udp = json!({"@type": "type.googleapis.com/envoy.extensions.filters.udp.udp_proxy.v3.UdpProxyConfig", "stat_prefix": "udp"});
+            let listener = json!({"name": "datagrams", "listener_filters": [{"name": "udp", "typed_config": udp}]});
+            listen(config, listener);
+        }),
+        ("AG6005", |config| {
+            behind(config, "transform.v3.TransformConfig", json!({}))
+        }),
+        ("AG6005", |config| {
+            let filter = json!({"name": "late", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor"}});
+            let options = json!({"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions", "http_filters": [filter]});
+            let cluster = config.pointer_mut("/static_resources/clusters/0").unwrap();
+            cluster["typed_extension_protocol_options"] =
+                json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options});
+        }),
+        ("AG6005", |config| {
+            let filter = json!({"name": "late", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"}});
+            let router = filters(config).last_mut().unwrap();
+            router["typed_config"]["upstream_http_filters"] = json!([filter]);
+        }),
+        ("AG6006", |config| {
+            ours(config)["typed_config"]["config"]["failure_policy"] = json!(3)
+        }),
+        ("AG6022", |config| {
+            to_admin(config, "0.0.0.0", json!({"prefix": "/"}), json!({}))
+        }),
         ("AG6001", |config| {
             let tcp = json!({"@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", "cluster": "upstream"});
             let listener = json!({"name": "raw", "filter_chains": [{"filters": [{"name": "tcp", "typed_config": tcp}]}]});
-            config["static_resources"]["listeners"]
-                .as_array_mut()
-                .unwrap()
-                .push(listener);
+            listen(config, listener);
         }),
         ("AG6006", |config| ours(config)["disabled"] = json!(true)),
         ("AG6006", |config| {
@@ -475,6 +498,82 @@ fn doctor_finds_variants() {
     ours(&mut config)["disabled"] = json!(true);
     route(&mut config)["typed_per_filter_config"] = json!({"agentguard": {"config": {}}});
     assert_eq!(found(&config), Vec::<String>::new());
+}
+
+/// Adds a listener.
+fn listen(config: &mut Value, listener: Value) {
+    let listeners = config["static_resources"]["listeners"].as_array_mut();
+    listeners.unwrap().push(listener);
+}
+
+/// Adds a listener with a route to Envoy's admin interface.
+fn to_admin(config: &mut Value, address: &str, matched: Value, mut action: Value) {
+    action["cluster"] = json!("admin");
+    let socket = config.pointer("/admin/address").unwrap().clone();
+    let endpoints = json!([{"lb_endpoints": [{"endpoint": {"address": socket}}]}]);
+    let clusters = config["static_resources"]["clusters"].as_array_mut();
+    clusters.unwrap().push(json!({"name": "admin", "load_assignment": {"cluster_name": "admin", "endpoints": endpoints}}));
+    let hosts =
+        json!([{"name": "all", "domains": ["*"], "routes": [{"match": matched, "route": action}]}]);
+    let manager = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "metrics",
+        "route_config": {"virtual_hosts": hosts},
+        "http_filters": [filters(config).last().unwrap().clone()],
+    });
+    let address = json!({"socket_address": {"address": address, "port_value": 9902}});
+    listen(
+        config,
+        json!({"name": "metrics", "address": address, "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}]}),
+    );
+}
+
+#[test]
+fn doctor_finds_routes_by_which_others_reach_the_admin_interface() {
+    let metrics = "/stats/prometheus";
+    for (address, matched, action, is_open) in [
+        ("0.0.0.0", json!({"prefix": "/"}), json!({}), true),
+        ("::", json!({"path": "/quitquitquit"}), json!({}), true),
+        (
+            "0.0.0.0",
+            json!({"prefix": "/stats"}),
+            json!({"prefix_rewrite": "/"}),
+            true,
+        ),
+        (
+            "0.0.0.0",
+            json!({"safe_regex": {"regex": ".*"}}),
+            json!({}),
+            true,
+        ),
+        ("127.0.0.1", json!({"prefix": "/"}), json!({}), false),
+        (
+            "0.0.0.0",
+            json!({"path": "/stats"}),
+            json!({"prefix_rewrite": metrics}),
+            false,
+        ),
+        (
+            "0.0.0.0",
+            json!({"path": "/metrics"}),
+            json!({"prefix_rewrite": metrics}),
+            false,
+        ),
+        ("0.0.0.0", json!({"prefix": metrics}), json!({}), false),
+        (
+            "0.0.0.0",
+            json!({"safe_regex": {"regex": "^/stats/.*"}}),
+            json!({}),
+            false,
+        ),
+        ("0.0.0.0", json!({"path": "/ready"}), json!({}), false),
+    ] {
+        let mut config = shipped(&[]);
+        to_admin(&mut config, address, matched.clone(), action.clone());
+        let found = found(&config);
+        let expected: &[&str] = if is_open { &["AG6022"] } else { &[] };
+        assert_eq!(found, expected, "{address} {matched} {action}");
+    }
 }
 
 /// A configuration dump of an Envoy that runs with a configuration.
@@ -535,10 +634,30 @@ fn doctor_finds_what_makes_the_audit_trail_incomplete() {
             json!({"name": "cel", "typed_config": {"@type": kind, "expression": expression}}),
         )
     };
+    let both = |name: &str, other: Value| {
+        let seen = cel("'wasm.agentguard' in filter_state");
+        filter(name, json!({"filters": [seen, other]}))
+    };
     for (kept, code) in [
         (filter("not_health_check_filter", json!({})), None),
         (cel("'wasm.agentguard' in filter_state"), None),
         (cel("response.code >= 400"), Some("AG6015")),
+        (
+            cel("'wasm.agentguard' in filter_state && response.code >= 400"),
+            Some("AG6015"),
+        ),
+        (
+            both(
+                "and_filter",
+                json!({"runtime_filter": {"runtime_key": "some"}}),
+            ),
+            Some("AG6015"),
+        ),
+        (
+            both("and_filter", json!({"not_health_check_filter": {}})),
+            None,
+        ),
+        (both("or_filter", json!({"response_flag_filter": {}})), None),
         (filter("response_flag_filter", json!({})), Some("AG6015")),
         (
             filter("runtime_filter", json!({"runtime_key": "some"})),
@@ -747,6 +866,11 @@ fn doctor_says_what_it_did_not_see() {
     let mut tree = config.clone();
     manager(&mut tree)["route_config"]["virtual_hosts"][0]["matcher"] = json!({"matcher_tree": {}});
     assert!(noted(&tree).contains("routes of listener agents are not in it"));
+    let mut chain = config.clone();
+    let discovery = json!({"config_source": {"ads": {}}, "type_urls": ["type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"]});
+    let raw = json!({"name": "raw", "filter_chains": [{"filters": [{"name": "tcp", "config_discovery": discovery}]}]});
+    listen(&mut chain, raw);
+    assert!(noted(&chain).contains("filters of listener raw are not in it"));
     let mut listeners = config.clone();
     listeners["dynamic_resources"] = json!({"lds_config": {"ads": {}}});
     assert!(noted(&listeners).contains("listeners that Envoy discovers are not in it"));

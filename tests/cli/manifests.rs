@@ -126,8 +126,8 @@ fn every_shipped_policy_becomes_manifests_that_the_api_takes_and_arrives_whole()
             ],
             &[
                 "istio",
-                "--gateway",
-                "g",
+                "--selector",
+                "a/b=c",
                 "--kind",
                 "EnvoyFilter",
                 "--context",
@@ -464,6 +464,36 @@ fn the_policy_of_each_gateway_has_a_config_map_of_its_own() {
 }
 
 #[test]
+fn an_admin_interface_that_others_reach_is_noted() {
+    for (admin, is_noted) in [
+        ("127.0.0.1:9901", false),
+        ("[::1]:9901", false),
+        ("0.0.0.0:9901", true),
+        ("[::]:9901", true),
+    ] {
+        let built = build(POLICY, &["envoy", "--bootstrap", "--admin", admin]);
+        assert_eq!(built.status.code(), Some(0));
+        let said = String::from_utf8_lossy(&built.stderr);
+        assert_eq!(said.contains("AG6022"), is_noted, "{admin}: {said}");
+    }
+}
+
+#[test]
+fn a_policy_is_not_replaced_by_what_is_built_of_it() {
+    let (folder, policy) = policy_with("# Of whom?\n");
+    let before = std::fs::read(&policy).unwrap();
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&policy, &link).unwrap();
+    for output in [&*policy, link.to_str().unwrap()] {
+        let built = build(&policy, &["envoy", "--output", output]);
+        let said = complaint(&built);
+        assert_eq!(built.status.code(), Some(2), "{said}");
+        assert!(said.contains("this is what is built"), "{said}");
+        assert_eq!(std::fs::read(&policy).unwrap(), before);
+    }
+}
+
+#[test]
 fn a_policy_that_fits_into_no_config_map_is_refused() {
     let hosts: Vec<String> = (0..50_000)
         .map(|number| format!("host-{number}.example"))
@@ -484,11 +514,15 @@ fn a_policy_that_fits_into_no_config_map_is_refused() {
             false,
         ),
         (&[&["istio"][..], &gateway].concat(), true),
+        (&[&["helm"][..], &gateway].concat(), true),
     ] {
         let built = build(&policy, &[options, &image].concat());
         let said = String::from_utf8_lossy(&built.stderr);
         assert_eq!(built.status.success(), fits, "{options:?}: {said}");
         assert_eq!(said.contains("at most 1048576 in one"), !fits, "{said}");
+        // Values of a chart are nothing that `kubectl` applies.
+        let is_applied = fits && options[0] != "helm";
+        assert_eq!(said.contains("kubectl apply"), is_applied, "{said}");
     }
 }
 
@@ -574,6 +608,31 @@ fn a_mistake_in_the_options_is_named_before_anything_is_written() {
         (
             &["istio", image[0], image[1], "--selector", "a"],
             "KEY=VALUE",
+        ),
+        // The patches of a policy that holds headers would apply to nothing.
+        (
+            &[
+                "istio",
+                image[0],
+                image[1],
+                "--gateway",
+                "g",
+                "--context",
+                "outbound",
+            ],
+            "--context outbound is for sidecars",
+        ),
+        (
+            &[
+                "helm",
+                image[0],
+                image[1],
+                "--gateway",
+                "g",
+                "--context",
+                "outbound",
+            ],
+            "--context outbound is for sidecars",
         ),
         (
             &["istio", "--image", "agentguard", "--gateway", "g"],
@@ -900,6 +959,10 @@ fn a_cluster_without_a_mesh_gets_envoy_with_the_policy_in_a_file_that_it_watches
     );
     assert_eq!(pod["spec"]["containers"][0]["image"], image);
     assert_eq!(pod["spec"]["securityContext"]["runAsNonRoot"], true);
+    // Envoy ends at once when it is told to, also in the middle of a response.
+    let waits = &pod["spec"]["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"];
+    let ends = &pod["spec"]["terminationGracePeriodSeconds"];
+    assert!(waits.as_u64() >= Some(60) && ends.as_u64() > waits.as_u64());
 }
 
 #[test]

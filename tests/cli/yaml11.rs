@@ -195,8 +195,8 @@ const BUILDS: &[&[&str]] = &[
     &["istio", "--selector", "app=y"],
     &[
         "istio",
-        "--gateway",
-        "g",
+        "--selector",
+        "app=y",
         "--kind",
         "TrafficExtension",
         "--context",

@@ -552,7 +552,7 @@ fn the_unit_of_systemd_starts_an_envoy_whose_log_can_be_rotated() {
             &[],
             Path::new(&format!("{home}/log")),
         );
-        let (_, address) = ready(&mut process, &admin);
+        let (at, address) = ready(&mut process, &admin);
         let denied = || {
             let body = asking("o1-pro").to_string();
             let url = format!("http://{address}/v1/chat/completions");
@@ -573,6 +573,16 @@ fn the_unit_of_systemd_starts_an_envoy_whose_log_can_be_rotated() {
         assert_eq!(denied(), "400");
         wait_for("its event", || (events(&log) == 1).then_some(()));
         agentguard(&["audit", "verify", &rotated, &log]);
+
+        // What is running may end before the signal.
+        let stops = command_of_unit("ExecStop=-");
+        let stops = stops.replace("127.0.0.1:9901", &at.to_string());
+        let stopped = Command::new("/bin/sh")
+            .args(["-c", &stops.replace("sleep 60", "echo drained")])
+            .output()
+            .expect("the command");
+        assert!(stopped.stdout.ends_with(b"drained\n"), "{stopped:?}");
+        assert_eq!(denied(), "400");
     }
 }
 

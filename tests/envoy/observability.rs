@@ -304,6 +304,16 @@ fn observability_alerts_fire_on_what_a_real_envoy_counted_and_only_then() {
             .iter()
             .map(|name| series(name, "1x30")),
     );
+    // A request that failed once, and later all of them.
+    let failures = r#"agentguard_kill_feed_failures_total{instance="envoy",reason="status"}"#;
+    let feed = [
+        series(r#"up{instance="envoy",job="envoy"}"#, "1x60"),
+        series(
+            r#"agentguard_policy_info{instance="envoy",name="test"}"#,
+            "1x60",
+        ),
+        series(failures, "0x3 1x12 2+180x40"),
+    ];
     let group = |input: &[Value], expected: Vec<Value>| json!({"interval": "1m", "input_series": input, "promql_expr_test": expected});
     test_rules(&json!({
         "rule_files": [file("envoy/prometheus/alerts.yaml")],
@@ -320,6 +330,7 @@ fn observability_alerts_fire_on_what_a_real_envoy_counted_and_only_then() {
                     "AgentGuardLimitsReached", "AgentGuardUninspectable",
                 ]),
             ]),
+            group(&feed, vec![fires(8, &[]), fires(30, &["AgentGuardKillFeedUnread"])]),
             group(&slow, vec![fires(3, &[]), fires(30, &["AgentGuardInspectionSlow"])]),
             group(&gone, vec![
                 fires(1, &[]),

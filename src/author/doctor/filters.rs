@@ -1,7 +1,8 @@
 //! Checks of the chain of HTTP filters.
 
 use super::Report;
-use super::proxy::{HttpFilter, HttpManager, Members, ModuleFile, Proxy, Role, list};
+use super::listeners::clusters;
+use super::proxy::{HttpFilter, HttpManager, Members, ModuleFile, Proxy, Role, list, opened};
 use crate::diag::Severity;
 use crate::policy::HeaderMode;
 use serde_json::Value;
@@ -66,23 +67,30 @@ pub(super) fn late_authentication(_: &Proxy, manager: &HttpManager, report: &mut
     }
 }
 
-/// Types of filters that can change a message's body or its destination.
-const CHANGERS: [&str; 10] = [
+/// Ends of the types of filters that can change a message's body or its destination.
+const CHANGERS: [&str; 13] = [
     "Lua",
     "ExternalProcessor",
     "Wasm",
     "DynamicModuleFilter",
     "golang.v3alpha.Config",
     "GrpcJsonTranscoder",
-    "grpc_json_transcoder.v3.GrpcJsonTranscoder",
-    "FilterConfig.grpc_json_reverse_transcoder",
-    "Transform",
-    "AwsLambda.Config",
+    "GrpcJsonReverseTranscoder",
+    "grpc_http1_reverse_bridge.v3.FilterConfig",
+    "TransformConfig",
+    "aws_lambda.v3.Config",
+    "McpJsonRestBridge",
+    "McpRouter",
+    "ProtoApiScrubberConfig",
 ];
 
-pub(super) fn change_after_inspection(_: &Proxy, manager: &HttpManager, report: &mut Report) {
+fn is_changer(kind: &str) -> bool {
+    CHANGERS.iter().any(|changer| kind.ends_with(changer))
+}
+
+pub(super) fn change_after_inspection(proxy: &Proxy, manager: &HttpManager, report: &mut Report) {
     for filter in manager.behind() {
-        if filter.role == Role::Other && CHANGERS.iter().any(|kind| filter.kind.ends_with(kind)) {
+        if filter.role == Role::Other && is_changer(&filter.kind) {
             report.add(
                 format!("{}, filter {}", manager.place(), filter.name),
                 "can change requests after they were inspected",
@@ -91,6 +99,34 @@ pub(super) fn change_after_inspection(_: &Proxy, manager: &HttpManager, report: 
                     filter.name
                 ),
             );
+        }
+    }
+    if manager.agentguard().is_none() {
+        return;
+    }
+    // Upstream filters run after all filters of the listener: a router has them for all its clusters, or a cluster for itself.
+    let routers = manager.filters.iter().map(|filter| {
+        let own = filter.config.at("/upstream_http_filters");
+        (format!("{}, filter {}", manager.place(), filter.name), own)
+    });
+    let clusters = clusters(proxy, manager)
+        .into_iter()
+        .flat_map(|(name, cluster)| {
+            let options = cluster.at("/typed_extension_protocol_options").as_object();
+            let options = options.into_iter().flat_map(|options| options.values());
+            options.map(move |options| (format!("cluster {name}"), options.at("/http_filters")))
+        });
+    for (place, filters) in routers.chain(clusters) {
+        for filter in list(filters) {
+            let (kind, _) = opened(filter.at("/typed_config"));
+            let name = filter.at("/name").as_str().unwrap_or("without name");
+            if is_changer(kind) {
+                report.add(
+                    format!("{place}, upstream filter {name}"),
+                    "can change requests after they were inspected",
+                    format!("http_filters:\n- name: {name}      # in the listener, before agentguard\n- name: agentguard"),
+                );
+            }
         }
     }
 }
@@ -138,7 +174,9 @@ pub(super) fn fail_open(proxy: &Proxy, manager: &HttpManager, report: &mut Repor
     for filter in ours(manager) {
         let place = format!("{}, filter {}", manager.place(), filter.name);
         let plugin = filter.plugin();
-        if plugin.at("/failure_policy") == "FAIL_OPEN" || plugin.at("/fail_open") == true {
+        let on_failure = plugin.at("/failure_policy");
+        // Envoy reads the number of an enum's value as well as its name.
+        if on_failure == "FAIL_OPEN" || on_failure == 3 || plugin.at("/fail_open") == true {
             report.add(
                 &*place,
                 "lets traffic pass uninspected when the module fails",

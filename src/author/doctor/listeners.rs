@@ -109,7 +109,10 @@ pub(super) fn small_buffer(proxy: &Proxy, manager: &HttpManager, report: &mut Re
 }
 
 /// Returns the clusters of a manager's routes, each with its configuration.
-fn clusters<'p>(proxy: &'p Proxy, manager: &'p HttpManager) -> Vec<(&'p str, &'p Value)> {
+pub(super) fn clusters<'p>(
+    proxy: &'p Proxy,
+    manager: &'p HttpManager,
+) -> Vec<(&'p str, &'p Value)> {
     let mut found: Vec<(&str, &Value)> = manager
         .forwarding(proxy)
         .filter_map(|route| {

@@ -51,12 +51,16 @@ pub(super) struct Listener {
     pub(super) managers: Vec<HttpManager>,
     /// Names of network filters that forward bytes uninspected.
     pub(super) forwarders: Vec<String>,
+    /// Whether the configuration of a network filter could not be found.
+    has_unknown_filters: bool,
 }
 
 /// HTTP connection manager.
 #[derive(Debug)]
 pub(super) struct HttpManager {
     pub(super) listener: String,
+    /// Whether its listener is reachable from this machine only.
+    pub(super) is_local: bool,
     pub(super) config: Value,
     /// TLS context of its filter chain; `Null` without TLS.
     pub(super) tls: Value,
@@ -99,6 +103,9 @@ pub(super) enum Role {
 
 /// End of the type of a filter that Envoy loads as a dynamic module.
 const NATIVE: &str = "DynamicModuleFilter";
+
+/// Ends of the types of filters that forward bytes or datagrams without reading them.
+const FORWARDERS: [&str; 3] = ["TcpProxy", "UdpProxyConfig", "GenericProxy"];
 
 /// HTTP filter.
 #[derive(Debug)]
@@ -192,12 +199,13 @@ impl HttpManager {
 
     /// Returns routes that forward to a cluster other than Envoy's admin interface.
     pub(super) fn forwarding(&self, proxy: &Proxy) -> impl Iterator<Item = &Route> {
-        let admin = proxy.admin_port();
-        self.routes.iter().filter(move |route| {
-            let action = route.config.at("/route");
-            let cluster = action.at("/cluster").as_str().unwrap_or_default();
-            action.is_object() && !(admin.is_some() && proxy.ports_of(cluster) == [admin])
-        })
+        let routes = self.routes.iter();
+        routes.filter(|route| route.config.at("/route").is_object() && !proxy.is_admin(route))
+    }
+
+    /// Returns routes that forward to Envoy's admin interface.
+    pub(super) fn to_admin(&self, proxy: &Proxy) -> impl Iterator<Item = &Route> {
+        self.routes.iter().filter(|route| proxy.is_admin(route))
     }
 }
 
@@ -276,6 +284,11 @@ impl Proxy {
         if is_file && (discovers("/lds_config") || discovers("/ads_config")) {
             unseen.push("listeners that Envoy discovers".to_owned());
         }
+        for listener in &self.listeners {
+            if listener.has_unknown_filters {
+                unseen.push(format!("filters of listener {}", listener.name));
+            }
+        }
         for manager in self.managers() {
             if manager.has_unknown_routes {
                 unseen.push(format!("routes of listener {}", manager.listener));
@@ -307,6 +320,13 @@ impl Proxy {
             part("/major_number")?,
             part("/minor_number").unwrap_or_default(),
         ))
+    }
+
+    /// Returns whether a route forwards to Envoy's admin interface.
+    fn is_admin(&self, route: &Route) -> bool {
+        let cluster = route.config.at("/route/cluster").as_str();
+        let admin = self.admin_port();
+        admin.is_some() && self.ports_of(cluster.unwrap_or_default()) == [admin]
     }
 
     fn admin_port(&self) -> Option<u64> {
@@ -456,27 +476,40 @@ impl Sources {
             list(listener.at("/filter_chains")).chain([listener.at("/default_filter_chain")]);
         let filters =
             chains.flat_map(|chain| list(chain.at("/filters")).map(move |filter| (chain, filter)));
-        let mut managers = Vec::new();
-        let mut forwarders = Vec::new();
+        let more = list(listener.at("/additional_addresses")).map(|more| more.at("/address"));
+        let mut addresses = more.chain([listener.at("/address")]);
+        // A pipe and an internal listener are not reachable from elsewhere either.
+        let is_local = addresses.all(|address| {
+            let address = address.at("/socket_address/address").as_str();
+            address.is_none_or(is_loopback)
+        });
+        let (mut managers, mut forwarders) = (Vec::new(), Vec::new());
+        let mut has_unknown_filters = false;
+        // Those of datagrams are filters of the listener itself.
+        let filters = filters
+            .chain(list(listener.at("/listener_filters")).map(|filter| (&Value::Null, filter)));
         for (chain, filter) in filters {
-            let (kind, config) = opened(filter.at("/typed_config"));
+            let own = filter.at("/name").as_str().unwrap_or("without name");
+            let typed = match filter.at("/config_discovery").is_object() {
+                false => filter.at("/typed_config"),
+                true => self.filters.get(own).unwrap_or(&Value::Null),
+            };
+            let (kind, config) = opened(typed);
+            has_unknown_filters |= kind.is_empty() && filter.at("/config_discovery").is_object();
             if kind.ends_with("HttpConnectionManager") {
                 let tls = tls_of(chain).clone();
-                managers.push(self.manager(&name, tls, limit, config, files));
-            } else if kind.ends_with("TcpProxy") {
-                forwarders.push(
-                    filter
-                        .at("/name")
-                        .as_str()
-                        .unwrap_or("tcp_proxy")
-                        .to_owned(),
-                );
+                let mut manager = self.manager(&name, tls, limit, config, files);
+                manager.is_local = is_local;
+                managers.push(manager);
+            } else if FORWARDERS.iter().any(|end| kind.ends_with(end)) {
+                forwarders.push(own.to_owned());
             }
         }
         Listener {
             name,
             managers,
             forwarders,
+            has_unknown_filters,
         }
     }
 
@@ -499,6 +532,7 @@ impl Sources {
         let known = routes.filter(|routes| routes.is_object());
         HttpManager {
             listener: listener.to_owned(),
+            is_local: false,
             config: config.clone(),
             tls,
             buffer_limit: limit,
@@ -597,7 +631,7 @@ impl Sources {
 }
 
 /// Returns the type of a configuration and the configuration itself. Control planes write some as a `TypedStruct`.
-fn opened(typed: &Value) -> (&str, &Value) {
+pub(super) fn opened(typed: &Value) -> (&str, &Value) {
     let kind = typed.at("/@type").as_str().unwrap_or_default();
     match typed.at("/type_url").as_str() {
         Some(inner) if kind.ends_with("TypedStruct") => (inner, typed.at("/value")),

@@ -75,15 +75,18 @@ fn audit_formats(log: &Value) -> Option<Option<&str>> {
     config.to_string().contains(STATE).then_some(None)
 }
 
-/// Returns whether the log is written for every request that the filter has seen: its filter, if any, excludes only other
-/// requests.
-fn is_written_always(log: &Value) -> bool {
-    let filter = log.at("/filter");
+/// Returns whether a log with this filter is written for every request that AgentGuard has seen: the filter, if any, excludes only
+/// other requests.
+fn keeps_all(filter: &Value) -> bool {
+    // Another condition beside it would exclude some: `'wasm.agentguard' in filter_state && response.code >= 400`.
+    const SEEN: &str = "'wasm.agentguard' in filter_state";
+    let expression = filter.at("/extension_filter/typed_config/expression");
+    let mut all = list(filter.at("/and_filter/filters")).peekable();
     filter.is_null()
         || filter.at("/not_health_check_filter").is_object()
-        || filter
-            .to_string()
-            .contains("'wasm.agentguard' in filter_state")
+        || expression.as_str().is_some_and(|text| text.trim() == SEEN)
+        || list(filter.at("/or_filter/filters")).any(keeps_all)
+        || (all.peek().is_some() && all.all(keeps_all))
 }
 
 pub(super) fn no_audit_log(_: &Proxy, manager: &HttpManager, report: &mut Report) {
@@ -93,7 +96,7 @@ pub(super) fn no_audit_log(_: &Proxy, manager: &HttpManager, report: &mut Report
     let logs: Vec<&Value> = list(manager.config.at("/access_log"))
         .filter(|log| audit_formats(log).is_some())
         .collect();
-    if !logs.iter().any(|log| is_written_always(log)) {
+    if !logs.iter().any(|log| keeps_all(log.at("/filter"))) {
         report.add(
             manager.place(),
             match logs.is_empty() {
@@ -146,6 +149,23 @@ pub(super) fn nameless_node(proxy: &Proxy, report: &mut Report) {
     }
 }
 
+/// Returns whether a route to the admin interface leads to its statistics and readiness only.
+fn is_harmless(route: &Value) -> bool {
+    let (matched, action) = (route.at("/match"), route.at("/route"));
+    let kinds = ["prefix", "path", "path_separated_prefix"].map(|kind| format!("/{kind}"));
+    let path = kinds.iter().map(|kind| matched.at(kind));
+    let rewritten = [
+        action.at("/prefix_rewrite"),
+        action.at("/regex_rewrite/substitution"),
+    ];
+    let path = path.chain([matched.at("/safe_regex/regex")]);
+    let mut places = rewritten.into_iter().chain(path).filter_map(Value::as_str);
+    places.next().is_some_and(|place| {
+        let place = place.trim_start_matches('^');
+        place.starts_with("/stats") || place.starts_with("/ready")
+    })
+}
+
 pub(super) fn open_admin(proxy: &Proxy, report: &mut Report) {
     let Some(bootstrap) = &proxy.bootstrap else {
         return;
@@ -157,5 +177,16 @@ pub(super) fn open_admin(proxy: &Proxy, report: &mut Report) {
             format!("listens on {address}: whoever reaches it reads the policy and stops Envoy"),
             "admin:\n  address: { socket_address: { address: 127.0.0.1, port_value: 9901 } }",
         );
+    }
+    for manager in proxy.managers().filter(|manager| !manager.is_local) {
+        for route in manager.to_admin(proxy) {
+            if !is_harmless(&route.config) {
+                report.add(
+                    format!("{}, {}", manager.place(), route.place),
+                    "leads to the admin interface: whoever reaches the listener reads the policy and stops Envoy",
+                    "match: { path: /stats }\nroute: { cluster: …, prefix_rewrite: /stats/prometheus }",
+                );
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! `agentguard audit checkpoint FILE…`: signs the current heads of a trail.
 
 use super::super::{ExitStatus, Failed, output};
-use super::trail::{Files, read_checkpoint_keys, read_heads, read_keys};
+use super::trail::{Files, read_checkpoint_keys, read_heads, read_keys, refuse_to_replace};
 use crate::audit::{Checkpoint, CheckpointKey, Verifier};
 use crate::diag::codes;
 use clap::Args;
@@ -37,6 +37,7 @@ pub(super) struct WriteCheckpoint {
 
 impl WriteCheckpoint {
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
+        self.output.as_deref().map_or(Ok(()), refuse_to_replace)?;
         let key = read_signing_key(&self.key)?;
         let mut verifier = Verifier::new(read_keys(&self.mac_key)?);
         if let Some(file) = &self.heads {

@@ -236,6 +236,31 @@ pub(super) fn read_heads(
         .ok_or_else(wrong)
 }
 
+/// Rejects a file in which heads or a checkpoint can't be written, because it holds something else: a trail or a key, of which it may be
+/// the only copy. A pattern of the shell puts a log in the place of the file: `--write-heads audit.jsonl*`.
+pub(super) fn refuse_to_replace(file: &str) -> Result<(), Failed> {
+    let is_file = std::fs::metadata(file).is_ok_and(|existing| existing.is_file());
+    let start = output::read_start(file, 256);
+    if !is_file || start.is_some_and(|start| is_start_of_heads(&start)) {
+        return Ok(());
+    }
+    Err(output::print_unwritten(
+        file,
+        "it exists and holds neither heads nor a checkpoint; name another file",
+    ))
+}
+
+/// Returns whether a file that begins with these bytes is empty, or holds heads or a checkpoint.
+fn is_start_of_heads(start: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(start);
+    let text: String = text.split_ascii_whitespace().collect();
+    let first = text.strip_prefix("{\"").and_then(|rest| rest.get(..16));
+    text.is_empty()
+        || text.starts_with("{}")
+        || text.contains("\"kind\":\"agentguard-checkpoint\"")
+        || first.is_some_and(|id| parse_chain_id(id).is_some())
+}
+
 /// Reads a checkpoint, and verifies its signature.
 pub(super) fn read_checkpoint(
     file: &str,

@@ -4,6 +4,7 @@ use super::super::{ExitStatus, Failed, output};
 use super::source::note_no_record;
 use super::trail::{
     Files, counted, heads_as_json, read_checkpoint, read_checkpoint_keys, read_heads, read_keys,
+    refuse_to_replace,
 };
 use crate::audit::{Checkpoint, Fault, Report, Verifier};
 use clap::Args;
@@ -87,6 +88,9 @@ impl Unproven {
 
 impl Verify {
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
+        self.write_heads
+            .as_deref()
+            .map_or(Ok(()), refuse_to_replace)?;
         let mut verifier = Verifier::new(read_keys(&self.key)?);
         let keys = read_checkpoint_keys(&self.checkpoint_key)?;
         if let Some(file) = &self.heads {

@@ -196,7 +196,8 @@ impl Target<'_> {
             },
             Manifest {
                 about: "The filter, in each of these listeners. The controller needs `extensionApis: { enableEnvoyPatchPolicy:\n\
-                        true }`, and a listener that is not named here is not filtered: `agentguard doctor` finds it."
+                        true }`, and a listener that is not named here is not filtered: `agentguard doctor` finds it. With HTTP/3 there\n\
+                        is another one, NAME-quic."
                     .to_owned(),
                 document: self.resource("EnvoyPatchPolicy", json!({
                     "targetRef": self.reference(),

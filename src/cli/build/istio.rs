@@ -47,6 +47,12 @@ pub(super) fn kind(built: &Built<'_>, options: &MeshOptions) -> Result<Kind, Fai
 pub(super) fn attached(options: &MeshOptions) -> Result<Map<String, Value>, Failed> {
     let mut attached = Map::new();
     if let Some(gateway) = &options.gateway {
+        // Patches for sidecars apply to no gateway, so that its traffic would pass unfiltered.
+        if options.context == Context::Outbound {
+            return refuse(
+                "--context outbound is for sidecars, whose pods --selector KEY=VALUE names; leave it out for the traffic of a Gateway",
+            );
+        }
         attached.insert(
             "targetRefs".to_owned(),
             json!([{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": gateway}]),

@@ -15,6 +15,10 @@ const FOLDER: &str = "/etc/agentguard/policy";
 /// Port on which Envoy listens.
 const PORT: u16 = 10000;
 
+/// Seconds for which a pod goes on after Kubernetes has taken it off the Service. At SIGTERM Envoy ends at once and cuts what
+/// is running.
+const SECONDS_TO_END: u32 = 60;
+
 /// Returns the port of the listener for probes and scrapes, if there is one.
 fn health_port(health: Option<&str>) -> Result<Option<u16>, Failed> {
     // What writes the listener refuses a text that is no address.
@@ -105,11 +109,12 @@ pub(super) fn manifests(
             "capabilities": {"drop": ["ALL"]},
         },
         "volumeMounts": [{"name": "policy", "mountPath": FOLDER, "readOnly": true}],
+        "lifecycle": {"preStop": {"sleep": {"seconds": SECONDS_TO_END}}},
     });
     let mut pod = json!({
         "automountServiceAccountToken": false,
         "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
-        "terminationGracePeriodSeconds": 60,
+        "terminationGracePeriodSeconds": SECONDS_TO_END.saturating_add(15),
         "containers": [container],
         "volumes": [{"name": "policy", "configMap": {"name": name}}],
     });
@@ -143,7 +148,10 @@ pub(super) fn manifests(
             }),
         },
         Manifest {
-            about: format!("Two proxies, without root.{keys}"),
+            about: format!(
+                "Two proxies, without root. Each counts limits and used approvals for itself. One that is replaced goes on for\n\
+                 {SECONDS_TO_END} seconds, in which responses can end; before Kubernetes 1.30, take `lifecycle` out.{keys}"
+            ),
             document: json!({
                 "apiVersion": "apps/v1",
                 "kind": "Deployment",

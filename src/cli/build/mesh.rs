@@ -388,8 +388,9 @@ const ANNOTATION_BYTES: usize = 262_144;
 /// Maximum bytes of a resource in etcd.
 const ETCD_BYTES: usize = 1_500_000;
 
-/// Rejects manifests that no cluster stores. Notes when `kubectl apply` needs `--server-side`.
-pub(super) fn check_size(built: &str, file: &str) -> Result<(), Failed> {
+/// Rejects manifests, or values of a chart, that no cluster stores. Notes when `kubectl apply` of the file, if it is one of manifests,
+/// needs `--server-side`.
+pub(super) fn check_size(built: &str, manifests: Option<&str>) -> Result<(), Failed> {
     if built.len() > ETCD_BYTES {
         return refuse(&format!(
             "the manifests have {} bytes; Kubernetes stores at most {ETCD_BYTES} in a resource: shorten the policy's lists, \
@@ -397,7 +398,7 @@ pub(super) fn check_size(built: &str, file: &str) -> Result<(), Failed> {
             built.len()
         ));
     }
-    if built.len() > ANNOTATION_BYTES {
+    if let (Some(file), true) = (manifests, built.len() > ANNOTATION_BYTES) {
         output::note(&format!(
             "agentguard: note: larger than {ANNOTATION_BYTES} bytes: `kubectl apply --server-side -f {file}` is required"
         ));

@@ -82,8 +82,8 @@ fn the_chart_has_the_manifests_that_build_writes_and_the_api_takes_them() {
         (
             &plain,
             vec![
-                "--gateway",
-                "g",
+                "--selector",
+                "app=a",
                 "--context",
                 "outbound",
                 "--kind",

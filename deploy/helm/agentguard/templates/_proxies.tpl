@@ -2,6 +2,8 @@
 {{- define "agentguard.attached" -}}
 {{- if and .Values.proxies.gateway .Values.proxies.selector }}
 {{- fail "proxies: a gateway or a selector, not both" }}
+{{- else if and .Values.proxies.gateway (eq .Values.proxies.context "outbound") }}
+{{- fail "proxies: the context outbound is for sidecars, which a selector names" }}
 {{- else if .Values.proxies.gateway -}}
 targetRefs:
 - group: gateway.networking.k8s.io
