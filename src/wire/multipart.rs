@@ -406,8 +406,8 @@ fn read_disposition(value: &str, at: usize, part: &mut FormPart) -> Result<(), F
     Ok(())
 }
 
-/// Calls `each` for the parameters of `; name=value; name="value"`. Escapes inside quotes are an error, because some
-/// servers decode them and others keep them.
+/// Calls `each` for the parameters of `; name=value; name="value"`. Escapes inside quotes and words of RFC 2047 (`=?…`) are
+/// an error, because some servers decode them and others keep them.
 fn each_parameter(
     text: &str,
     at: usize,
@@ -422,7 +422,7 @@ fn each_parameter(
         let name = name.trim();
         let (value, after) = match after.strip_prefix('"') {
             Some(quoted) => match quoted.split_once('"') {
-                Some((value, after)) if !value.ends_with('\\') => (value, after.trim_start()),
+                Some((value, after)) if !value.contains('\\') => (value, after.trim_start()),
                 _ => return broken(),
             },
             None => {
@@ -437,7 +437,7 @@ fn each_parameter(
                 (value, after)
             }
         };
-        if !is_token(name) {
+        if !is_token(name) || value.contains("=?") {
             return broken();
         }
         visit(name, value.to_owned())?;
@@ -533,6 +533,17 @@ mod tests {
             (disposition("; name*=utf-8''b"), ErrorKind::Malformed),
             (
                 disposition("; name=\"a\\\"; filename=\"b\""),
+                ErrorKind::Malformed,
+            ),
+            // aiohttp and werkzeug drop the backslash.
+            (disposition("; name=\"mo\\del\""), ErrorKind::Malformed),
+            // Tomcat decodes words of RFC 2047.
+            (
+                disposition("; name=\"=?utf-8?Q?model?=\""),
+                ErrorKind::Malformed,
+            ),
+            (
+                disposition("; name==?utf-8?Q?model?="),
                 ErrorKind::Malformed,
             ),
             (disposition("; name=\"a\"b"), ErrorKind::Malformed),
