@@ -197,13 +197,22 @@ impl Flow {
         if let Some(denied) = denied {
             return self.deny_now(&denied);
         }
-        let is_read = (self.protocol.is_some() || self.head.undetermined.is_some())
-            && self.request_context.endpoint.body != BodyForm::Absent
-            && !head.end;
+        let is_known = self.protocol.is_some() || self.head.undetermined.is_some();
+        let is_read =
+            is_known && self.request_context.endpoint.body != BodyForm::Absent && !head.end;
         let problem = match is_read {
             true => self.defer_problem_to_body(problem, &seen),
             false => problem,
         };
+        let reads_responses = self.response_interest().max(guard.limits.bounds_streams());
+        if is_known && reads_responses == Interest::Enforced && !seen.signs_accept_encoding {
+            // Envoy's decompressor never ends a response body, so that compressed responses cannot be inspected. The
+            // upstream is asked not to compress, also by a request without a body.
+            edits.push(HeaderEdit::Set(
+                "accept-encoding".into(),
+                "identity".to_owned(),
+            ));
+        }
         if problem.is_some() || !is_read {
             let step = self.evaluate_without_body(problem);
             return match step {
@@ -215,7 +224,7 @@ impl Flow {
                 }
             };
         }
-        self.await_body(&seen, head.now, edits)
+        self.await_body(head.now, edits)
     }
 
     /// Forwards a request to which the policy does not apply, unless a kill list stops it.
@@ -260,23 +269,9 @@ impl Flow {
     }
 
     /// Ends the headers of a request whose body is read. The body is held, or copied if no rule can change it.
-    fn await_body(
-        &mut self,
-        seen: &RequestHeaderInfo<'_>,
-        since: u64,
-        mut edits: Vec<HeaderEdit>,
-    ) -> Step {
+    fn await_body(&mut self, since: u64, mut edits: Vec<HeaderEdit>) -> Step {
         let guard = Rc::clone(&self.guard);
         let policy = &guard.policy;
-        let reads_responses = self.response_interest().max(guard.limits.bounds_streams());
-        if reads_responses == Interest::Enforced && !seen.signs_accept_encoding {
-            // Envoy's decompressor never ends a response body, so that compressed responses cannot be inspected. The
-            // upstream is asked not to compress.
-            edits.push(HeaderEdit::Set(
-                "accept-encoding".into(),
-                "identity".to_owned(),
-            ));
-        }
         if !policy.needs.holds_requests() && !self.kill.stops_tools() {
             self.request = HalfState::Tapping(BodyCopy::default());
             return Step::with(edits, Action::Continue);
