@@ -49,6 +49,13 @@ fn cluster_of(properties: &dyn Properties) -> Known<Box<str>> {
 /// Digest headers of a body, which are invalid after an edit.
 const DIGESTS: [&str; 4] = ["content-md5", "digest", "content-digest", "repr-digest"];
 
+/// Headers by which servers take another method for that of the request.
+const OVERRIDES: [&str; 3] = [
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+];
+
 /// Request headers that determine how the body is parsed.
 struct RequestHeaderInfo<'a> {
     method: String,
@@ -58,7 +65,8 @@ struct RequestHeaderInfo<'a> {
     encoded: bool,
     content_length: Option<usize>,
     upgrade: bool,
-    overrides_method: bool,
+    /// Whether a header asks for another method.
+    overrides: bool,
     signed: bool,
     signs_accept_encoding: bool,
     own: Vec<String>,
@@ -73,7 +81,7 @@ fn request_header_info<'a>(head: &RequestHead<'a>) -> RequestHeaderInfo<'a> {
         encoded: false,
         content_length: None,
         upgrade: false,
-        overrides_method: false,
+        overrides: false,
         signed: false,
         signs_accept_encoding: false,
         own: Vec::new(),
@@ -85,9 +93,6 @@ fn request_header_info<'a>(head: &RequestHead<'a>) -> RequestHeaderInfo<'a> {
                 seen.authority = letter_case::ascii_lower(&utf8::lossy(value));
             }
             b":path" => seen.path = value,
-            b"x-http-method-override" | b"x-http-method" | b"x-method-override" => {
-                seen.overrides_method = true;
-            }
             // A second `content-type` is ambiguous. Both values are joined, which matches no known type.
             b"content-type" => match &mut seen.content_type {
                 Some(first) => {
@@ -110,7 +115,7 @@ fn request_header_info<'a>(head: &RequestHead<'a>) -> RequestHeaderInfo<'a> {
             // h2c, WebSocket; and extended CONNECT (RFC 8441), which has no `upgrade` header.
             b"upgrade" | b":protocol" => seen.upgrade = true,
             name if is_own(name) => seen.own.push(utf8::lossy(name).into_owned()),
-            _ => {}
+            name => seen.overrides |= OVERRIDES.iter().any(|known| is_alike(name, known)),
         }
     }
     seen
@@ -477,8 +482,12 @@ impl Flow {
         if seen.upgrade || seen.method == "CONNECT" {
             return problem(codes::AG2008, "it upgrades to another protocol");
         }
-        if seen.overrides_method {
-            return problem(codes::AG2012, "a header asks for another method");
+        let overrides = self.head.uri.as_ref().is_some_and(|uri| uri.overrides);
+        if seen.overrides || overrides {
+            return problem(
+                codes::AG2012,
+                "a header or the query asks for another method or body",
+            );
         }
         if is_harmless {
             return match head.end {
