@@ -1015,6 +1015,31 @@ fn an_unreadable_response_is_denied_if_a_rule_inspects_responses() {
     }
 }
 
+/// `content-encoding: none` is common at servers of event streams.
+#[test]
+fn a_response_whose_coding_is_none_is_read() {
+    for (coding, code) in [
+        ("none", ""),
+        ("None", ""),
+        ("identity", ""),
+        ("none, gzip", "AG2005"),
+    ] {
+        let mut response = hello();
+        response
+            .headers
+            .push((b"content-encoding".to_vec(), coding.into()));
+        in_both_modes(TOOLS, |guard, _| {
+            let seen = exchange(guard, &chat_request(&says("hi")), response.clone());
+            let found = seen.client.header("x-agentguard-code").unwrap_or_default();
+            assert_eq!(found, code.as_bytes(), "{coding}");
+            if code.is_empty() {
+                assert_eq!(seen.client.body(), response.body());
+                assert_eq!(record(&seen)["coverage"]["level"], "full");
+            }
+        });
+    }
+}
+
 /// SDKs accept compressed responses with every request, also with those that have no body.
 #[test]
 fn an_inspected_response_is_asked_for_uncompressed_with_and_without_a_body() {
