@@ -180,7 +180,7 @@ codes! {
     AG2011 503 "memory budget"
         "This proxy holds too many bytes at the moment. Try again."
     AG2012 400 "contradictory request"
-        "The request has two contradictory values (a model in the path and another in the body), and servers differ in which one they take."
+        "The request has two contradictory values (a model in the path and another in the body), or a header or its query asks for another method or body than it has; servers differ in which one they take."
     AG2013 400 "endpoint that issues credentials"
         "This endpoint returns a key or URL with which traffic could bypass the proxy."
     AG2014 400 "unreadable stream"

@@ -49,6 +49,13 @@ fn cluster_of(properties: &dyn Properties) -> Known<Box<str>> {
 /// Digest headers of a body, which are invalid after an edit.
 const DIGESTS: [&str; 4] = ["content-md5", "digest", "content-digest", "repr-digest"];
 
+/// Headers by which servers take another method for that of the request.
+const OVERRIDES: [&str; 3] = [
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+];
+
 /// Request headers that determine how the body is parsed.
 struct RequestHeaderInfo<'a> {
     method: String,
@@ -58,7 +65,8 @@ struct RequestHeaderInfo<'a> {
     encoded: bool,
     content_length: Option<usize>,
     upgrade: bool,
-    overrides_method: bool,
+    /// Whether a header asks for another method.
+    overrides: bool,
     signed: bool,
     signs_accept_encoding: bool,
     own: Vec<String>,
@@ -73,7 +81,7 @@ fn request_header_info<'a>(head: &RequestHead<'a>) -> RequestHeaderInfo<'a> {
         encoded: false,
         content_length: None,
         upgrade: false,
-        overrides_method: false,
+        overrides: false,
         signed: false,
         signs_accept_encoding: false,
         own: Vec::new(),
@@ -85,9 +93,6 @@ fn request_header_info<'a>(head: &RequestHead<'a>) -> RequestHeaderInfo<'a> {
                 seen.authority = letter_case::ascii_lower(&utf8::lossy(value));
             }
             b":path" => seen.path = value,
-            b"x-http-method-override" | b"x-http-method" | b"x-method-override" => {
-                seen.overrides_method = true;
-            }
             // A second `content-type` is ambiguous. Both values are joined, which matches no known type.
             b"content-type" => match &mut seen.content_type {
                 Some(first) => {
@@ -110,7 +115,7 @@ fn request_header_info<'a>(head: &RequestHead<'a>) -> RequestHeaderInfo<'a> {
             // h2c, WebSocket; and extended CONNECT (RFC 8441), which has no `upgrade` header.
             b"upgrade" | b":protocol" => seen.upgrade = true,
             name if is_own(name) => seen.own.push(utf8::lossy(name).into_owned()),
-            _ => {}
+            name => seen.overrides |= OVERRIDES.iter().any(|known| is_alike(name, known)),
         }
     }
     seen
@@ -197,13 +202,22 @@ impl Flow {
         if let Some(denied) = denied {
             return self.deny_now(&denied);
         }
-        let is_read = (self.protocol.is_some() || self.head.undetermined.is_some())
-            && self.request_context.endpoint.body != BodyForm::Absent
-            && !head.end;
+        let is_known = self.protocol.is_some() || self.head.undetermined.is_some();
+        let is_read =
+            is_known && self.request_context.endpoint.body != BodyForm::Absent && !head.end;
         let problem = match is_read {
             true => self.defer_problem_to_body(problem, &seen),
             false => problem,
         };
+        let reads_responses = self.response_interest().max(guard.limits.bounds_streams());
+        if is_known && reads_responses == Interest::Enforced && !seen.signs_accept_encoding {
+            // Envoy's decompressor never ends a response body, so that compressed responses cannot be inspected. The
+            // upstream is asked not to compress, also by a request without a body.
+            edits.push(HeaderEdit::Set(
+                "accept-encoding".into(),
+                "identity".to_owned(),
+            ));
+        }
         if problem.is_some() || !is_read {
             let step = self.evaluate_without_body(problem);
             return match step {
@@ -215,7 +229,7 @@ impl Flow {
                 }
             };
         }
-        self.await_body(&seen, head.now, edits)
+        self.await_body(head.now, edits)
     }
 
     /// Forwards a request to which the policy does not apply, unless a kill list stops it.
@@ -260,23 +274,9 @@ impl Flow {
     }
 
     /// Ends the headers of a request whose body is read. The body is held, or copied if no rule can change it.
-    fn await_body(
-        &mut self,
-        seen: &RequestHeaderInfo<'_>,
-        since: u64,
-        mut edits: Vec<HeaderEdit>,
-    ) -> Step {
+    fn await_body(&mut self, since: u64, mut edits: Vec<HeaderEdit>) -> Step {
         let guard = Rc::clone(&self.guard);
         let policy = &guard.policy;
-        let reads_responses = self.response_interest().max(guard.limits.bounds_streams());
-        if reads_responses == Interest::Enforced && !seen.signs_accept_encoding {
-            // Envoy's decompressor never ends a response body, so that compressed responses cannot be inspected. The
-            // upstream is asked not to compress.
-            edits.push(HeaderEdit::Set(
-                "accept-encoding".into(),
-                "identity".to_owned(),
-            ));
-        }
         if !policy.needs.holds_requests() && !self.kill.stops_tools() {
             self.request = HalfState::Tapping(BodyCopy::default());
             return Step::with(edits, Action::Continue);
@@ -482,8 +482,12 @@ impl Flow {
         if seen.upgrade || seen.method == "CONNECT" {
             return problem(codes::AG2008, "it upgrades to another protocol");
         }
-        if seen.overrides_method {
-            return problem(codes::AG2012, "a header asks for another method");
+        let overrides = self.head.uri.as_ref().is_some_and(|uri| uri.overrides);
+        if seen.overrides || overrides {
+            return problem(
+                codes::AG2012,
+                "a header or the query asks for another method or body",
+            );
         }
         if is_harmless {
             return match head.end {

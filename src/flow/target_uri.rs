@@ -5,7 +5,7 @@ use super::name_masker::NameMasker;
 use crate::audit::mask_identifiers;
 use crate::event::Known;
 use crate::protocol;
-use crate::wire::http::Path;
+use crate::wire::http::{Path, percent_decode};
 use crate::wire::letter_case;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -26,6 +26,8 @@ pub(super) struct TargetUri {
     pub(super) restored: Option<String>,
     /// Whether the query has an AWS signature.
     pub(super) is_presigned: bool,
+    /// Whether the query asks for another method, type or body than the request has.
+    pub(super) overrides: bool,
     /// Authority without its port and trailing dots.
     pub(super) host: Box<str>,
     /// Path as it arrived, and also normalised if that differs.
@@ -61,7 +63,8 @@ impl TargetUri {
         }
         TargetUri {
             restored: protocol::restored_path(target),
-            is_presigned: is_presigned(&path.query),
+            is_presigned: has_name(&path.query, &["x-amz-signature="]),
+            overrides: has_name(&path.query, &OVERRIDES),
             provider: protocol::provider_of(authority),
             region: protocol::region_of(host, &path),
             recorded_host: recorded_host(dotless, masker),
@@ -115,11 +118,18 @@ pub(super) fn recorded_path(path: &str, masker: &NameMasker) -> String {
     masker.without_secrets(mask_identifiers(path))
 }
 
-/// Returns whether a query has an AWS signature.
-fn is_presigned(query: &str) -> bool {
-    query
-        .split('&')
-        .any(|part| letter_case::ascii_lower(part).starts_with("x-amz-signature="))
+/// Beginnings of the names by which a query asks a server for another method, type or body than the request has: system
+/// parameters of Google's front end, which are headers to it, with the body in `$req`; and `_method` of frameworks.
+///
+/// Source: <https://cloud.google.com/apis/docs/system-parameters>.
+const OVERRIDES: [&str; 5] = ["$http", "$ct=", "$req=", "_method=", "x-http-method"];
+
+/// Returns whether a parameter of a query begins with one of these texts, which are in lower case.
+fn has_name(query: &str, beginnings: &[&str]) -> bool {
+    query.split('&').any(|part| {
+        let part = letter_case::ascii_lower(&percent_decode(part));
+        beginnings.iter().any(|begin| part.starts_with(begin))
+    })
 }
 
 #[cfg(test)]

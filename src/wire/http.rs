@@ -81,10 +81,14 @@ impl ContentType {
     }
 }
 
-/// Returns whether a `content-encoding` (or a `transfer-encoding` apart from chunking) leaves the bytes unchanged.
+/// Returns whether a `content-encoding` (or a `transfer-encoding` apart from chunking) leaves the bytes unchanged. `none` is no
+/// coding, and nobody decodes it: servers of event streams send it so that nothing on the way compresses them.
 pub fn is_identity(encoding: &[u8]) -> bool {
     let encoding = encoding.trim_ascii();
-    encoding.is_empty() || encoding.eq_ignore_ascii_case(b"identity")
+    encoding.is_empty()
+        || [&b"identity"[..], b"none"]
+            .iter()
+            .any(|known| encoding.eq_ignore_ascii_case(known))
 }
 
 /// A normalised request path, as servers and routers may understand it: percent-decoded, without doubled or trailing

@@ -7,6 +7,7 @@
 //! This parser rejects every body that two parsers could read differently, so that the filter inspects what the server
 //! reads.
 
+use crate::wire::http::percent_decode;
 use crate::wire::letter_case;
 use crate::wire::span::Span;
 
@@ -365,6 +366,9 @@ fn read_header(line: &[u8], at: usize) -> Result<(String, &str), FormError> {
     }
 }
 
+/// Beginning of a `filename*` in UTF-8 without a language (RFC 8187).
+const UTF8: &str = "utf-8''";
+
 fn read_disposition(value: &str, at: usize, part: &mut FormPart) -> Result<(), FormError> {
     let (kind, parameters) = value.split_once(';').unwrap_or((value, ""));
     if !kind.trim().eq_ignore_ascii_case("form-data") {
@@ -376,13 +380,15 @@ fn read_disposition(value: &str, at: usize, part: &mut FormPart) -> Result<(), F
     }
     let mut name = None;
     let mut filename = None;
+    let mut coded = None;
     each_parameter(parameters, at, &mut |key, value| {
         let slot = if key.eq_ignore_ascii_case("name") {
             &mut name
         } else if key.eq_ignore_ascii_case("filename") {
             &mut filename
+        } else if key.eq_ignore_ascii_case("filename*") {
+            &mut coded
         } else {
-            // This includes `filename*`, which some servers prefer, some ignore and RFC 7578 forbids.
             return fail(
                 ErrorKind::Malformed,
                 "a parameter of a part that servers read differently",
@@ -402,12 +408,22 @@ fn read_disposition(value: &str, at: usize, part: &mut FormPart) -> Result<(), F
         Some(name) if !name.is_empty() => part.name = name,
         _ => return fail(ErrorKind::Malformed, "a part without a name", at),
     }
+    // Some servers prefer `filename*`, some ignore it, and RFC 7578 forbids it. .NET's clients send a name in both ways.
+    let is_other = |coded: String| match coded.split_at_checked(UTF8.len()) {
+        Some((charset, coded)) if charset.eq_ignore_ascii_case(UTF8) => {
+            filename.as_deref() != Some(&*percent_decode(coded))
+        }
+        _ => true,
+    };
+    if coded.is_some_and(is_other) {
+        return fail(ErrorKind::Malformed, "a file with two names", at);
+    }
     part.filename = filename;
     Ok(())
 }
 
-/// Calls `each` for the parameters of `; name=value; name="value"`. Escapes inside quotes are an error, because some
-/// servers decode them and others keep them.
+/// Calls `each` for the parameters of `; name=value; name="value"`. Escapes inside quotes and words of RFC 2047 (`=?…`) are
+/// an error, because some servers decode them and others keep them.
 fn each_parameter(
     text: &str,
     at: usize,
@@ -422,7 +438,7 @@ fn each_parameter(
         let name = name.trim();
         let (value, after) = match after.strip_prefix('"') {
             Some(quoted) => match quoted.split_once('"') {
-                Some((value, after)) if !value.ends_with('\\') => (value, after.trim_start()),
+                Some((value, after)) if !value.contains('\\') => (value, after.trim_start()),
                 _ => return broken(),
             },
             None => {
@@ -437,7 +453,7 @@ fn each_parameter(
                 (value, after)
             }
         };
-        if !is_token(name) {
+        if !is_token(name) || value.contains("=?") {
             return broken();
         }
         visit(name, value.to_owned())?;
@@ -530,9 +546,36 @@ mod tests {
                 disposition("; name=a; filename*=utf-8''b"),
                 ErrorKind::Malformed,
             ),
+            (
+                disposition("; name=a; filename=b; filename*=utf-8''c"),
+                ErrorKind::Malformed,
+            ),
+            (
+                disposition("; name=a; filename=b; filename*=utf-16''b"),
+                ErrorKind::Malformed,
+            ),
+            (
+                disposition("; name=a; filename=b; filename*=b"),
+                ErrorKind::Malformed,
+            ),
+            (
+                disposition("; name=a; filename=b; filename*=utf-8''b; filename*=utf-8''b"),
+                ErrorKind::Duplicate,
+            ),
             (disposition("; name*=utf-8''b"), ErrorKind::Malformed),
             (
                 disposition("; name=\"a\\\"; filename=\"b\""),
+                ErrorKind::Malformed,
+            ),
+            // aiohttp and werkzeug drop the backslash.
+            (disposition("; name=\"mo\\del\""), ErrorKind::Malformed),
+            // Tomcat decodes words of RFC 2047.
+            (
+                disposition("; name=\"=?utf-8?Q?model?=\""),
+                ErrorKind::Malformed,
+            ),
+            (
+                disposition("; name==?utf-8?Q?model?="),
                 ErrorKind::Malformed,
             ),
             (disposition("; name=\"a\"b"), ErrorKind::Malformed),
@@ -596,6 +639,23 @@ mod tests {
             (String::new(), ErrorKind::Malformed),
         ] {
             assert_eq!(form(&body).map_err(|error| error.kind), Err(kind), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_file_whose_two_names_are_the_same_is_accepted() {
+        // `MultipartFormDataContent.Add(content, name, fileName)` of .NET writes both.
+        for (parameters, name) in [
+            ("name=file; filename=a.wav; filename*=utf-8''a.wav", "a.wav"),
+            (
+                "name=file; filename=\"a b.wav\"; filename*=UTF-8''a%20b.wav",
+                "a b.wav",
+            ),
+            ("name=file; filename*=utf-8''a.wav; filename=a.wav", "a.wav"),
+        ] {
+            let body = format!("--X\nContent-Disposition: form-data; {parameters}\n\nv\n--X--\n");
+            let parts = form(&body).unwrap();
+            assert_eq!(parts[0].filename.as_deref(), Some(name), "{parameters}");
         }
     }
 

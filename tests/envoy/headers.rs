@@ -87,19 +87,24 @@ fn inspected_responses_are_requested_uncompressed(version: Version) {
     let envoy = both_modes(version, &policy(json!([mask_cards()])));
     envoy.provider.answer_always(answers("Hello"));
     in_every_way(&envoy, |site, _, http| {
-        let request = Request::chat(says("hello"))
-            .header("accept-encoding", "gzip")
-            .header("accept-encoding", "br");
-        site.send(http, &request);
-        let asked: Vec<String> = envoy
-            .provider
-            .last()
-            .headers
-            .into_iter()
-            .filter(|(name, _)| name == "accept-encoding")
-            .map(|(_, value)| String::from_utf8_lossy(&value).into_owned())
-            .collect();
-        assert_eq!(asked, ["identity"]);
+        for request in [
+            Request::chat(says("hello")),
+            Request::new("GET", "/v1/chat/completions/chatcmpl-1"),
+        ] {
+            let request = request
+                .header("accept-encoding", "gzip")
+                .header("accept-encoding", "br");
+            site.send(http, &request);
+            let asked: Vec<String> = envoy
+                .provider
+                .last()
+                .headers
+                .into_iter()
+                .filter(|(name, _)| name == "accept-encoding")
+                .map(|(_, value)| String::from_utf8_lossy(&value).into_owned())
+                .collect();
+            assert_eq!(asked, ["identity"]);
+        }
     });
 }
 

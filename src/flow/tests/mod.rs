@@ -1015,6 +1015,76 @@ fn an_unreadable_response_is_denied_if_a_rule_inspects_responses() {
     }
 }
 
+/// `content-encoding: none` is common at servers of event streams.
+#[test]
+fn a_response_whose_coding_is_none_is_read() {
+    for (coding, code) in [
+        ("none", ""),
+        ("None", ""),
+        ("identity", ""),
+        ("none, gzip", "AG2005"),
+    ] {
+        let mut response = hello();
+        response
+            .headers
+            .push((b"content-encoding".to_vec(), coding.into()));
+        in_both_modes(TOOLS, |guard, _| {
+            let seen = exchange(guard, &chat_request(&says("hi")), response.clone());
+            let found = seen.client.header("x-agentguard-code").unwrap_or_default();
+            assert_eq!(found, code.as_bytes(), "{coding}");
+            if code.is_empty() {
+                assert_eq!(seen.client.body(), response.body());
+                assert_eq!(record(&seen)["coverage"]["level"], "full");
+            }
+        });
+    }
+}
+
+/// SDKs accept compressed responses with every request, also with those that have no body.
+#[test]
+fn an_inspected_response_is_asked_for_uncompressed_with_and_without_a_body() {
+    for (method, path, is_inspected) in [
+        ("GET", "/v1/responses/resp_1", true),
+        ("POST", "/v1/responses/resp_1/cancel", true),
+        ("DELETE", "/v1/responses/resp_1", true),
+        ("GET", "/v1/files/file-1/content", true),
+        ("GET", "/v1/models", false),
+    ] {
+        let mut request = HttpMessage::new(
+            &[
+                (":method", method),
+                (":path", path),
+                (":authority", "api.openai.com"),
+                ("accept-encoding", "gzip, deflate"),
+            ],
+            b"",
+        );
+        let asked = |policy: &str, request: &HttpMessage| {
+            let seen = exchange(&guard(policy), request, hello());
+            let upstream = seen.upstream.unwrap();
+            let values = upstream.headers.into_iter();
+            let mut values = values.filter(|(name, _)| name == b"accept-encoding");
+            let value = String::from_utf8(values.next().unwrap().1).unwrap();
+            assert_eq!(values.next(), None);
+            value
+        };
+        let expected = if is_inspected {
+            "identity"
+        } else {
+            "gzip, deflate"
+        };
+        assert_eq!(asked(CARDS, &request), expected, "{method} {path}");
+        assert_eq!(asked(ALLOW, &request), "gzip, deflate", "{method} {path}");
+        // A changed header would break the client's signature.
+        let signature =
+            "AWS4-HMAC-SHA256 Credential=a, SignedHeaders=accept-encoding;host, Signature=b";
+        request
+            .headers
+            .push((b"authorization".to_vec(), signature.into()));
+        assert_eq!(asked(CARDS, &request), "gzip, deflate", "{method} {path}");
+    }
+}
+
 #[test]
 fn a_broken_response_becomes_a_refusal_and_a_sentence_is_evaluated_as_text() {
     in_both_modes(TOOLS, |guard, hold| {

@@ -71,6 +71,8 @@ fn a_body_that_any_header_declares_encoded_is_denied() {
     for (coding, code) in [
         ("", SEEN),
         (" Identity ", SEEN),
+        ("None", SEEN),
+        ("none, gzip", "AG2005"),
         ("gzip", "AG2005"),
         ("GZIP", "AG2005"),
         ("x-gzip", "AG2005"),
@@ -133,11 +135,51 @@ fn a_path_is_the_same_in_every_spelling_or_unknown() {
         "x-http-method-override",
         "x-http-method",
         "x-method-override",
+        "x_http_method_override",
+        "x-http_method-override",
     ] {
         for path in [CHAT, "/v1/models"] {
             let code = code_of("GET", path, &[(name, "POST")], &body);
             assert_eq!(code, "AG2012", "{name} {path}");
         }
+    }
+}
+
+/// Google's front end runs a `GET` as the `POST` that its query names, with the body in the query.
+#[test]
+fn a_query_asks_for_no_other_method_type_or_body() {
+    let gemini = "/v1beta/models/gemini-2.5-pro:generateContent";
+    let vertex =
+        "/v1/projects/p/locations/l/publishers/google/models/gemini-2.5-pro:generateContent";
+    let asks = br#"{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}"#;
+    for query in [
+        "$httpMethod=POST",
+        "%24httpMethod=POST&%24req=e30",
+        "key=k&$HTTPMETHOD=POST",
+        "$httpHeaders=X-HTTP-Method-Override%3APOST",
+        "$ct=application/x-protobuf",
+        "alt=sse&%24%63t=application/x-protobuf",
+        "$req=e30",
+        "_method=POST",
+        "X-HTTP-Method-Override=POST",
+    ] {
+        for path in [gemini, vertex, "/v1beta/models", "/health"] {
+            let path = format!("{path}?{query}");
+            assert_eq!(code_of("GET", &path, &[], b""), "AG2012", "{path}");
+        }
+        let path = format!("{gemini}?{query}");
+        assert_eq!(code_of("POST", &path, &[], asks), "AG2012", "{path}");
+    }
+    for query in [
+        "$alt=json;enum-encoding=int",
+        "$fields=candidates",
+        "$.xgafv=2",
+        "q=$ct=x",
+        "method=x",
+    ] {
+        let path = format!("{gemini}?{query}");
+        assert_eq!(code_of("POST", &path, &[], asks), "", "{path}");
+        assert_eq!(code_of("GET", &path, &[], b""), "", "{path}");
     }
 }
 
