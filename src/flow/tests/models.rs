@@ -54,6 +54,44 @@ fn a_model_is_seen_wherever_azure_takes_one_from() {
 }
 
 #[test]
+fn a_model_in_the_path_counts_whatever_the_body_names() {
+    let denying = guard(
+        "defaults: { action: allow }\nrules:\n  - { id: that, match: { model: big }, action: deny }",
+    );
+    let only = guard(
+        "defaults: { action: deny }\nrules:\n  - { id: that, match: { model: small }, action: allow }",
+    );
+    let chat = json!({"model": "small", "messages": [{"role": "user", "content": "hi"}]});
+    let text = json!({"model": "small", "text_input": "hi"});
+    let vertex = "/v1/projects/p/locations/l/endpoints";
+    for (path, body) in [
+        ("/v2/models/big/generate", &text),
+        ("/v2/models/big/versions/1/generate_stream", &text),
+        ("/hf-inference/models/org/big/v1/chat/completions", &chat),
+        ("/serving-endpoints/x/served-models/big/invocations", &chat),
+        ("/serving-endpoints/big/served-models/x/invocations", &chat),
+        // Only the account knows which model is deployed at an endpoint.
+        (&format!("{vertex}/42/chat/completions"), &chat),
+        (&format!("{vertex}/42/invoke/v1/chat/completions"), &chat),
+    ] {
+        for guard in [&denying, &only] {
+            let seen = exchange(guard, &asked(path, NO_HEADER, body), hello());
+            assert_eq!(record(&seen)["decision"], "deny", "{path}");
+        }
+    }
+    for (path, body) in [
+        ("/v2/models/small/generate", &text),
+        ("/openai/v1/chat/completions", &chat),
+        (&format!("{vertex}/openapi/chat/completions"), &chat),
+    ] {
+        for guard in [&denying, &only] {
+            let seen = exchange(guard, &asked(path, NO_HEADER, body), hello());
+            assert_eq!(record(&seen)["decision"], "allow", "{path}");
+        }
+    }
+}
+
+#[test]
 fn a_model_outside_the_body_does_not_replace_one_that_the_body_needs() {
     let only = guard(
         "defaults: { action: deny }\nrules:\n  - { id: that, match: { model: gpt-4o }, action: allow }",
