@@ -92,6 +92,48 @@ fn a_model_in_the_path_counts_whatever_the_body_names() {
 }
 
 #[test]
+fn a_prompt_that_is_no_text_is_named() {
+    let denying = guard(
+        "defaults: { action: allow }\nrules:\n  - { id: tokens, match: { event: uninspectable }, when: { class: token_ids }, action: deny }",
+    );
+    let messages = json!([{"role": "user", "content": "hi"}]);
+    for (path, body) in [
+        (
+            "/inference/v1/generate",
+            json!({"model": "m", "token_ids": [1, 2]}),
+        ),
+        ("/generate", json!({"input_embeds": [[0.5, 1]]})),
+        (
+            "/v1/completions",
+            json!({"model": "m", "prompt_embeds": "AAAA"}),
+        ),
+        (
+            "/v1/completions",
+            json!({"model": "m", "prompt_embeds": ["AAAA", "BBBB"]}),
+        ),
+        (
+            "/v1/chat/completions",
+            json!({"model": "m", "messages": messages, "prompt_token_ids": [1]}),
+        ),
+        (
+            "/v1/chat/completions",
+            json!({"model": "m", "messages": messages, "nvext": {"token_data": [1, 2], "zz": 1}}),
+        ),
+    ] {
+        let seen = exchange(&denying, &asked(path, NO_HEADER, &body), hello());
+        assert_eq!(record(&seen)["decision"], "deny", "{body}");
+        assert_eq!(record(&seen)["coverage"]["level"], "partial", "{body}");
+    }
+    let plain = json!({"model": "m", "messages": messages, "stop_token_ids": [1], "prompt_embeds": null, "nvext": {"annotations": ["x"], "token_data": null}});
+    let seen = exchange(
+        &denying,
+        &asked("/v1/chat/completions", NO_HEADER, &plain),
+        hello(),
+    );
+    assert_eq!(record(&seen)["decision"], "allow");
+}
+
+#[test]
 fn a_model_outside_the_body_does_not_replace_one_that_the_body_needs() {
     let only = guard(
         "defaults: { action: deny }\nrules:\n  - { id: that, match: { model: gpt-4o }, action: allow }",
