@@ -134,6 +134,46 @@ fn a_prompt_that_is_no_text_is_named() {
 }
 
 #[test]
+fn a_chat_that_a_deployed_model_predicts_is_read_as_one() {
+    let rules = "defaults: { action: allow }
+rules:
+  - { id: offer, match: { event: tool_offer, tool: bad }, action: deny }
+  - { id: call, match: { event: tool_call, tool: rm }, action: deny }
+  - { id: word, match: { event: message, from: system }, when: { text: { contains: secret } }, action: deny }";
+    let denying = guard(rules);
+    let chat = |tool: &str, system: &str| {
+        json!({"instances": [{
+            "@requestFormat": "chatCompletions",
+            "max_tokens": 9,
+            "messages": [{"role": "system", "content": system}, {"role": "user", "content": "secret"}],
+            "tools": [{"type": "function", "function": {"name": tool, "parameters": {}}}],
+        }]})
+    };
+    let answer = |tool: &str| {
+        json!({"id": "x", "object": "chat.completion", "choices": [{"index": 0, "finish_reason": "tool_calls", "message": {
+            "role": "assistant", "content": null,
+            "tool_calls": [{"id": "c", "type": "function", "function": {"name": tool, "arguments": "{}"}}]}}]})
+    };
+    let path = "/v1/projects/p/locations/l/endpoints/42:predict";
+    let decided = |body: &Value, predictions: Value| {
+        let answered = json!({"predictions": predictions, "deployedModelId": "1"});
+        let headers = [(":status", "200"), ("content-type", "application/json")];
+        let response = HttpMessage::new(&headers, answered.to_string().as_bytes());
+        record(&exchange(&denying, &asked(path, NO_HEADER, body), response))["decision"]
+            .as_str()
+            .unwrap_or("")
+            .to_owned()
+    };
+    let fine = chat("ls", "be kind");
+    assert_eq!(decided(&fine, answer("ls")), "allow");
+    assert_eq!(decided(&fine, json!([answer("ls")])), "allow");
+    assert_eq!(decided(&fine, answer("rm")), "deny");
+    assert_eq!(decided(&fine, json!([answer("rm")])), "deny");
+    assert_eq!(decided(&chat("bad", "be kind"), answer("ls")), "deny");
+    assert_eq!(decided(&chat("ls", "secret"), answer("ls")), "deny");
+}
+
+#[test]
 fn a_model_outside_the_body_does_not_replace_one_that_the_body_needs() {
     let only = guard(
         "defaults: { action: deny }\nrules:\n  - { id: that, match: { model: gpt-4o }, action: allow }",
