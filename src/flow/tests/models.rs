@@ -174,6 +174,38 @@ rules:
 }
 
 #[test]
+fn servers_of_mcp_at_agentcore_are_read_as_such() {
+    let allowing = guard(
+        "defaults: { action: allow }\nrules:\n  - { id: that, match: { tool: rm }, action: deny }",
+    );
+    let told = |accept: &str, body: &Value| {
+        let path = "/runtimes/arn%3Aaws%3Abedrock-agentcore%3Aus-west-2%3A1%3Aruntime%2Fx/invocations?qualifier=DEFAULT";
+        let request = HttpMessage::new(
+            &[
+                (":method", "POST"),
+                (":path", path),
+                (":authority", "bedrock-agentcore.us-west-2.amazonaws.com"),
+                ("content-type", "application/json"),
+                ("accept", accept),
+            ],
+            body.to_string().as_bytes(),
+        );
+        let record = record(&exchange(&allowing, &request, hello()));
+        [&record["protocol"], &record["decision"]]
+            .map(|value| value.as_str().unwrap_or("").to_owned())
+    };
+    let call = |name: &str| json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "arguments": {}}});
+    let of_mcp = "application/json, text/event-stream";
+    assert_eq!(told(of_mcp, &call("ls")), ["mcp", "allow"]);
+    assert_eq!(told(of_mcp, &call("rm")), ["mcp", "deny"]);
+    // Agents that take anything else, and a call of no client of MCP.
+    let query = json!({"query": "hi"});
+    assert_eq!(told(of_mcp, &query), ["bedrock.other", "allow"]);
+    assert_eq!(told("*/*", &query), ["bedrock.other", "allow"]);
+    assert_eq!(told("*/*", &call("ls")), ["bedrock.other", "deny"]);
+}
+
+#[test]
 fn a_model_outside_the_body_does_not_replace_one_that_the_body_needs() {
     let only = guard(
         "defaults: { action: deny }\nrules:\n  - { id: that, match: { model: gpt-4o }, action: allow }",
