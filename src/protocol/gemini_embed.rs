@@ -1,9 +1,15 @@
 //! Google's embeddings and predictions: `embedContent`, `batchEmbedContents`, `predict` (embeddings, images, videos), at the
-//! Gemini API and at Vertex AI. Embedded texts have no author.
+//! Gemini API and at Vertex AI. Embedded texts have no author. Models that someone deployed take OpenAI's chat as an instance:
+//!
+//! ```text
+//! {"instances":[{"@requestFormat":"chatCompletions","messages":[{"role":"user","content":"Hi"}]}]}
+//! {"predictions":{"choices":[{"message":{"role":"assistant","content":"Hi"}}]},"deployedModelId":"1"}
+//! ```
 
 use super::anthropic_shapes::add_request_event;
-use super::coverage::{TEXT_RESPONSE, TEXTS, shown};
+use super::coverage::{CONVERSATION, MODEL_RESPONSE, shown};
 use super::gemini_shapes::{contents_by, error, unspoken};
+use super::openai_chat;
 use super::reader::{Origin, Reader, Row, Type};
 use super::vertex_paths::vertex_call;
 use super::{
@@ -65,8 +71,8 @@ static FORMAT: Format = Format {
         route: shown(
             "`POST …:embedContent`, `…:batchEmbedContents`, `…:predict`, `…:predictLongRunning`, `…:fetchPredictOperation`",
         ),
-        request: TEXTS,
-        response: TEXT_RESPONSE,
+        request: CONVERSATION,
+        response: MODEL_RESPONSE,
         stream: Inspected::UNREAD_STREAM,
     }],
 };
@@ -133,7 +139,9 @@ impl Protocol for GeminiEmbed {
             &origin,
             &mut |reader, key, value| match key {
                 "error" => error(reader, value),
+                "predictions" if value.get("choices").is_some() => answer(reader, value),
                 _ => reader.array(value, |reader, prediction| match prediction.kind() {
+                    _ if prediction.get("choices").is_some() => answer(reader, prediction),
                     json::ValueKind::Object => reader.plain_rows(prediction, PREDICTION, &origin),
                     // What a model that someone deployed gives, is anything.
                     _ => reader.value(prediction, Type::Tree(Part::Text), &origin),
@@ -141,6 +149,13 @@ impl Protocol for GeminiEmbed {
             },
         );
     }
+}
+
+/// Reads the answer of a chat, whose members have one spelling.
+fn answer(reader: &mut Reader<'_>, answer: Value<'_>) {
+    reader.proto_json = false;
+    openai_chat::read_response(reader, answer);
+    reader.proto_json = true;
 }
 
 fn request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
@@ -157,6 +172,12 @@ fn request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
             "content" => contents_by(reader, value, Known::Unknown),
             "requests" => reader.array(value, |reader, element| request(reader, element, endpoint)),
             _ => reader.array(value, |reader, instance| {
+                if instance.get("messages").is_some() {
+                    reader.proto_json = false;
+                    openai_chat::members_on_top(reader, instance);
+                    reader.proto_json = true;
+                    return;
+                }
                 reader.rows(instance, INSTANCE, &origin, &mut |reader, key, value| {
                     let count: fn(&mut Attachments) -> &mut u32 = match key {
                         "image" => |count| &mut count.image,

@@ -125,6 +125,13 @@ const REQUEST: &[Row] = &[
     ("logit_bias", Type::Numbers),
     ("stop", Type::Tree(Part::Other)),
     ("metadata", Type::Tree(Part::Other)),
+    // Prompts that are no text, which vLLM and Dynamo take in place of the messages.
+    ("prompt_embeds", Type::Read(prompt_embeds)),
+    ("prompt_token_ids", Type::ReadOf(inputs)),
+    (
+        "nvext",
+        Type::Object(&[("token_data", Type::ReadOf(inputs))]),
+    ),
     // Texts that vLLM puts into its template, and the template.
     ("documents", Type::Read(openai_shapes::documents)),
     ("chat_template", Type::Text(Part::Other)),
@@ -340,6 +347,14 @@ pub(super) fn read_members(reader: &mut Reader<'_>, holder: Value<'_>) {
             reader.conversation(value, "openai.chat", &turns, &mut calls, read);
         }
     });
+}
+
+/// Reads vectors in base64, or a list of them, which no rule can read.
+fn prompt_embeds(reader: &mut Reader<'_>, value: Value<'_>) {
+    match value.is_null() {
+        true => reader.claim(value),
+        false => reader.uninspectable(value, "token_ids"),
+    }
 }
 
 /// Reads members that LiteLLM sends in place of those beside: `extra_body`, and a request of `fallbacks`.

@@ -6,6 +6,7 @@
 
 use super::anthropic_shapes::add_request_event;
 use super::coverage::{MODEL_RESPONSE, TEXT_RESPONSE, TEXTS, shown};
+use super::jsonrpc;
 use super::provider::provider_of;
 use super::reader::{Reader, Type};
 use super::{
@@ -183,6 +184,24 @@ impl ProviderApi {
                 .copied()
         })
     }
+
+    fn found(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
+        if !(self.is_asked)(head) {
+            return None;
+        }
+        let resource = self.resource(head)?;
+        let body = match head.method {
+            "GET" | "HEAD" | "DELETE" => BodyForm::Absent,
+            "POST" | "PUT" | "PATCH" => BodyForm::JsonOrNothing,
+            _ => return None,
+        };
+        Some(Endpoint {
+            body,
+            code: (body != BodyForm::Absent && mints(head)).then_some(codes::AG2013),
+            model: Known::Unknown,
+            ..Endpoint::named(resource)
+        })
+    }
 }
 
 fn mints(head: &RouteHead<'_>) -> bool {
@@ -212,22 +231,14 @@ impl Protocol for ProviderApi {
         self.format
     }
 
+    /// AgentCore has servers of MCP and agents of A2A at the path of its other agents (`/runtimes/ARN/invocations`).
     fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
-        if !(self.is_asked)(head) {
-            return None;
-        }
-        let resource = self.resource(head)?;
-        let body = match head.method {
-            "GET" | "HEAD" | "DELETE" => BodyForm::Absent,
-            "POST" | "PUT" | "PATCH" => BodyForm::JsonOrNothing,
-            _ => return None,
-        };
-        Some(Endpoint {
-            body,
-            code: (body != BodyForm::Absent && mints(head)).then_some(codes::AG2013),
-            model: Known::Unknown,
-            ..Endpoint::named(resource)
-        })
+        let found = self.found(head)?;
+        (found.name != "invocations" || !jsonrpc::is_expected(head)).then_some(found)
+    }
+
+    fn endpoint_by_body(&self, head: &RouteHead<'_>, body: Value<'_>) -> Option<Endpoint> {
+        self.found(head).filter(|_| !jsonrpc::is_message(body))
     }
 
     fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &Endpoint) {

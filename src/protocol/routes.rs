@@ -134,40 +134,63 @@ pub(super) fn endpoint(head: &RouteHead<'_>, lines: &[RouteSpec]) -> Option<Endp
     })
 }
 
-/// Returns the deployment before the tail of a path. Azure uses `/openai/deployments/NAME/…`. OpenAI used
-/// `/v1/engines/NAME/…`, which LiteLLM still accepts. Cloudflare's gateway uses `/azure-openai/RESOURCE/NAME/…`.
+/// Returns the deployment or model before the tail of a path, where the server takes it from there. Azure uses
+/// `/openai/deployments/NAME/…`. OpenAI used `/v1/engines/NAME/…`, which LiteLLM still accepts. Cloudflare's gateway uses
+/// `/azure-openai/RESOURCE/NAME/…`, Hugging Face `/models/OWNER/NAME/v1/…`, Triton `/v2/models/NAME/generate`, also with
+/// `/versions/1`. Models deployed at Vertex AI respond at `…/locations/L/endpoints/ID/…`; its own ones at `openapi`.
 pub(super) fn deployment(path: &Path, tail: &str) -> Option<Box<str>> {
-    let mut before = path.segments.iter().rev().skip(tail.split('/').count());
-    let mut name = before.next()?;
-    if name.eq_ignore_ascii_case("extensions") {
-        name = before.next()?;
+    let is = |segment: &String, word: &str| segment.eq_ignore_ascii_case(word);
+    let end = path.segments.len().checked_sub(tail.split('/').count())?;
+    let before = match path.segments.get(..end)? {
+        [before @ .., last] if is(last, "extensions") => before,
+        before => before,
+    };
+    let of_triton = |holder| tail.starts_with("generate") && is(holder, "models");
+    match before {
+        [.., holder, name] if is(holder, "deployments") || is(holder, "engines") => {
+            Some(name.as_str().into())
+        }
+        [.., gateway, _, name] if is(gateway, "azure-openai") => Some(name.as_str().into()),
+        [.., holder, name] | [.., holder, name, _, _] if of_triton(holder) => {
+            Some(name.as_str().into())
+        }
+        [.., holder, owner, name, version] if is(holder, "models") && is(version, "v1") => {
+            Some([owner, "/", name].concat().into())
+        }
+        _ => before.windows(4).find_map(|part| match part {
+            [place, _, holder, id]
+                if is(place, "locations") && is(holder, "endpoints") && !is(id, "openapi") =>
+            {
+                Some([holder, "/", id].concat().into())
+            }
+            _ => None,
+        }),
     }
-    let holder = before.next()?;
-    let is_named = holder.eq_ignore_ascii_case("deployments")
-        || holder.eq_ignore_ascii_case("engines")
-        || before
-            .next()
-            .is_some_and(|gateway| gateway.eq_ignore_ascii_case("azure-openai"));
-    is_named.then(|| name.as_str().into())
 }
 
-/// Headers that name a model or a deployment beside the body: Azure's, which draws for a conversation or responds behind an
-/// endpoint; SageMaker's; those of gateways (LiteLLM, Portkey, Higress, Envoy's), and that by which Kubernetes' inference gateway
-/// selects a server.
+/// Headers that name a model or a deployment beside the body, without the `x-` or `x-portkey-` at their beginning: Azure's,
+/// which draws for a conversation or responds behind an endpoint; SageMaker's; those of gateways (LiteLLM, Portkey, Higress,
+/// Envoy's, OpenClaw), and that by which Kubernetes' inference gateway selects a server. Portkey takes those of clouds as its own.
 const NAMING_HEADERS: &[&str] = &[
-    "x-ms-oai-image-generation-deployment",
+    "ms-oai-image-generation-deployment",
+    "ms-model-mesh-model-name",
     "azureml-model-deployment",
-    "x-amzn-sagemaker-target-model",
-    "x-amzn-sagemaker-inference-component",
-    "x-litellm-model",
-    "x-portkey-azure-deployment-id",
-    "x-portkey-azure-model-name",
-    "x-portkey-azure-deployment-name",
-    "x-portkey-amzn-sagemaker-target-model",
-    "x-gateway-model-name",
-    "x-gateway-model-name-rewrite",
-    "x-higress-llm-model",
-    "x-ai-eg-model",
+    "amzn-sagemaker-target-model",
+    "amzn-sagemaker-target-variant",
+    "amzn-sagemaker-target-container-hostname",
+    "amzn-sagemaker-inference-component",
+    "amzn-sagemaker-model-name",
+    "litellm-model",
+    "azure-deployment-id",
+    "azure-model-name",
+    "azure-deployment-name",
+    "aws-bedrock-model",
+    "provider-model",
+    "gateway-model-name",
+    "gateway-model-name-rewrite",
+    "higress-llm-model",
+    "ai-eg-model",
+    "openclaw-model",
 ];
 /// Headers that contain or refer to the setting of a gateway (Portkey, Helicone), which may replace the model.
 const HIDING_HEADERS: &[&str] = &["x-portkey-config", "helicone-fallbacks"];
@@ -190,7 +213,10 @@ pub(super) fn add_models_beside(head: &RouteHead<'_>, models: &mut Models) {
         if !may_name_model(name) {
             continue;
         }
-        if is_one(NAMING_HEADERS, name) {
+        let own = ["x-portkey-", "x-"]
+            .iter()
+            .find_map(|prefix| without_start(name, prefix));
+        if is_one(NAMING_HEADERS, own.unwrap_or(name)) {
             add_model(&String::from_utf8_lossy(value), models);
         }
         models.unknown |= is_one(HIDING_HEADERS, name);
@@ -210,6 +236,12 @@ fn may_name_model(header: &[u8]) -> bool {
     header.len() > 12 && matches!(first, Some(b'a' | b'h' | b'x'))
 }
 
+/// Returns the rest of a header's name behind these letters.
+fn without_start<'n>(name: &'n [u8], start: &str) -> Option<&'n [u8]> {
+    let (own, rest) = name.split_at_checked(start.len())?;
+    own.eq_ignore_ascii_case(start.as_bytes()).then_some(rest)
+}
+
 fn add_model(name: &str, models: &mut Models) {
     if !name.trim().is_empty() {
         models.add(name.trim());
@@ -217,13 +249,14 @@ fn add_model(name: &str, models: &mut Models) {
 }
 
 /// Returns the name of a server with a single model: `/serving-endpoints/NAME/invocations` (Databricks),
-/// `/endpoints/NAME/invocations` (SageMaker). Only the server knows which model that is.
+/// `/endpoints/NAME/invocations` (SageMaker). Only the server knows which model that is. Databricks calls one of several as
+/// `/serving-endpoints/NAME/served-models/MODEL/invocations`, which is `NAME/MODEL`.
 pub(super) fn served_model(path: &Path) -> Known<Box<str>> {
-    let mut before = path.segments.iter().rev().skip(1);
-    let name = before.next();
-    match (name, before.next()) {
-        (Some(name), Some(holder)) if letter_case::ascii_lower(holder).ends_with("endpoints") => {
-            Known::Is(name.as_str().into())
+    let is_server = |holder: &String| letter_case::ascii_lower(holder).ends_with("endpoints");
+    match path.segments.as_slice() {
+        [.., holder, name, _] if is_server(holder) => Known::Is(name.as_str().into()),
+        [.., server, holder, name, _] if holder.eq_ignore_ascii_case("served-models") => {
+            Known::Is([server, "/", name].concat().into())
         }
         _ => Known::Missing,
     }
@@ -264,14 +297,45 @@ mod tests {
             "/openai%2Fdeployments/gpt%2D4o/chat/completions",
             "/v1/engines/gpt-4o/chat/completions",
             "/v1/account/gateway/azure-openai/resource/gpt-4o/chat/completions",
+            "/v1/azure-openai/resource/gpt-4o/extensions/chat/completions",
         ] {
             let found = deployment(&Path::parse(target), "chat/completions");
             assert_eq!(found.as_deref(), Some("gpt-4o"), "{target}");
+        }
+        for (target, model) in [
+            (
+                "/hf-inference/models/org/llama/v1/chat/completions",
+                "org/llama",
+            ),
+            ("/Models/org/llama/V1/chat/completions", "org/llama"),
+            (
+                "/v1/projects/p/locations/l/endpoints/42/chat/completions",
+                "endpoints/42",
+            ),
+            (
+                "/v1/projects/p/locations/l/endpoints/42/deployedModels/7/invoke/v1/chat/completions",
+                "endpoints/42",
+            ),
+        ] {
+            let found = deployment(&Path::parse(target), "chat/completions");
+            assert_eq!(found.as_deref(), Some(model), "{target}");
+        }
+        for target in [
+            "/v2/models/llama/generate",
+            "/v2/models/llama/versions/1/generate",
+        ] {
+            let found = deployment(&Path::parse(target), "generate");
+            assert_eq!(found.as_deref(), Some("llama"), "{target}");
         }
         for target in [
             "/v1/chat/completions",
             "/openai/v1/chat/completions",
             "/deployments/chat/completions",
+            "/models/chat/completions",
+            "/models/v1/chat/completions",
+            "/models/llama/chat/completions",
+            "/serving-endpoints/chat/completions",
+            "/v1/projects/p/locations/l/endpoints/openapi/chat/completions",
         ] {
             assert_eq!(
                 deployment(&Path::parse(target), "chat/completions"),
@@ -311,8 +375,22 @@ mod tests {
         ];
         assert_eq!(beside("/v1/responses", gateways), ["a", "b", "?"]);
         for header in NAMING_HEADERS {
+            let header = format!("x-{header}");
             assert_eq!(beside("/v1/responses", &[(header.as_bytes(), b"m")]), ["m"]);
         }
+        for (header, model) in [
+            ("x-amzn-sagemaker-target-variant", "m"),
+            ("x-ms-model-mesh-model-name", "m"),
+            ("x-openclaw-model", "m"),
+            ("x-portkey-amzn-sagemaker-target-model", "m"),
+            ("x-portkey-aws-bedrock-model", "m"),
+        ] {
+            assert_eq!(
+                beside("/v1/responses", &[(header.as_bytes(), b"m")]),
+                [model]
+            );
+        }
+        assert!(beside("/v1/responses", &[(b"x-y-openclaw-model", b"m")]).is_empty());
         for header in HIDING_HEADERS {
             assert_eq!(beside("/v1/responses", &[(header.as_bytes(), b"m")]), ["?"]);
         }

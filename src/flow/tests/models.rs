@@ -54,6 +54,158 @@ fn a_model_is_seen_wherever_azure_takes_one_from() {
 }
 
 #[test]
+fn a_model_in_the_path_counts_whatever_the_body_names() {
+    let denying = guard(
+        "defaults: { action: allow }\nrules:\n  - { id: that, match: { model: big }, action: deny }",
+    );
+    let only = guard(
+        "defaults: { action: deny }\nrules:\n  - { id: that, match: { model: small }, action: allow }",
+    );
+    let chat = json!({"model": "small", "messages": [{"role": "user", "content": "hi"}]});
+    let text = json!({"model": "small", "text_input": "hi"});
+    let vertex = "/v1/projects/p/locations/l/endpoints";
+    for (path, body) in [
+        ("/v2/models/big/generate", &text),
+        ("/v2/models/big/versions/1/generate_stream", &text),
+        ("/hf-inference/models/org/big/v1/chat/completions", &chat),
+        ("/serving-endpoints/x/served-models/big/invocations", &chat),
+        ("/serving-endpoints/big/served-models/x/invocations", &chat),
+        // Only the account knows which model is deployed at an endpoint.
+        (&format!("{vertex}/42/chat/completions"), &chat),
+        (&format!("{vertex}/42/invoke/v1/chat/completions"), &chat),
+    ] {
+        for guard in [&denying, &only] {
+            let seen = exchange(guard, &asked(path, NO_HEADER, body), hello());
+            assert_eq!(record(&seen)["decision"], "deny", "{path}");
+        }
+    }
+    for (path, body) in [
+        ("/v2/models/small/generate", &text),
+        ("/openai/v1/chat/completions", &chat),
+        (&format!("{vertex}/openapi/chat/completions"), &chat),
+    ] {
+        for guard in [&denying, &only] {
+            let seen = exchange(guard, &asked(path, NO_HEADER, body), hello());
+            assert_eq!(record(&seen)["decision"], "allow", "{path}");
+        }
+    }
+}
+
+#[test]
+fn a_prompt_that_is_no_text_is_named() {
+    let denying = guard(
+        "defaults: { action: allow }\nrules:\n  - { id: tokens, match: { event: uninspectable }, when: { class: token_ids }, action: deny }",
+    );
+    let messages = json!([{"role": "user", "content": "hi"}]);
+    for (path, body) in [
+        (
+            "/inference/v1/generate",
+            json!({"model": "m", "token_ids": [1, 2]}),
+        ),
+        ("/generate", json!({"input_embeds": [[0.5, 1]]})),
+        (
+            "/v1/completions",
+            json!({"model": "m", "prompt_embeds": "AAAA"}),
+        ),
+        (
+            "/v1/completions",
+            json!({"model": "m", "prompt_embeds": ["AAAA", "BBBB"]}),
+        ),
+        (
+            "/v1/chat/completions",
+            json!({"model": "m", "messages": messages, "prompt_token_ids": [1]}),
+        ),
+        (
+            "/v1/chat/completions",
+            json!({"model": "m", "messages": messages, "nvext": {"token_data": [1, 2], "zz": 1}}),
+        ),
+    ] {
+        let seen = exchange(&denying, &asked(path, NO_HEADER, &body), hello());
+        assert_eq!(record(&seen)["decision"], "deny", "{body}");
+        assert_eq!(record(&seen)["coverage"]["level"], "partial", "{body}");
+    }
+    let plain = json!({"model": "m", "messages": messages, "stop_token_ids": [1], "prompt_embeds": null, "nvext": {"annotations": ["x"], "token_data": null}});
+    let seen = exchange(
+        &denying,
+        &asked("/v1/chat/completions", NO_HEADER, &plain),
+        hello(),
+    );
+    assert_eq!(record(&seen)["decision"], "allow");
+}
+
+#[test]
+fn a_chat_that_a_deployed_model_predicts_is_read_as_one() {
+    let rules = "defaults: { action: allow }
+rules:
+  - { id: offer, match: { event: tool_offer, tool: bad }, action: deny }
+  - { id: call, match: { event: tool_call, tool: rm }, action: deny }
+  - { id: word, match: { event: message, from: system }, when: { text: { contains: secret } }, action: deny }";
+    let denying = guard(rules);
+    let chat = |tool: &str, system: &str| {
+        json!({"instances": [{
+            "@requestFormat": "chatCompletions",
+            "max_tokens": 9,
+            "messages": [{"role": "system", "content": system}, {"role": "user", "content": "secret"}],
+            "tools": [{"type": "function", "function": {"name": tool, "parameters": {}}}],
+        }]})
+    };
+    let answer = |tool: &str| {
+        json!({"id": "x", "object": "chat.completion", "choices": [{"index": 0, "finish_reason": "tool_calls", "message": {
+            "role": "assistant", "content": null,
+            "tool_calls": [{"id": "c", "type": "function", "function": {"name": tool, "arguments": "{}"}}]}}]})
+    };
+    let path = "/v1/projects/p/locations/l/endpoints/42:predict";
+    let decided = |body: &Value, predictions: Value| {
+        let answered = json!({"predictions": predictions, "deployedModelId": "1"});
+        let headers = [(":status", "200"), ("content-type", "application/json")];
+        let response = HttpMessage::new(&headers, answered.to_string().as_bytes());
+        record(&exchange(&denying, &asked(path, NO_HEADER, body), response))["decision"]
+            .as_str()
+            .unwrap_or("")
+            .to_owned()
+    };
+    let fine = chat("ls", "be kind");
+    assert_eq!(decided(&fine, answer("ls")), "allow");
+    assert_eq!(decided(&fine, json!([answer("ls")])), "allow");
+    assert_eq!(decided(&fine, answer("rm")), "deny");
+    assert_eq!(decided(&fine, json!([answer("rm")])), "deny");
+    assert_eq!(decided(&chat("bad", "be kind"), answer("ls")), "deny");
+    assert_eq!(decided(&chat("ls", "secret"), answer("ls")), "deny");
+}
+
+#[test]
+fn servers_of_mcp_at_agentcore_are_read_as_such() {
+    let allowing = guard(
+        "defaults: { action: allow }\nrules:\n  - { id: that, match: { tool: rm }, action: deny }",
+    );
+    let told = |accept: &str, body: &Value| {
+        let path = "/runtimes/arn%3Aaws%3Abedrock-agentcore%3Aus-west-2%3A1%3Aruntime%2Fx/invocations?qualifier=DEFAULT";
+        let request = HttpMessage::new(
+            &[
+                (":method", "POST"),
+                (":path", path),
+                (":authority", "bedrock-agentcore.us-west-2.amazonaws.com"),
+                ("content-type", "application/json"),
+                ("accept", accept),
+            ],
+            body.to_string().as_bytes(),
+        );
+        let record = record(&exchange(&allowing, &request, hello()));
+        [&record["protocol"], &record["decision"]]
+            .map(|value| value.as_str().unwrap_or("").to_owned())
+    };
+    let call = |name: &str| json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "arguments": {}}});
+    let of_mcp = "application/json, text/event-stream";
+    assert_eq!(told(of_mcp, &call("ls")), ["mcp", "allow"]);
+    assert_eq!(told(of_mcp, &call("rm")), ["mcp", "deny"]);
+    // Agents that take anything else, and a call of no client of MCP.
+    let query = json!({"query": "hi"});
+    assert_eq!(told(of_mcp, &query), ["bedrock.other", "allow"]);
+    assert_eq!(told("*/*", &query), ["bedrock.other", "allow"]);
+    assert_eq!(told("*/*", &call("ls")), ["bedrock.other", "deny"]);
+}
+
+#[test]
 fn a_model_outside_the_body_does_not_replace_one_that_the_body_needs() {
     let only = guard(
         "defaults: { action: deny }\nrules:\n  - { id: that, match: { model: gpt-4o }, action: allow }",

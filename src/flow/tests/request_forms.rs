@@ -230,6 +230,11 @@ fn a_model_that_a_gateway_takes_from_outside_the_body_counts() {
             "x-gateway-model-name",
             "x-higress-llm-model",
             "x-ai-eg-model",
+            "x-ms-model-mesh-model-name",
+            "x-openclaw-model",
+            "x-amzn-sagemaker-target-variant",
+            "x-portkey-amzn-sagemaker-target-model",
+            "x-portkey-provider-model",
         ] {
             for value in ["gpt-bad", "openai/gpt-bad", "gpt-4o,gpt-bad", " GPT-BAD"] {
                 let header = [(name, value)];

@@ -15,6 +15,8 @@ const REQUEST: &[Row] = &[
     ("inputs", Type::ReadOf(inputs)),
     ("query", Type::ReadOf(inputs)),
     ("tokens", Type::ReadOf(inputs)),
+    // vLLM, at `/inference/v1/generate`.
+    ("token_ids", Type::ReadOf(inputs)),
     ("images", Type::List(&Type::ReadOf(image))),
     ("documents", Type::Read(documents)),
     ("examples", Type::Tree(Part::Other)),

@@ -26,6 +26,7 @@ const REQUEST: &[Row] = &[
     ("text", Type::ReadOf(inputs)),
     ("text_input", Type::ReadOf(inputs)),
     ("input_ids", Type::ReadOf(inputs)),
+    ("input_embeds", Type::ReadOf(inputs)),
     ("input_prefix", Type::ReadOf(inputs)),
     ("input_suffix", Type::ReadOf(inputs)),
     ("input_extra", Type::Tree(Part::Other)),
