@@ -12,6 +12,7 @@ use harness::{
 use serde_json::{Value, json};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 in_both_envoys![
     what_waits_passes_once_the_service_agrees,
@@ -252,11 +253,12 @@ fn a_service_that_is_not_there_is_a_denial(version: Version) {
 
 fn calls_of_a_stream_wait_one_after_another_and_nothing_overtakes_them(version: Version) {
     let service = Provider::start();
-    let gate = Gate::default();
-    let (count, held) = (AtomicUsize::new(0), gate.clone());
+    // One for each case: an open one holds nothing.
+    let gate: Arc<Mutex<Gate>> = Arc::default();
+    let (count, held) = (AtomicUsize::new(0), Arc::clone(&gate));
     service.answer_with(
         move |received| match count.fetch_add(1, Ordering::Relaxed) % 2 {
-            0 => agrees(received).after(&held),
+            0 => agrees(received).after(&held.lock().expect("a gate")),
             _ => agrees(received),
         },
     );
@@ -298,12 +300,14 @@ fn calls_of_a_stream_wait_one_after_another_and_nothing_overtakes_them(version: 
         for http in Http::BOTH {
             case(&format!("{mode:?} {http:?}"), || {
                 service.forget();
+                let closed = Gate::default();
+                *gate.lock().expect("a gate") = closed.clone();
                 let site = envoy.site(mode.word());
                 let live = site.open(http, &asks());
                 wait_for("the service to be asked", || {
                     (service.count() == 1).then_some(())
                 });
-                gate.open();
+                closed.open();
                 let response = live.rest();
                 assert_eq!(
                     String::from_utf8_lossy(&response.body),
