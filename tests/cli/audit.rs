@@ -231,6 +231,17 @@ fn heads_and_checkpoints_take_the_place_of_nothing_else() {
                 assert_eq!(code, Some(0), "{command:?} {replaced}: {said}");
             }
         }
+        // A pipe is written, and not read before: nobody writes to it.
+        let pipe = folder.0.join(format!("pipe-{}", command[1]));
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let written = {
+            let pipe = pipe.clone();
+            std::thread::spawn(move || std::fs::read(pipe).unwrap())
+        };
+        let (code, said) = folder.tells(&[command, &[pipe.to_str().unwrap()]].concat());
+        assert_eq!(code, Some(0), "{command:?}: {said}");
+        assert!(written.join().unwrap().starts_with(b"{"));
     }
 }
 

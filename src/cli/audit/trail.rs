@@ -239,9 +239,9 @@ pub(super) fn read_heads(
 /// Rejects a file in which heads or a checkpoint can't be written, because it holds something else: a trail or a key, of which it may be
 /// the only copy. A pattern of the shell puts a log in the place of the file: `--write-heads audit.jsonl*`.
 pub(super) fn refuse_to_replace(file: &str) -> Result<(), Failed> {
+    // Opening a named pipe would wait for whoever writes to it.
     let is_file = std::fs::metadata(file).is_ok_and(|existing| existing.is_file());
-    let start = output::read_start(file, 256);
-    if !is_file || start.is_some_and(|start| is_start_of_heads(&start)) {
+    if !is_file || output::read_start(file, 256).is_some_and(|start| is_start_of_heads(&start)) {
         return Ok(());
     }
     Err(output::print_unwritten(
