@@ -139,9 +139,13 @@ impl Protocol for GeminiEmbed {
             &origin,
             &mut |reader, key, value| match key {
                 "error" => error(reader, value),
-                "predictions" if value.get("choices").is_some() => answer(reader, value),
+                "predictions" if value.get("choices").is_some() => {
+                    chat(reader, value, openai_chat::read_response);
+                }
                 _ => reader.array(value, |reader, prediction| match prediction.kind() {
-                    _ if prediction.get("choices").is_some() => answer(reader, prediction),
+                    _ if prediction.get("choices").is_some() => {
+                        chat(reader, prediction, openai_chat::read_response);
+                    }
                     json::ValueKind::Object => reader.plain_rows(prediction, PREDICTION, &origin),
                     // What a model that someone deployed gives, is anything.
                     _ => reader.value(prediction, Type::Tree(Part::Text), &origin),
@@ -151,10 +155,10 @@ impl Protocol for GeminiEmbed {
     }
 }
 
-/// Reads the answer of a chat, whose members have one spelling.
-fn answer(reader: &mut Reader<'_>, answer: Value<'_>) {
+/// Reads a request or an answer of OpenAI's chat, whose members have one spelling.
+fn chat(reader: &mut Reader<'_>, value: Value<'_>, read: fn(&mut Reader<'_>, Value<'_>)) {
     reader.proto_json = false;
-    openai_chat::read_response(reader, answer);
+    read(reader, value);
     reader.proto_json = true;
 }
 
@@ -173,9 +177,7 @@ fn request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
             "requests" => reader.array(value, |reader, element| request(reader, element, endpoint)),
             _ => reader.array(value, |reader, instance| {
                 if instance.get("messages").is_some() {
-                    reader.proto_json = false;
-                    openai_chat::members_on_top(reader, instance);
-                    reader.proto_json = true;
+                    chat(reader, instance, openai_chat::members_on_top);
                     return;
                 }
                 reader.rows(instance, INSTANCE, &origin, &mut |reader, key, value| {

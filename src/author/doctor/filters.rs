@@ -84,21 +84,20 @@ const CHANGERS: [&str; 13] = [
     "ProtoApiScrubberConfig",
 ];
 
-fn is_changer(kind: &str) -> bool {
-    CHANGERS.iter().any(|changer| kind.ends_with(changer))
-}
-
 pub(super) fn change_after_inspection(proxy: &Proxy, manager: &HttpManager, report: &mut Report) {
-    for filter in manager.behind() {
-        if filter.role == Role::Other && is_changer(&filter.kind) {
+    let mut tell = |kind: &str, place: String, name: &str, fix: &str| {
+        if CHANGERS.iter().any(|changer| kind.ends_with(changer)) {
             report.add(
-                format!("{}, filter {}", manager.place(), filter.name),
+                place,
                 "can change requests after they were inspected",
-                format!(
-                    "http_filters:\n- name: {}      # before agentguard\n- name: agentguard",
-                    filter.name
-                ),
+                format!("http_filters:\n- name: {name}      # {fix}\n- name: agentguard"),
             );
+        }
+    };
+    for filter in manager.behind() {
+        if filter.role == Role::Other {
+            let place = format!("{}, filter {}", manager.place(), filter.name);
+            tell(&filter.kind, place, &filter.name, "before agentguard");
         }
     }
     if manager.agentguard().is_none() {
@@ -120,13 +119,8 @@ pub(super) fn change_after_inspection(proxy: &Proxy, manager: &HttpManager, repo
         for filter in list(filters) {
             let (kind, _) = opened(filter.at("/typed_config"));
             let name = filter.at("/name").as_str().unwrap_or("without name");
-            if is_changer(kind) {
-                report.add(
-                    format!("{place}, upstream filter {name}"),
-                    "can change requests after they were inspected",
-                    format!("http_filters:\n- name: {name}      # in the listener, before agentguard\n- name: agentguard"),
-                );
-            }
+            let place = format!("{place}, upstream filter {name}");
+            tell(kind, place, name, "in the listener, before agentguard");
         }
     }
 }

@@ -490,17 +490,16 @@ impl Sources {
             .chain(list(listener.at("/listener_filters")).map(|filter| (&Value::Null, filter)));
         for (chain, filter) in filters {
             let own = filter.at("/name").as_str().unwrap_or("without name");
-            let typed = match filter.at("/config_discovery").is_object() {
+            let is_discovered = filter.at("/config_discovery").is_object();
+            let typed = match is_discovered {
                 false => filter.at("/typed_config"),
                 true => self.filters.get(own).unwrap_or(&Value::Null),
             };
             let (kind, config) = opened(typed);
-            has_unknown_filters |= kind.is_empty() && filter.at("/config_discovery").is_object();
+            has_unknown_filters |= is_discovered && kind.is_empty();
             if kind.ends_with("HttpConnectionManager") {
                 let tls = tls_of(chain).clone();
-                let mut manager = self.manager(&name, tls, limit, config, files);
-                manager.is_local = is_local;
-                managers.push(manager);
+                managers.push(self.manager(&name, is_local, tls, limit, config, files));
             } else if FORWARDERS.iter().any(|end| kind.ends_with(end)) {
                 forwarders.push(own.to_owned());
             }
@@ -516,6 +515,7 @@ impl Sources {
     fn manager(
         &self,
         listener: &str,
+        is_local: bool,
         tls: Value,
         limit: Option<u64>,
         config: &Value,
@@ -532,7 +532,7 @@ impl Sources {
         let known = routes.filter(|routes| routes.is_object());
         HttpManager {
             listener: listener.to_owned(),
-            is_local: false,
+            is_local,
             config: config.clone(),
             tls,
             buffer_limit: limit,
