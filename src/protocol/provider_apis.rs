@@ -185,6 +185,7 @@ impl ProviderApi {
         })
     }
 
+    /// Returns the endpoint of a request, whatever its body has.
     fn found(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         if !(self.is_asked)(head) {
             return None;
