@@ -6,11 +6,11 @@ use crate::scene::{
 };
 use agentguard::approval::{ApprovalRequest, SigningKey, digest};
 use harness::{
-    Answer, Envoy, Gate, Http, Listening, Provider, Received, Request, Response, Setup, Site,
-    Version, wait_for,
+    Answer, CLOSED, Envoy, Gate, Http, Listening, Provider, Received, Request, Response, Setup,
+    Site, Version, wait_for,
 };
 use serde_json::{Value, json};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -214,9 +214,6 @@ fn what_the_service_does_not_approve_is_denied_with_its_reason(version: Version)
 }
 
 fn a_service_that_is_not_there_is_a_denial(version: Version) {
-    let closed = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-    let address = closed.local_addr().expect("it is bound");
-    drop(closed);
     let (mut sites, mut names) = (Vec::new(), Vec::new());
     for cluster in ["approvals", "nowhere", "unheard-of"] {
         let mut policy = refunds(json!({"wait": "30s", "notify": true}));
@@ -228,7 +225,7 @@ fn a_service_that_is_not_there_is_a_denial(version: Version) {
         }
     }
     let envoy = Setup::new(version, sites)
-        .service("approvals", address)
+        .service("approvals", CLOSED)
         .lease();
     for name in names {
         for (way, request, answer, _) in ways() {

@@ -9,9 +9,10 @@ use crate::scene::{
     says, sites, with,
 };
 use agentguard::approval::SigningKey;
-use harness::{Answer, Envoy, Gate, Http, Listening, Request, Setup, Site, Version, wait_for};
+use harness::{
+    Answer, CLOSED, Envoy, Gate, Http, Listening, Request, Setup, Site, Version, wait_for,
+};
 use serde_json::{Value, json};
-use std::net::TcpListener;
 use std::time::Instant;
 
 in_both_envoys![
@@ -287,9 +288,8 @@ fn in_two_ways(envoy: &Envoy, mut test: impl FnMut(&Listening, Mode, Http)) {
 
 fn every_end_by_envoy_is_recorded_with_its_reason(version: Version) {
     let envoy = start(version, &everything());
-    let unused = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
     let dead = Setup::new(version, sites(&everything()))
-        .upstream(unused.expect("a free port"))
+        .upstream(CLOSED)
         .lease();
     in_two_ways(&envoy, |site, mode, http| {
         let gate = Gate::default();

@@ -7,11 +7,11 @@ use crate::scene::{answers, says};
 use flate2::read::GzDecoder;
 use harness::{
     Answer, Ended, Http, Process, Provider, Received, Request, Setup, Site, Version, collector,
-    wait_for,
+    free_port, wait_for,
 };
 use serde_json::{Value, json};
 use std::io::Read;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -73,9 +73,7 @@ fn the_collector_carries_events_on_as_the_filter_wrote_them() {
     for version in [Version::Newest, Version::Oldest] {
         let sinks = Provider::start();
         sinks.answer_always(Answer::json(200, b"{}"));
-        let port = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-        let receives = port.local_addr().expect("it is bound");
-        drop(port);
+        let receives = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let config = folder.write("collector.yaml", &configuration(receives, sinks.address));
         let program = collector();
         let program = program.to_string_lossy();

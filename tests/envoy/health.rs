@@ -2,9 +2,8 @@
 //! the administration filter.
 
 use super::identity::forge::Folder;
-use harness::{Answer, Host, Process, Provider, Version, wait_for};
+use harness::{Answer, Host, Process, Provider, Version, free_port, wait_for};
 use serde_json::{Value, json};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
@@ -12,12 +11,6 @@ in_both_envoys![
     a_proxy_is_ready_with_a_policy_and_an_endpoint,
     nothing_but_its_own_paths_passes_the_administration_filter,
 ];
-
-/// Returns ports on which nothing listens.
-fn free_ports() -> [u16; 3] {
-    let listeners = [0; 3].map(|_| TcpListener::bind(("127.0.0.1", 0)).expect("a free port"));
-    listeners.map(|listener| listener.local_addr().expect("it is bound").port())
-}
 
 /// Returns the arguments of an Envoy with `quick-start.yaml` and `health.yaml`.
 fn examples(
@@ -97,7 +90,7 @@ impl Probed {
         upstream: &str,
         change: fn(String) -> String,
     ) -> Probed {
-        let ports = free_ports();
+        let ports = [(); 3].map(|()| free_port());
         let config = match Host::of_run() {
             Host::Wasm => examples(&folder, ports, upstream, change),
             Host::Native => built(&folder, ports, upstream),
@@ -260,7 +253,7 @@ fn the_proxy_for_a_cluster_without_a_mesh_answers_its_probes_and_scrapes() {
     let provider = Provider::start();
     provider.answer_always(Answer::json(200, b"{}"));
     let folder = Folder::new("health-k8s");
-    let ports = free_ports();
+    let ports = [(); 3].map(|()| free_port());
     let [admin, traffic, health] = ports;
     let output = Command::new(env!("CARGO_BIN_EXE_agentguard"))
         .args(["build", POLICY, "--for", "k8s", "--image", "r.io/envoy:1"])

@@ -11,12 +11,11 @@ use crate::scene::{
 use agentguard::metrics::{METRICS, label_names, tag_pattern};
 use harness::{
     Answer, Configuration, Envoy, Http, Process, Provider, Request, Setup, Site, Version,
-    replace_watched, wait_for,
+    free_port, replace_watched, wait_for,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -508,14 +507,8 @@ struct Prometheus {
 
 impl Prometheus {
     fn start(envoy: &Envoy) -> Prometheus {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|free| free.local_addr())
-            .expect("a port");
-        let name = format!(
-            "agentguard-prometheus-{}-{}",
-            std::process::id(),
-            port.port()
-        );
+        let port = free_port();
+        let name = format!("agentguard-prometheus-{}-{port}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder).expect("a folder");
         let config = json!({
@@ -533,13 +526,13 @@ impl Prometheus {
                 "prometheus",
                 &format!("--config.file={}", path("prometheus.yml")),
                 &format!("--storage.tsdb.path={}", path("data")),
-                &format!("--web.listen-address={port}"),
+                &format!("--web.listen-address=127.0.0.1:{port}"),
             ],
             &[],
             &folder.join("log"),
         );
         Prometheus {
-            url: format!("http://{port}"),
+            url: format!("http://127.0.0.1:{port}"),
             folder,
             _process: process,
         }

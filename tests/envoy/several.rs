@@ -5,9 +5,10 @@ use crate::identity::forge::{Folder, Signer};
 use crate::identity::jwt_authn;
 use crate::scene::{answers, policy, says, with};
 use agentguard::author::parse_yaml;
-use harness::{Envoy, Http, Process, Request, Setup, Site, Version, rate_limit_service, wait_for};
+use harness::{
+    Envoy, Http, Process, Request, Setup, Site, Version, free_port, rate_limit_service, wait_for,
+};
 use serde_json::{Value, json};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
@@ -20,12 +21,6 @@ fn shipped(name: &str) -> Value {
     let mut json = Vec::new();
     parse_yaml(&text).expect("YAML").write_json(&mut json);
     serde_json::from_slice(&json).expect("JSON")
-}
-
-/// Returns a port on which nothing listens.
-pub(crate) fn free_port() -> u16 {
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
-    free.expect("a port").port()
 }
 
 /// Envoy's rate limit service with a Redis of its own.

@@ -6,7 +6,7 @@
 
 use super::identity::forge::Folder;
 use crate::scene::{answers, mask_cards, no_weapons, policy, says};
-use harness::{Answer, Envoy, Http, Request, Setup, Site, Span, Version, spans, wait_for};
+use harness::{Answer, CLOSED, Envoy, Http, Request, Setup, Site, Span, Version, spans, wait_for};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
@@ -193,17 +193,15 @@ fn slowest(envoy: &Envoy, site: &str, count: usize) -> Duration {
 }
 
 fn a_dead_collector_or_a_full_disk_delays_nothing_and_is_counted(version: Version) {
-    let bind = || std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-    let nobody = bind();
+    let nobody = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     // One sink accepts connections and never responds, the other refuses them.
     let silent = nobody.local_addr().expect("it is bound");
-    let dead = bind().local_addr().expect("it is bound");
     let log = |log: Value| json!({"access_log": [log]});
     let sink = |name: &str| Site::new(name, &rules()).manager(log(opentelemetry(version, name)));
     let full = Site::new("full", &rules()).manager(log(file("/dev/full")));
     let envoy = Setup::new(version, vec![sink("silent"), sink("dead"), full])
         .http2_cluster("silent", silent)
-        .http2_cluster("dead", dead)
+        .http2_cluster("dead", CLOSED)
         .start();
     let patience = Duration::from_secs(1);
     for site in ["silent", "dead", "full"] {

@@ -1,7 +1,6 @@
 //! API of Kubernetes without machines, and a registry with the image of the module.
 
-use crate::several::free_port;
-use harness::{Process, Raw, mesh_file, wait_for};
+use harness::{Process, Raw, free_port, mesh_file, wait_for};
 use serde_json::Value;
 use std::io::Write;
 use std::net::SocketAddr;

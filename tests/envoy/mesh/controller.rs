@@ -1,8 +1,9 @@
 //! Envoy Gateway's controller, and proxies that run what its Deployments describe, with the Envoy of the other tests.
 
 use super::cluster::{cluster, findings, get, succeed, sum};
-use crate::several::free_port;
-use harness::{Process, Provider, Raw, RawResponse, Request, Version, mesh_file, wait_for};
+use harness::{
+    Process, Provider, Raw, RawResponse, Request, Version, free_port, mesh_file, wait_for,
+};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

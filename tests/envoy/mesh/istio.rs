@@ -3,8 +3,7 @@
 use super::cluster::{cluster, succeed};
 use super::istiod::{Gateway, KEY, Proxy, built, built_for, mesh};
 use crate::scene::{Mode, answers, forbidden, in_mode, mask_cards, no_weapons, policy, says, with};
-use crate::several::free_port;
-use harness::{Ended, Provider, Raw, Request, check, wait_for};
+use harness::{Ended, Provider, Raw, Request, check, free_port, wait_for};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};

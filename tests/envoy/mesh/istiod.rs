@@ -2,9 +2,10 @@
 
 use super::cluster::{cluster, findings, get, run, succeed, sum};
 use crate::identity::forge::Folder;
-use crate::several::free_port;
 use agentguard::author::parse_yaml;
-use harness::{Process, Provider, Raw, RawResponse, Request, Version, mesh_file, wait_for};
+use harness::{
+    Process, Provider, Raw, RawResponse, Request, Version, free_port, mesh_file, wait_for,
+};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::PathBuf;
