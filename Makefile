@@ -56,7 +56,7 @@ envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 node-of  = $(VENV)/node-$(1)/nodejs/bin/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run site wasm native native-module faulty-native build quick-wasm quick-build lint generated test test-unit ready-for-envoy envoy-tests test-envoy test-native test-boundary test-clients test-observability pictures test-mesh test-sessions soak test-go test-collector bench bench-exchange bench-detect bench-read bench-decide bench-trail counts size dist dist-native test-dist clean check-rust check-python check-curl
+.PHONY: help run site wasm native native-module faulty-native build quick-wasm quick-build lint generated test test-unit ready-for-envoy envoy-tests test-envoy test-native test-boundary test-clients test-observability pictures test-mesh test-sessions soak test-go test-collector test-types bench bench-exchange bench-detect bench-read bench-decide bench-trail counts size dist dist-native test-dist clean check-rust check-python check-curl
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
@@ -250,6 +250,12 @@ GO_PACKAGES := $(VENV)/go-packages/packages
 test-go: $(if $(QUICK),quick-wasm,wasm) envoys $(GO_PACKAGES) ## Tests with the providers' Go packages
 	@$(IN_ENVOY) AGENTGUARD_GO_PACKAGES=$(GO_PACKAGES) \
 	$(STEP) 'Testing the Go packages' $(ENVOY_TESTS) -- --ignored go_package $(ONLY)
+
+# Asked again where a package has a new version: its types are made from the description of the API.
+test-types: quick-build sdks mcp-sdk ## Whether rules see every text that types of the packages of OpenAI, Anthropic, Google, AWS and MCP have
+	@$(STEP) 'Looking for texts of types that no rule sees' \
+	  $(VENV)/openai-$(OPENAI_SDK)/bin/python -B tests/types/every_text.py $(QUICK_COMMAND) openai anthropic google botocore
+	@$(STEP) 'Looking for texts of the types of MCP' $(VENV)/mcp-$(MCP_SDK)/bin/python -B tests/types/every_text.py $(QUICK_COMMAND) mcp
 
 # Its own components, which Go builds in a minute; of those for single services the module proxy has not all.
 COLLECTOR := $(VENV)/collector/otelcol

@@ -1030,6 +1030,26 @@ fn a_tool_offered_in_the_middle_of_a_conversation_is_an_offer() {
     assert!(all_texts(&json, &reading).contains(&"Wipe it.".to_owned()));
 }
 
+/// The client reads what the servers of the provider's tools call their tools.
+#[test]
+fn the_tools_that_a_response_lists_are_text_with_their_names() {
+    let tools = json!([{"name": "wipe_it", "description": "Wipes.", "input_schema": {}}]);
+    let anthropic = json!({"id": "m", "type": "message", "role": "assistant", "model": "a", "content": [
+        {"type": "mcp_tool_listing", "mcp_server_name": "crm", "tools": tools}]});
+    let openai = json!({"id": "r", "object": "response", "status": "completed", "model": "a", "output": [
+        {"type": "mcp_list_tools", "id": "l", "server_label": "crm", "tools": tools}]});
+    for (path, body) in [(MESSAGES, anthropic), (RESPONSES, openai)] {
+        let body = body.to_string();
+        let (json, reading) = answered_in(&post(path), &body);
+        let texts = all_texts(&json, &reading);
+        for text in ["wipe_it", "Wipes."] {
+            assert!(texts.iter().any(|seen| seen.contains(text)), "{path}");
+        }
+        let is_offer = |event: &agentguard::event::Event| event.kind == Kind::ToolOffer;
+        assert!(!reading.events.iter().any(is_offer), "{path}");
+    }
+}
+
 #[test]
 fn urls_of_servers_and_media_are_judged_as_text() {
     for (path, body) in [

@@ -2,7 +2,7 @@
 //! that the provider runs.
 
 use super::CACHE_CONTROL;
-use crate::event::{Author, Kind, Known, Part};
+use crate::event::{Author, Class, Kind, Known, Part};
 use crate::protocol::reader::{DESCRIPTION, Origin, Reader, Row, SCHEMA, Type};
 use crate::wire::json::Value;
 
@@ -186,7 +186,7 @@ const LISTED: &[Row] = &[
     ("input_schema", SCHEMA),
 ];
 
-/// A tool of an MCP server that the provider calls, with its definition. In a response it is only named: what it says is
+/// A tool of an MCP server that the provider calls, with its definition. In a response it is only named: all of it is
 /// evaluated as text.
 pub(super) fn listed_tool(reader: &mut Reader<'_>, tool: Value<'_>) {
     let mut definition = Origin::of(Author::System, Part::Definition);
@@ -197,11 +197,15 @@ pub(super) fn listed_tool(reader: &mut Reader<'_>, tool: Value<'_>) {
     let mut name: Option<Box<str>> = None;
     let start = reader.text_count();
     reader.rows(tool, LISTED, &definition, &mut |reader, _, value| {
-        name = reader.name(value).map(Box::from);
+        if is_answer {
+            reader.register_text(value, Class::Unknown);
+        } else {
+            name = reader.name(value).map(Box::from);
+        }
     });
     let texts = start..reader.text_count();
     reader.emit_text(tool, texts, &definition);
-    if let (Some(name), false) = (name, is_answer) {
+    if let Some(name) = name {
         reader.provider_run_offer(tool, &[&name]);
     }
 }
