@@ -15,7 +15,8 @@ use crate::policy::field::Field;
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::rule::Rule;
 use crate::policy::words::{Action, DefaultAction};
-use crate::policy::{EvaluationPhase, default_principal};
+use crate::policy::{EvaluationPhase, Interest, default_principal};
+use crate::protocol;
 use crate::wire::sorted_map::SortedSet;
 
 /// Outcome that can be derived from a record.
@@ -115,6 +116,15 @@ impl<'r> RecordedExchange<'r> {
         std::iter::once(&kind)
             .chain(also)
             .any(|kind| self.count(*kind) > 0)
+    }
+
+    /// Returns whether a decision may depend on the response: one that is only observed has left before.
+    fn holds_response(&self, policy: &Policy) -> bool {
+        let protocol = self.record.get("protocol").and_then(Node::text);
+        protocol.and_then(protocol::named).is_some_and(|protocol| {
+            let kinds = protocol::responses_of(protocol);
+            policy.needs.answers(kinds) == Interest::Enforced
+        })
     }
 
     /// Returns the called tools, as far as their names are certain, each with the facts at its server.
@@ -352,7 +362,8 @@ pub fn evaluate_record(policy: &Policy, record: &Node, environment: Option<&str>
         (Decision::Allow, false) => Some("allow"),
     };
     // Of several events that are denied, the first one decides the code, and what is open may come before.
-    if rebuilt.action.is_none() || open {
+    let is_rules = rebuilt.code.is_some_and(|code| code.starts_with("AG3"));
+    if rebuilt.action.is_none() || (open && is_rules) {
         rebuilt.code = None;
     }
     rebuilt
@@ -448,10 +459,13 @@ fn evaluate(
             .filter(|rule| !is_unread || !policy.is_undecided(rule, laid_out, context))
             .collect();
         let ruling = evaluation.ruling;
-        // This policy may leave a response unread that another one could not read.
+        // This policy may leave a response unread that another one could not read, or only observe it, and have other bounds.
+        let is_bound = [Some(codes::AG2003), Some(codes::AG2004)].contains(&event.code);
         let may_be_unread = event.kind == Kind::Uninspectable
-            && event.direction == Some(Direction::Response)
-            && !exchange.is_own;
+            && match event.direction {
+                Some(Direction::Response) => !exchange.is_own || !exchange.holds_response(policy),
+                _ => !exchange.is_own && is_bound,
+            };
         let is_uncertain = match (event.kind, ruling.decision, ruling.rule) {
             // Whether a default applies to a request depends on its method and its content.
             (Kind::Request, Decision::Deny, None) => {
