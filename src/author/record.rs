@@ -15,7 +15,8 @@ use crate::policy::field::Field;
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::rule::Rule;
 use crate::policy::words::{Action, DefaultAction};
-use crate::policy::{EvaluationPhase, default_principal};
+use crate::policy::{EvaluationPhase, Interest, default_principal};
+use crate::protocol;
 use crate::wire::sorted_map::SortedSet;
 
 /// Outcome that can be derived from a record.
@@ -115,6 +116,15 @@ impl<'r> RecordedExchange<'r> {
         std::iter::once(&kind)
             .chain(also)
             .any(|kind| self.count(*kind) > 0)
+    }
+
+    /// Returns whether a decision may depend on the response: one that is only observed has left before.
+    fn holds_response(&self, policy: &Policy) -> bool {
+        let protocol = self.record.get("protocol").and_then(Node::text);
+        protocol.and_then(protocol::named).is_some_and(|protocol| {
+            let kinds = protocol::responses_of(protocol);
+            policy.needs.answers(kinds) == Interest::Enforced
+        })
     }
 
     /// Returns the called tools, as far as their names are certain, each with the facts at its server.
@@ -286,18 +296,37 @@ pub fn evaluate_record(policy: &Policy, record: &Node, environment: Option<&str>
         strictest = Decision::Deny;
         rebuilt.code = Some(codes::AG4001);
     }
-    let mut events: Vec<(SampleEvent, Facts)> = unread_events(record)
+    let approval = record
+        .get("approval")
+        .and_then(|approval| approval.get("state"));
+    let is_approved = approval.and_then(Node::text) == Some("approved");
+    let in_response = |event: &SampleEvent| event.direction == Some(Direction::Response);
+    let (answered, asked): (Vec<_>, Vec<_>) =
+        unread_events(record).into_iter().partition(in_response);
+    let request = asked
         .into_iter()
-        .chain(std::iter::once(SampleEvent::new(Kind::Request)))
+        .chain(std::iter::once(SampleEvent::new(Kind::Request)));
+    let mut events: Vec<(SampleEvent, Facts)> = request
+        .chain(answered)
         .map(|event| (event, exchange.facts.clone()))
         .collect();
     events.extend(exchange.calls(policy));
+    let mut is_asked = false;
     for (event, facts) in &events {
+        // A request that this policy stops has no response. A call may be one of the conversation, too.
+        let is_stopped =
+            strictest == Decision::Deny || (strictest == Decision::RequireApproval && !is_approved);
+        let is_call = event.kind == Kind::ToolCall && !exchange.is_mcp;
+        if is_asked && is_stopped && !exchange.is_own && (in_response(event) || is_call) {
+            open |= is_call && !exchange.calls_are_in_response();
+            continue;
+        }
+        is_asked |= event.kind == Kind::Request;
         let Some(evaluated) = evaluate(policy, event, facts, &exchange, is_unread) else {
             open = true;
             continue;
         };
-        let is_request = event.direction != Some(Direction::Response);
+        let is_request = !in_response(event);
         is_unread |= event.code.is_some() && is_request && evaluated.decision == Decision::Deny;
         // What could not be read, and would pass now, would have been followed by what was never read.
         open |= evaluated.open
@@ -311,10 +340,7 @@ pub fn evaluate_record(policy: &Policy, record: &Node, environment: Option<&str>
         }
     }
     rebuilt.rules = rules.into_iter().collect();
-    let approval = record
-        .get("approval")
-        .and_then(|approval| approval.get("state"));
-    if strictest == Decision::RequireApproval && approval.and_then(Node::text) == Some("approved") {
+    if strictest == Decision::RequireApproval && is_approved {
         strictest = Decision::Allow;
         rebuilt.code = None;
     }
@@ -335,7 +361,9 @@ pub fn evaluate_record(policy: &Policy, record: &Node, environment: Option<&str>
         (Decision::RequireApproval, false) => Some("require_approval"),
         (Decision::Allow, false) => Some("allow"),
     };
-    if rebuilt.action.is_none() {
+    // Of several events that are denied, the first one decides the code, and what is open may come before.
+    let is_rules = rebuilt.code.is_some_and(|code| code.starts_with("AG3"));
+    if rebuilt.action.is_none() || (open && is_rules) {
         rebuilt.code = None;
     }
     rebuilt
@@ -431,16 +459,17 @@ fn evaluate(
             .filter(|rule| !is_unread || !policy.is_undecided(rule, laid_out, context))
             .collect();
         let ruling = evaluation.ruling;
-        // This policy may leave a response unread that another one could not read.
+        // This policy may leave a response unread that another one could not read, or only observe it, and have other bounds.
+        let is_bound = [Some(codes::AG2003), Some(codes::AG2004)].contains(&event.code);
         let may_be_unread = event.kind == Kind::Uninspectable
-            && event.direction == Some(Direction::Response)
-            && !exchange.is_own;
+            && match event.direction {
+                Some(Direction::Response) => !exchange.is_own || !exchange.holds_response(policy),
+                _ => !exchange.is_own && is_bound,
+            };
         let is_uncertain = match (event.kind, ruling.decision, ruling.rule) {
             // Whether a default applies to a request depends on its method and its content.
             (Kind::Request, Decision::Deny, None) => {
-                exchange.is_mcp
-                    || !(exchange.has_content(Kind::Message)
-                        || exchange.has_content(Kind::Response))
+                exchange.is_mcp || exchange.count(Kind::Message) == 0
             }
             (Kind::ToolCall, Decision::Deny, None) => event.tool == Known::Unknown,
             // A call in the history has run, and needs no approval.

@@ -163,22 +163,24 @@ impl Explain {
                 without_rule: context.policy.without_rule(event, context),
             };
             let mut observed = observed.borrow_mut();
-            // A streamed text is evaluated repeatedly. The last evaluation has the whole text.
             match observed
                 .iter_mut()
                 .find(|known| known.kind == explained.kind && known.at == explained.at)
             {
-                Some(known) if at.starts_with('#') => *known = explained,
+                // A streamed text is evaluated repeatedly.
+                Some(known) if at.starts_with('#') => known.go_on(explained, context.policy),
                 _ => observed.push(explained),
             }
         };
-        let proxyless = OfflineProxy::new(root, self.event.environment())?;
+        let proxyless = || OfflineProxy::new(root, self.event.environment());
         let mut caller = recorded.caller().map_err(complain)?;
         if let Some(principal) = self.event.principal()? {
             caller.principal = Some(principal);
         }
         let watcher = Some(Box::new(watcher) as EventObserver);
-        let evaluated = proxyless.evaluate_watched(&caller, &sent, answered, time, watcher);
+        // An explanation also looks for what no rule asks about here: what it finds is not part of the result.
+        let evaluated = proxyless()?.evaluate(&caller, &sent, answered.clone(), time);
+        proxyless()?.evaluate_watched(&caller, &sent, answered, time, watcher);
         Ok((events.take(), evaluated.result))
     }
 }
@@ -191,6 +193,20 @@ struct EventExplained {
     rules: Vec<Explained>,
     /// What becomes of it if no rule matches.
     without_rule: WithoutRule,
+}
+
+impl EventExplained {
+    /// Takes over a later evaluation of the same streamed text. A rule that parts of the text decide was evaluated only with the part
+    /// in which something was found, and what matched there is not undone by a later part.
+    fn go_on(&mut self, later: EventExplained, policy: &Policy) {
+        let mut earlier = std::mem::replace(self, later).rules;
+        earlier.retain(|rule| rule.held && policy.decides_on_parts(&rule.rule));
+        for rule in self.rules.iter_mut().filter(|rule| !rule.held) {
+            if let Some(at) = earlier.iter().position(|held| held.rule == rule.rule) {
+                *rule = earlier.swap_remove(at);
+            }
+        }
+    }
 }
 
 fn explained(policy: &Policy, case: &SampleExchange) -> Vec<EventExplained> {

@@ -2,8 +2,8 @@
 
 use super::{Failed, output};
 use crate::author::{
-    ReadPolicyFile, Resolved, add_advice, foreign_document, is_kill_list, parse_yaml_in_part,
-    resolve, unprovided,
+    ReadPolicyFile, Resolved, add_advice, foreign_document, is_kill_list, is_test_file,
+    parse_yaml_in_part, resolve, unprovided,
 };
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::policy::{
@@ -95,12 +95,12 @@ impl Source {
             return self;
         };
         if is_kill_list(root) {
-            let mut diagnostics = KillList::read(root).err().unwrap_or_default();
-            add_advice(&self.text, &mut diagnostics);
-            let loaded = Loaded {
+            let diagnostics = KillList::read(root).err().unwrap_or_default();
+            let mut loaded = Loaded {
                 policy: None,
                 diagnostics,
             };
+            self.add_words(&mut loaded);
             return Source { loaded, ..self };
         }
         if let Some(foreign) = foreign_document(root) {
@@ -138,23 +138,7 @@ impl Source {
                 (loaded, self.root.clone())
             }
         };
-        let words = self.loaded.diagnostics;
-        if !words.is_empty() {
-            // An error that follows from an invalid scalar is not reported.
-            let is_word = |diagnostic: &Diagnostic| {
-                let mut words = words.iter();
-                words.any(|word| {
-                    word.span.start <= diagnostic.span.start && diagnostic.span.end <= word.span.end
-                })
-            };
-            loaded.diagnostics.retain(|diagnostic| !is_word(diagnostic));
-            loaded.diagnostics.extend(words);
-            loaded.policy = None;
-        }
-        add_advice(&self.text, &mut loaded.diagnostics);
-        loaded
-            .diagnostics
-            .sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span.start));
+        self.add_words(&mut loaded);
         if let Some(resolved) = &resolved {
             resolved.attribute(&mut loaded.diagnostics);
         }
@@ -165,6 +149,33 @@ impl Source {
             resolved,
             ..self
         }
+    }
+
+    /// Adds the invalid scalars of the text to what is wrong with the document that was read without them, with what to do.
+    fn add_words(&self, loaded: &mut Loaded) {
+        let words = &self.loaded.diagnostics;
+        if !words.is_empty() {
+            // An error that follows from an invalid scalar is not reported.
+            let is_word = |diagnostic: &Diagnostic| {
+                let mut words = words.iter();
+                words.any(|word| {
+                    word.span.start <= diagnostic.span.start && diagnostic.span.end <= word.span.end
+                })
+            };
+            loaded.diagnostics.retain(|diagnostic| !is_word(diagnostic));
+            loaded.diagnostics.extend(words.iter().cloned());
+            loaded.policy = None;
+        }
+        add_advice(&self.text, &mut loaded.diagnostics);
+        loaded
+            .diagnostics
+            .sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span.start));
+    }
+
+    /// Returns whether the document is a file of tests, also one with invalid scalars.
+    pub(super) fn is_test_file(&self) -> bool {
+        let root = self.root.as_ref().or(self.partial.as_ref());
+        root.is_some_and(is_test_file)
     }
 
     /// Adds to diagnostics what to do, and which of the files that the document names they are about.

@@ -6,7 +6,7 @@ use super::source::Source;
 use super::{ExitStatus, Failed, output, render};
 use crate::author::{
     CaseInput, Expectation, SampleExchange, TestCase, WholeExchange, add_advice, has_limits,
-    is_test_file, read_examples, read_tests,
+    is_kill_list, is_test_file, read_examples, read_tests,
 };
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::event::Known;
@@ -59,6 +59,9 @@ struct PolicyCoverage {
     source: Source,
     reached: BTreeSet<String>,
 }
+
+/// What the versions of our API begin with.
+const API_GROUP: &str = "agentguard.dev/";
 
 struct Suite {
     /// Format of results and errors; `None` for JSON.
@@ -248,10 +251,18 @@ fn file_system(_: &std::fs::Metadata) -> u64 {
     0
 }
 
-/// Returns whether a document declares itself a policy, valid or not.
+/// Returns whether a document declares itself a policy, valid or not. Whatever names our API is one, unless it is tests or a kill
+/// list: with a misspelt `kind`, or without it, it would be passed over in silence.
 pub(super) fn is_policy_document(root: &Node) -> bool {
-    let kind = root.get("kind").and_then(Node::text);
-    matches!(kind, Some("AgentPolicy" | "AgentPolicySet")) || desugar(root).is_some()
+    let text = |key| root.get(key).and_then(Node::text);
+    match text("kind") {
+        Some("AgentPolicy" | "AgentPolicySet") => true,
+        _ if is_test_file(root) || is_kill_list(root) => false,
+        _ => {
+            text("apiVersion").is_some_and(|version| version.starts_with(API_GROUP))
+                || desugar(root).is_some()
+        }
+    }
 }
 
 fn canonical(path: &Path) -> PathBuf {
@@ -291,6 +302,8 @@ impl Suite {
         let name = path.to_string_lossy().into_owned();
         let source = Source::read(&name)?;
         match &source.root {
+            // As a policy, tests would be told that they are none.
+            None if source.is_test_file() => Err(self.wrong(&source, &source.loaded.diagnostics)),
             None => {
                 let source = source.compiled();
                 Err(self.wrong(&source, &source.loaded.diagnostics))

@@ -65,6 +65,8 @@ impl Validate {
     fn report(&self, json: bool, linted: bool) -> Result<ExitStatus, Failed> {
         let mut outcome = ExitStatus::Clean;
         let mut unreadable = false;
+        let mut passed_over = false;
+        let mut is_any_read = false;
         let mut results = Vec::new();
         let as_text = !json && self.format == Format::Text;
         for (path, is_named) in documents(&self.files)? {
@@ -75,8 +77,10 @@ impl Validate {
                 continue;
             };
             if !is_named && !source.root.as_ref().is_none_or(is_policy_document) {
+                passed_over = true;
                 continue;
             }
+            is_any_read = true;
             let mut source = source.compiled();
             if self.host.is_some() {
                 source.require_provided(self.fail_closed);
@@ -125,6 +129,12 @@ impl Validate {
         }
         if self.format == Format::Sarif {
             output::json_line(&ci::sarif_log(results));
+        }
+        // In a folder that was named by mistake, nothing would be wrong for ever.
+        if passed_over && !is_any_read && !unreadable {
+            return Err(output::print_undone(
+                "no policy is there: no file declares `kind: AgentPolicy` or `AgentPolicySet`; name another folder, or a file",
+            ));
         }
         if unreadable { Err(Failed) } else { Ok(outcome) }
     }

@@ -51,6 +51,13 @@ impl EvaluationPhase {
 }
 
 impl Policy {
+    /// Returns whether a rule decides on parts of a streamed text, by its id. What a part decided stays, whatever follows.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn decides_on_parts(&self, id: &str) -> bool {
+        let rule = self.rules().iter().find(|rule| *rule.id == *id);
+        rule.is_some_and(|rule| rule.pace <= DecisionPoint::Hit)
+    }
+
     /// Returns when the parts of a text are released, as far as the event is known at its beginning.
     pub fn flowing(&self, event: &Event, context: &Context<'_>) -> ReleaseMode {
         let mut flowing = ReleaseMode::Settled;

@@ -31,17 +31,14 @@ pub(crate) const CONFIDENCES: &[(&str, Confidence)] = &[
 pub(crate) fn define(decoder: &mut Decoder, document: &Document) -> Selection {
     let mut selection = Selection::none();
     selection.decode(document.inspect.decode);
-    let parts: Vec<&Document> = document
-        .deciding()
-        .iter()
-        .chain(document.shadow.as_deref())
-        .collect();
+    // A shadow policy has no detectors of its own: these are its detectors too, with what they except.
+    let parts = document.deciding();
     let root = PolicyPath::root();
     let at = root.key("detectors");
     let is_known = |name: &str| name == "*" || select::members(name).is_ok();
     let mut defined: Vec<(&str, Vec<u8>)> = Vec::new();
     let mut lists: Vec<(&Member, &Document)> = Vec::new();
-    for part in &parts {
+    for part in parts {
         let Some(node) = &part.detectors else {
             continue;
         };
@@ -95,7 +92,7 @@ pub(crate) fn define(decoder: &mut Decoder, document: &Document) -> Selection {
             &at.key(&member.key),
             member,
             part,
-            &parts,
+            parts,
             &mut selection,
         );
     }
@@ -108,7 +105,7 @@ fn allow(
     at: &PolicyPath<'_>,
     member: &Member,
     part: &Document,
-    parts: &[&Document],
+    parts: &[Document],
     selection: &mut Selection,
 ) {
     let own = written(&member.value, &part.lists);

@@ -1031,3 +1031,81 @@ fn check_and_explain_show_what_a_shadow_policy_would_decide() {
         "{explained}"
     );
 }
+
+/// A streamed text is evaluated wherever something is found in it: what an earlier part decided is explained, too.
+#[test]
+fn what_held_in_a_part_of_a_stream_is_explained_whatever_follows() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("exchange.json");
+    let words = [
+        "The ",
+        "capital ",
+        "of the UK ",
+        "is London, ",
+        "and 7 more ",
+        "words.",
+    ];
+    let frames = words.map(|word| {
+        let delta = serde_json::json!({"choices": [{"index": 0, "delta": {"content": word}}]});
+        format!("data: {delta}\n\n")
+    });
+    let exchange = serde_json::json!({
+        "request": {"host": "api.openai.com", "path": "/v1/chat/completions",
+            "body": {"model": "m", "stream": true, "messages": [{"role": "user", "content": "x"}]}},
+        "response": {"headers": {"content-type": "text/event-stream"},
+            "body": format!("{}data: [DONE]\n\n", frames.concat())},
+    });
+    std::fs::write(&file, exchange.to_string()).unwrap();
+    let policy = "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: p }\ndefaults: { action: allow, tool_call: allow }\nrules:\n\
+                  - { id: early, match: { event: response }, when: { text: { contains: capital of } }, action: redact }\n\
+                  - { id: late, match: { event: response }, when: { text: { contains: London } }, action: tag, tags: [t] }\n\
+                  - { id: never, match: { event: response }, when: { text: { contains: Paris } }, action: tag, tags: [t] }\n\
+                  - { id: whole, match: { event: response }, when: { text: { length_at_most: 5 } }, action: tag, tags: [t] }\n\
+                  - { id: digits, match: { event: response, part: [reasoning] }, when: { text: { detects: pii } }, action: tag, tags: [t] }\n";
+    let explain = [
+        "explain",
+        "-",
+        "--exchange",
+        file.to_str().unwrap(),
+        "--json",
+    ];
+    let explained: serde_json::Value =
+        serde_json::from_slice(&run_with(&explain, policy.as_bytes()).stdout).unwrap();
+    let ids = |rules: &serde_json::Value, is_wanted: &dyn Fn(&serde_json::Value) -> bool| {
+        let rules = rules.as_array().unwrap().iter();
+        let ids = rules
+            .filter(|rule| is_wanted(rule))
+            .map(|rule| rule["id"].clone());
+        ids.collect::<Vec<_>>()
+    };
+    let decided = ids(&explained["verdict"]["rules"], &|_| true);
+    assert_eq!(decided, ["early", "late"]);
+    let mut events = explained["events"].as_array().unwrap().iter();
+    let response = events.rfind(|event| event["event"] == "response");
+    let held = ids(&response.unwrap()["rules"], &|rule| rule["held"] == true);
+    assert_eq!(held, ["early", "late"]);
+}
+
+/// Explaining looks for more than the rules do: that is no finding of the exchange.
+#[test]
+fn explain_tells_the_same_result_as_replay() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("exchange.json");
+    let exchange = serde_json::json!({
+        "request": {"method": "GET", "host": "generativelanguage.googleapis.com", "path": "/v1beta/batches/b1"},
+        "response": {"body": {"name": "batches/b1", "metadata": {"createTime": "2026-08-19T14:34:12Z",
+            "endTime": "2026-08-19T14:40:30Z", "updateTime": "2026-08-19T14:40:31Z"}}},
+    });
+    std::fs::write(&file, exchange.to_string()).unwrap();
+    let policy = "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: p }\ndefaults: { action: allow, tool_call: allow }\nrules:\n\
+                  - { id: r, match: { event: response, part: reasoning }, when: { text: { detects: { types: [pii], confidence: low } } }, action: tag, tags: [t] }\n";
+    let told = |arguments: &[&str]| -> serde_json::Value {
+        serde_json::from_slice(&run_with(arguments, policy.as_bytes()).stdout).unwrap()
+    };
+    let file = file.to_str().unwrap();
+    let mut replayed = told(&["replay", "--policy", "-", file, "--json"]);
+    replayed.as_object_mut().unwrap().remove("id");
+    let explained = told(&["explain", "-", "--exchange", file, "--json"]);
+    assert_eq!(replayed["findings"]["date_of_birth"], 1);
+    assert_eq!(explained["verdict"], replayed);
+}

@@ -753,6 +753,86 @@ fn a_folder_has_the_policies_that_are_in_it_and_reading_it_ends() {
     );
 }
 
+/// Whoever checks a folder before it is in force hears of a policy that is none by a letter.
+#[test]
+fn a_policy_in_a_folder_is_not_passed_over_for_its_kind() {
+    let folder = TempDir::new().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let good = "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: p }\ndefaults: { action: allow }\n\
+                rules: [{ id: r, match: { tool: t }, action: deny, reason: x, examples: [{ call: \"t {}\", expect: deny }] }]\n";
+    fs::write(file("good.yaml"), good).unwrap();
+    let path = folder.path().to_str().unwrap();
+    for (kind, message) in [
+        ("kind: AgentPolcy\n", "this kind of document is no policy"),
+        ("kind: agentpolicy\n", "this kind of document is no policy"),
+        ("kind: PolicyTests\n", "this kind of document is no policy"),
+        ("", "`kind` is missing"),
+    ] {
+        let wrong = good.replace("kind: AgentPolicy\n", kind);
+        fs::write(file("wrong.yaml"), wrong).unwrap();
+        for (command, status) in [("validate", 1), ("lint", 1), ("test", 2)] {
+            let ran = run(&[command, path]);
+            assert_eq!(ran.status.code(), Some(status), "{command} {kind}");
+            let told = format!(
+                "{}{}",
+                super::out(&ran),
+                String::from_utf8_lossy(&ran.stderr)
+            );
+            assert!(told.contains(message), "{command} {kind}: {told}");
+        }
+    }
+    // What belongs to others, or is another kind of ours, is no policy.
+    for other in [
+        "apiVersion: v1\nkind: ConfigMap\ndata: {}\n",
+        "apiVersion: agentguard.dev/v1\nkind: AgentKill\ngeneration: 1\nkill: []\n",
+        "name: values\n",
+        "[]\n",
+    ] {
+        fs::write(file("wrong.yaml"), other).unwrap();
+        for command in ["validate", "lint", "test"] {
+            assert_eq!(run(&[command, path]).status.code(), Some(0), "{other}");
+        }
+    }
+    // Without a policy nothing would ever be wrong.
+    fs::remove_file(file("good.yaml")).unwrap();
+    for command in ["validate", "lint", "test"] {
+        let ran = run(&[command, path]);
+        assert_eq!(ran.status.code(), Some(2), "{command}");
+        let told = String::from_utf8(ran.stderr).unwrap();
+        assert!(told.contains("AG9014"), "{command}: {told}");
+    }
+}
+
+#[test]
+fn a_word_that_yaml_readers_read_differently_is_told_in_every_kind_of_document() {
+    let folder = TempDir::new().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, format!("apiVersion: agentguard.dev/v1\n{text}")).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let list = "kind: AgentKill\ngeneration: 1\nkill: [{ agents: [bot], reason: no }]\n";
+    let tests =
+        "kind: PolicyTest\npolicy: p.yaml\ntests: [{ call: \"t {}\", name: no, expect: allow }]\n";
+    for (name, text, command) in [
+        ("list.yaml", list, "validate"),
+        ("list.yaml", list, "lint"),
+        ("tests.yaml", tests, "test"),
+    ] {
+        let ran = run(&["--json", command, &file(name, text)]);
+        assert_ne!(ran.status.code(), Some(0), "{command} {name}");
+        let codes: Vec<serde_json::Value> = json_lines(&ran)
+            .into_iter()
+            .map(|mut line| line["code"].take())
+            .collect();
+        assert_eq!(codes, ["AG1001"], "{command} {name}");
+    }
+    let ran = run(&["build", "--for", "json", &file("list.yaml", list)]);
+    assert_eq!(ran.status.code(), Some(2));
+    let told = String::from_utf8(ran.stderr).unwrap();
+    assert!(told.contains("(1 error): line 4"), "{told}");
+}
+
 #[test]
 fn an_error_at_a_letter_of_several_bytes_is_shown_with_all_of_it() {
     let folder = TempDir::new().unwrap();

@@ -8,6 +8,7 @@
     reason = "test code: a failure is a panic"
 )]
 
+mod chosen;
 mod golden;
 mod lag;
 mod order;

@@ -115,6 +115,37 @@ shadow:
     });
 }
 
+/// Detectors stand at the top, where a shadow policy cannot write them again.
+#[test]
+fn what_a_detector_excepts_is_excepted_in_a_shadow_policy_too() {
+    let mails = "rules: [{ id: mails, match: { event: message }, when: { text: { detects: email } }, action: deny }]";
+    let policy = format!(
+        "require: none
+defaults: {{ action: allow }}
+lists: {{ ours: [example.com] }}
+detectors: {{ email: {{ allow: {{ list: ours }} }} }}
+{mails}
+shadow:
+  defaults: {{ action: allow }}
+  {mails}
+"
+    );
+    in_both_modes(&policy, |guard, _| {
+        for (text, decision) in [
+            ("mail a@example.com", "allow"),
+            ("mail a@contoso.com", "deny"),
+        ] {
+            let record = record(&exchange(guard, &chat_request(&says(text)), hello()));
+            assert_eq!(record["decision"], decision, "{text}");
+            let shadow = match decision {
+                "deny" => json!({"decision": "deny", "rules": ["shadow/mails"]}),
+                allow => json!({ "decision": allow }),
+            };
+            assert_eq!(record["shadow"], shadow, "{text}");
+        }
+    });
+}
+
 #[test]
 fn a_redaction_that_finds_nothing_to_replace_is_neither_done_nor_recorded_as_wanted() {
     let shadow = "defaults: { action: allow, tool_call: allow }
