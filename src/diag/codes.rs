@@ -6,7 +6,7 @@
 pub struct Code {
     /// `AG` and four digits.
     pub id: &'static str,
-    /// A short description: lower case, no final period.
+    /// A short description: lower case, no final period. Empty in the filter, where nothing shows it.
     pub title: &'static str,
     /// HTTP status of a denial with this code; 0 for codes without a response to the client.
     ///
@@ -26,7 +26,7 @@ macro_rules! codes {
         pub const CODES: &[Code] = &[
             $(Code {
                 id: stringify!($id),
-                title: $title,
+                title: if cfg!(target_arch = "wasm32") { "" } else { $title },
                 status: $status,
                 explain: if cfg!(target_arch = "wasm32") { "" } else { $explain },
             },)+
