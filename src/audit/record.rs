@@ -366,6 +366,33 @@ impl Record<'_> {
                 texts(out, "rules", rules);
             });
         }
+        // A caller who has many names to give could hide one.
+        let roles = self.principal.map(|principal| &principal.roles);
+        let lengths = [
+            (
+                "principal.roles",
+                roles.map_or(0, |roles| match roles {
+                    Known::Is(roles) => roles.len(),
+                    _ => 0,
+                }),
+            ),
+            ("rules", self.rules.len()),
+            ("undecided", self.undecided.len()),
+            ("tools", self.tools.len()),
+            ("tags", self.tags.len()),
+            ("coverage.reasons", reasons.len()),
+            ("limits", self.limits.len()),
+            (
+                "shadow.rules",
+                self.shadow.map_or(0, |(_, rules)| rules.len()),
+            ),
+        ];
+        let is_longer = |(_, length): &&(&str, usize)| *length > MAX_LIST_ITEMS;
+        let mut longer = lengths.iter().filter(is_longer).peekable();
+        if longer.peek().is_some() {
+            key(out, "truncated");
+            list(out, longer, |out, (name, _)| quote(name, out));
+        }
     }
 }
 
@@ -846,6 +873,66 @@ mod tests {
                 .unwrap()
                 .starts_with("a\n\"b\u{0}é")
         );
+    }
+
+    #[test]
+    fn a_record_names_the_lists_that_have_more_than_it_says() {
+        let written = |entries: usize| {
+            let name = |number: usize| Box::<str>::from(format!("n{number:03}"));
+            let limit = RecordedLimit {
+                used: 1,
+                max: 2,
+                unit: 1,
+                is_exceeded: false,
+                session: None,
+            };
+            let empty = Empty {
+                texts: (0..entries).map(name).collect(),
+                limits: (0..entries).map(|at| (name(at), limit.clone())).collect(),
+                ..Empty::default()
+            };
+            let rule = |number| RecordedRule {
+                id: name(number),
+                action: "tag",
+                event: "message",
+                at: String::new(),
+                mode: "enforce",
+                form: None,
+            };
+            let rules: Vec<RecordedRule> = (0..entries).map(rule).collect();
+            let reasons = (0..entries).map(|at| format!("r{at:03}")).collect();
+            let mut principal = Principal::known_by(Some("idp"));
+            principal.roles = Known::Is((0..entries).map(name).collect());
+            let record = Record {
+                principal: Some(&principal),
+                rules: &rules,
+                shadow: Some(("deny", &empty.texts)),
+                ..record(&reasons, &empty)
+            };
+            let line = record.write(&mut Chain::new([1; 8], None));
+            serde_json::from_slice::<serde_json::Value>(&line).unwrap()
+        };
+        let whole = written(64);
+        assert_eq!(whole["tools"][63], "n063");
+        assert_eq!(whole.get("truncated"), None);
+        let lists = [
+            "principal.roles",
+            "rules",
+            "undecided",
+            "tools",
+            "tags",
+            "coverage.reasons",
+            "limits",
+            "shadow.rules",
+        ];
+        let more = written(65);
+        assert_eq!(more["truncated"], serde_json::json!(lists));
+        for name in lists {
+            let list = more
+                .pointer(&format!("/{}", name.replace('.', "/")))
+                .unwrap();
+            assert_eq!(list.as_array().unwrap().len(), 64, "{name}");
+        }
     }
 
     #[test]

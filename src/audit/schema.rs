@@ -398,6 +398,11 @@ pub const MEMBERS: &[Member] = &[
         "What the shadow policy says.",
     ),
     member(
+        "truncated",
+        Shape::Texts,
+        "The lists of which there is more: `tools`, `coverage.reasons`.",
+    ),
+    member(
         "duration_ms",
         Shape::Count,
         "From the request's headers to the end of the exchange. Absent if the filter did not see its headers.",

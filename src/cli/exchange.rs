@@ -4,7 +4,7 @@
 //! `{"id","request":{method,host,path,headers,body,body_encoding?},"response":{status,headers,body,…}}`.
 
 use super::check_result::CheckResult;
-use super::{Failed, output};
+use super::{Failed, content_encoding, output};
 use crate::author::HalfExchange;
 use crate::flow::simulation::{self, Caller, HttpMessage, SimulatedResult};
 use crate::flow::{EventObserver, Guard, HostEnvironment};
@@ -165,7 +165,11 @@ impl Recorded {
             &request.body_encoding,
         ));
         headers.extend(media_of(&request.body, &request.headers));
-        Ok(half(&headers, &body))
+        // Envoy's decompressors stand before the filter.
+        Ok(content_encoding::decode(
+            half(&headers, &body),
+            content_encoding::OF_REQUESTS,
+        ))
     }
 
     /// Returns the upstream's message.
@@ -380,7 +384,11 @@ impl OfflineProxy {
         now: u64,
         watcher: Option<EventObserver>,
     ) -> ReplayResult {
-        let answer = |_: &HttpMessage| response;
+        let answer = |asked: &HttpMessage| match asked.header("accept-encoding") {
+            // A provider that is asked for an uncompressed response sends one.
+            Some(b"identity") => content_encoding::decode(response, content_encoding::OF_RESPONSES),
+            _ => response,
+        };
         let seen = simulation::run_as(caller, &self.guard, request, answer, now, watcher);
         let record: Value = serde_json::from_slice(&seen.finished.line).unwrap_or_default();
         ReplayResult {

@@ -1,5 +1,6 @@
 //! `agentguard inspect [FILE]`: shows the events that a protocol parser finds in recorded exchanges.
 
+use super::content_encoding;
 use super::exchange::{Recorded, RecordedResponse, bytes_of, header_list};
 use super::{ExitStatus, Failed, output};
 use crate::diag::codes;
@@ -11,7 +12,7 @@ use crate::flow::transcript;
 use crate::policy::Inspect as Bounds;
 use crate::protocol::{self, BodyForm, Protocol, Recognised, RequestContext, RouteHead};
 use crate::wire::frame::Framing;
-use crate::wire::http::{ContentType, MediaType, Path};
+use crate::wire::http::{ContentType, MediaType, Path, is_identity};
 use crate::wire::json::{JsonBody, Limits};
 use crate::wire::span::index;
 use clap::Args;
@@ -166,12 +167,18 @@ impl InspectedExchange {
 fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     let request = &recorded.request;
     let path = Path::parse(&request.path);
-    let body = bytes_of(&request.body, &request.body_encoding)?;
     let headers = header_list(&request.headers);
     let headers: Vec<(&[u8], &[u8])> = headers
         .iter()
         .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
         .collect();
+    let body = bytes_of(&request.body, &request.body_encoding)?;
+    let (body, encoded) = plain(
+        body,
+        &request.body_encoding,
+        &headers,
+        content_encoding::OF_REQUESTS,
+    );
     let head = RouteHead {
         method: &request.method,
         host: &request.host,
@@ -206,7 +213,7 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
             let problem = unread(code, "this endpoint hands out access past the proxy");
             seen.problem(Direction::Request, &problem);
         } else if route.endpoint.body != BodyForm::Absent {
-            let read = protocol::read_request(route, &body, BOUNDS);
+            let read = encoded.map_or_else(|| protocol::read_request(route, &body, BOUNDS), Err);
             if let Some(reading) = seen.read(Direction::Request, read) {
                 context.learn(&reading);
                 agent = reading.agent;
@@ -221,9 +228,17 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
                 .collect();
             header_usage = route.protocol.usage_in_headers(&headers);
             let body = bytes_of(&response.body, &response.body_encoding)?;
+            let (body, encoded) = plain(
+                body,
+                &response.body_encoding,
+                &headers,
+                content_encoding::OF_RESPONSES,
+            );
             let form = context.endpoint.response;
             let media = media_of(response);
-            if form.is_media(media) {
+            if let Some(problem) = encoded {
+                seen.problem(Direction::Response, &problem);
+            } else if form.is_media(media) {
                 seen.read(Direction::Response, protocol::read_bytes(BOUNDS));
             } else if let Some(framing) = route
                 .protocol
@@ -357,6 +372,32 @@ fn media_of(response: &RecordedResponse) -> MediaType {
     let headers = header_list(&response.headers);
     let content_type = headers.iter().find(|(name, _)| name == "content-type");
     ContentType::parse(content_type.map(|(_, value)| value.as_bytes())).media
+}
+
+/// Returns a recorded body without its compression, and what is wrong if it could not be decoded. A body that was recorded
+/// as text is decoded already.
+fn plain(
+    body: Vec<u8>,
+    encoding: &Option<String>,
+    headers: &[(&[u8], &[u8])],
+    codings: &[&str],
+) -> (Vec<u8>, Option<Problem>) {
+    let mut named = headers
+        .iter()
+        .filter(|(name, value)| *name == b"content-encoding" && !is_identity(value));
+    let Some((_, coding)) = named.next().filter(|_| encoding.is_some()) else {
+        return (body, None);
+    };
+    match content_encoding::decoded(headers.iter().copied(), &body, codings) {
+        Some(body) => (body, None),
+        None => {
+            let coding = String::from_utf8_lossy(coding);
+            let what = format!(
+                "the body is compressed with `{coding}` and could not be decoded: record it decoded"
+            );
+            (body, Some(unread(codes::AG2005, &what)))
+        }
+    }
 }
 
 fn unread(code: &'static str, what: &str) -> Problem {

@@ -10,6 +10,7 @@ mod check;
 mod check_result;
 mod ci;
 mod completions;
+mod content_encoding;
 mod diff;
 mod doctor;
 mod event;

@@ -219,6 +219,7 @@ impl Replay {
         };
         let bytes = output::read_lines(&self.file)?;
         let mut summary = Summary::default();
+        let mut interim = 0_usize;
         let lines = bytes.split(|byte| *byte == b'\n');
         let mut lines = (1_usize..).zip(lines).peekable();
         while let Some((number, line)) = lines.next() {
@@ -241,10 +242,19 @@ impl Replay {
             let replayed = self
                 .line(&evaluate, against.as_ref(), line)
                 .map_err(complain)?;
+            let Some(replayed) = replayed else {
+                interim = interim.saturating_add(1);
+                continue;
+            };
             summary.add(&replayed);
             if !self.summary && (replayed.differs() || !self.differing) {
                 print(&replayed, json);
             }
+        }
+        if interim > 0 {
+            output::note(&format!(
+                "lines left out as interim audit events: {interim}. An exchange counts by the event at its end, which the access log has"
+            ));
         }
         if !json {
             output::print(&summary.text(self.against.is_some()));
@@ -258,12 +268,13 @@ impl Replay {
         })
     }
 
+    /// Evaluates a line. Returns `None` for an interim audit event, which has what was known of a stream that went on.
     fn line(
         &self,
         evaluate: &ReplayPolicy,
         against: Option<&ReplayPolicy>,
         line: &[u8],
-    ) -> Result<ReplayedLine, String> {
+    ) -> Result<Option<ReplayedLine>, String> {
         let value: Value = serde_json::from_slice(line).map_err(|error| {
             let fault = output::json_fault(&error);
             format!("neither an exchange nor an audit event: {fault}")
@@ -275,17 +286,20 @@ impl Replay {
                     "neither an exchange (`request`) nor an audit event (`decision`)".to_owned(),
                 );
             }
+            if value.get("interim") == Some(&Value::Bool(true)) {
+                return Ok(None);
+            }
             let was = match against {
                 Some(other) => Some(other.record(&value).action),
                 None => text("decision").filter(|was| was != "not_evaluated"),
             };
-            return Ok(ReplayedLine {
+            return Ok(Some(ReplayedLine {
                 id: value.get("request_id").cloned().unwrap_or_default(),
                 result: evaluate.record(&value),
                 was,
                 would: None,
                 has_other_effect: false,
-            });
+            }));
         }
         let recorded = Recorded::parse(line)?;
         let new = evaluate.exchange(&recorded)?;
@@ -299,13 +313,13 @@ impl Replay {
             // A recording may contain its decision, as the output of `replay --json` does.
             None => (text("action"), None),
         };
-        Ok(ReplayedLine {
+        Ok(Some(ReplayedLine {
             was,
             would,
             has_other_effect,
             result: new.result,
             id: recorded.id,
-        })
+        }))
     }
 }
 

@@ -6,7 +6,7 @@
 pub struct Code {
     /// `AG` and four digits.
     pub id: &'static str,
-    /// A short description: lower case, no final period.
+    /// A short description: lower case, no final period. Empty in the filter, where nothing shows it.
     pub title: &'static str,
     /// HTTP status of a denial with this code; 0 for codes without a response to the client.
     ///
@@ -26,7 +26,7 @@ macro_rules! codes {
         pub const CODES: &[Code] = &[
             $(Code {
                 id: stringify!($id),
-                title: $title,
+                title: if cfg!(target_arch = "wasm32") { "" } else { $title },
                 status: $status,
                 explain: if cfg!(target_arch = "wasm32") { "" } else { $explain },
             },)+
@@ -116,7 +116,7 @@ codes! {
     AG1114 0 "a rule matches its own denial message"
         "The text of a denial stays in the conversation. A rule that matches it would deny every later request as well."
     AG1115 0 "only observed"
-        "Nothing is enforced: decisions are only recorded. This mode is for testing a policy, and easily forgotten."
+        "Nothing is enforced: decisions are only recorded. This mode is for testing a policy, and easily forgotten. A policy that enforces nothing does not ask providers for uncompressed responses, so that compressed ones are not read: docs/guides/observe-then-enforce.md has what to add to the route."
     AG1117 0 "streamed responses are held until their end"
         "The rule can only be evaluated on the complete text, so that no part of a streamed response is released before."
     AG1119 0 "an unused list"
@@ -157,6 +157,8 @@ codes! {
         "In an allow, `*` stops at `/` and `:`. Bedrock's models end with a version after a colon (`anthropic.claude-3-haiku-20240307-v1:0`): write `**`."
     AG1142 0 "pseudonyms that become labels"
         "A pseudonym is restored only in the exchange that created it. If the provider stores the conversation, a later exchange would contain it, so that a label is written instead. `redact.store: false` asks the provider not to store the conversation, `redact.require: pseudonym` denies."
+    AG1143 0 "an `if_missing` that changes nothing"
+        "`if_missing` says what a missing value counts as on the deny side only: under `when` and `match` of a rule that restricts, and under `unless` of an `allow`. A `when` of an `allow` is never met by a missing value, whatever `if_missing` says. To allow a call without an argument, write a rule with `exists: false`."
     AG2001 400 "malformed JSON, or a known field of the wrong type"
         "The body is not strict JSON (RFC 8259), or a field that the protocol defines has another type. Two parsers could read it differently, so that it is denied. Only a rule on this code can allow it."
     AG2002 400 "duplicate or case-variant key"
@@ -166,7 +168,7 @@ codes! {
     AG2004 413 "too large"
         "The body is larger than `inspect.max_body` (default 8 MiB), or has more text for detectors than `inspect.max_text` (default 4 MiB per exchange). A part is never evaluated in place of the whole."
     AG2005 415 "content-encoding"
-        "The body is compressed or otherwise encoded, and no filter before this one decompresses it: add Envoy's decompressor filters for requests before AgentGuard. Or they are there, and the decompressed body is empty (as for a broken one) or more than 100 times as large (Envoy then drops the rest)."
+        "The body is compressed or otherwise encoded, and no filter before this one decompresses it: add Envoy's decompressor filters for requests before AgentGuard. Or they are there, and the decompressed body is empty (as for a broken one) or more than 100 times as large (Envoy then drops the rest). The filter asks providers for uncompressed responses, unless the policy only observes (docs/guides/observe-then-enforce.md)."
     AG2006 415 "unsupported content type"
         "The body's type has no text that can be evaluated."
     AG2007 400 "unknown endpoint"
@@ -257,6 +259,10 @@ codes! {
         "The filter is for Envoy 1.36 and newer, its native module for 1.38 and newer. An older Envoy may reject the module, or run it as nobody has tested. The version is the one in the configuration dump of the running Envoy. Upgrade Envoy, or the mesh whose proxy it is; instead of the native module, `agentguard build --host wasm` needs only 1.36."
     AG6024 0 "client certificates that Envoy does not verify"
         "The policy tells callers by their certificates (`mtls`, or SPIFFE ids in `trusted`), and Envoy accepts certificates of any issuer: `trust_chain_verification: ACCEPT_UNTRUSTED`. The filter can't tell them from verified ones, so that anyone is whoever a certificate of their own making names."
+    AG6025 0 "two policies for one request"
+        "The filter is twice in one chain, each with a policy of its own. Both decide, and the stricter one applies; but Envoy's filter state has room for one audit event for each exchange. In Wasm the last filter writes it: a request that the first one denies leaves the event of the last one, which has not read it (`not_evaluated`), and `agentguard audit verify` can't find that anything is missing. Write both as documents of one `AgentPolicySet`, or let each route enable one of the filters."
+    AG6026 0 "a cache before the filter"
+        "Envoy's cache filter is before AgentGuard. What it can answer or fetch by itself (`GET`, such as a stored response) it sends past all later filters: nothing is inspected, and the audit event says `not_evaluated`. Put it behind AgentGuard, where it caches what the provider sent, and each caller gets what the policy makes of that."
     AG9001 503 "internal error"
         "The filter failed and denied the request, because it never allows traffic unread."
     AG9002 503 "no body after held headers"

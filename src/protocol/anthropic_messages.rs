@@ -10,6 +10,7 @@ use super::anthropic_shapes::{
 use super::coverage::{CONVERSATION, RESPONSE_WITH_RESULTS, TEXT_RESPONSE, shown};
 use super::provider_apis::is_of_anthropic;
 use super::reader::Reader;
+use super::routes::deployment;
 use super::stream::{BlockStream, StreamReader};
 use super::vertex_paths::{VertexCall, vertex_call};
 use super::{
@@ -69,7 +70,10 @@ impl Protocol for AnthropicMessages {
         let by_header = head.path.ends_with(&["messages"])
             && head.header("anthropic-version").is_some()
             && is_of_anthropic(head);
-        (by_path || by_header).then(|| Endpoint::named("messages"))
+        (by_path || by_header).then(|| Endpoint {
+            model: deployment(head.path, "messages").into(),
+            ..Endpoint::named("messages")
+        })
     }
 
     fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
@@ -129,8 +133,10 @@ impl Protocol for AnthropicCountTokens {
             return None;
         }
         let at_vertex = at_vertex(head).is_some_and(|call| call.model == VERTEX_COUNT);
-        (at_vertex || head.path.ends_with(&["messages", "count_tokens"]))
-            .then(|| Endpoint::named("messages.count_tokens"))
+        (at_vertex || head.path.ends_with(&["messages", "count_tokens"])).then(|| Endpoint {
+            model: deployment(head.path, "messages/count_tokens").into(),
+            ..Endpoint::named("messages.count_tokens")
+        })
     }
 
     fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {

@@ -60,6 +60,10 @@ const REQUEST: &[Row] = &[
     ("tool_choice", Type::Read(tool_choice)),
     ("functions", Type::List(&Type::Read(function_offer))),
     ("extra_body", Type::Read(members_on_top)),
+    (
+        "tensorzero::extra_body",
+        Type::List(&Type::Read(change_of_body)),
+    ),
     ("function_call", Type::Read(tool_choice)),
     ("plugins", Type::Read(plugins)),
     ("web_search_options", Type::Read(web_search)),
@@ -363,6 +367,16 @@ pub(super) fn members_on_top(reader: &mut Reader<'_>, holder: Value<'_>) {
         openai_shapes::model(reader, model);
     }
     read_members(reader, holder);
+}
+
+/// Reads what TensorZero writes into the provider's request: `{pointer: "/model", value}`. All other values are texts.
+fn change_of_body(reader: &mut Reader<'_>, change: Value<'_>) {
+    let pointer = change.get("pointer").and_then(|pointer| pointer.text());
+    if pointer.is_some_and(|pointer| pointer.ends_with("/model"))
+        && let Some(model) = change.get("value")
+    {
+        openai_shapes::model(reader, model);
+    }
 }
 
 /// Reads a request whose answer is fetched later: `{request: {model, messages}, idempotency_key}` (Perplexity).

@@ -138,6 +138,7 @@ pub(super) fn endpoint(head: &RouteHead<'_>, lines: &[RouteSpec]) -> Option<Endp
 /// `/openai/deployments/NAME/…`. OpenAI used `/v1/engines/NAME/…`, which LiteLLM still accepts. Cloudflare's gateway uses
 /// `/azure-openai/RESOURCE/NAME/…`, Hugging Face `/models/OWNER/NAME/v1/…`, Triton `/v2/models/NAME/generate`, also with
 /// `/versions/1`. Models deployed at Vertex AI respond at `…/locations/L/endpoints/ID/…`; its own ones at `openapi`.
+/// llama-swap starts the model of `/upstream/NAME/v1/…`, where a name may have slashes.
 pub(super) fn deployment(path: &Path, tail: &str) -> Option<Box<str>> {
     let is = |segment: &String, word: &str| segment.eq_ignore_ascii_case(word);
     let end = path.segments.len().checked_sub(tail.split('/').count())?;
@@ -157,14 +158,24 @@ pub(super) fn deployment(path: &Path, tail: &str) -> Option<Box<str>> {
         [.., holder, owner, name, version] if is(holder, "models") && is(version, "v1") => {
             Some([owner, "/", name].concat().into())
         }
-        _ => before.windows(4).find_map(|part| match part {
-            [place, _, holder, id]
-                if is(place, "locations") && is(holder, "endpoints") && !is(id, "openapi") =>
-            {
-                Some([holder, "/", id].concat().into())
-            }
-            _ => None,
-        }),
+        _ => before
+            .windows(4)
+            .find_map(|part| match part {
+                [place, _, holder, id]
+                    if is(place, "locations") && is(holder, "endpoints") && !is(id, "openapi") =>
+                {
+                    Some([holder, "/", id].concat().into())
+                }
+                _ => None,
+            })
+            .or_else(|| {
+                let at = before.iter().position(|segment| is(segment, "upstream"))?;
+                let name = match before.get(at.saturating_add(1)..)? {
+                    [name @ .., version] if is(version, "v1") => name,
+                    name => name,
+                };
+                (!name.is_empty()).then(|| name.join("/").into())
+            }),
     }
 }
 
@@ -327,8 +338,31 @@ mod tests {
             let found = deployment(&Path::parse(target), "generate");
             assert_eq!(found.as_deref(), Some("llama"), "{target}");
         }
+        for (target, tail, model) in [
+            (
+                "/upstream/qwen/v1/chat/completions",
+                "chat/completions",
+                "qwen",
+            ),
+            (
+                "/Upstream/qwen/chat/completions",
+                "chat/completions",
+                "qwen",
+            ),
+            (
+                "/swap/upstream/org/qwen/v1/messages",
+                "v1/messages",
+                "org/qwen",
+            ),
+            ("/upstream/qwen/completion", "completion", "qwen"),
+        ] {
+            let found = deployment(&Path::parse(target), tail);
+            assert_eq!(found.as_deref(), Some(model), "{target}");
+        }
         for target in [
             "/v1/chat/completions",
+            "/upstream/chat/completions",
+            "/upstream/v1/chat/completions",
             "/openai/v1/chat/completions",
             "/deployments/chat/completions",
             "/models/chat/completions",

@@ -519,6 +519,110 @@ fn a_recorded_exchange_is_replayed_as_it_is_written() {
 }
 
 #[test]
+fn a_body_that_was_recorded_compressed_is_read_as_the_filter_would_get_it() {
+    use base64::Engine;
+    let folder = Folder::new("replay-compressed");
+    let policy = |mode: &str| {
+        let text = format!(
+            "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: {{ name: p }}\nmode: {mode}\nrequire: none\n\
+             defaults: {{ action: allow }}\nrules:\n  - {{ id: mail, match: {{ event: [message, response] }}, \
+             when: {{ text: {{ detects: email }} }}, action: redact, redact: {{ with: label }} }}\n"
+        );
+        folder.file(&format!("{mode}.yaml"), &text)
+    };
+    let (enforcing, observing) = (policy("enforce"), policy("observe"));
+    let packed = |text: &str| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(text.as_bytes()).unwrap();
+        base64::engine::general_purpose::STANDARD.encode(encoder.finish().unwrap())
+    };
+    let request = r#"{"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}"#;
+    let response = r#"{"id": "c", "object": "chat.completion", "created": 1, "model": "gpt-4o", "choices": [{"index": 0, "message": {"role": "assistant", "content": "jane@example.com"}, "finish_reason": "stop"}]}"#;
+    let half = |coding: &str, body: &str| json!({"headers": {"content-type": "application/json", "content-encoding": coding}, "body": body, "body_encoding": "base64"});
+    let exchange = |of_request: &str, of_response: &str| {
+        let mut sent = half(of_request, &packed(request));
+        sent["host"] = json!("api.openai.com");
+        sent["path"] = json!("/v1/chat/completions");
+        let answered = half(of_response, &packed(response));
+        folder.file(
+            "one.jsonl",
+            &json!({"request": sent, "response": answered}).to_string(),
+        )
+    };
+    let replayed = |policy: &str, file: &str| {
+        let told = json_lines(&run(&["--json", "replay", "--policy", policy, file])).remove(0);
+        (
+            told["action"].clone(),
+            told["would"].clone(),
+            told["code"].clone(),
+        )
+    };
+    let inspected =
+        |file: &str| json_lines(&run(&["--json", "inspect", file])).remove(0)["coverage"].clone();
+    // Envoy decompresses requests before the filter, and an enforcing filter asks the provider not to compress.
+    let file = exchange("gzip", "gzip");
+    assert_eq!(
+        replayed(&enforcing, &file),
+        (json!("redact"), Value::Null, Value::Null)
+    );
+    assert_eq!(inspected(&file)["level"], "full");
+    // What is named no coding is none.
+    let plain = base64::engine::general_purpose::STANDARD.encode(request);
+    let mut sent = half("none", &plain);
+    sent["host"] = json!("api.openai.com");
+    sent["path"] = json!("/v1/chat/completions");
+    let file_of_none = folder.file("none.jsonl", &json!({"request": sent}).to_string());
+    assert_eq!(inspected(&file_of_none)["level"], "full");
+    // An observing one leaves the request as it is.
+    assert_eq!(
+        replayed(&observing, &file),
+        (json!("allow"), json!("deny"), Value::Null)
+    );
+    for (of_request, of_response, half) in [("br", "gzip", "request"), ("gzip", "br", "response")] {
+        let file = exchange(of_request, of_response);
+        assert_eq!(
+            replayed(&enforcing, &file),
+            (json!("deny"), Value::Null, json!("AG2005"))
+        );
+        assert_eq!(
+            inspected(&file),
+            json!({"level": "none", "reasons": [format!("{half}:AG2005")]})
+        );
+    }
+}
+
+#[test]
+fn a_replay_counts_an_exchange_by_the_event_at_its_end() {
+    let folder = Folder::new("replay-interim");
+    let policy = folder.policy("p.yaml", "rules: []\n");
+    let record = |more: Value| {
+        let mut record = json!({"v": 1, "request_id": "r-1", "protocol": "openai.chat", "model": "gpt-4o",
+            "decision": "allow", "status": 200, "coverage": {"level": "full", "reasons": []}, "events": {"request": 1}});
+        record
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        record.to_string()
+    };
+    let interim = record(json!({"interim": true, "decision": "deny", "code": "AG3001"}));
+    let replayed = |name: &str, lines: &[&str]| {
+        let file = folder.file(name, &lines.join("\n"));
+        let output = run(&["--json", "replay", "--policy", &policy, &file]);
+        let noted = String::from_utf8(output.stderr.clone()).unwrap();
+        (json_lines(&output), noted)
+    };
+    let (lines, noted) = replayed("both.jsonl", &[&interim, &record(json!({}))]);
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0]["differs"], false);
+    assert!(
+        noted.contains("left out as interim audit events: 1. "),
+        "{noted}"
+    );
+    let (lines, noted) = replayed("one.jsonl", &[&record(json!({}))]);
+    assert_eq!((lines.len(), &*noted), (1, ""));
+}
+
+#[test]
 fn a_replay_is_summed_up_by_action_rule_and_code() {
     let folder = Folder::new("replay");
     let policy = folder.policy("p.yaml", NO_DELETE);

@@ -222,7 +222,26 @@ const AILMENTS: &[(&str, Break)] = &[
         let unverified = json!({"trust_chain_verification": "ACCEPT_UNTRUSTED"});
         speak_tls(config, json!({"validation_context": unverified}));
     }),
+    ("AG6025", |config| second_policy(config, "agentguard-2")),
+    ("AG6026", |config| {
+        let cache = cache("cache.v3.CacheConfig");
+        filters(config).insert(0, cache);
+    }),
 ];
+
+/// A filter of this type.
+fn cache(kind: &str) -> Value {
+    let kind = format!("type.googleapis.com/envoy.extensions.filters.http.{kind}");
+    json!({"name": "cache", "typed_config": {"@type": kind}})
+}
+
+/// Puts a filter with the same policy behind the policy's.
+fn second_policy(config: &mut Value, name: &str) {
+    let mut second = ours(config).clone();
+    second["name"] = json!(name);
+    let place = filters(config).len() - 1;
+    filters(config).insert(place, second);
+}
 
 /// Principals by their certificates.
 fn mesh() -> Value {
@@ -493,6 +512,15 @@ fn doctor_finds_variants() {
     let kill = kill_filter(&mut config);
     filters(&mut config).insert(0, kill);
     assert_eq!(found(&config), Vec::<String>::new());
+    // Behind the policy, a cache has what the provider sent.
+    for (place, codes) in [(0, &["AG6026"][..]), (filters(&mut config).len() - 2, &[])] {
+        let mut config = shipped(&[]);
+        filters(&mut config).insert(place, cache("cache_v2.v3.CacheV2Config"));
+        assert_eq!(found(&config), codes, "{place}");
+        // One that no route enables does nothing.
+        filters(&mut config)[place]["disabled"] = json!(true);
+        assert_eq!(found(&config), Vec::<String>::new(), "{place}");
+    }
     // A route may choose the policy.
     let mut config = shipped(&[]);
     ours(&mut config)["disabled"] = json!(true);
@@ -737,14 +765,11 @@ fn doctor_examines_every_part_of_a_route_and_every_policy() {
             config["stats_config"]["stats_matcher"] = json!({"reject_all": true});
         }),
         // The second of two policies is one too.
-        (&["AG6018"], &|config| {
-            let mut second = ours(config).clone();
-            second["name"] = json!("agentguard-2");
-            *second
+        (&["AG6018", "AG6025"], &|config| {
+            second_policy(config, "agentguard-2");
+            *ours(config)
                 .pointer_mut("/typed_config/config/configuration/value")
                 .unwrap() = json!("{}");
-            let place = filters(config).len() - 1;
-            filters(config).insert(place, second);
         }),
     ];
     for (codes, break_it) in cases {
@@ -754,6 +779,69 @@ fn doctor_examines_every_part_of_a_route_and_every_policy() {
         found.dedup();
         assert_eq!(found, codes, "{config:#}");
     }
+}
+
+#[test]
+fn doctor_counts_the_policies_that_a_request_passes_not_those_that_are_there() {
+    let enable = |config: &mut Value, names: &[&str]| {
+        let own: serde_json::Map<String, Value> = names
+            .iter()
+            .map(|name| ((*name).to_owned(), json!({"config": {}})))
+            .collect();
+        route(config)["typed_per_filter_config"] = json!(own);
+    };
+    let two = |off: bool| {
+        let mut config = shipped(&[]);
+        ours(&mut config)["disabled"] = json!(off);
+        second_policy(&mut config, "agentguard-2");
+        config
+    };
+    // A mesh has a filter for each policy, and each route enables one.
+    let mut config = two(true);
+    enable(&mut config, &["agentguard-2"]);
+    assert_eq!(found(&config), ["AG6006"]);
+    enable(&mut config, &["agentguard", "agentguard-2"]);
+    assert_eq!(found(&config), ["AG6025"]);
+    assert_eq!(found(&two(false)), ["AG6025"]);
+    // A kill list is no policy.
+    let mut config = shipped(&[]);
+    let kill = kill_filter(&mut config);
+    filters(&mut config).insert(0, kill);
+    assert_eq!(found(&config), Vec::<String>::new());
+    // Routes that nobody can see could enable one of them.
+    let mut config = two(false);
+    let own = manager(&mut config).as_object_mut().unwrap();
+    own.remove("route_config");
+    own.insert(
+        "rds".to_owned(),
+        json!({"route_config_name": "r", "config_source": {"ads": {}}}),
+    );
+    assert_eq!(found(&config), ["AG6025"]);
+}
+
+#[test]
+fn doctor_knows_that_the_router_for_mcp_is_last_and_needs_no_route() {
+    let routed = |inspects: bool| {
+        let mut config = shipped(&[]);
+        manager(&mut config)["route_config"]["virtual_hosts"] = json!([]);
+        let filters = filters(&mut config);
+        *filters.last_mut().unwrap() = json!({"name": "mcp_router", "typed_config": {"@type":
+            "type.googleapis.com/envoy.extensions.filters.http.mcp_router.v3.McpRouter"}});
+        filters.retain(|filter| inspects || filter["name"] != "agentguard");
+        config
+    };
+    assert_eq!(found(&routed(false)), ["AG6001"]);
+    let config = routed(true);
+    assert_eq!(found(&config), ["AG6005"]);
+    let output = run_with(&["doctor", "-"], config.to_string().as_bytes());
+    assert!(
+        !out(&output).contains("before agentguard"),
+        "{}",
+        out(&output)
+    );
+    let mut config = routed(true);
+    second_policy(&mut config, "agentguard-2");
+    assert_eq!(found(&config), ["AG6005", "AG6025"]);
 }
 
 #[test]

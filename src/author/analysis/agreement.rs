@@ -1062,10 +1062,10 @@ fn lint_agrees(seed: u64) -> Result<(), TestCaseError> {
                         is.reported
                     )
                 };
-                // An allow also lets messages that only continue a conversation pass, if they belong to calls that it might
-                // allow, whether or not it ever allows one.
+                // An allow also lets messages that only continue a conversation pass, and tool definitions, if they belong to
+                // calls that it might allow, whether or not it ever allows one. So does an approval.
                 let opens = finding.code == "AG1101"
-                    && rule.action == "allow"
+                    && (rule.action == "allow" || rule.action == "require_approval")
                     && !text.starts_with(&format!("{{ {}:", rule.kind));
                 prop_assert!(
                     opens || is_alike(&was, &is),
@@ -1124,6 +1124,8 @@ fn what_random_policies_once_showed_of_lint_holds() {
         14_659_430_484_846_834_273,
         11_927_358_912_098_862_702,
         3_195_657_442_158_684_065,
+        // A tool definition passes, because an approval in another environment could let its calls pass.
+        3_459_896_393_064_261_043,
     ] {
         lint_agrees(seed).unwrap();
     }

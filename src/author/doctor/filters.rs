@@ -2,7 +2,9 @@
 
 use super::Report;
 use super::listeners::clusters;
-use super::proxy::{HttpFilter, HttpManager, Members, ModuleFile, Proxy, Role, list, opened};
+use super::proxy::{
+    HttpFilter, HttpManager, MCP_ROUTER, Members, ModuleFile, Proxy, Role, list, opened,
+};
 use crate::diag::Severity;
 use crate::policy::HeaderMode;
 use serde_json::Value;
@@ -80,18 +82,18 @@ const CHANGERS: [&str; 13] = [
     "TransformConfig",
     "aws_lambda.v3.Config",
     "McpJsonRestBridge",
-    "McpRouter",
+    MCP_ROUTER,
     "ProtoApiScrubberConfig",
 ];
 
 pub(super) fn change_after_inspection(proxy: &Proxy, manager: &HttpManager, report: &mut Report) {
     let mut tell = |kind: &str, place: String, name: &str, fix: &str| {
         if CHANGERS.iter().any(|changer| kind.ends_with(changer)) {
-            report.add(
-                place,
-                "can change requests after they were inspected",
-                format!("http_filters:\n- name: {name}      # {fix}\n- name: agentguard"),
-            );
+            let fix = match kind.ends_with(MCP_ROUTER) {
+                true => "# Envoy has it last, and it takes the server's name off a tool's:\nrules:\n- match: { tool: \"*__delete\" }      # the names that clients send".to_owned(),
+                false => format!("http_filters:\n- name: {name}      # {fix}\n- name: agentguard"),
+            };
+            report.add(place, "can change requests after they were inspected", fix);
         }
     };
     for filter in manager.behind() {
@@ -233,6 +235,68 @@ pub(super) fn unpinned_module(_: &Proxy, manager: &HttpManager, report: &mut Rep
                 format!("{}, filter {}", manager.place(), filter.name),
                 format!("fetches its module from {} without a digest: whoever answers there decides what runs", filter.module()),
                 "code:\n  remote:\n    sha256: …      # sha256sum agentguard.wasm",
+            );
+        }
+    }
+}
+
+/// Reports routes whose requests pass two policies. The filter state of an exchange has room for one audit event.
+pub(super) fn second_policy(proxy: &Proxy, manager: &HttpManager, report: &mut Report) {
+    let mut tell = |place: String, enables: &dyn Fn(&HttpFilter) -> Option<bool>| {
+        let runs = |filter: &&HttpFilter| enables(filter).unwrap_or(!filter.is_off());
+        let names: Vec<&str> = manager
+            .policies()
+            .filter(runs)
+            .map(|filter| &*filter.name)
+            .collect();
+        if names.len() > 1 {
+            report.add(
+                place,
+                format!(
+                    "runs {}, and an exchange has one audit event: what one of them denies can leave that of another",
+                    names.join(" and ")
+                ),
+                "# one filter, with both policies as documents of one set:\nkind: AgentPolicySet\npolicies: [ … ]",
+            );
+        }
+    };
+    let mut routes = manager.forwarding(proxy).peekable();
+    let forwards = manager.has_unknown_routes || manager.filters.iter().any(HttpFilter::forwards);
+    if routes.peek().is_none() && forwards {
+        tell(manager.place(), &|_| None);
+    }
+    for route in routes {
+        tell(format!("{}, {}", manager.place(), route.place), &|filter| {
+            route.enables(filter)
+        });
+    }
+}
+
+/// Reports caches before the policy's filter. Envoy's cache sends requests upstream by itself, past all later filters.
+pub(super) fn early_cache(proxy: &Proxy, manager: &HttpManager, report: &mut Report) {
+    let Some(ours) = manager.agentguard() else {
+        return;
+    };
+    let before = manager
+        .filters
+        .iter()
+        .take_while(|filter| filter.name != ours.name);
+    for filter in before {
+        let is_cache = ["cache.v3.CacheConfig", "cache_v2.v3.CacheV2Config"]
+            .iter()
+            .any(|kind| filter.kind.ends_with(kind));
+        let runs = !filter.is_off()
+            || manager
+                .forwarding(proxy)
+                .any(|route| route.enables(filter) == Some(true));
+        if is_cache && runs {
+            report.add(
+                format!("{}, filter {}", manager.place(), filter.name),
+                "answers and fetches before AgentGuard: what can be cached passes uninspected",
+                format!(
+                    "http_filters:\n- name: agentguard\n- name: {}      # behind agentguard",
+                    filter.name
+                ),
             );
         }
     }

@@ -13,7 +13,9 @@ const MIN_TIMEOUT_S: f64 = 60.0;
 
 pub(super) fn uninspected(proxy: &Proxy, listener: &Listener, report: &mut Report) {
     for manager in &listener.managers {
-        let forwards = manager.has_unknown_routes || manager.forwarding(proxy).next().is_some();
+        let forwards = manager.has_unknown_routes
+            || manager.forwarding(proxy).next().is_some()
+            || manager.filters.iter().any(HttpFilter::forwards);
         if forwards && manager.agentguard().is_none() {
             report.add(
                 manager.place(),

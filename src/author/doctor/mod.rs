@@ -116,6 +116,8 @@ const CHECKS: &[Check] = &[
         codes::AG6024,
         Subject::Manager(listeners::unverified_certificates),
     ),
+    check(codes::AG6025, Subject::Manager(filters::second_policy)),
+    check(codes::AG6026, Subject::Manager(filters::early_cache)),
 ];
 
 /// Problems of one check.

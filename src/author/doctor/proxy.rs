@@ -104,6 +104,9 @@ pub(super) enum Role {
 /// End of the type of a filter that Envoy loads as a dynamic module.
 const NATIVE: &str = "DynamicModuleFilter";
 
+/// End of the type of the filter that sends each MCP request to the server that its tool's name begins with.
+pub(super) const MCP_ROUTER: &str = "McpRouter";
+
 /// Ends of the types of filters that forward bytes or datagrams without reading them.
 const FORWARDERS: [&str; 3] = ["TcpProxy", "UdpProxyConfig", "GenericProxy"];
 
@@ -142,6 +145,12 @@ impl HttpFilter {
     /// Returns whether Envoy loads the filter as a dynamic module, without Wasm.
     pub(super) fn is_native(&self) -> bool {
         self.kind.ends_with(NATIVE)
+    }
+
+    /// Returns whether the filter sends requests to servers of its own, and needs no route for them. Envoy has such a filter
+    /// in the place of its router, as the last one.
+    pub(super) fn forwards(&self) -> bool {
+        self.kind.ends_with(MCP_ROUTER)
     }
 
     /// Returns whether the filter runs only if a route enables it.

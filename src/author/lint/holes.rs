@@ -17,6 +17,7 @@ use crate::policy::field_ref::FieldRef;
 use crate::policy::glob::Glob;
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::operators::{Polarity, Verb};
+use crate::policy::rule::IfMissing;
 use crate::policy::words::{Action, DefaultAction};
 use crate::policy::{Decision, EvaluationPhase, Policy};
 use crate::wire::json::PathStep;
@@ -33,6 +34,44 @@ const SYNONYMS: [&[&str]; 8] = [
     &["body", "text", "content", "message"],
     &["name", "title", "subject"],
 ];
+
+/// Finds rules whose `if_missing` has no condition to apply to. Whoever wrote it expects another decision.
+pub(super) fn idle_if_missing(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        let rule = view.written;
+        let allows = rule.action == Action::Allow;
+        // Each call has a tool.
+        let may_lack = |field: &Field| *field != Field::Tool;
+        let is_idle = match allows {
+            true => rule.unless.is_none(),
+            false => {
+                rule.when.is_none() && {
+                    let mut fields = rule.matches.iter().map(|item| &item.field_ref.field);
+                    !fields.any(may_lack)
+                }
+            }
+        };
+        if view.node.get("if_missing").is_none() || !is_idle {
+            continue;
+        }
+        let help = match allows {
+            true => {
+                "remove it; to allow a call without the argument as well, add a rule with `exists: false`"
+            }
+            false => "remove it: the rule has no condition that a value could be missing for",
+        };
+        findings.warn(
+            codes::AG1143,
+            view.place("if_missing"),
+            match allows {
+                true => "an allow never matches a missing value, whatever `if_missing` says",
+                false => "nothing that this rule asks for can be missing",
+            }
+            .to_owned(),
+            help,
+        );
+    }
+}
 
 /// Finds conditions on one name of an argument that has several.
 pub(super) fn renamed_arguments(subject: &LintedPolicy<'_>, findings: &mut Findings) {
@@ -101,8 +140,10 @@ pub(super) fn uncounted_arguments(subject: &LintedPolicy<'_>, findings: &mut Fin
             each_check(rule, &mut |test, check| {
                 requires |= test.field_ref.field == *field
                     && (check.verb == Verb::Exists
-                        || check.verb.is_negative()
-                        || rule.if_missing.is_some());
+                        || match rule.if_missing {
+                            Some(word) => word == IfMissing::Apply,
+                            None => check.verb.is_negative(),
+                        });
             });
             requires && matches!(rule.action, Action::Deny | Action::RequireApproval)
         });

@@ -42,6 +42,7 @@ const CHECKS: &[fn(&LintedPolicy<'_>, &mut Findings)] = &[
     cost::unbounded,
     cost::endless_detectors,
     holes::renamed_arguments,
+    holes::idle_if_missing,
     holes::uncounted_arguments,
     holes::spellings,
     holes::passing_spellings,

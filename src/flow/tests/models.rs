@@ -70,6 +70,10 @@ fn a_model_in_the_path_counts_whatever_the_body_names() {
         ("/hf-inference/models/org/big/v1/chat/completions", &chat),
         ("/serving-endpoints/x/served-models/big/invocations", &chat),
         ("/serving-endpoints/big/served-models/x/invocations", &chat),
+        ("/upstream/big/v1/chat/completions", &chat),
+        ("/upstream/org/big/v1/chat/completions", &chat),
+        ("/upstream/big/v1/messages", &chat),
+        ("/upstream/big/v1/messages/count_tokens", &chat),
         // Only the account knows which model is deployed at an endpoint.
         (&format!("{vertex}/42/chat/completions"), &chat),
         (&format!("{vertex}/42/invoke/v1/chat/completions"), &chat),
@@ -88,6 +92,32 @@ fn a_model_in_the_path_counts_whatever_the_body_names() {
             let seen = exchange(guard, &asked(path, NO_HEADER, body), hello());
             assert_eq!(record(&seen)["decision"], "allow", "{path}");
         }
+    }
+}
+
+#[test]
+fn a_model_that_a_gateway_writes_into_the_request_counts() {
+    let denying = guard(
+        "defaults: { action: allow }\nrules:\n  - { id: that, match: { model: big }, action: deny }\n  - { id: word, match: { event: message }, when: { text: { contains: secret } }, action: deny }",
+    );
+    for (changes, decision) in [
+        (json!([{"pointer": "/model", "value": "big"}]), "deny"),
+        (
+            json!([{"pointer": "/top_k", "value": 1}, {"variant_name": "v", "pointer": "/request/model", "value": "big"}]),
+            "deny",
+        ),
+        (
+            json!([{"pointer": "/messages/0/content", "value": "the secret"}]),
+            "deny",
+        ),
+        (json!([{"pointer": "/model", "value": "small"}]), "allow"),
+        (json!([{"pointer": "/model", "delete": true}]), "allow"),
+        (json!([{"pointer": "/seed", "value": "big"}]), "allow"),
+    ] {
+        let body = json!({"model": "small", "messages": [{"role": "user", "content": "hi"}], "tensorzero::extra_body": changes});
+        let path = "/openai/v1/chat/completions";
+        let seen = exchange(&denying, &asked(path, NO_HEADER, &body), hello());
+        assert_eq!(record(&seen)["decision"], decision, "{changes}");
     }
 }
 
