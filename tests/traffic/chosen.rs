@@ -9,7 +9,7 @@ use agentguard::policy::{Policy, load, parse_json};
 use serde_json::Value;
 
 /// Number of policies, and of exchanges with each of them.
-const POLICIES: u64 = 30;
+const POLICIES: u64 = 12;
 const EXCHANGES: usize = 4;
 
 /// Pseudo-random numbers that are the same for the same seed.
