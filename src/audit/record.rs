@@ -366,16 +366,13 @@ impl Record<'_> {
                 texts(out, "rules", rules);
             });
         }
+        let roles = match self.principal.map(|principal| &principal.roles) {
+            Some(Known::Is(roles)) => roles.len(),
+            _ => 0,
+        };
         // A caller who has many names to give could hide one.
-        let roles = self.principal.map(|principal| &principal.roles);
         let lengths = [
-            (
-                "principal.roles",
-                roles.map_or(0, |roles| match roles {
-                    Known::Is(roles) => roles.len(),
-                    _ => 0,
-                }),
-            ),
+            ("principal.roles", roles),
             ("rules", self.rules.len()),
             ("undecided", self.undecided.len()),
             ("tools", self.tools.len()),

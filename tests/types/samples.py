@@ -44,6 +44,7 @@ class Samples:
         return json.dumps({"key": text}) if member.endswith(".arguments") else text
 
     def chosen(self, among):
+        """The alternative of this number, or None of an empty list."""
         return among[self.alternative % len(among)] if among else None
 
     def of(self, kind, member, depth=0):
@@ -74,12 +75,12 @@ class Samples:
             return {"key": self.of(inner[1] if inner else str, f"{member}.*", depth + 1)}
         if typing_extensions.is_typeddict(container):
             hints = typing_extensions.get_type_hints(container, include_extras=True)
-            return self.object(container, {name: (name, hint) for name, hint in hints.items()}, member, depth)
+            return self.object(container, hints, member, depth)
         if inspect.isclass(container) and issubclass(container, enum.Enum):
             return self.chosen([each.value for each in container])
         if inspect.isclass(container) and issubclass(container, pydantic.BaseModel):
             fields = {
-                field.serialization_alias or field.alias or name: (name, field.annotation)
+                field.serialization_alias or field.alias or name: field.annotation
                 for name, field in container.model_fields.items()
             }
             return self.object(container, fields, member, depth)
@@ -89,15 +90,15 @@ class Samples:
         return None
 
     def turned(self, inner, at):
+        """The alternative that is tried as this one: first the sample's own, then those behind it."""
         return inner[(self.alternative + at) % len(inner)]
 
     def object(self, kind, fields, member, depth):
+        """A value for each of the members by their names, without those that would contain this type once more."""
         if self.open.count(kind) >= NESTED:
             return None
         self.open.append(kind)
-        values = {
-            name: self.of(hint, f"{member}.{name}", depth + 1) for name, (_, hint) in fields.items()
-        }
+        values = {name: self.of(hint, f"{member}.{name}", depth + 1) for name, hint in fields.items()}
         self.open.pop()
         return {name: value for name, value in values.items() if value is not None}
 
