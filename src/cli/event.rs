@@ -32,9 +32,9 @@ pub(super) struct EventOptions {
     /// The kind of event for `--text` or `--tool`.
     #[arg(long, value_name = "EVENT")]
     event: Option<String>,
-    /// The author of a message: system, user, assistant, tool.
-    #[arg(long, value_name = "AUTHOR", default_value = "user")]
-    from: String,
+    /// The author of a message: system, user, assistant, tool. The user if absent.
+    #[arg(long, value_name = "AUTHOR")]
+    from: Option<String>,
     /// The caller: {"id", "agent", "client", "tenant", "roles": […], …}. Any other member is a claim.
     #[arg(long, value_name = "JSON")]
     principal: Option<String>,
@@ -88,7 +88,9 @@ impl EventOptions {
             Some(output::STDIN) => Some(standard_input()?),
             text => text.map(str::to_owned),
         };
-        for kind in self.kinds()? {
+        let kinds = self.kinds()?;
+        self.require_effect(&kinds)?;
+        for kind in kinds {
             events.push(self.described(kind, text.as_deref())?);
         }
         let mut facts = Facts::unknown();
@@ -144,6 +146,40 @@ impl EventOptions {
         Ok(kinds)
     }
 
+    /// Refuses options that none of the events has: the text of a tool call would be allowed unread.
+    fn require_effect(&self, kinds: &[Kind]) -> Result<(), Failed> {
+        use Kind::{Message, Response, ToolCall, ToolOffer, ToolResult};
+        let options: [(&str, &Option<String>, &[Kind]); 5] = [
+            ("--tool", &self.tool, &[ToolCall, ToolResult, ToolOffer]),
+            ("--args", &self.args, &[ToolCall, ToolResult]),
+            ("--result", &self.result, &[ToolResult]),
+            (
+                "--text",
+                &self.text,
+                &[Message, Response, ToolResult, ToolOffer],
+            ),
+            ("--from", &self.from, &[Message]),
+        ];
+        let has_none = |of: &[Kind]| !of.iter().any(|kind| kinds.contains(kind));
+        for (name, given, of) in options {
+            if given.is_some() && has_none(of) {
+                let words = |kinds: &[Kind]| {
+                    let words: Vec<String> = kinds
+                        .iter()
+                        .map(|kind| format!("`{}`", kind.word()))
+                        .collect();
+                    words.join(", ")
+                };
+                return Err(output::print_misused(&format!(
+                    "{name} changes nothing in {}: it is for {}; leave it out, or name its event with --event",
+                    words(kinds),
+                    words(of)
+                )));
+            }
+        }
+        Ok(())
+    }
+
     fn described(&self, kind: Kind, text: Option<&str>) -> Result<SampleEvent, Failed> {
         let mut event = SampleEvent::new(kind);
         if let Some(tool) = &self.tool {
@@ -164,10 +200,10 @@ impl EventOptions {
         if kind != Kind::ToolCall && (kind != Kind::ToolResult || self.result.is_none()) {
             event.texts = text.into_iter().map(Into::into).collect();
         }
-        let from = Author::from_word(&self.from).ok_or_else(|| {
+        let from = self.from.as_deref().unwrap_or("user");
+        let from = Author::from_word(from).ok_or_else(|| {
             output::print_misused(&format!(
-                "--from {}: known are system, user, assistant, tool",
-                self.from
+                "--from {from}: known are system, user, assistant, tool"
             ))
         })?;
         event.from = Known::Is(from);

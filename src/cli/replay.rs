@@ -406,7 +406,15 @@ impl ReplayPolicy {
         let Ok(node) = crate::policy::parse_json(text.as_bytes()) else {
             return result;
         };
-        let decided = evaluate_record(policy, &node, self.environment.as_deref());
+        let mut decided = evaluate_record(policy, &node, self.environment.as_deref());
+        // This very policy has decided on the whole exchange: if otherwise, by something that its event does not have.
+        let is_own = record.pointer("/policy/version").and_then(Value::as_str)
+            == Some(&*policy.version)
+            && self.environment.is_none();
+        if is_own && decided.action != record.get("decision").and_then(Value::as_str) {
+            decided.action = None;
+            decided.code = None;
+        }
         result.action = decided.action.unwrap_or(UNKNOWN).to_owned();
         result.code = decided.code.map(str::to_owned);
         result.status = decided.code.map_or(0, crate::diag::codes::status);

@@ -311,6 +311,47 @@ fn check_shows_the_pseudonym_that_a_request_would_carry_and_a_label_where_none_i
     assert_eq!(text(&["--event", "response"]), "write to [EMAIL]");
 }
 
+/// The text of a tool call would be allowed, and nothing would have looked at it.
+#[test]
+fn an_option_that_no_event_of_the_check_has_is_refused() {
+    let folder = Folder::new("idle-option");
+    let policy = folder.policy("p.yaml", NO_DELETE);
+    let of = |command: &str, options: &str| {
+        let mut arguments = vec![command, &policy];
+        arguments.extend(options.split(' '));
+        run(&arguments)
+    };
+    for (option, options) in [
+        ("--text", "--event tool_call --text x"),
+        ("--text", "--event tool_call --tool t --text x"),
+        ("--text", "--event request --text x"),
+        ("--tool", "--event message --tool t --text x"),
+        ("--tool", "--event response --tool t"),
+        ("--args", "--event tool_offer --tool t --args {}"),
+        ("--result", "--event message --result 1"),
+        ("--from", "--tool t --from assistant"),
+        ("--from", "--event response --text x --from user"),
+    ] {
+        for command in ["check", "explain"] {
+            let refused = of(command, options);
+            assert_eq!(refused.status.code(), Some(2), "{command} {options}");
+            let told = complaints(&refused);
+            let expected = format!("AG9012: {option} changes nothing in `");
+            assert!(told.contains(&expected), "{command} {options}: {told}");
+        }
+    }
+    for options in [
+        "--tool t --args {} --text x --from assistant",
+        "--tool t --args {} --result 1 --text x",
+        "--event tool_offer --tool t --text x --model m",
+        "--event response --text x --offered t",
+    ] {
+        let checked = of("check", options);
+        assert_eq!(complaints(&checked), "", "{options}");
+        assert_eq!(checked.status.code(), Some(0), "{options}");
+    }
+}
+
 const DELETED: &str = r#"{"id": "e-1", "request": {"host": "api.openai.com", "path": "/v1/chat/completions", "body": {"model": "gpt-4o", "messages": [{"role": "user", "content": "delete Ann"}]}},
  "response": {"status": 200, "body": {"id": "c", "object": "chat.completion", "created": 1, "model": "gpt-4o", "choices": [{"index": 0, "finish_reason": "tool_calls", "message": {"role": "assistant", "content": null, "tool_calls": [{"id": "t", "type": "function", "function": {"name": "delete_customer", "arguments": "{\"id\": 7}"}}]}}]}}}"#;
 
@@ -620,6 +661,31 @@ fn a_replay_counts_an_exchange_by_the_event_at_its_end() {
     );
     let (lines, noted) = replayed("one.jsonl", &[&record(json!({}))]);
     assert_eq!((lines.len(), &*noted), (1, ""));
+}
+
+/// A call that the provider ran has its result in the same response, and an audit event has neither's name.
+#[test]
+fn a_replay_by_the_policy_that_decided_never_says_otherwise() {
+    let folder = Folder::new("replay-own");
+    let policy = folder.policy(
+        "p.yaml",
+        "rules:\n  - { id: mails, match: { event: tool_call }, when: { args.to: { detects: email } }, action: redact, redact: { what: args.to } }\n",
+    );
+    let validated = out(&run(&["validate", &policy]));
+    let version = json!(validated.trim_end().rsplit(' ').next());
+    for (version, decision, action) in [
+        (&version, "redact", "unknown"),
+        (&version, "allow", "allow"),
+        (&json!("sha256:other"), "redact", "allow"),
+    ] {
+        let record = json!({"v": 1, "request_id": "r", "protocol": "openai.responses", "decision": decision,
+            "policy": {"name": "p", "version": version, "mode": "enforce"}, "status": 200,
+            "events": {"request": 1, "response": 1, "tool_call": 1, "tool_result": 1},
+            "coverage": {"level": "full", "reasons": []}});
+        let file = folder.file("events.jsonl", &record.to_string());
+        let told = json_lines(&run(&["--json", "replay", "--policy", &policy, &file])).remove(0);
+        assert_eq!(told["action"], action, "{decision}");
+    }
 }
 
 #[test]
