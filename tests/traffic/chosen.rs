@@ -1,6 +1,7 @@
 //! Recorded exchanges under policies that are chosen at random: in whatever pieces a message arrives, and whenever request headers
 //! leave, the exchange is decided alike, each side receives the same bytes, and the audit event is the same.
 
+use super::dice::Dice;
 use super::recorded;
 use super::streams::{in_pieces, messages};
 use agentguard::author::{evaluate_record, parse_yaml};
@@ -11,23 +12,6 @@ use serde_json::Value;
 /// Number of policies, and of exchanges with each of them.
 const POLICIES: u64 = 12;
 const EXCHANGES: usize = 4;
-
-/// Pseudo-random numbers that are the same for the same seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        usize::try_from((z ^ (z >> 31)) % sides as u64).unwrap()
-    }
-
-    fn pick<'t>(&mut self, from: &[&'t str]) -> &'t str {
-        from[self.roll(from.len())]
-    }
-}
 
 const TEXTS: &[&str] = &[
     "text: { matches: '[aeiou]{2}' }",
@@ -114,7 +98,7 @@ fn rule(dice: &mut Dice) -> String {
     let action = dice.pick(&actions);
     let mut matches = format!("event: {event}");
     match event {
-        "tool_call" | "tool_offer" | "tool_result" if dice.roll(2) == 0 => {
+        "tool_call" | "tool_offer" | "tool_result" if dice.below(2) == 0 => {
             matches.push_str(dice.pick(&[
                 ", tool: '*'",
                 ", tool: 'get*'",
@@ -167,7 +151,7 @@ fn rule(dice: &mut Dice) -> String {
         ],
         _ => &["request.message_count: { at_least: 2 }"],
     };
-    let condition = |dice: &mut Dice, own: &[&str]| match dice.roll(4) {
+    let condition = |dice: &mut Dice, own: &[&str]| match dice.below(4) {
         0 => format!("{{ {} }}", dice.pick(ANYWHERE)),
         1 => format!(
             "{{ all: [{{ {} }}, {{ {} }}] }}",
@@ -203,10 +187,10 @@ fn rule(dice: &mut Dice) -> String {
             ""
         };
         out.push_str(&format!(", redact: {{ {with}{what} }}"));
-    } else if dice.roll(4) != 0 {
+    } else if dice.below(4) != 0 {
         out.push_str(&format!(", when: {}", condition(dice, own)));
     }
-    if dice.roll(4) == 0 {
+    if dice.below(4) == 0 {
         out.push_str(&format!(", unless: {}", condition(dice, own)));
     }
     out.push_str(dice.pick(&[
@@ -234,7 +218,7 @@ fn rule(dice: &mut Dice) -> String {
     }
     if matches!(action, "deny" | "tag")
         && matches!(event, "request" | "tool_call")
-        && dice.roll(5) == 0
+        && dice.below(5) == 0
     {
         let count = match event {
             "request" => dice.pick(&["requests", "tokens", "output_tokens", "bytes"]),
@@ -250,14 +234,14 @@ fn rule(dice: &mut Dice) -> String {
             dice.pick(&["1", "2", "60"])
         ));
     }
-    if action != "tag" && dice.roll(6) == 0 {
+    if action != "tag" && dice.below(6) == 0 {
         out.push_str(", audit: { content: redacted }");
     }
     out
 }
 
 fn policy(dice: &mut Dice) -> String {
-    let count = 1 + dice.roll(5);
+    let count = 1 + dice.below(5);
     let rules: Vec<String> = (0..count)
         .map(|number| format!("  - {{ id: r{number}, {} }}\n", rule(dice)))
         .collect();
@@ -286,7 +270,7 @@ fn policy(dice: &mut Dice) -> String {
         "audit: { content: full, max_content: 1KiB }\n",
         "inspect: { decode: true, max_text: 2KiB }\n",
     ]);
-    let shadow = match dice.roll(4) {
+    let shadow = match dice.below(4) {
         0 => format!(
             "shadow:\n  defaults: {{ action: allow, tool_call: deny }}\n  rules:\n    - {{ id: s0, {} }}\n",
             rule(dice)
@@ -346,9 +330,10 @@ fn each_chosen(check: &mut dyn FnMut(&Chosen<'_>)) {
             }
         });
         for _ in 0..EXCHANGES {
-            let exchange = &exchanges[dice.roll(exchanges.len())];
+            let exchange = &exchanges[dice.below(exchanges.len())];
             let (request, response) = messages(exchange);
-            let sizes = [&[7, 1, 100, 33][..], &[1, 2, 3], &[4_096], &[3, 50, 1_000]][dice.roll(4)];
+            let sizes =
+                [&[7, 1, 100, 33][..], &[1, 2, 3], &[4_096], &[3, 50, 1_000]][dice.below(4)];
             check(&Chosen {
                 policy: &policy,
                 other: &other,
@@ -356,7 +341,7 @@ fn each_chosen(check: &mut dyn FnMut(&Chosen<'_>)) {
                 request,
                 response,
                 sizes,
-                ending: dice.roll(4),
+                ending: dice.below(4),
             });
         }
     }

@@ -9,6 +9,7 @@
 )]
 
 mod chosen;
+mod dice;
 mod golden;
 mod lag;
 mod order;

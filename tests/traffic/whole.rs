@@ -1,6 +1,7 @@
 //! Recorded exchanges that are no streams, read, changed at random and sent through the filter: nothing in them is
 //! overlooked, nothing breaks the readers, and what is withheld is gone.
 
+use super::dice::Dice;
 use super::recorded;
 use super::streams::{body, guard, headers, messages};
 use agentguard::event::{Event, Kind, Known, Reading};
@@ -301,18 +302,6 @@ fn the_order_of_members_changes_nothing() {
             "{} response",
             whole.id
         );
-    }
-}
-
-/// Numbers that look random and are the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % u64::try_from(limit.max(1)).unwrap()).unwrap()
     }
 }
 
