@@ -146,18 +146,23 @@ impl EventOptions {
         Ok(kinds)
     }
 
+    /// Returns the kinds of events that have the text of `--text`. With a result, it is a separate message.
+    fn kinds_with_text(&self) -> &'static [Kind] {
+        use Kind::{Message, Response, ToolOffer, ToolResult};
+        match self.result {
+            Some(_) => &[Message, Response, ToolOffer],
+            None => &[Message, Response, ToolOffer, ToolResult],
+        }
+    }
+
     /// Refuses options that none of the events has: the text of a tool call would be allowed unread.
     fn require_effect(&self, kinds: &[Kind]) -> Result<(), Failed> {
-        use Kind::{Message, Response, ToolCall, ToolOffer, ToolResult};
+        use Kind::{Message, ToolCall, ToolOffer, ToolResult};
         let options: [(&str, &Option<String>, &[Kind]); 5] = [
             ("--tool", &self.tool, &[ToolCall, ToolResult, ToolOffer]),
             ("--args", &self.args, &[ToolCall, ToolResult]),
             ("--result", &self.result, &[ToolResult]),
-            (
-                "--text",
-                &self.text,
-                &[Message, Response, ToolResult, ToolOffer],
-            ),
+            ("--text", &self.text, self.kinds_with_text()),
             ("--from", &self.from, &[Message]),
         ];
         let has_none = |of: &[Kind]| !of.iter().any(|kind| kinds.contains(kind));
@@ -196,8 +201,7 @@ impl EventOptions {
                 None => event.result = Known::Is(result),
             }
         }
-        // With a result, the text is a separate message.
-        if kind != Kind::ToolCall && (kind != Kind::ToolResult || self.result.is_none()) {
+        if self.kinds_with_text().contains(&kind) {
             event.texts = text.into_iter().map(Into::into).collect();
         }
         let from = self.from.as_deref().unwrap_or("user");

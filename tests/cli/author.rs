@@ -325,6 +325,7 @@ fn an_option_that_no_event_of_the_check_has_is_refused() {
         ("--text", "--event tool_call --text x"),
         ("--text", "--event tool_call --tool t --text x"),
         ("--text", "--event request --text x"),
+        ("--text", "--event tool_result --tool t --result 1 --text x"),
         ("--tool", "--event message --tool t --text x"),
         ("--tool", "--event response --tool t"),
         ("--args", "--event tool_offer --tool t --args {}"),

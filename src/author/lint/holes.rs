@@ -39,37 +39,25 @@ const SYNONYMS: [&[&str]; 8] = [
 pub(super) fn idle_if_missing(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         let rule = view.written;
-        let allows = rule.action == Action::Allow;
         // Each call has a tool.
         let may_lack = |field: &Field| *field != Field::Tool;
-        let is_idle = match allows {
-            true => rule.unless.is_none(),
-            false => {
-                rule.when.is_none() && {
-                    let mut fields = rule.matches.iter().map(|item| &item.field_ref.field);
-                    !fields.any(may_lack)
-                }
-            }
+        let (is_idle, message, help) = match rule.action {
+            Action::Allow => (
+                rule.unless.is_none(),
+                "an allow never matches a missing value, whatever `if_missing` says",
+                "remove it; to allow a call without the argument as well, add a rule with `exists: false`",
+            ),
+            _ => (
+                rule.when.is_none()
+                    && !(rule.matches.iter()).any(|item| may_lack(&item.field_ref.field)),
+                "nothing that this rule asks for can be missing",
+                "remove it: the rule has no condition that a value could be missing for",
+            ),
         };
-        if view.node.get("if_missing").is_none() || !is_idle {
-            continue;
+        if is_idle && view.node.get("if_missing").is_some() {
+            let place = view.place("if_missing");
+            findings.warn(codes::AG1143, place, message.to_owned(), help);
         }
-        let help = match allows {
-            true => {
-                "remove it; to allow a call without the argument as well, add a rule with `exists: false`"
-            }
-            false => "remove it: the rule has no condition that a value could be missing for",
-        };
-        findings.warn(
-            codes::AG1143,
-            view.place("if_missing"),
-            match allows {
-                true => "an allow never matches a missing value, whatever `if_missing` says",
-                false => "nothing that this rule asks for can be missing",
-            }
-            .to_owned(),
-            help,
-        );
     }
 }
 
