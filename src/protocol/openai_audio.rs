@@ -32,7 +32,7 @@ const ROUTES: &[RouteSpec] = &[
 const REQUEST: &[Row] = &[
     ("model", Type::Read(model)),
     ("models", Type::Read(models)),
-    ("input", Type::Text(Part::Text)),
+    ("input", Type::Read(speech)),
     ("prompt", Type::Text(Part::Text)),
     ("instructions", Type::Read(instructions)),
     ("file", Type::ReadOf(sound)),
@@ -130,6 +130,21 @@ impl Protocol for OpenAiAudio {
 
 fn instructions(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.text(value, &Origin::of(Author::System, Part::Text));
+}
+
+/// Text to speak; or texts, each in its own voice (OpenRouter).
+fn speech(reader: &mut Reader<'_>, value: Value<'_>) {
+    const TURN: &[Row] = &[
+        ("text", Type::Text(Part::Text)),
+        ("instructions", Type::Read(instructions)),
+        ("voice", Type::Read(voice)),
+    ];
+    const TURNS: Type = Type::List(&Type::Object(TURN));
+    let of = match value.kind() {
+        json::ValueKind::Array => TURNS,
+        _ => Type::Text(Part::Text),
+    };
+    reader.value(value, of, &Origin::of(Author::User, Part::Text));
 }
 
 fn voice(reader: &mut Reader<'_>, value: Value<'_>) {

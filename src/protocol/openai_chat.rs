@@ -143,10 +143,7 @@ const REQUEST: &[Row] = &[
         "service_tier",
         Type::Word("auto|default|flex|scale|priority|on_demand|standard_only"),
     ),
-    (
-        "reasoning_effort",
-        Type::Word("none|minimal|low|medium|high|xhigh|max|default"),
-    ),
+    ("reasoning_effort", Type::Read(reasoning_effort)),
     ("reasoning_format", Type::Word("hidden|raw|parsed")),
     ("prompt_mode", Type::Word("reasoning")),
     ("reasoning", Type::Object(REASONING)),
@@ -541,13 +538,27 @@ fn audio(reader: &mut Reader<'_>, value: Value<'_>) {
     });
 }
 
+/// Reads how much a model may reason: a word; at Fireworks also a number of tokens or a boolean.
+fn reasoning_effort(reader: &mut Reader<'_>, value: Value<'_>) {
+    let of = match value.kind() {
+        JsonKind::String => Type::Word("none|minimal|low|medium|high|xhigh|max|default"),
+        _ => Type::Setting,
+    };
+    reader.value(value, of, &beside());
+}
+
+/// Reads what the response will probably be: parts; at Fireworks also a text.
 fn prediction(reader: &mut Reader<'_>, value: Value<'_>) {
     const PREDICTION: &[Row] = &[
         ("type", Type::Word("content")),
         ("content", Type::ReadOf(content)),
     ];
     let assistant = Origin::of(Author::Assistant, Part::Text);
-    reader.plain_rows(value, PREDICTION, &assistant);
+    let of = match value.kind() {
+        JsonKind::String => Type::Text(Part::Text),
+        _ => Type::Object(PREDICTION),
+    };
+    reader.value(value, of, &assistant);
 }
 
 fn groq(reader: &mut Reader<'_>, value: Value<'_>) {

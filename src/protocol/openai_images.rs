@@ -1,4 +1,4 @@
-//! Images: `POST …/images/generations` as JSON, `…/images/edits` and `…/images/variations` as forms (xAI: as JSON).
+//! Images: `POST …/images/generations` (OpenRouter: `…/images`) as JSON, `…/images/edits` and `…/images/variations` as forms (xAI: as JSON).
 
 mod stream;
 
@@ -19,6 +19,8 @@ pub(super) struct OpenAiImages;
 
 const ROUTES: &[RouteSpec] = &[
     json("images/generations", "images.generations"),
+    // OpenRouter.
+    json("images", "images.generations"),
     json("images/edits", "images.edits").body(BodyForm::Multipart),
     json("images/variations", "images.variations").body(BodyForm::Multipart),
 ];
@@ -32,6 +34,7 @@ const REQUEST: &[Row] = &[
     ("image[]", Type::ReadOf(image)),
     ("images", Type::ReadOf(image)),
     ("images[]", Type::ReadOf(image)),
+    ("input_references", Type::ReadOf(image)),
     ("mask", Type::ReadOf(image)),
     ("user", Type::Text(Part::Other)),
     ("stream", Type::Stream),
@@ -75,7 +78,9 @@ static FORMAT: Format = Format {
     dialect: Dialect::OpenAi,
     routes: ROUTES,
     coverage: &[CoverageRow {
-        route: shown("`POST …/images/generations`, `…/images/edits`, `…/images/variations`"),
+        route: shown(
+            "`POST …/images/generations`, `…/images`, `…/images/edits`, `…/images/variations`",
+        ),
         request: TEXTS,
         response: TEXT_RESPONSE,
         stream: TEXT_RESPONSE,

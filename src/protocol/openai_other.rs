@@ -229,6 +229,8 @@ const ROUTES: &[RouteSpec] = &[
     ),
     get("GET DELETE", "agents/environments/*", "agents.environments"),
     json("decisions", "decisions"),
+    // The same at Ollama and OpenRouter.
+    json("systemone", "decisions"),
     // Mistral, and Azure with versions.
     action("agents", "agents"),
     action("agents/*", "agents"),
@@ -287,6 +289,7 @@ const ROUTES: &[RouteSpec] = &[
     get("GET", "skills/*/content", FILE_CONTENT).response(ResponseForm::File),
     get("GET", "skills/*/versions", "skills"),
     get("GET DELETE", "skills/*/versions/*", "skills"),
+    get("GET", "skills/*/versions/*/content", FILE_CONTENT).response(ResponseForm::File),
     get("DELETE", "models/*", "models.delete"),
     // llama.cpp and LM Studio.
     json("models/load", "models.load"),
@@ -309,6 +312,7 @@ const ROUTES: &[RouteSpec] = &[
     json("ocr", OCR),
     json("evals/*/runs", EVALS),
     action("evals/*/runs/*", EVALS),
+    action("evals/*/runs/*/cancel", EVALS),
     get("GET", "evals/*/runs", EVALS),
     get("GET DELETE", "evals/*/runs/*", EVALS),
     get("GET", "evals/*/runs/*/output_items", EVALS),

@@ -16,7 +16,7 @@ use super::{
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part};
 use crate::protocol::reader::Origin;
-use crate::wire::http::percent_decode;
+use crate::wire::http::{ContentType, MediaType, percent_decode};
 use crate::wire::json::{self, Value};
 
 /// API of one provider.
@@ -193,6 +193,8 @@ impl ProviderApi {
         let resource = self.resource(head)?;
         let body = match head.method {
             "GET" | "HEAD" | "DELETE" => BodyForm::Absent,
+            // Files and skills at Anthropic.
+            "POST" if is_form(head) => BodyForm::Multipart,
             "POST" | "PUT" | "PATCH" => BodyForm::JsonOrNothing,
             _ => return None,
         };
@@ -203,6 +205,10 @@ impl ProviderApi {
             ..Endpoint::named(resource)
         })
     }
+}
+
+fn is_form(head: &RouteHead<'_>) -> bool {
+    ContentType::parse(head.header("content-type")).media == MediaType::Multipart
 }
 
 fn mints(head: &RouteHead<'_>) -> bool {
@@ -242,8 +248,13 @@ impl Protocol for ProviderApi {
         self.found(head).filter(|_| !jsonrpc::is_message(body))
     }
 
-    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &Endpoint) {
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
         let origin = Origin::of(Author::User, Part::Text);
+        if endpoint.body == BodyForm::Multipart {
+            for (_, field) in root.members() {
+                reader.file(field);
+            }
+        }
         for node in root.descendants() {
             for name in ["model", "modelId", "modelArn", "foundationModel"] {
                 let model = node.value.get(name);

@@ -371,7 +371,13 @@ impl Items<'_> {
         };
         if is_request {
             reader.reading.count_message(&origin.from);
-            reader.role_is_needed(item);
+            // Between agents there is none: `{"type":"agent_message","author":"/root","recipient":"/root/search",…}`.
+            if !item
+                .get("type")
+                .is_some_and(|kind| kind.is_text("agent_message"))
+            {
+                reader.role_is_needed(item);
+            }
         }
         let mut said = None;
         reader.row_lists(

@@ -281,8 +281,12 @@ pub(crate) fn called_function(
     builder.add(reader)
 }
 
-/// Reads the format that a response must have.
+/// Reads the format that a response must have. Assistants and their runs also take the word `"auto"`.
 pub(crate) fn response_format(reader: &mut Reader<'_>, value: Value<'_>) {
+    if value.is_text("auto") {
+        reader.claim(value);
+        return;
+    }
     let start = reader.text_count();
     format_members(reader, value);
     let texts = start..reader.text_count();
