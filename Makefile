@@ -8,6 +8,8 @@ ENVOY_OLDEST_NATIVE := 1.38.3
 OPENAI_SDK   := 3.57.0
 OTHER_SDKS   := anthropic==2.14.0 google-genai==3.6.1 boto3==1.44.8 ollama==0.6.3 h2==4.4.1
 MCP_SDK      := 2.3.0
+# Packages of one provider each, whose types and requests are tested.
+CLIENT_SDKS  := cohere==7.3.1 mistralai==3.7.0 openrouter==1.3.84 fireworks-ai==1.2.30 perplexityai==0.46.1 groq==1.7.0 together==3.1.1
 NODE         := 24.19.0
 BINARYEN     := 132.0.0
 NPM_SDKS     := openai@7.57.0 @anthropic-ai/sdk@1.14.0 @google/genai@3.3.0 @modelcontextprotocol/sdk@1.32.2
@@ -252,9 +254,12 @@ test-go: $(if $(QUICK),quick-wasm,wasm) envoys $(GO_PACKAGES) ## Tests with the 
 	$(STEP) 'Testing the Go packages' $(ENVOY_TESTS) -- --ignored go_package $(ONLY)
 
 # Asked again where a package has a new version: its types are made from the description of the API.
-test-types: quick-build sdks mcp-sdk ## Whether rules see every text that types of the packages of OpenAI, Anthropic, Google, AWS and MCP have
-	@$(STEP) 'Looking for texts of types that no rule sees' \
+CLIENTS := $(VENV)/clients-$(patsubst cohere==%,%,$(firstword $(CLIENT_SDKS)))
+test-types: quick-build sdks mcp-sdk $(CLIENTS)/installed ## Whether rules see every text that providers' and MCP's packages send and receive, and nothing is refused that they send
+	@$(STEP) 'Looking for texts of types that no rule sees, and for requests that are refused' \
 	  $(VENV)/openai-$(OPENAI_SDK)/bin/python -B tests/types/every_text.py $(QUICK_COMMAND) openai anthropic google botocore
+	@$(STEP) 'The same of $(CLIENT_SDKS)' \
+	  $(CLIENTS)/bin/python -B tests/types/every_text.py $(QUICK_COMMAND) cohere mistralai openrouter fireworks perplexity groq together
 	@$(STEP) 'Looking for texts of the types of MCP' $(VENV)/mcp-$(MCP_SDK)/bin/python -B tests/types/every_text.py $(QUICK_COMMAND) mcp
 
 # Its own components, which Go builds in a minute; of those for single services the module proxy has not all.
@@ -433,6 +438,12 @@ $(VENV)/openai-%/installed: | check-python
 $(VENV)/openai-%/others: $(VENV)/openai-%/installed Makefile
 	@printf '\n==> Fetching %s\n' '$(OTHER_SDKS)'
 	@$(VENV)/openai-$*/bin/python $(PIP) install $(OTHER_SDKS)
+	@touch $@
+
+$(VENV)/clients-%/installed: Makefile | check-python
+	@printf '\n==> Fetching %s\n' '$(CLIENT_SDKS)'
+	@$(PYTHON) -m venv $(VENV)/clients-$*
+	@$(VENV)/clients-$*/bin/python $(PIP) install $(CLIENT_SDKS)
 	@touch $@
 
 $(VENV)/zig-%/installed: Makefile | check-python

@@ -123,7 +123,7 @@ const REQUEST: &[Row] = &[
     ("length_penalty", Type::Number),
     ("min_tokens", Type::Number),
     ("top_logprobs", Type::Number),
-    ("prompt_logprobs", Type::Number),
+    ("prompt_logprobs", Type::Setting),
     ("truncate_prompt_tokens", Type::Number),
     ("thinking_budget", Type::Number),
     ("logit_bias", Type::Numbers),

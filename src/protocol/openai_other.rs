@@ -283,7 +283,11 @@ const ROUTES: &[RouteSpec] = &[
     get("GET", "checkpoints/*/permissions", "fine_tuning"),
     form("skills", "skills"),
     form("skills/*/versions", "skills"),
-    action("skills/*", "skills"),
+    // Perplexity replaces a skill by a form.
+    RouteSpec {
+        methods: "POST PUT PATCH",
+        ..form("skills/*", "skills")
+    },
     get("GET", "skills", "skills"),
     get("GET DELETE", "skills/*", "skills"),
     get("GET", "skills/*/content", FILE_CONTENT).response(ResponseForm::File),

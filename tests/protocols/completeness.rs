@@ -2,10 +2,11 @@
 //! keys in another order, with bytes changed.
 
 use super::{
-    BOUNDS, all_texts, answers, asked_in, id, post, read_request, read_response, recorded,
-    requests, route_of, texts, tool,
+    BOUNDS, all_texts, answers, asked_in, exchange, guard, id, post, read_request, read_response,
+    received, recorded, requests, route_of, texts, tool,
 };
 use agentguard::event::{Event, Kind, Reading};
+use agentguard::flow::simulation::HttpMessage;
 use agentguard::wire::json::JsonBody;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -405,5 +406,90 @@ fn a_request_is_told_once_and_its_texts_all_belong_to_an_event() {
             );
             assert!(told[number] || is_id, "{} text {number}", id(&exchange));
         }
+    }
+}
+
+/// `needle` is forbidden, and nothing else is: what stands in its place is read, and the rest is understood.
+#[test]
+fn what_only_some_clients_send_is_understood() {
+    let json = "application/json";
+    let form = "multipart/form-data; boundary=b";
+    let file = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\
+                Content-Type: text/plain\r\n\r\nneedle\r\n--b--\r\n";
+    let rules = "rules: [{ id: r, match: { event: message }, when: { text: { contains: needle } }, action: deny }]";
+    let forbids = guard(rules);
+    for (method, host, path, media, body) in [
+        // Agents' messages to each other have no role.
+        (
+            "POST",
+            "api.openai.com",
+            "/v1/responses",
+            json,
+            r#"{"model":"m","input":[{"type":"agent_message","author":"/root","recipient":"/root/a",
+               "content":[{"type":"input_text","text":"needle"}]}]}"#,
+        ),
+        (
+            "POST",
+            "api.openai.com",
+            "/v1/assistants",
+            json,
+            r#"{"model":"m","response_format":"auto","instructions":"needle"}"#,
+        ),
+        (
+            "POST",
+            "api.openai.com",
+            "/v1/evals/e/runs/r/cancel",
+            json,
+            r#"{"note":"needle"}"#,
+        ),
+        ("POST", "api.anthropic.com", "/v1/files", form, file),
+        ("POST", "api.anthropic.com", "/v1/skills", form, file),
+        ("PUT", "api.perplexity.ai", "/v1/skills/s", form, file),
+        (
+            "POST",
+            "openrouter.ai",
+            "/api/v1/audio/speech",
+            json,
+            r#"{"model":"m","voice":"v","input":[{"text":"a"},{"text":"needle","voice":"w"}]}"#,
+        ),
+        (
+            "POST",
+            "openrouter.ai",
+            "/api/v1/images",
+            json,
+            r#"{"model":"m","prompt":"needle","input_references":[
+               {"type":"image_url","image_url":{"url":"https://a.example/b.png"}}]}"#,
+        ),
+        (
+            "POST",
+            "localhost:11434",
+            "/v1/systemone",
+            json,
+            r#"{"model":"m","state":"a","questions":{"q":{"type":"noul","instructions":"needle"}}}"#,
+        ),
+        (
+            "POST",
+            "api.fireworks.ai",
+            "/inference/v1/chat/completions",
+            json,
+            r#"{"model":"m","messages":[{"role":"user","content":"a"}],"reasoning_effort":512,
+               "prompt_logprobs":true,"prediction":"needle"}"#,
+        ),
+    ] {
+        let decided = |body: &str| {
+            let head = [
+                (":method", method),
+                (":path", path),
+                (":authority", host),
+                ("anthropic-version", "2023-06-01"),
+                ("content-type", media),
+            ];
+            let request = HttpMessage::new(&head, body.as_bytes());
+            let seen = exchange(&forbids, &request, &received("200", "{}"));
+            let event: Value = serde_json::from_slice(&seen.finished.line).unwrap();
+            event["code"].as_str().map(str::to_owned)
+        };
+        assert_eq!(decided(body).as_deref(), Some("AG3001"), "{path}");
+        assert_eq!(decided(&body.replace("needle", "plain")), None, "{path}");
     }
 }

@@ -1,29 +1,61 @@
-"""Whether a policy sees every text that the packages of the providers and of MCP can send or receive.
+"""Whether a policy sees every text that the packages of the providers and of MCP can send or receive, and whether it lets
+through all that they send where it forbids nothing.
 
 Usage: every_text.py AGENTGUARD PACKAGE...
 
-Each type of a package has every member that it declares filled in (samples.py), each text with a word of its own. An event
-must have that word; else a policy that denies the word must deny the exchange that has it there alone. Members that are names
-or ids, which no rule searches for words, are listed below. Prints the members that no rule sees, and fails if there are any.
+Each type of a package has every member that it declares filled in (samples.py), each text with a word of its own; of a package
+with a client, each of its methods is called (client_calls.py). An event must have that word; else a policy that denies the word
+must deny the exchange that has it there alone. Members that are names or ids, which no rule searches for words, are listed
+below, and so are requests that are refused for what they are. Prints the members that no rule sees and the requests that
+are refused, and fails if there are any.
 """
 
+import importlib
 import json
 import pathlib
 import re
 import subprocess
 import sys
+import typing
+import warnings
 
+import client_calls
 import samples
 
 POLICY = pathlib.Path(__file__).with_name("forbidden.yaml")
+NO_POLICY = pathlib.Path(__file__).with_name("nothing_forbidden.yaml")
 WORD = re.compile(r"word\d{5}")
+
+# Clients by their packages, and what they need to be made.
+KEY = {"api_key": "none"}
+CLIENTS = {
+    "openai": ("openai", "OpenAI", {**KEY, "admin_api_key": "none"}),
+    "anthropic": ("anthropic", "Anthropic", KEY),
+    "cohere": ("cohere", "Client", {**KEY, "log_warning_experimental_features": False}),
+    "mistralai": ("mistralai.client", "Mistral", KEY),
+    "openrouter": ("openrouter", "OpenRouter", KEY),
+    "fireworks": ("fireworks", "Fireworks", KEY),
+    "perplexity": ("perplexity", "Perplexity", KEY),
+    "groq": ("groq", "Groq", KEY),
+    "together": ("together", "Together", KEY),
+}
+# Types of responses that come as events, by their names.
+STREAMS = {"Stream", "EventStream", "Iterator", "Iterable", "Generator"}
+# Codes of endpoints without content that is known (most are for administration), and of credentials for others.
+REFUSED = {"AG2007", "AG2013"}
+# Samples that are refused with AG2001 with good reason.
+IMPOSSIBLE = {
+    "a file for a batch must be JSON lines": r"\S+/files",
+    "a called function is an object, whatever Fireworks' package says": r"/inference/v1/chat/completions",
+}
+IMPOSSIBLE = re.compile("|".join(IMPOSSIBLE.values()))
 
 # Members that no rule searches for words, by their last name.
 NO_TEXT = {
     "ids of calls, items, files, tasks, and of who made them": r"(\w*_)?ids?(\[\])?|\w+Ids?|\w+Identifier"
     r"|created_by|fingerprint|system_fingerprint|container|conversation|bucketOwner|token|progressToken",
-    "names of models, servers and tools, which rules match as names": r"model|\w*model|server_label|(mcp_)?server_name|serverName|tool_names?(\[\])?"
-    r"|toolset_name|namespace|voice|tool\.name|(tool_choice|function_call)\S*\.name",
+    "names of models, servers, tools, skills and presets, which rules match as names": r"model|\w*model|server_label|(mcp_)?server_name|serverName|tool_names?(\[\])?"
+    r"|toolset_name|namespace|voice|tool\.name|ResponseSkillLoadedEventOutput\.name|request\.preset|tool_choice\.type|(tool_choice|function_call)\S*\.name",
     "versions, times, sizes, formats and other words of a closed list": r"version|\w+Version|supportedVersions\[\]|createdAt|lastUpdatedAt|sizes?(\[\])?"
     r"|quality|output_format|background|stopReason|inference_geo|error\.type|code|param|toolResult\.type",
     "content that can't be read: coverage tells of it": r"data|file_data|blob|result|partial_image_b64|encrypted_\w+|signature|requestState"
@@ -31,6 +63,11 @@ NO_TEXT = {
     "where the next page begins": r"cursor|nextCursor",
     "credentials of the client for a server": r"authorization|authorization_token",
     "padding against traffic analysis": r"obfuscation",
+    "what a provider says of its models, of what it charges for, and of itself": r"(models|usage|providers|endpoints)\.\S+ response\S*"
+    r"|\S+\.list_(models|model_endpoints) response\S*|(api_keys|generations)\.get_\w+ response\S*",
+    "states, kinds, languages and times of what is kept": r"response\S*\.(object|status|purpose|endpoint|completion_window|language|task"
+    r"|created_at|service_tier|next_page)|environment\.type|data\.type|purpose|md5|mime_type|content_type|Content-Type"
+    r"|data\.object|\w*(Chunk|Output)\.object|language|training_file|validation_file|resolution|seconds|input_audio\.format_?",
 }
 NO_TEXT = re.compile(rf"(?<![^. ])({'|'.join(NO_TEXT.values())})$")
 
@@ -171,6 +208,46 @@ def mcp():
                 yield made, post(f"{name} of the server", call, stream=[message, answered])
 
 
+def by_client(package):
+    """What the client of a package sends, each with the response that its method returns."""
+    module, name, arguments = CLIENTS[package]
+    client = getattr(importlib.import_module(module), name)(**arguments)
+    for made in variants(6):
+        for method, request, returned in client_calls.calls(client, made):
+            sent = {
+                "method": request.method,
+                "host": request.url.host,
+                "path": request.url.raw_path.decode(),
+                "headers": {key: value for key, value in request.headers.items() if OF_CONTENT.match(key)},
+                "body": request.content.decode(),
+            }
+            for kind, body in responses(made, method, returned):
+                received = {"status": 200, "headers": {"content-type": kind}, "body": body}
+                yield made, {"id": f"{package}'s {method}", "request": sent, "response": received}
+
+
+# Headers that say how a request is read.
+OF_CONTENT = re.compile("content-type|accept$|anthropic-|openai-")
+
+
+def responses(made, method, returned):
+    """Media type and body of what a method returns; each event of a stream by itself."""
+    returned = samples.plain(returned)
+    inner = typing.get_args(returned)
+    name = getattr(typing.get_origin(returned) or returned, "__name__", "")
+    if name not in STREAMS or not inner:
+        value = made.of(returned, f"{method} response") if returned is not None else None
+        yield ("application/json", json.dumps(value)) if isinstance(value, (dict, list)) else ("text/plain", "")
+        return
+    for kind in samples.alternatives(inner[0]):
+        event = made.of(kind, f"{method} event {getattr(kind, '__name__', kind)}")
+        # Mistral's types have the event around its data.
+        event = event.get("data", event) if isinstance(event, dict) else event
+        if isinstance(event, dict):
+            named = f"event: {event['type']}\n" if "type" in event else ""
+            yield "text/event-stream", f"{named}data: {json.dumps(event)}\n\n"
+
+
 def variants(count):
     return map(samples.Samples, range(count))
 
@@ -200,10 +277,27 @@ def run(command, exchanges, *arguments):
     return said
 
 
+def exchanges(package):
+    if package in CLIENTS:
+        yield from by_client(package)
+    if package in globals():
+        yield from globals()[package]()
+
+
 def main(command, packages):
-    wholes = [each for package in packages for each in globals()[package]()]
+    warnings.simplefilter("ignore")
+    wholes = [each for package in packages for each in exchanges(package)]
     named = [{**whole, "id": str(at)} for at, (_, whole) in enumerate(wholes)]
     shown = run(command, named, "inspect")
+    allowed = run(command, named, "replay", "--policy", str(NO_POLICY))
+    refused = {}
+    for (_, whole), exchange in zip(wholes, named):
+        code = allowed[exchange["id"]].get("code")
+        path = exchange["request"]["path"].split("?")[0]
+        if code and code not in REFUSED and not (code == "AG2001" and IMPOSSIBLE.fullmatch(path)):
+            refused.setdefault(f"{code}: {whole['id']} ({path})", exchange)
+    for text in refused:
+        print(f"refused with {text}")
     texts, left = set(), {}
     for (made, whole), exchange in zip(wholes, named):
         in_events = set(WORD.findall(json.dumps(shown[exchange["id"]]["events"])))
@@ -215,11 +309,11 @@ def main(command, packages):
                     left[text] = {**only(whole, word), "id": str(len(left))}
     # Copies of what was in an event before are searched, but not shown once more.
     denied = run(command, list(left.values()), "replay", "--policy", str(POLICY))
-    unseen = [text for text, exchange in left.items() if not denied[exchange["id"]].get("rules")]
+    unseen = [text for text, exchange in left.items() if denied[exchange["id"]]["action"] == "allow"]
     for name, member in unseen:
         print(f"not seen in {name}: {member}")
-    print(f"{len(texts)} texts, {len(unseen)} not seen")
-    return 1 if unseen or not texts else 0
+    print(f"{len(texts)} texts, {len(unseen)} not seen; {len(named)} exchanges, {len(refused)} refused")
+    return 1 if unseen or refused or not texts else 0
 
 
 if __name__ == "__main__":

@@ -53,6 +53,8 @@ class Samples:
             return None
         kind = plain(kind)
         origin, inner = typing.get_origin(kind), typing.get_args(kind)
+        if is_file(kind):
+            return ("notes.txt", self.text(f"{member}.file").encode(), "text/plain")
         if origin is typing.Literal:
             return self.chosen(inner)
         if is_union(kind):
@@ -106,7 +108,7 @@ class Samples:
         """The same of a shape of botocore."""
         if depth > DEPTH or self.open.count(shape.name) >= NESTED:
             return None
-        scalars = {"integer": 1, "long": 1, "float": 1, "double": 1, "boolean": True, "timestamp": 0, "blob": "AAAA"}
+        scalars = {"integer": 1, "long": 1, "float": 1, "double": 1, "boolean": True, "timestamp": 0, "blob": "e30="}
         if shape.type_name in scalars:
             return scalars[shape.type_name]
         if shape.type_name == "string":
@@ -152,6 +154,17 @@ def is_union(kind):
     return typing.get_origin(kind) in (typing.Union, types.UnionType)
 
 
+def is_file(kind):
+    """Whether a file may be given: its content, a path to it, or a tuple of its name, content and media type."""
+    return is_union(kind) and "os.PathLike" in str(kind) and "uple[" in str(kind)
+
+
+# What stands for an argument that is left out, and what says only that a list of known values grows.
+LEFT_OUT = {"NoneType", "NotGiven", "Omit", "Unset", "UnsetType", "UnrecognizedStr"}
+UNKNOWN = (typing.Any, object)
+UNKNOWN_VALUES = [(each,) for each in UNKNOWN]
+
+
 def plain(kind):
     """The type without what says how it is written: Annotated, Required, NewType, an alias, a model with one member."""
     while True:
@@ -160,19 +173,29 @@ def plain(kind):
             kind = typing.get_args(kind)[0]
         elif hasattr(kind, "__supertype__"):
             kind = kind.__supertype__
+        elif hasattr(origin, "__value__"):
+            # An alias with arguments, `Nullable[str]`.
+            kind = origin.__value__[typing.get_args(kind)]
         elif hasattr(kind, "__value__"):
             kind = kind.__value__
         elif inspect.isclass(kind) and issubclass(kind, pydantic.RootModel):
             kind = kind.model_fields["root"].annotation
-        elif is_union(kind) and type(None) in typing.get_args(kind):
-            kind = typing.Union[tuple(each for each in typing.get_args(kind) if each is not type(None))]
+        elif is_union(kind) and (known := known_of(kind)) != typing.get_args(kind):
+            kind = typing.Union[known]
         else:
             return kind
+
+
+def known_of(union):
+    """The alternatives of a union that say what it is, or all of them if none does."""
+    inner = typing.get_args(union)
+    inner = tuple(each for each in inner if getattr(each, "__name__", "") not in LEFT_OUT) or inner
+    return tuple(each for each in inner if each not in UNKNOWN and typing.get_args(each)[1:] not in UNKNOWN_VALUES) or inner
 
 
 def alternatives(kind):
     """All alternatives of a union, also of those in it."""
     kind = plain(kind)
-    if not is_union(kind):
+    if not is_union(kind) or is_file(kind):
         return [kind]
     return [each for part in typing.get_args(kind) for each in alternatives(part)]
