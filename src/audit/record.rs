@@ -314,9 +314,12 @@ impl Record<'_> {
                 quote(cut(reason), out)
             });
         });
+        let other = |tokens: u64| (tokens > 0).then_some(tokens);
         let usage = [
             ("input_tokens", self.usage.input_tokens),
             ("output_tokens", self.usage.output_tokens),
+            ("other_input_tokens", other(self.usage.other_input)),
+            ("other_output_tokens", other(self.usage.other_output)),
         ];
         if usage.iter().any(|(_, tokens)| tokens.is_some()) {
             key(out, "usage");

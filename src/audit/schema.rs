@@ -345,6 +345,16 @@ pub const MEMBERS: &[Member] = &[
         Shape::Object(&[
             member("input_tokens", Shape::Count, "Of the request."),
             member("output_tokens", Shape::Count, "Of the response."),
+            member(
+                "other_input_tokens",
+                Shape::Count,
+                "Of the request, but not among the provider's input tokens: read from its cache or written to it, from tools that it ran. Charged to limits as input.",
+            ),
+            member(
+                "other_output_tokens",
+                Shape::Count,
+                "Of the response, but not among the provider's output tokens: reasoning. Charged to limits as output.",
+            ),
         ]),
         "Tokens, as the provider reports them.",
     ),

@@ -80,6 +80,11 @@ pub struct Usage {
     pub cached_tokens: Option<u64>,
     /// Output tokens for reasoning.
     pub reasoning_tokens: Option<u64>,
+    /// Input tokens that the provider does not count among its input tokens: read from a cache, written to it, from
+    /// tools that it ran.
+    pub other_input: u64,
+    /// Output tokens that the provider does not count among its output tokens: reasoning.
+    pub other_output: u64,
 }
 
 impl Usage {
@@ -93,16 +98,38 @@ impl Usage {
         self.output_tokens = sum(self.output_tokens, other.output_tokens);
         self.cached_tokens = sum(self.cached_tokens, other.cached_tokens);
         self.reasoning_tokens = sum(self.reasoning_tokens, other.reasoning_tokens);
+        self.other_input = self.other_input.saturating_add(other.other_input);
+        self.other_output = self.other_output.saturating_add(other.other_output);
     }
 
     /// Returns these counts, with missing ones taken from `other`.
     pub fn or(self, other: Usage) -> Usage {
+        let either = |own: u64, other: u64| if own == 0 { other } else { own };
         Usage {
             input_tokens: self.input_tokens.or(other.input_tokens),
             output_tokens: self.output_tokens.or(other.output_tokens),
             cached_tokens: self.cached_tokens.or(other.cached_tokens),
             reasoning_tokens: self.reasoning_tokens.or(other.reasoning_tokens),
+            other_input: either(self.other_input, other.other_input),
+            other_output: either(self.other_output, other.other_output),
         }
+    }
+
+    /// Returns all input tokens, also those that the provider counts elsewhere.
+    pub fn all_input(&self) -> Option<u64> {
+        all(self.input_tokens, self.other_input)
+    }
+
+    /// Returns all output tokens, also those that the provider counts elsewhere.
+    pub fn all_output(&self) -> Option<u64> {
+        all(self.output_tokens, self.other_output)
+    }
+}
+
+fn all(told: Option<u64>, other: u64) -> Option<u64> {
+    match (told, other) {
+        (None, 0) => None,
+        (told, other) => Some(told.unwrap_or(0).saturating_add(other)),
     }
 }
 

@@ -207,11 +207,12 @@ impl Flow {
             Some(&mut chain.borrow_mut()),
             false,
         );
-        let tokens = exchange.usage.input_tokens.unwrap_or(0);
+        let usage = exchange.usage;
+        let tokens = usage.all_input().unwrap_or(0);
         Finished {
             line,
             rule: self.deciding_rule(),
-            tokens_total: tokens.saturating_add(exchange.usage.output_tokens.unwrap_or(0)),
+            tokens_total: tokens.saturating_add(usage.all_output().unwrap_or(0)),
         }
     }
 
@@ -549,8 +550,8 @@ impl Flow {
             tell(metrics::PROVIDER_ERRORS, &[provider, error], 1);
         }
         for (direction, tokens) in [
-            ("input", exchange.usage.input_tokens),
-            ("output", exchange.usage.output_tokens),
+            ("input", exchange.usage.all_input()),
+            ("output", exchange.usage.all_output()),
         ] {
             if let Some(tokens) = tokens {
                 let values = [provider, model, direction, client];

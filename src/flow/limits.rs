@@ -592,8 +592,11 @@ impl Flow {
             }
             _ => self.tokens(),
         };
-        let usage = exchange.usage;
-        let has_usage = usage.input_tokens.is_some() || usage.output_tokens.is_some();
+        let has_usage = exchange
+            .usage
+            .all_input()
+            .or(exchange.usage.all_output())
+            .is_some();
         let failed = exchange.status.is_some_and(|status| status >= 400) && !self.replied;
         if failed && !has_usage {
             // Providers charge nothing for an error.
@@ -614,11 +617,11 @@ impl Flow {
         let usage = self.exchange.usage;
         let estimated = self.facts.request.estimated_tokens.unwrap_or(0);
         let written = self.exchange.response_text.div_ceil(4);
-        let output = match usage.output_tokens {
+        let output = match usage.all_output() {
             Some(told) if self.exchange.is_complete => told,
             told => told.unwrap_or(0).max(written),
         };
-        (usage.input_tokens.unwrap_or(estimated), output)
+        (usage.all_input().unwrap_or(estimated), output)
     }
 
     /// Charges the output of a stream beyond the reservation. Returns the denial that ends the stream once a limit is

@@ -120,7 +120,7 @@ metrics! {
     TOOL_CALLS "agentguard_tool_calls_total" Counter "calls" [TOOL, ACTION]
         "Tool calls by what happened to them.";
     TOKENS "agentguard_tokens_total" Counter "tokens" [PROVIDER, MODEL, DIRECTION, CLIENT]
-        "Tokens as providers report them.";
+        "Tokens as providers report them, cached input and reasoning included.";
     PROVIDER_ERRORS "agentguard_provider_errors_total" Counter "responses" [PROVIDER, ERROR_TYPE]
         "Errors in responses of providers.";
     UNINSPECTABLE "agentguard_uninspectable_total" Counter "messages" [CODE]

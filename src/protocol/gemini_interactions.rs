@@ -282,4 +282,7 @@ const USAGE: UsageKeys = UsageKeys {
     output: "totalOutputTokens",
     cached: "totalCachedTokens",
     reasoning: "totalThoughtTokens",
+    other_input: "totalToolUseTokens",
+    other_output: "totalThoughtTokens",
+    total: "",
 };

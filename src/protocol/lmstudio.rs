@@ -91,6 +91,9 @@ const USAGE: UsageKeys = UsageKeys {
     output: "total_output_tokens",
     cached: "",
     reasoning: "reasoning_output_tokens",
+    other_input: "",
+    other_output: "",
+    total: "",
 };
 
 static FORMAT: Format = Format {

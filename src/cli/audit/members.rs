@@ -210,8 +210,14 @@ impl Facts {
             MODEL => return self.models.push(value.to_owned()),
             "tools" => return self.tools.push(value.to_owned()),
             "interim" => return self.is_interim = value == "true",
-            "usage.input_tokens" => return self.input_tokens = number(),
-            "usage.output_tokens" => return self.output_tokens = number(),
+            "usage.input_tokens" | "usage.other_input_tokens" => {
+                let all = self.input_tokens.saturating_add(number());
+                return self.input_tokens = all;
+            }
+            "usage.output_tokens" | "usage.other_output_tokens" => {
+                let all = self.output_tokens.saturating_add(number());
+                return self.output_tokens = all;
+            }
             "rules.id" => {
                 return self.rules.push(Rule {
                     id: value.to_owned(),

@@ -385,17 +385,7 @@ pub(super) fn copy_known_facts(reading: &mut Reading, response: &Reading) {
 
 /// Adds the facts of one more frame. Later token counts replace earlier ones.
 pub(super) fn learn(response: &mut Reading, frame: &Reading) {
-    let (known, new) = (&mut response.usage, frame.usage);
-    for (known, new) in [
-        (&mut known.input_tokens, new.input_tokens),
-        (&mut known.output_tokens, new.output_tokens),
-        (&mut known.cached_tokens, new.cached_tokens),
-        (&mut known.reasoning_tokens, new.reasoning_tokens),
-    ] {
-        if new.is_some() {
-            *known = new;
-        }
-    }
+    response.usage = frame.usage.or(response.usage);
     let rest = MAX_FINISH_REASONS.saturating_sub(response.finish.len());
     response
         .finish

@@ -311,6 +311,125 @@ fn tokens_are_settled_by_what_the_provider_says() {
     }
 }
 
+/// Providers count input from a cache and reasoning among the other tokens, or leave them out of both counts.
+#[test]
+fn tokens_that_a_provider_counts_elsewhere_are_charged_too() {
+    let asked =
+        r#"{"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}"#;
+    let gemini = r#"{"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}"#;
+    let converse = r#"{"messages": [{"role": "user", "content": [{"text": "hi"}]}]}"#;
+    let interaction = r#"{"model": "m", "input": "hi"}"#;
+    let embedded = r#"{"model": "m", "input": "hi"}"#;
+    for (path, body, usage, input, output) in [
+        (
+            "/v1/messages",
+            asked,
+            json!({"usage": {"input_tokens": 10, "cache_creation_input_tokens": 20, "cache_read_input_tokens": 30,
+                             "output_tokens": 5}}),
+            60,
+            5,
+        ),
+        (
+            "/model/m/converse",
+            converse,
+            json!({"usage": {"inputTokens": 10, "outputTokens": 5, "totalTokens": 65, "cacheReadInputTokens": 30,
+                             "cacheWriteInputTokens": 20}}),
+            60,
+            5,
+        ),
+        (
+            "/v1beta/models/m:generateContent",
+            gemini,
+            json!({"usageMetadata": {"promptTokenCount": 100, "cachedContentTokenCount": 40, "candidatesTokenCount": 7,
+                                     "thoughtsTokenCount": 50, "toolUsePromptTokenCount": 25, "totalTokenCount": 182}}),
+            125,
+            57,
+        ),
+        // Thoughts alone, where they used up all that the response may have.
+        (
+            "/v1beta/models/m:generateContent",
+            gemini,
+            json!({"usageMetadata": {"promptTokenCount": 8, "thoughtsTokenCount": 50, "totalTokenCount": 58}}),
+            8,
+            50,
+        ),
+        (
+            "/v1beta/interactions",
+            interaction,
+            json!({"usage": {"total_input_tokens": 9, "total_output_tokens": 13, "total_thought_tokens": 220,
+                             "total_tool_use_tokens": 0, "total_cached_tokens": 0, "total_tokens": 242}}),
+            9,
+            233,
+        ),
+        (
+            "/v1/chat/completions",
+            asked,
+            json!({"usage": {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150,
+                             "prompt_tokens_details": {"cached_tokens": 40},
+                             "completion_tokens_details": {"reasoning_tokens": 30}}}),
+            100,
+            50,
+        ),
+        // Google's and xAI's count reasoning only among all.
+        (
+            "/v1/chat/completions",
+            asked,
+            json!({"usage": {"prompt_tokens": 66, "completion_tokens": 6, "total_tokens": 100}}),
+            66,
+            34,
+        ),
+        // A gateway before Anthropic.
+        (
+            "/v1/chat/completions",
+            asked,
+            json!({"usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 45,
+                             "cache_read_input_tokens": 30}}),
+            40,
+            5,
+        ),
+        (
+            "/v1/chat/completions",
+            asked,
+            json!({"usage": {"prompt_tokens": 40, "completion_tokens": 5, "total_tokens": 45,
+                             "cache_read_input_tokens": 30}}),
+            40,
+            5,
+        ),
+        (
+            "/v1/embeddings",
+            embedded,
+            json!({"usage": {"total_tokens": 38}}),
+            38,
+            0,
+        ),
+    ] {
+        for (counted, used) in [
+            ("input_tokens", input),
+            ("output_tokens", output),
+            ("tokens", input + output),
+        ] {
+            let guard = guard(&limited(&format!(
+                "  - {{ id: budget, action: deny, limit: {{ count: {counted}, max: 10000, window: 24h }} }}\n"
+            )));
+            let head = [
+                (":method", "POST"),
+                (":path", path),
+                (":authority", "x"),
+                ("content-type", "application/json"),
+            ];
+            let request = HttpMessage::new(&head, body.as_bytes());
+            let head = [(":status", "200"), ("content-type", "application/json")];
+            let response = HttpMessage::new(&head, usage.to_string().as_bytes());
+            let seen = exchange(&guard, &request, response);
+            assert_eq!(
+                record(&seen)["limits"][0]["used"],
+                used,
+                "{counted} {usage}"
+            );
+        }
+    }
+}
+
 #[test]
 fn an_aborted_request_is_charged_and_an_error_of_the_provider_is_not() {
     let rule = "  - { id: budget, action: deny, limit: { count: output_tokens, max: 1000, window: 24h } }\n";

@@ -104,6 +104,9 @@ const USAGE: UsageKeys = UsageKeys {
     output: "output_tokens",
     cached: "cache_read_input_tokens",
     reasoning: "output_tokens_details.thinking_tokens",
+    other_input: "cache_creation_input_tokens+cache_read_input_tokens",
+    other_output: "",
+    total: "",
 };
 
 pub(super) fn usage(reader: &mut Reader<'_>, value: Value<'_>) {

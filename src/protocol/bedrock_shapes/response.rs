@@ -86,6 +86,9 @@ pub(super) const USAGE: UsageKeys = UsageKeys {
     output: "outputTokens",
     cached: "cacheReadInputTokens|cacheReadInputTokenCount",
     reasoning: "",
+    other_input: "cacheReadInputTokens|cacheReadInputTokenCount+cacheWriteInputTokens|cacheWriteInputTokenCount",
+    other_output: "",
+    total: "",
 };
 
 /// Returns a response that contains only a denial.

@@ -127,6 +127,9 @@ pub(super) const USAGE: UsageKeys = UsageKeys {
     output: "candidatesTokenCount",
     cached: "cachedContentTokenCount",
     reasoning: "thoughtsTokenCount",
+    other_input: "toolUsePromptTokenCount",
+    other_output: "thoughtsTokenCount",
+    total: "",
 };
 
 /// Reads `google.rpc.Status`.

@@ -101,6 +101,9 @@ const USAGE: UsageKeys = UsageKeys {
     output: "completion_tokens|output_tokens",
     cached: "prompt_tokens_details.cached_tokens|input_tokens_details.cached_tokens",
     reasoning: "completion_tokens_details.reasoning_tokens|output_tokens_details.reasoning_tokens",
+    other_input: "cache_creation_input_tokens+cache_read_input_tokens",
+    other_output: "",
+    total: "total_tokens",
 };
 
 pub(crate) fn usage(reader: &mut Reader<'_>, value: Value<'_>) {

@@ -2,7 +2,7 @@
 
 use super::{Origin, Reader, Roles, UsageKeys, is_one_of};
 use crate::diag::codes;
-use crate::event::{Class, Direction, Known, Part, Text, each_named};
+use crate::event::{Class, Direction, Known, Part, Text, Usage, each_named};
 use crate::wire::json::{self, Value};
 use crate::wire::span::index;
 use std::ops::Range;
@@ -97,13 +97,34 @@ impl Reader<'_> {
                 found?.as_u64()
             })
         };
-        let [input, output] = [keys.input, keys.output].map(count);
-        let [cached, reasoning] = [keys.cached, keys.reasoning].map(count);
-        let usage = &mut self.reading.usage;
-        usage.input_tokens = input;
-        usage.output_tokens = output;
-        usage.cached_tokens = cached;
-        usage.reasoning_tokens = reasoning;
+        let [input_tokens, output_tokens] = [keys.input, keys.output].map(count);
+        let [cached_tokens, reasoning_tokens] = [keys.cached, keys.reasoning].map(count);
+        let sum = |paths: &str| {
+            let counts = paths.split('+').filter_map(count);
+            counts.fold(0, u64::saturating_add)
+        };
+        let (mut other_input, mut other_output) = (0, 0);
+        if keys.total.is_empty() {
+            other_input = sum(keys.other_input);
+            other_output = sum(keys.other_output);
+        } else if let Some(total) = count(keys.total) {
+            let told = [input_tokens, output_tokens].into_iter().flatten();
+            let rest = total.saturating_sub(told.fold(0, u64::saturating_add));
+            // Some servers count reasoning or what a cache had only among all tokens.
+            other_input = match output_tokens {
+                Some(_) if rest > 0 => rest.min(sum(keys.other_input)),
+                _ => rest,
+            };
+            other_output = rest.saturating_sub(other_input);
+        }
+        self.reading.usage = Usage {
+            input_tokens,
+            output_tokens,
+            cached_tokens,
+            reasoning_tokens,
+            other_input,
+            other_output,
+        };
     }
 
     /// Reads the word for an author.

@@ -24,6 +24,12 @@ pub(in crate::protocol) struct UsageKeys {
     pub(in crate::protocol) cached: &'static str,
     /// Output tokens of the model's reasoning.
     pub(in crate::protocol) reasoning: &'static str,
+    /// Input tokens that `input` doesn't count, with a plus between counts that are added.
+    pub(in crate::protocol) other_input: &'static str,
+    /// Output tokens that `output` doesn't count.
+    pub(in crate::protocol) other_output: &'static str,
+    /// All tokens, for formats whose servers differ in what their input and output count; else empty.
+    pub(in crate::protocol) total: &'static str,
 }
 
 /// Function that reads a value.
@@ -512,6 +518,9 @@ mod tests {
             output: "output_tokens",
             cached: "details.cached",
             reasoning: "",
+            other_input: "",
+            other_output: "",
+            total: "",
         };
         let body = br#"{"input_tokens": 7, "output_tokens": "9", "details": {"cached": 3}}"#;
         let bounds = Bounds {
