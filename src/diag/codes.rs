@@ -6,7 +6,7 @@
 pub struct Code {
     /// `AG` and four digits.
     pub id: &'static str,
-    /// A short description: lower case, no final period. Empty in the filter, where nothing shows it.
+    /// A short description: lower case, no final period.
     pub title: &'static str,
     /// HTTP status of a denial with this code; 0 for codes without a response to the client.
     ///
@@ -14,7 +14,7 @@ pub struct Code {
     /// 403, codex retries six times, Aider retries for over a minute, and Claude Code reports a failed authentication.
     /// docs/denials.md lists the behaviour of each client at each status.
     pub status: u16,
-    /// Meaning and remedy, for `agentguard explain`. Empty in the filter, to save space.
+    /// Meaning and remedy, for `agentguard explain`.
     pub explain: &'static str,
 }
 
@@ -22,15 +22,24 @@ macro_rules! codes {
     ($($id:ident $status:literal $title:literal $explain:literal)+) => {
         $(#[doc = $title] pub const $id: &str = stringify!($id);)+
 
-        /// All codes, in order.
+        /// All codes, in order. The filter does without them: they take as much space as a protocol.
+        #[cfg(not(target_arch = "wasm32"))]
         pub const CODES: &[Code] = &[
             $(Code {
                 id: stringify!($id),
-                title: if cfg!(target_arch = "wasm32") { "" } else { $title },
+                title: $title,
                 status: $status,
-                explain: if cfg!(target_arch = "wasm32") { "" } else { $explain },
+                explain: $explain,
             },)+
         ];
+
+        /// Returns the HTTP status of a denial with this code.
+        pub fn status(id: &str) -> u16 {
+            match id {
+                $(stringify!($id) if !matches!($status, 0 | 400) => $status,)+
+                _ => 400,
+            }
+        }
     };
 }
 
@@ -286,18 +295,23 @@ codes! {
 }
 
 /// Returns the code with this id, in either letter case; `None` if there is none.
+#[cfg(not(target_arch = "wasm32"))]
 pub fn find(id: &str) -> Option<&'static Code> {
     let id = id.bytes().map(|byte| byte.to_ascii_uppercase());
     let at = CODES.binary_search_by(|code| code.id.bytes().cmp(id.clone()));
     CODES.get(at.ok()?)
 }
 
-/// Returns the HTTP status of a denial with this code.
-pub fn status(id: &str) -> u16 {
-    match find(id).map(|code| code.status) {
-        Some(0) | None => 400,
-        Some(status) => status,
-    }
+/// Returns what a code stands for.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn explanation(id: &str) -> Option<&'static str> {
+    find(id).map(|code| code.explain)
+}
+
+/// Returns nothing: the filter has no texts for codes.
+#[cfg(target_arch = "wasm32")]
+pub fn explanation(_: &str) -> Option<&'static str> {
+    None
 }
 
 #[cfg(test)]

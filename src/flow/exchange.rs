@@ -249,9 +249,9 @@ impl Flow {
         if last.is_some() {
             out.push(b']');
         }
-        if let Some(code) = self.exchange.code.and_then(codes::find) {
+        if let Some(explanation) = self.exchange.code.and_then(codes::explanation) {
             out.extend_from_slice(b",\"means\":");
-            quote(code.explain, &mut out);
+            quote(explanation, &mut out);
         }
         out.push(b'}');
         out
