@@ -834,6 +834,16 @@ fn a_mistake_in_the_options_is_named_before_anything_is_written() {
             &["k8s", "--image", "https://r.io/a.wasm"],
             "container image",
         ),
+        (
+            &[
+                "k8s",
+                image[0],
+                image[1],
+                "--audit-log",
+                "/var/log/audit.jsonl",
+            ],
+            "can write no files",
+        ),
     ] {
         let said = complaint(&build(POLICY, options));
         assert!(said.contains(word), "{options:?}: {said}");
