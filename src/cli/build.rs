@@ -562,6 +562,13 @@ impl Build {
         let health = self.health.as_deref().map(|health| ("--health", health));
         let listening = [("--listen", listen), ("--admin", &self.admin)];
         refuse_one_address(listening.into_iter().chain(health))?;
+        let is_any_port = |address: SocketAddr| address.port() == 0;
+        if self.health.is_some() && self.admin.parse().is_ok_and(is_any_port) {
+            return Err(output::print_misused(&format!(
+                "--admin {}: --health offers the metrics of this address, and needs its port: write ADDRESS:PORT with a port above 0",
+                self.admin
+            )));
+        }
         let address = |option: &str, text: &str| {
             let address = text.parse().map(socket_address).map_err(|_| {
                 output::print_misused(&format!(

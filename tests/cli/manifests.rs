@@ -479,6 +479,19 @@ fn an_admin_interface_that_others_reach_is_noted() {
 }
 
 #[test]
+fn metrics_are_not_offered_of_an_admin_interface_whose_port_is_not_known() {
+    let health = ["envoy", "--bootstrap", "--health", "127.0.0.1:9902"];
+    for admin in ["127.0.0.1:0", "[::1]:0"] {
+        let of_admin = ["--admin", admin];
+        let refused = complaint(&build(POLICY, &[&health[..], &of_admin].concat()));
+        assert!(refused.contains("needs its port"), "{refused}");
+        // Without a listener for them, any port will do.
+        let built = build(POLICY, &[&health[..2], &of_admin].concat());
+        assert_eq!(built.status.code(), Some(0), "{built:?}");
+    }
+}
+
+#[test]
 fn a_policy_is_not_replaced_by_what_is_built_of_it() {
     let (folder, policy) = policy_with("# Of whom?\n");
     let before = std::fs::read(&policy).unwrap();
