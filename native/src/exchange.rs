@@ -415,9 +415,9 @@ impl Exchange {
         faults::at("stream_complete", stream);
         process::tell_through(stream, configuration.stats.of_process());
         let Running { flow, guard, .. } = &mut **running;
-        if !flow.has_begun()
-            && let Some(headers) = stream.headers(Map::RequestHeaders)
-        {
+        if !flow.has_begun() {
+            // Envoy has no headers of a request that it could not parse, and knows its client all the same.
+            let headers = stream.headers(Map::RequestHeaders).unwrap_or_default();
             flow.note_unseen_request(&RequestHead {
                 headers: &headers,
                 end: true,

@@ -23,7 +23,8 @@ pub use analysis::{
     Answers, Difference, KeyChange, ListChange, PolicyOutcome, Proof, Witness, compare,
 };
 pub use doctor::{
-    ConfigurationProblem, Examination, Files, ModuleFile, PolicyInUse, Proxy, examine,
+    CLAIMS_FOR_MODULE, ConfigurationProblem, Examination, Files, ModuleFile, PolicyInUse, Proxy,
+    examine,
 };
 pub use explain::{Branch, Explained, Explainer};
 pub use extend::{ReadFile, ReadPolicyFile, Resolved, resolve};

@@ -181,6 +181,10 @@ struct Built<'p> {
     keys: Vec<&'p str>,
     /// Bytes that the proxy must be able to hold of a message.
     buffer: u64,
+    /// Whether a decision depends on the client's address.
+    asks_for_address: bool,
+    /// Whether the policy reads the claims of tokens.
+    reads_tokens: bool,
 }
 
 impl Built<'_> {
@@ -398,6 +402,8 @@ impl Build {
             holds,
             keys,
             buffer: BUFFER_LIMIT.max(policy.document.inspect.max_body),
+            asks_for_address: policy.document.asks_for_address(),
+            reads_tokens: policy.document.reads_tokens(),
         };
         let written = match self.target {
             Target::Json => {
@@ -556,6 +562,13 @@ impl Build {
         let health = self.health.as_deref().map(|health| ("--health", health));
         let listening = [("--listen", listen), ("--admin", &self.admin)];
         refuse_one_address(listening.into_iter().chain(health))?;
+        let is_any_port = |address: SocketAddr| address.port() == 0;
+        if self.health.is_some() && self.admin.parse().is_ok_and(is_any_port) {
+            return Err(output::print_misused(&format!(
+                "--admin {}: --health offers the metrics of this address, and needs its port: write ADDRESS:PORT with a port above 0",
+                self.admin
+            )));
+        }
         let address = |option: &str, text: &str| {
             let address = text.parse().map(socket_address).map_err(|_| {
                 output::print_misused(&format!(
@@ -581,6 +594,16 @@ impl Build {
         };
         let kill_list = self.kill_list.as_deref();
         let kill_list = kill_list.map(|path| watched(KILL_FILTER, path, self.host));
+        let claims = (self.host == Host::Native && built.reads_tokens).then(native::claims);
+        let ours: Vec<Value> = kill_list
+            .into_iter()
+            .chain(claims)
+            .chain([agentguard])
+            .collect();
+        let mut manager = connection_manager(ours, &self.audit_log, &upstream);
+        if built.asks_for_address {
+            believe_the_connection(&mut manager);
+        }
         let mut config = json!({
             // Without a name, Envoy discovers no configuration. `--service-node` and `--service-cluster` override it.
             "node": {"id": "agentguard", "cluster": "agentguard"},
@@ -594,7 +617,7 @@ impl Build {
                     "address": listen,
                     // Maximum body that can be held for inspection.
                     "per_connection_buffer_limit_bytes": built.buffer,
-                    "filter_chains": [{"filters": [connection_manager(kill_list, &agentguard, &self.audit_log, &upstream)]}],
+                    "filter_chains": [{"filters": [manager]}],
                 }],
                 "clusters": [upstream.cluster(&self.trusted_ca, built.buffer)],
             },
@@ -833,12 +856,8 @@ fn stats_tags() -> Value {
         .collect()
 }
 
-fn connection_manager(
-    kill_list: Option<Value>,
-    agentguard: &Value,
-    audit_log: &str,
-    upstream: &Upstream,
-) -> Value {
+/// Returns the connection manager, with the filters of this project between the decompressors and the router.
+fn connection_manager(ours: Vec<Value>, audit_log: &str, upstream: &Upstream) -> Value {
     let decompressor = |name: &str, library: &str| {
         json!({
             "name": format!("decompress-{name}"),
@@ -872,8 +891,7 @@ fn connection_manager(
             "envoy.extensions.compression.zstd.decompressor.v3.Zstd",
         ),
     ];
-    filters.extend(kill_list);
-    filters.push(agentguard.clone());
+    filters.extend(ours);
     filters.push(json!({
         "name": "envoy.filters.http.router",
         "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
@@ -913,6 +931,26 @@ fn connection_manager(
             "http_filters": filters,
         },
     })
+}
+
+/// Lets Envoy take the client's address from the connection. Otherwise it takes one of `x-forwarded-for`, which the filter does not believe.
+fn believe_the_connection(manager: &mut Value) {
+    // The upstream is not told who its clients are.
+    let settings = [
+        ("/typed_config", "use_remote_address", json!(true)),
+        ("/typed_config", "skip_xff_append", json!(true)),
+        (
+            "/typed_config/route_config",
+            "request_headers_to_remove",
+            json!(["x-envoy-external-address"]),
+        ),
+    ];
+    for (place, setting, value) in settings {
+        let members = manager.pointer_mut(place).and_then(Value::as_object_mut);
+        if let Some(members) = members {
+            members.insert(setting.to_owned(), value);
+        }
+    }
 }
 
 /// Address of the upstream.

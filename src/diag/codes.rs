@@ -227,7 +227,7 @@ codes! {
     AG6003 0 "responses are decompressed"
         "With a decompressor for responses Envoy never tells the filter that a body has ended, so that a response that is held hangs. Envoy's decompressors unpack both directions unless `response_direction_config` says otherwise. The filter asks providers for uncompressed responses itself."
     AG6004 0 "authentication behind the filter"
-        "A filter that authenticates is after AgentGuard, so that the policy has no verified claims: rules on the caller deny, and requests are inspected that would be denied anyway. Authentication comes first."
+        "A filter that authenticates is after AgentGuard, so that the policy has no verified claims: rules on the caller deny, and requests are inspected that would be denied anyway. Authentication comes first. A native module gets the claims of `jwt_authn` from a `set_filter_state` filter between the two."
     AG6005 0 "a change behind the filter"
         "A filter after AgentGuard can change requests that were inspected, or answer them. Put it before AgentGuard, or make sure that it leaves bodies alone."
     AG6006 0 "not fail-closed"

@@ -13,6 +13,8 @@ use super::grammar::{
     Role, StreamKey,
 };
 use super::inspect::{self, Inspect};
+#[cfg(not(target_arch = "wasm32"))]
+use super::limit::Per;
 use super::match_item::{MatchItem, read_match_item};
 use super::mode::Mode;
 use super::node::{Member, Node, NodeValue};
@@ -137,20 +139,55 @@ impl Document {
         sources.filter(move |(_, source)| names_agent(source))
     }
 
-    /// Returns the environment variables that the filter needs.
+    /// Returns whether a decision depends on the client's address: a limit counts it, a trusted proxy is known by it, or `client_address`
+    /// says where it comes from.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn asks_for_address(&self) -> bool {
+        let trusts_address = |source: &IdentitySource| match &source.kind {
+            SourceKind::Header(header) => !header.networks.is_empty(),
+            _ => false,
+        };
+        let counts_address = |document: &Document| {
+            let mut limits = document.rules.iter().filter_map(|rule| rule.limit.as_ref());
+            limits.any(|limit| limit.counters().contains(&Per::Address))
+        };
+        self.client_address != ClientAddress::Direct
+            || self.principals.iter().any(trusts_address)
+            || self.deciding().iter().any(counts_address)
+            || self
+                .shadow
+                .as_deref()
+                .is_some_and(Document::asks_for_address)
+    }
+
+    /// Returns whether a source of principals reads the claims of a token.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn reads_tokens(&self) -> bool {
+        let reads = |source: &IdentitySource| matches!(source.kind, SourceKind::Jwt(_));
+        self.principals.iter().any(reads)
+    }
+
+    /// Returns the environment variables that the filter needs, each once: Envoy does not start with one that is named twice.
     pub fn secret_names(&self) -> Vec<&str> {
         let environment = match &self.environment {
             EnvironmentSource::Variable { name, .. } => Some(&**name),
             _ => None,
         };
-        self.audit
+        let all = self
+            .audit
             .key
             .as_deref()
             .into_iter()
             .chain(environment)
             .chain(self.key_variables())
-            .chain(self.approver_variables())
-            .collect()
+            .chain(self.approver_variables());
+        let mut names = Vec::new();
+        for name in all {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
     }
 
     /// Returns the environment variables that contain API keys.

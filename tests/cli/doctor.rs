@@ -312,6 +312,104 @@ fn doctor_finds_certificates_that_nobody_verifies_wherever_the_policy_believes_t
     }
 }
 
+/// What a policy has that asks for the client's address: members, as they stand in its document.
+fn asking_for_an_address() -> Vec<Value> {
+    let limit = |per: Value| {
+        json!([{"id": "l", "match": {"event": "request"}, "action": "deny",
+                "limit": {"count": "requests", "per": per, "max": 5, "window": "1m"}}])
+    };
+    let by = |limit: Value| json!({"metadata": {"name": "m"}, "defaults": {"action": "allow"}, "rules": limit});
+    vec![
+        json!({"client_address": {"xff_hops": 1}}),
+        json!({"principals": [{"name": "edge", "header": {"id": "x-user", "trusted": ["10.0.0.0/8"]}}], "require": "none"}),
+        json!({"rules": limit(json!("address"))}),
+        json!({"rules": limit(json!(["model", "address"]))}),
+        json!({"shadow": by(limit(json!("address")))}),
+    ]
+}
+
+#[test]
+fn doctor_finds_an_address_from_a_header_wherever_the_policy_asks_for_it() {
+    let others = [
+        json!({"principals": [{"name": "edge", "header": {"id": "x-user", "trusted": ["spiffe://td/edge"]}}], "require": "none"}),
+        json!({"metadata": {"name": "m", "annotations": {"per": "address"}}}),
+    ];
+    let cases = asking_for_an_address()
+        .into_iter()
+        .map(|members| (members, true));
+    for (members, is_found) in cases.chain(others.map(|members| (members, false))) {
+        let mut config = shipped(&[]);
+        policy(&mut config, |policy| {
+            let document = policy.as_object_mut().unwrap();
+            document.extend(members.as_object().unwrap().clone());
+        });
+        let found = found(&config);
+        assert_eq!(
+            found.contains(&"AG6020".to_owned()),
+            is_found,
+            "{members}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn doctor_finds_nothing_wrong_with_what_build_writes_for_a_policy_that_asks_for_an_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.json");
+    for members in asking_for_an_address() {
+        let mut document = json!({"apiVersion": "agentguard.dev/v1", "kind": "AgentPolicy", "metadata": {"name": "p"},
+                                  "defaults": {"action": "allow", "tool_call": "allow"}});
+        let all = document.as_object_mut().unwrap();
+        all.extend(members.as_object().unwrap().clone());
+        std::fs::write(&file, document.to_string()).unwrap();
+        for host in ["wasm", "native"] {
+            let options = ["--for", "envoy", "--bootstrap", "--host", host];
+            let built = run(&[&["build", file.to_str().unwrap()][..], &options].concat());
+            assert_eq!(built.status.code(), Some(0), "{members} {built:?}");
+            let mut config: Value = serde_json::from_slice(&built.stdout).unwrap();
+            assert_eq!(found(&config), Vec::<String>::new(), "{members} {host}");
+            // The upstream is not told who its clients are.
+            assert_eq!(manager(&mut config)["skip_xff_append"], true);
+        }
+    }
+    assert_eq!(manager(&mut shipped(&[])).get("use_remote_address"), None);
+}
+
+#[test]
+fn doctor_finds_a_native_module_that_gets_no_claims_of_the_tokens_that_its_policy_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.yaml");
+    let text = std::fs::read_to_string(root().join(POLICY)).unwrap();
+    std::fs::write(
+        &file,
+        text + "principals: [{ name: user, jwt: { payload: people, id: sub } }]\n",
+    )
+    .unwrap();
+    let authentication = json!({"name": "envoy.filters.http.jwt_authn", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"}});
+    let is_set = |filter: &Value| filter["name"] == "envoy.filters.http.set_filter_state";
+    for (host, set, expected) in [
+        ("wasm", None, &[][..]),
+        ("native", Some(1), &[]),
+        // Before the token is verified there are no claims.
+        ("native", Some(0), &["AG6004"]),
+        ("native", None, &["AG6004"]),
+    ] {
+        let options = ["--for", "envoy", "--bootstrap", "--host", host];
+        let built = run(&[&["build", file.to_str().unwrap()][..], &options].concat());
+        let mut config: Value = serde_json::from_slice(&built.stdout).unwrap();
+        let filters = filters(&mut config);
+        let claims = filters.iter().position(is_set);
+        let claims = claims.map(|place| filters.remove(place));
+        assert_eq!(claims.is_some(), host == "native");
+        filters.insert(0, authentication.clone());
+        if let Some(place) = set {
+            filters.insert(place, claims.unwrap());
+        }
+        assert_eq!(found(&config), expected, "{host} {set:?}");
+    }
+}
+
 #[test]
 fn doctor_reads_the_tls_context_of_quic() {
     let mut config = shipped(&[]);

@@ -479,6 +479,19 @@ fn an_admin_interface_that_others_reach_is_noted() {
 }
 
 #[test]
+fn metrics_are_not_offered_of_an_admin_interface_whose_port_is_not_known() {
+    let health = ["envoy", "--bootstrap", "--health", "127.0.0.1:9902"];
+    for admin in ["127.0.0.1:0", "[::1]:0"] {
+        let of_admin = ["--admin", admin];
+        let refused = complaint(&build(POLICY, &[&health[..], &of_admin].concat()));
+        assert!(refused.contains("needs its port"), "{refused}");
+        // Without a listener for them, any port will do.
+        let built = build(POLICY, &[&health[..2], &of_admin].concat());
+        assert_eq!(built.status.code(), Some(0), "{built:?}");
+    }
+}
+
+#[test]
 fn a_policy_is_not_replaced_by_what_is_built_of_it() {
     let (folder, policy) = policy_with("# Of whom?\n");
     let before = std::fs::read(&policy).unwrap();
@@ -577,6 +590,93 @@ fn keys_of_the_policy_come_from_the_environment_of_the_proxy() {
         plugin["spec"]["vmConfig"]["env"],
         json!([{"name": "TEAM_KEY", "valueFrom": "HOST"}])
     );
+}
+
+#[test]
+fn a_variable_that_several_parts_of_a_policy_read_is_handed_over_once() {
+    // Envoy starts with no configuration that names a variable twice.
+    let line = "require: none\naudit: { key: env:SHARED }\nenvironment: { from: env:OTHER }\napprovers: { owner: { hmac: env:BOSS } }\n\
+                principals:\n  - name: key\n    api_key: { header: x-agent-key, keys: [{ env: SHARED, client: a }, { env: OTHER, client: b }] }";
+    let (_folder, policy) = policy_with(line);
+    let names = json!(["SHARED", "OTHER", "BOSS"]);
+    let built = as_value(&out(&build(&policy, &["envoy"])));
+    let vm = &built["resources"][0]["typed_config"]["config"]["vm_config"];
+    assert_eq!(vm["environment_variables"]["host_env_keys"], names);
+    let image = ["--image", "r.io/a:1"];
+    let of_istio = &["istio", image[0], image[1], "--selector", "a=b"];
+    let documents_of = |options: &[&str]| documents(&out(&build(&policy, options)));
+    let plugin = &documents_of(of_istio)["WasmPlugin agentguard"]["spec"];
+    let env = plugin["vmConfig"]["env"].as_array().unwrap();
+    let handed: Vec<&Value> = env.iter().map(|variable| &variable["name"]).collect();
+    assert_eq!(json!(handed), names);
+    let policy_of_gateway = &gateway(&policy, &[])["EnvoyExtensionPolicy agentguard"]["spec"];
+    assert_eq!(policy_of_gateway["wasm"][0]["env"]["hostKeys"], names);
+    let deployment = &documents_of(&["k8s", image[0], image[1]])["Deployment agentguard"]["spec"];
+    let container = &deployment["template"]["spec"]["containers"][0];
+    assert_eq!(container["env"].as_array().unwrap().len(), 3);
+    let values = as_value(&out(&build(
+        &policy,
+        &["helm", image[0], image[1], "--gateway", "g"],
+    )));
+    assert_eq!(values["policy"]["keys"], names);
+}
+
+#[test]
+fn claims_reach_a_native_module_by_a_filter_before_it_or_the_policy_is_refused() {
+    let (_folder, policy) =
+        policy_with("principals: [{ name: user, jwt: { payload: people, id: sub } }]");
+    let native = ["--host", "native"];
+    let watched = [
+        "--kind",
+        "EnvoyPatchPolicy",
+        "--listener",
+        "a",
+        "--listener",
+        "b",
+    ];
+    let patches = |policy: &str, host: &[&str]| {
+        let documents = gateway(policy, &[host, &watched].concat());
+        let patches = &documents["EnvoyPatchPolicy agentguard"]["spec"]["jsonPatches"];
+        let patches = patches.as_array().unwrap().iter();
+        let told = patches.map(|patch| {
+            let filter = patch["operation"]["value"]["name"].as_str().unwrap();
+            format!("{} {filter}", patch["name"].as_str().unwrap())
+        });
+        told.collect::<Vec<_>>()
+    };
+    let set = "envoy.filters.http.set_filter_state";
+    // Each is added directly before the router.
+    assert_eq!(
+        patches(&policy, &native),
+        [
+            format!("n/g/a {set}"),
+            "n/g/a agentguard".to_owned(),
+            format!("n/g/b {set}"),
+            "n/g/b agentguard".to_owned(),
+        ]
+    );
+    let only_ours = ["n/g/a agentguard", "n/g/b agentguard"];
+    assert_eq!(patches(&policy, &[]), only_ours);
+    assert_eq!(patches(POLICY, &native), only_ours);
+    let fixed = ["envoy-gateway", "--gateway", "g"];
+    let refused = complaint(&build(&policy, &[&fixed[..], &native].concat()));
+    assert!(refused.contains("--kind EnvoyPatchPolicy"), "{refused}");
+    // In a configuration for plain Envoy, `jwt_authn` belongs before it.
+    for (policy, has_claims) in [(&*policy, true), (POLICY, false)] {
+        for (host, is_native) in [(&native[..], true), (&[], false)] {
+            let built = build(policy, &[&["envoy", "--bootstrap"], host].concat());
+            let built = as_value(&out(&built));
+            let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+            let filters = built.pointer(manager).unwrap()["http_filters"].as_array();
+            let names: Vec<&str> = filters
+                .unwrap()
+                .iter()
+                .map(|filter| filter["name"].as_str().unwrap())
+                .collect();
+            let before = names[names.len() - 3];
+            assert_eq!(before == set, has_claims && is_native, "{names:?}");
+        }
+    }
 }
 
 #[test]
@@ -746,6 +846,16 @@ fn a_mistake_in_the_options_is_named_before_anything_is_written() {
         (
             &["k8s", "--image", "https://r.io/a.wasm"],
             "container image",
+        ),
+        (
+            &[
+                "k8s",
+                image[0],
+                image[1],
+                "--audit-log",
+                "/var/log/audit.jsonl",
+            ],
+            "can write no files",
         ),
     ] {
         let said = complaint(&build(POLICY, options));

@@ -547,10 +547,16 @@ fn what_no_policy_saw_is_recorded_as_far_as_it_is_known(version: Version) {
                       sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
         let connect = "CONNECT api.openai.com:443 HTTP/1.1\r\nhost: api.openai.com:443\r\n\r\n";
         let nameless = "GET /v1/models HTTP/1.1\r\n\r\n";
+        // Envoy parses no headers of these.
+        let unknown = "FOO /v1/models HTTP/1.1\r\nhost: api.openai.com\r\n\r\n";
+        let two_lengths = "POST /v1/models HTTP/1.1\r\nhost: api.openai.com\r\ncontent-length: 2\r\n\
+                           content-length: 3\r\n\r\n{}";
         for (bytes, method, status, code) in [
-            (socket, "GET", 426, Some("AG2008")),
-            (connect, "CONNECT", 426, Some("AG2008")),
-            (nameless, "GET", 400, None),
+            (socket, Some("GET"), 426, Some("AG2008")),
+            (connect, Some("CONNECT"), 426, Some("AG2008")),
+            (nameless, Some("GET"), 400, None),
+            (unknown, None, 400, None),
+            (two_lengths, None, 400, None),
         ] {
             case(bytes, || {
                 let mut connection = site.raw();
@@ -559,8 +565,9 @@ fn what_no_policy_saw_is_recorded_as_far_as_it_is_known(version: Version) {
                 let record = site.records.next();
                 assert_eq!(response.status, status, "{record:#}");
                 assert_eq!(record["status"], status);
-                assert_eq!(record["method"], method, "{record:#}");
+                assert_eq!(record["method"].as_str(), method, "{record:#}");
                 assert_eq!(record["code"].as_str(), code, "{record:#}");
+                assert_eq!(record["client"], "127.0.0.1", "{record:#}");
             });
         }
     }

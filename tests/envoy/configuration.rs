@@ -1,9 +1,14 @@
 //! Plugin configuration: how a policy reaches the filter.
 
+use crate::health::curl;
+use crate::identity::forge::Folder;
 use crate::scene::{
     Mode, answers, forbidden, in_mode, mask_cards, no_weapons, policy, refusal, says, with,
 };
-use harness::{Configuration, Host, Http, Request, Setup, Site, Version};
+use harness::{
+    Answer, Configuration, Host, Http, Process, Provider, Request, Setup, Site, Version, free_port,
+    wait_for,
+};
 use serde_json::{Value, json};
 use std::process::Command;
 
@@ -13,6 +18,7 @@ in_both_envoys![
     policies_side_by_side_do_not_disturb_each_other,
     the_environment_comes_from_the_configured_source,
     envoy_takes_what_build_writes,
+    what_build_writes_knows_a_trusted_proxy_by_its_connection,
 ];
 
 fn a_policy_is_the_same_as_text_and_as_a_struct(version: Version) {
@@ -216,6 +222,77 @@ fn the_environment_comes_from_the_configured_source(version: Version) {
             .send(Http::One, &Request::chat(says("hello")));
         assert_eq!(response.status, status, "{name}");
     }
+}
+
+/// Returns the arguments of an Envoy with the output of `build --bootstrap` for a policy, and the port of its traffic.
+fn built(folder: &Folder, policy: &Value, upstream: &str) -> (Vec<String>, u16) {
+    let [admin, traffic] = [(); 2].map(|()| free_port());
+    let policy = folder.write("policy.json", &policy.to_string());
+    let output = Command::new(env!("CARGO_BIN_EXE_agentguard"))
+        .args(["build", &policy, "--for", "envoy", "--bootstrap"])
+        .args(Host::of_run().build_options())
+        .args(["--upstream", &format!("http://{upstream}")])
+        .args(["--admin", &format!("127.0.0.1:{admin}")])
+        .args(["--listen", &format!("127.0.0.1:{traffic}")])
+        .output()
+        .expect("the command");
+    assert!(output.status.success(), "{output:?}");
+    let config = folder.write("envoy.json", &String::from_utf8_lossy(&output.stdout));
+    let arguments = [
+        "-c",
+        &config,
+        "--log-level",
+        "warning",
+        "--concurrency",
+        "1",
+        "--use-dynamic-base-id",
+    ];
+    (arguments.map(str::to_owned).to_vec(), traffic)
+}
+
+/// Proxies in front write the client's address into `x-forwarded-for`. It does not take the place of theirs.
+fn what_build_writes_knows_a_trusted_proxy_by_its_connection(version: Version) {
+    let provider = Provider::start();
+    provider.answer_always(Answer::json(200, b"{\"object\":\"list\",\"data\":[]}"));
+    let policy = json!({
+        "apiVersion": "agentguard.dev/v1",
+        "kind": "AgentPolicy",
+        "metadata": {"name": "edge"},
+        "require": "identity",
+        "principals": [{"name": "edge", "header": {"id": "x-user", "trusted": ["127.0.0.0/8"]}}],
+        "defaults": {"action": "allow", "tool_call": "allow"},
+    });
+    let folder = Folder::new("edge");
+    let (arguments, port) = built(&folder, &policy, &provider.address.to_string());
+    let program = version.program().to_string_lossy().into_owned();
+    let mut command = vec![program.as_str()];
+    command.extend(arguments.iter().map(String::as_str));
+    let log = format!("{}/envoy.log", folder.root());
+    let mut envoy = Process::start(&command, &[], std::path::Path::new(&log));
+    let headers = [
+        "--header",
+        "host: api.openai.com",
+        "--header",
+        "x-user: ann",
+        "--header",
+        "x-forwarded-for: 192.0.2.7",
+    ];
+    let answered = wait_for("the listener", || {
+        assert_eq!(envoy.ended(), None, "{}", envoy.printed());
+        let (answered, _) = curl(port, "/v1/models", &headers);
+        (answered != "000").then_some(answered)
+    });
+    assert_eq!(answered, "200");
+    // The provider is not told more about the client than the proxies in front have said.
+    assert_eq!(provider.count(), 1);
+    let received = provider.last();
+    let values = |name: &str| {
+        let headers = received.headers.iter();
+        let values = headers.filter(|(known, _)| known == name);
+        values.map(|(_, value)| value.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(values("x-forwarded-for"), [b"192.0.2.7".to_vec()]);
+    assert_eq!(values("x-envoy-external-address"), Vec::<Vec<u8>>::new());
 }
 
 /// Certificate authority whose key does not exist.

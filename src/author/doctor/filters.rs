@@ -69,6 +69,45 @@ pub(super) fn late_authentication(_: &Proxy, manager: &HttpManager, report: &mut
     }
 }
 
+/// Filter state in which a native module finds the claims that `jwt_authn` has verified. Envoy tells a module no nested metadata.
+pub const CLAIMS_FOR_MODULE: &str = "agentguard.jwt_authn";
+
+/// Reports a native module that gets no claims, although its policy reads those of the tokens that a filter before it verifies.
+pub(super) fn claims_not_handed(_: &Proxy, manager: &HttpManager, report: &mut Report) {
+    let mut verifies = false;
+    let mut hands = false;
+    for filter in &manager.filters {
+        let sets = list(filter.config.at("/on_request_headers"));
+        // What is set before the token is verified has no claims.
+        hands |= verifies
+            && sets
+                .into_iter()
+                .any(|set| set.at("/object_key") == CLAIMS_FOR_MODULE);
+        verifies |= filter.kind.ends_with("JwtAuthentication");
+        let reads = |filter: &HttpFilter| {
+            let policy = filter.valid_policy();
+            policy.is_some_and(|policy| policy.document.reads_tokens())
+        };
+        if filter.is_native()
+            && filter.role == Role::AgentGuard
+            && verifies
+            && !hands
+            && reads(filter)
+        {
+            report.add(
+                format!("{}, filter {}", manager.place(), filter.name),
+                "reads the claims of tokens, and Envoy tells a native module none of what jwt_authn has verified: nobody has a token",
+                format!(
+                    "http_filters:\n- name: envoy.filters.http.set_filter_state      # between jwt_authn and agentguard\n  typed_config:\n    \
+                     \"@type\": type.googleapis.com/envoy.extensions.filters.http.set_filter_state.v3.Config\n    on_request_headers:\n    \
+                     - object_key: {CLAIMS_FOR_MODULE}\n      factory_key: envoy.string\n      format_string: {{ text_format_source: \
+                     {{ inline_string: \"%DYNAMIC_METADATA(envoy.filters.http.jwt_authn)%\" }} }}"
+                ),
+            );
+        }
+    }
+}
+
 /// Ends of the types of filters that can change a message's body or its destination.
 const CHANGERS: [&str; 13] = [
     "Lua",
@@ -427,7 +466,6 @@ fn without_policy(manager: &HttpManager, filter: &HttpFilter, report: &mut Repor
     };
     let mut missing = policy.document.secret_names();
     missing.retain(|name| !is_handed(name));
-    missing.dedup();
     if !missing.is_empty() {
         let names = missing.join(", ");
         report.add(

@@ -2,7 +2,7 @@
 
 use super::Report;
 use super::proxy::{HttpFilter, HttpManager, Listener, Members, Proxy, Route, number, seconds};
-use crate::policy::{ClientAddress, IdentitySource, SourceKind};
+use crate::policy::{IdentitySource, SourceKind};
 use serde_json::Value;
 
 /// Bytes that Envoy buffers by default.
@@ -191,32 +191,10 @@ pub(super) fn short_idle_timeout(proxy: &Proxy, manager: &HttpManager, report: &
     }
 }
 
-/// Returns whether a policy needs the client's address.
-fn asks_for_address(document: &Value, address: ClientAddress) -> bool {
-    fn names_address(value: &Value) -> bool {
-        match value {
-            Value::Object(members) => members.iter().any(|(key, value)| {
-                let per = key == "per"
-                    && (value == "address" || value.to_string().contains("\"address\""));
-                per || key == "trusted_header" || names_address(value)
-            }),
-            Value::Array(items) => items.iter().any(names_address),
-            _ => false,
-        }
-    }
-    address != ClientAddress::Direct || names_address(document)
-}
-
 pub(super) fn client_address(_: &Proxy, manager: &HttpManager, report: &mut Report) {
     let asks = |filter: &HttpFilter| {
-        let document = filter.document.as_deref();
-        let document = document.and_then(|text| serde_json::from_str(text).ok());
-        match (filter.valid_policy(), document) {
-            (Some(policy), Some(document)) => {
-                asks_for_address(&document, policy.document.client_address)
-            }
-            _ => false,
-        }
+        let policy = filter.valid_policy();
+        policy.is_some_and(|policy| policy.document.asks_for_address())
     };
     if !manager.policies().any(asks) {
         return;

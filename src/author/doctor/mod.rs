@@ -10,6 +10,7 @@ mod names;
 mod proxy;
 mod surroundings;
 
+pub use filters::CLAIMS_FOR_MODULE;
 pub use proxy::{Files, ModuleFile, Proxy};
 
 use crate::diag::codes;
@@ -82,6 +83,7 @@ const CHECKS: &[Check] = &[
         codes::AG6004,
         Subject::Manager(filters::late_authentication),
     ),
+    check(codes::AG6004, Subject::Manager(filters::claims_not_handed)),
     check(
         codes::AG6005,
         Subject::Manager(filters::change_after_inspection),

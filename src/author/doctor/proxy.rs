@@ -123,8 +123,6 @@ pub(super) struct HttpFilter {
     pub(super) config: Value,
     /// Policy in the configuration.
     pub(super) policy: Option<Loaded>,
-    /// Text of the plugin configuration.
-    pub(super) document: Option<String>,
     /// Whether a running Envoy has discovered it.
     pub(super) is_discovered: bool,
     /// Type of the module's file.
@@ -626,7 +624,6 @@ impl Sources {
             entry: entry.clone(),
             config: config.clone(),
             policy,
-            document,
             is_discovered,
             module_file: ModuleFile::Unknown,
         };

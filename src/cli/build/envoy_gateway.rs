@@ -65,6 +65,13 @@ pub(super) fn manifests(build: &Build, built: &Built<'_>) -> Result<String, Fail
              would hang. Use --kind EnvoyPatchPolicy, or take `headers: hold` out of the policy",
         );
     }
+    if built.reads_tokens && is_native && !is_watched {
+        return refuse(
+            "--host native: the policy reads tokens (`jwt`), and between Envoy's `jwt_authn` and a dynamic module a filter must hand over \
+             the claims, which an EnvoyExtensionPolicy cannot add: nobody would have a token. Use --kind EnvoyPatchPolicy, or leave \
+             --host native out",
+        );
+    }
     if let Some(Image::Url(url)) = image.as_ref().filter(|image| image.is_file()) {
         return refuse(&format!(
             "--image {url}: Envoy Gateway takes no module from a file; write REGISTRY/NAME:TAG@sha256:DIGEST, or an https URL with \
@@ -172,16 +179,20 @@ impl Target<'_> {
         let file = pretty(&discovery(FILTER, &filter, built.version));
         let path = format!("{POLICY_FOLDER}/agentguard.json");
         let entry = watched(FILTER, &path, self.build.host);
-        let patches: Vec<Value> = options
-            .listener
-            .iter()
-            .map(|listener| {
-                json!({
-                    "type": "type.googleapis.com/envoy.config.listener.v3.Listener",
-                    "name": format!("{}/{}/{listener}", options.namespace, self.gateway),
-                    "operation": {"op": "add", "jsonPath": ROUTER, "value": entry},
-                })
+        let is_native = self.build.host == Host::Native;
+        // Each one is added before the router, and so behind the one before.
+        let claims = (is_native && built.reads_tokens).then(native::claims);
+        let entries: Vec<Value> = claims.into_iter().chain([entry]).collect();
+        let patch = |listener: &str, entry: &Value| {
+            json!({
+                "type": "type.googleapis.com/envoy.config.listener.v3.Listener",
+                "name": format!("{}/{}/{listener}", options.namespace, self.gateway),
+                "operation": {"op": "add", "jsonPath": ROUTER, "value": entry},
             })
+        };
+        let listeners = options.listener.iter();
+        let patches: Vec<Value> = listeners
+            .flat_map(|listener| entries.iter().map(|entry| patch(listener, entry)))
             .collect();
         vec![
             Manifest {

@@ -55,6 +55,13 @@ pub(super) fn manifests(
             "--selector, --gateway and --kind are for meshes; --for k8s writes a Deployment of its own",
         );
     }
+    // Envoy does not start if it can't open the file.
+    if !build.audit_log.starts_with("/dev/") {
+        return refuse(&format!(
+            "--audit-log {}: the container can write no files; write /dev/stdout or /dev/stderr, which the kubelet keeps",
+            crate::cli::output::visible(&build.audit_log)
+        ));
+    }
     let watched = format!("{FOLDER}/agentguard.json");
     let bootstrap =
         build.bootstrap_with(filter, Some(&watched), &format!("0.0.0.0:{PORT}"), built)?;

@@ -1,5 +1,6 @@
 //! Configuration of the native host: the filter as a dynamic module of Envoy.
 
+use crate::author::CLAIMS_FOR_MODULE as CLAIMS;
 use crate::cli::{Failed, output};
 use crate::policy::{EnvironmentSource, Policy};
 use serde_json::{Value, json};
@@ -37,6 +38,24 @@ pub(super) fn filter(name: &str, document: &str, module: &str) -> Value {
         "filter_config": {
             "@type": "type.googleapis.com/google.protobuf.StringValue",
             "value": document,
+        },
+    })
+}
+
+/// Returns the filter that hands the claims that `jwt_authn` has verified to the module: it belongs between the two, because Envoy tells a
+/// module no nested metadata.
+pub(super) fn claims() -> Value {
+    json!({
+        "name": "envoy.filters.http.set_filter_state",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.set_filter_state.v3.Config",
+            "on_request_headers": [{
+                "object_key": CLAIMS,
+                "factory_key": "envoy.string",
+                "format_string": {"text_format_source": {
+                    "inline_string": "%DYNAMIC_METADATA(envoy.filters.http.jwt_authn)%",
+                }},
+            }],
         },
     })
 }

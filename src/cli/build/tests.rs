@@ -118,7 +118,7 @@ const ROWS: &[(&str, &str, &[&[&str]])] = &[
     ("admin", "--admin 127.0.0.1:1", &[PROXIES]),
     ("health", "--health 0.0.0.0:1", &[PROXIES]),
     ("watch", "--watch /p.json", &[BOOTSTRAPS]),
-    ("audit_log", "--audit-log /a.jsonl", &[PROXIES]),
+    ("audit_log", "--audit-log /dev/null", &[PROXIES]),
     ("kill_list", "--kill-list /k.json", &[BOOTSTRAPS]),
     ("image", "--image r.io/b:2", &[CLUSTERS, &["helm"]]),
     (

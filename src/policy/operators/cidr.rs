@@ -171,6 +171,12 @@ impl Networks {
         Ok(Networks { networks })
     }
 
+    /// Returns whether no address is in them.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.networks.is_empty()
+    }
+
     /// Returns whether an address is in one of the networks.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         self.compare(Network::of(address)) == TestResult::Holds

@@ -520,7 +520,11 @@ fn the_native_module_comes_in_an_image_and_filters_in_both_ways() {
             &[&options[..], &["--image", &image]].concat(),
         )
     };
-    cluster().apply(&watched(&policy));
+    // For one that reads tokens, another filter is added as well, before this one.
+    let reads_tokens = json!({
+        "principals": [{"name": "user", "jwt": {"payload": "people", "id": "sub"}}], "require": "none",
+    });
+    cluster().apply(&watched(&with(policy, reads_tokens)));
     let gateway = routes.start(&[]).listens();
     gateway.routes.provider.answer_always(answers("Hello"));
     in_force(&gateway);
