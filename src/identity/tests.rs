@@ -106,6 +106,8 @@ mod api_keys {
                 {"env": "AGENT_KEY", "client": "beta"},
                 {"sha256": hash("old"), "client": "acme", "not_after": "2025-12-31T00:00:00Z"},
                 {"sha256": hash("new"), "client": "acme", "not_before": "2026-12-31T00:00:00+01:00"},
+                {"sha256": hash("ends"), "client": "acme", "not_after": "2026-01-01T00:00:00Z"},
+                {"sha256": hash("begins"), "client": "acme", "not_before": "2026-01-01T00:00:00Z"},
                 {"sha256": hash("stolen"), "client": "acme"},
             ],
             "revoked": [hash("stolen"), hash("gone")],
@@ -121,6 +123,7 @@ mod api_keys {
             "key client=acme tenant=a roles=agent"
         );
         assert_eq!(say(OTHER), "key client=beta");
+        assert_eq!(say("begins"), "key client=acme");
         assert_eq!(says(&policy(), &[]), "anonymous");
         assert_eq!(say(""), "anonymous");
     }
@@ -130,6 +133,7 @@ mod api_keys {
         for (key, reason) in [
             (STRANGE, "unknown"),
             ("old", "expired"),
+            ("ends", "expired"),
             ("new", "not_yet_valid"),
             ("stolen", "revoked"),
             ("gone", "revoked"),

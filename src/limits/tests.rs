@@ -53,21 +53,26 @@ fn event_keys(
 }
 
 fn keys_for(limits: &Limits, policy: &Policy, facts: &Facts, event: &Event) -> LimitKeys {
+    in_context(policy, facts, |context| {
+        limits.keys(0, event, context).unwrap()
+    })
+}
+
+fn in_context<T>(policy: &Policy, facts: &Facts, ask: impl FnOnce(&Context<'_>) -> T) -> T {
     let json = JsonBody::scan(b"null", crate::wire::json::Limits { max_depth: 1 }, 0).unwrap();
     let (reading, scans, scratch) = (
         Reading::new(),
         RefCell::new(Scans::default()),
         RefCell::default(),
     );
-    let context = Context {
+    ask(&Context {
         policy,
         facts,
         reading: &reading,
         json: &json,
         scans: &scans,
         scratch: &scratch,
-    };
-    limits.keys(0, event, &context).unwrap()
+    })
 }
 
 /// A worker of one Envoy.
@@ -736,6 +741,20 @@ fn each_tool_counts_once_however_often_it_is_called() {
         worker.calls("delete", NOW + 3_600 * SECOND),
         "in the next window"
     );
+}
+
+#[test]
+fn a_call_of_an_unknown_tool_can_not_be_counted_among_others() {
+    let worker = three_tools("\"1h\"");
+    let amount_of = |tool: Known<Box<str>>| {
+        let mut event = Event::new(Kind::ToolCall, Direction::Response, NodeId::default());
+        event.tool = tool;
+        in_context(&worker.policy, &Facts::unknown(), |context| {
+            amount(worker.policy.rule(0).unwrap(), &event, context)
+        })
+    };
+    assert_eq!(amount_of(Known::Is("read".into())), Some(1));
+    assert_eq!(amount_of(Known::Unknown), None);
 }
 
 #[test]
