@@ -117,7 +117,7 @@ impl SigningKey {
         }
     }
 
-    fn sign(&self, bytes: &[u8]) -> Vec<u8> {
+    pub(super) fn sign(&self, bytes: &[u8]) -> Vec<u8> {
         match &self.kind {
             Kind::Ed25519(key) => key.sign(bytes).to_bytes().to_vec(),
             Kind::Hmac(key) => {

@@ -157,7 +157,7 @@ fn a_request_that_shows_something_else_than_it_asks_for_is_rejected() {
 fn a_token_is_for_the_call_that_was_shown_and_no_other() {
     let token = minted(&request(), &manager());
     type Change = fn(&mut Subject);
-    let changes: [(Invalid, Change); 9] = [
+    let changes: [(Invalid, Change); 11] = [
         (Invalid::OtherPolicy, |it| it.policy = "other".into()),
         (Invalid::OtherCall, |it| it.what = "delete_customer".into()),
         (Invalid::OtherCall, |it| it.event = "request".into()),
@@ -167,9 +167,15 @@ fn a_token_is_for_the_call_that_was_shown_and_no_other() {
         (Invalid::OtherPrincipal, |it| {
             it.agent = Some("other-bot".into())
         }),
+        (Invalid::OtherPrincipal, |it| {
+            it.client = Some("other-app".into())
+        }),
         (Invalid::OtherSession, |it| it.session = Some("s-2".into())),
         (Invalid::ChangedArguments, |it| {
             it.args = digest(br#"{"amount":1000}"#).unwrap().into();
+        }),
+        (Invalid::ChangedArguments, |it| {
+            it.shown = Some(digest(br#"{"to":["eve"]}"#).unwrap().into());
         }),
     ];
     for (reason, change) in changes {
@@ -231,6 +237,39 @@ fn a_text_that_is_no_token_is_malformed() {
         let outcome = checked(&[text.to_owned()], &subject());
         assert_eq!(outcome, Checked::Invalid(Invalid::Malformed), "{text}");
     }
+}
+
+/// Every later version of the filter that adds a restriction to a token adds a member: one that does not know it may not take
+/// the token for an unrestricted one.
+#[test]
+fn a_token_with_an_unknown_member_is_malformed_whoever_signed_it() {
+    use super::encoding::{base64url, from_base64url};
+    let token = minted(&request(), &manager());
+    let content = token.strip_prefix("agat1.").unwrap();
+    let (content, _) = content.split_once('.').unwrap();
+    let content = String::from_utf8(from_base64url(content).unwrap()).unwrap();
+    let resigned = |content: &str| {
+        let signed = format!("agat1.{}", base64url(content.as_bytes()));
+        let signature = manager().sign(signed.as_bytes());
+        format!("{signed}.{}", base64url(&signature))
+    };
+    assert_eq!(resigned(&content), token);
+    let more = content.replacen('{', "{\"only_on\":\"mondays\",", 1);
+    assert_eq!(
+        checked(&[resigned(&more)], &subject()),
+        Checked::Invalid(Invalid::Malformed)
+    );
+}
+
+#[test]
+fn a_token_of_more_than_eight_kilobytes_is_not_read() {
+    let mut long = request();
+    long.subject.what = "x".repeat(8 << 10).into();
+    let token = minted(&long, &manager());
+    assert_eq!(
+        checked(&[token], &long.subject),
+        Checked::Invalid(Invalid::Malformed)
+    );
 }
 
 #[test]
@@ -349,6 +388,56 @@ fn two_approvers_need_two_keys() {
     };
     // Both tokens are for one request, whose id is spent once.
     assert_eq!(grants.len(), 1);
+}
+
+/// Whoever signs can write any number into a token.
+#[test]
+fn a_token_has_no_more_uses_than_the_policy_allows() {
+    let by = ["manager".into()];
+    for (signed, allowed, granted) in [(5, 1, 1), (5, 3, 3), (2, 3, 2)] {
+        let request = ApprovalRequest {
+            uses: signed,
+            ..request()
+        };
+        let demand = RuleDemand {
+            uses: allowed,
+            ..demand("large", &by, 1)
+        };
+        let token = [minted(&request, &manager())];
+        let Checked::Approved(grants) = checked_at(NOW, &token, &subject(), &[demand]) else {
+            panic!("not approved");
+        };
+        assert_eq!(grants[0].uses, granted, "{signed} of {allowed}");
+    }
+}
+
+/// Both tokens of one request spend one id: it has the fewest uses of them, and is remembered until the last one ends.
+#[test]
+fn two_tokens_of_one_request_grant_the_fewest_uses_and_are_remembered_longest() {
+    let by = ["manager".into(), "lead".into()];
+    let demand = RuleDemand {
+        uses: 9,
+        ..demand("large", &by, 2)
+    };
+    let token = |key: &SigningKey, uses, valid_for| {
+        let request = ApprovalRequest {
+            uses,
+            valid_for,
+            ..asked(&by, 2)
+        };
+        minted(&request, key)
+    };
+    for [first, second] in [[(9, 100), (2, 600)], [(2, 600), (9, 100)]] {
+        let tokens = [
+            token(&manager(), first.0, first.1),
+            token(&lead(), second.0, second.1),
+        ];
+        let Checked::Approved(grants) = checked_at(NOW, &tokens, &subject(), &[demand]) else {
+            panic!("not approved");
+        };
+        let grants: Vec<_> = grants.iter().map(|it| (it.uses, it.until)).collect();
+        assert_eq!(grants, [(2, NOW + 600)]);
+    }
 }
 
 #[test]
@@ -517,6 +606,25 @@ fn a_full_table_denies_until_its_entries_have_expired() {
     assert_eq!(early.spend(&grant(0)), Err(Invalid::Replayed));
     let late = SpentTokens::new(&data, NOW + 600);
     assert_eq!(late.spend(&grant(full)), Ok(()));
+}
+
+#[test]
+fn a_use_with_a_later_token_is_remembered_until_that_token_ends() {
+    let data = MemorySharedData::default();
+    let grant = |id: &str, until| Grant {
+        id: id.into(),
+        uses: 2,
+        until,
+    };
+    let early = SpentTokens::new(&data, NOW);
+    early.spend(&grant("a", NOW + 100)).unwrap();
+    early.spend(&grant("a", NOW + 600)).unwrap();
+    // By now every bucket is full, and its expired entries are removed.
+    let later = SpentTokens::new(&data, NOW + 200);
+    for number in 0..10_000 {
+        let _ = later.spend(&grant(&number.to_string(), NOW + 300));
+    }
+    assert_eq!(later.spend(&grant("a", NOW + 600)), Err(Invalid::Replayed));
 }
 
 /// Shared data to which another worker writes between each read and write.

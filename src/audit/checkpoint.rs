@@ -288,6 +288,43 @@ mod tests {
         );
     }
 
+    /// A key may have signed other things, and later versions of checkpoints.
+    #[test]
+    fn what_the_key_has_signed_is_no_checkpoint_for_that() {
+        let (key, public) = keys(1);
+        let line = checkpoint().sign(&key);
+        let read = |text: &str| Checkpoint::read(text, std::slice::from_ref(&public));
+        let (signed, _) = line.split_once(SIGNATURE).unwrap();
+        let resigned = |from: &str, to: &str| {
+            let line = signed.replacen(from, to, 1);
+            let signature = key.0.sign(&signed_bytes(&line)).to_bytes();
+            let signature = URL_SAFE_NO_PAD.encode(signature);
+            read(&format!("{line}{SIGNATURE}{signature}\"}}"))
+        };
+        assert_eq!(resigned("", ""), Ok(checkpoint()));
+        for (from, to, error) in [
+            (KIND, "agentguard-report", CheckpointError::Malformed),
+            ("\"v\":1", "\"v\":2", CheckpointError::OtherVersion),
+            (
+                "\"records\":43",
+                "\"records\":42",
+                CheckpointError::Malformed,
+            ),
+            ("0101010101010101", "01", CheckpointError::Malformed),
+            (":hmac-sha256:", ":hmac-md5:", CheckpointError::Malformed),
+        ] {
+            assert_eq!(resigned(from, to), Err(error), "{to}");
+        }
+        // The signature covers all but itself, which has one spelling.
+        for changed in [
+            line.replacen("\"}", "\" }", 1),
+            line.replacen(SIGNATURE, ",\"signature\": \"", 1),
+        ] {
+            assert_ne!(changed, line);
+            assert!(read(&changed).is_err(), "{changed}");
+        }
+    }
+
     #[test]
     fn a_key_survives_its_file() {
         let (key, _) = keys(3);
@@ -297,6 +334,7 @@ mod tests {
             "",
             "agentguard approver key v1\n",
             &key.to_file().replace("seed: ", "seed: A"),
+            &format!("{}more: 1\n", key.to_file()),
         ] {
             assert!(CheckpointKey::from_file(other).is_none());
         }

@@ -734,12 +734,13 @@ mod tests {
                 path: "/v1/chat/completions",
             },
             ended: "response_timeout",
+            authentication: Some(("keys", "expired", Some("acme"))),
             ..record(&reasons, &empty)
         };
         let line = String::from_utf8(record.write(&mut chain)).unwrap();
         for part in [
             r#""start":true},"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01","interim":true,"policy":"#,
-            r#""mode":"enforce"},"client":"192.0.2.7","method":"POST","host":"api.example.com","path":"/v1/chat/completions","protocol":"#,
+            r#""mode":"enforce"},"authentication":{"source":"keys","reason":"expired","client":"acme"},"client":"192.0.2.7","method":"POST","host":"api.example.com","path":"/v1/chat/completions","protocol":"#,
             r#""status":200,"ended":"response_timeout","coverage":"#,
         ] {
             assert!(line.contains(part), "{line}");

@@ -350,11 +350,24 @@ impl Numbers {
     }
 }
 
+/// Returns a number that depends on this text alone: FNV-1a.
+fn number_of(text: &str) -> u64 {
+    text.bytes().fold(0xCBF2_9CE4_8422_2325, |number, byte| {
+        (number ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+    })
+}
+
 /// Returns every unit alone and with each separator, or `1/share` of these, and the same number of pairs of units.
+///
+/// What is chosen for a unit depends on that unit, and on few others. So a new literal somewhere in the code adds its own
+/// texts, and a failure is about what was changed.
 pub(crate) fn texts(units: &[String], share: usize) -> Vec<HostileText> {
-    let mut numbers = Numbers(0x9E37_79B9_7F4A_7C15);
+    let mut ring: Vec<(u64, &String)> = units.iter().map(|unit| (number_of(unit), unit)).collect();
+    ring.sort_unstable();
     let mut made = Vec::new();
     for unit in units {
+        let mut numbers = Numbers(number_of(unit) | 1);
+        let before = made.len();
         made.push(HostileText::InTurns(unit.clone(), String::new()));
         for separator in SEPARATORS.iter().skip(1) {
             if numbers.below(share) == 0 {
@@ -366,14 +379,17 @@ pub(crate) fn texts(units: &[String], share: usize) -> Vec<HostileText> {
                 made.push(HostileText::Within(unit.clone(), (*run).to_owned()));
             }
         }
-    }
-    for _ in 0..made.len() {
-        let [a, b] = [(); 2].map(|()| units[numbers.below(units.len())].clone());
-        made.push(match numbers.below(4) {
-            0 => HostileText::Apart(a, b),
-            1 => HostileText::Within(a, b),
-            _ => HostileText::InTurns(a, b),
-        });
+        for _ in before..made.len() {
+            let kind = numbers.below(4);
+            let at = ring.partition_point(|(number, _)| *number < numbers.0);
+            let (_, other) = ring[at % ring.len()];
+            let (unit, other) = (unit.clone(), other.clone());
+            made.push(match kind {
+                0 => HostileText::Apart(unit, other),
+                1 => HostileText::Within(unit, other),
+                _ => HostileText::InTurns(unit, other),
+            });
+        }
     }
     made
 }

@@ -111,3 +111,71 @@ pub fn kill_list_missing() -> Reply {
             .to_vec(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::ServiceAnswer;
+
+    const HEAD: &str = r#""apiVersion":"agentguard.dev/v1","kind":"AgentKill","generation":3"#;
+
+    fn read(text: &str, is_named: bool) -> Option<KillConfiguration> {
+        KillConfiguration::read(Ok(text.as_bytes()), || is_named, |_, _| {})
+    }
+
+    fn is_unreadable(configuration: &KillConfiguration) -> bool {
+        matches!(configuration.state, KillState::Unreadable)
+    }
+
+    #[test]
+    fn a_list_that_can_be_read_is_in_force_by_its_kind_alone() {
+        let list = format!(r#"{{{HEAD},"kill":[{{"all":true,"reason":"r"}}]}}"#);
+        let configuration = read(&list, false).unwrap();
+        assert!(!is_unreadable(&configuration));
+        assert_eq!((&*configuration.version, configuration.entries), ("3", 1));
+    }
+
+    #[test]
+    fn what_is_no_list_is_another_filter_s_unless_the_filter_is_named_as_a_kill_list() {
+        for text in [r#"{"kind":"AgentPolicy"}"#, "{}", "", "not JSON"] {
+            assert!(read(text, false).is_none(), "{text}");
+            assert!(is_unreadable(&read(text, true).unwrap()), "{text}");
+        }
+        let nothing = |is_named| {
+            KillConfiguration::read(Err("no configuration".to_owned()), || is_named, |_, _| {})
+        };
+        assert!(nothing(false).is_none());
+        assert!(is_unreadable(&nothing(true).unwrap()));
+        // A list with a mistake is a list.
+        assert!(is_unreadable(&read(&format!("{{{HEAD}}}"), false).unwrap()));
+    }
+
+    #[test]
+    fn the_feed_s_generation_survives_a_file_that_can_not_be_read_and_its_list_does_not() {
+        let with_feed = format!(r#"{{{HEAD},"feed":{{"cluster":"c"}},"kill":[]}}"#);
+        let mut feed = read(&with_feed, false).unwrap().feed.unwrap();
+        let body = format!(r#"{{{HEAD},"kill":[{{"all":true,"reason":"r"}}]}}"#);
+        let answer = ServiceAnswer::Received {
+            status: 200,
+            body: body.as_bytes(),
+        };
+        feed.answered(&answer, |_, _| {}).unwrap();
+        let mut unreadable = read("{", true).unwrap();
+        let kept = unreadable.go_on(feed, |_, _| {}).unwrap();
+        assert!(is_unreadable(&unreadable));
+        assert!(matches!(kept.state(), KillState::Unreadable));
+        // The next file goes on with it, and one without a feed needs none.
+        let mut mended = read(&with_feed, false).unwrap();
+        assert!(mended.go_on(kept, |_, _| {}).is_none());
+        let mut feed = mended.feed.take().unwrap();
+        let older = body.replace("\"generation\":3", "\"generation\":2");
+        let answer = ServiceAnswer::Received {
+            status: 200,
+            body: older.as_bytes(),
+        };
+        assert_eq!(feed.answered(&answer, |_, _| {}), Err("older"));
+        let mut without = read(&format!(r#"{{{HEAD},"kill":[]}}"#), false).unwrap();
+        assert!(without.go_on(feed, |_, _| {}).is_none());
+        assert!(!is_unreadable(&without));
+    }
+}

@@ -106,6 +106,8 @@ mod api_keys {
                 {"env": "AGENT_KEY", "client": "beta"},
                 {"sha256": hash("old"), "client": "acme", "not_after": "2025-12-31T00:00:00Z"},
                 {"sha256": hash("new"), "client": "acme", "not_before": "2026-12-31T00:00:00+01:00"},
+                {"sha256": hash("ends"), "client": "acme", "not_after": "2026-01-01T00:00:00Z"},
+                {"sha256": hash("begins"), "client": "acme", "not_before": "2026-01-01T00:00:00Z"},
                 {"sha256": hash("stolen"), "client": "acme"},
             ],
             "revoked": [hash("stolen"), hash("gone")],
@@ -121,6 +123,7 @@ mod api_keys {
             "key client=acme tenant=a roles=agent"
         );
         assert_eq!(say(OTHER), "key client=beta");
+        assert_eq!(say("begins"), "key client=acme");
         assert_eq!(says(&policy(), &[]), "anonymous");
         assert_eq!(say(""), "anonymous");
     }
@@ -130,6 +133,7 @@ mod api_keys {
         for (key, reason) in [
             (STRANGE, "unknown"),
             ("old", "expired"),
+            ("ends", "expired"),
             ("new", "not_yet_valid"),
             ("stolen", "revoked"),
             ("gone", "revoked"),
@@ -236,6 +240,8 @@ mod api_keys {
         // Keys of a provider, or of another scheme.
         assert_eq!(say(&[("authorization", "Bearer sk-1")]), "anonymous");
         assert_eq!(say(&[("authorization", "Basic YTpi")]), "anonymous");
+        let glued = format!("Bearer{KEY}");
+        assert_eq!(say(&[("authorization", &glued)]), "anonymous");
         assert_eq!(
             say(&[("authorization", "Bearer sk-1"), ("x-api-key", KEY)]),
             "key client=acme"
@@ -618,6 +624,21 @@ mod peers {
         );
         assert_eq!(read(&edge(), &[("x-user", " ")], &peer).0, "anonymous");
     }
+
+    #[test]
+    fn a_header_of_two_sources_is_forwarded_if_one_of_them_trusts_the_peer() {
+        let source = |name: &str, trusted: &str| json!({"name": name, "header": {"id": "x-user", "trusted": [trusted]}});
+        let sources = json!([source("a", "10.0.0.0/8"), source("b", "192.168.0.0/16")]);
+        for (peer, expected, untrusted) in [
+            ("10.1.2.3:5000", "a id=ann", &[][..]),
+            ("192.168.0.1:5000", "b id=ann", &[]),
+            ("11.0.0.1:5000", "anonymous", &["x-user"]),
+        ] {
+            let (said, identified) = read(&sources, &[("x-user", "ann")], &from(peer));
+            assert_eq!(said, expected, "{peer}");
+            assert_eq!(identified.untrusted, untrusted, "{peer}");
+        }
+    }
 }
 
 mod addresses {
@@ -736,6 +757,17 @@ mod several {
             let said = read(&sources(combine), &[("x-key", OTHER)], &token()).0;
             assert_eq!(said, "key+user contradictory");
         }
+    }
+
+    #[test]
+    fn two_tenants_contradict_each_other_where_they_are_combined() {
+        let said = |combine: Value| {
+            let mut sources = sources(combine);
+            sources[0]["api_key"]["keys"][1]["client"] = "acme".into();
+            read(&sources, &[("x-key", OTHER)], &token()).0
+        };
+        assert_eq!(said(json!({"combine": "user"})), "key+user contradictory");
+        assert_eq!(said(json!({})), "key client=acme tenant=t-2");
     }
 
     #[test]

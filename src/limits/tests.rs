@@ -53,21 +53,26 @@ fn event_keys(
 }
 
 fn keys_for(limits: &Limits, policy: &Policy, facts: &Facts, event: &Event) -> LimitKeys {
+    in_context(policy, facts, |context| {
+        limits.keys(0, event, context).unwrap()
+    })
+}
+
+fn in_context<T>(policy: &Policy, facts: &Facts, ask: impl FnOnce(&Context<'_>) -> T) -> T {
     let json = JsonBody::scan(b"null", crate::wire::json::Limits { max_depth: 1 }, 0).unwrap();
     let (reading, scans, scratch) = (
         Reading::new(),
         RefCell::new(Scans::default()),
         RefCell::default(),
     );
-    let context = Context {
+    ask(&Context {
         policy,
         facts,
         reading: &reading,
         json: &json,
         scans: &scans,
         scratch: &scratch,
-    };
-    limits.keys(0, event, &context).unwrap()
+    })
 }
 
 /// A worker of one Envoy.
@@ -181,6 +186,16 @@ fn a_raised_maximum_keeps_what_is_used() {
 }
 
 #[test]
+fn a_limit_that_counts_something_else_starts_anew() {
+    let shared = memory();
+    let passing = |limit: &str| Worker::new(limit, &shared).passing("ann", 20, NOW);
+    assert_eq!(passing(TEN_AN_HOUR), 10);
+    assert_eq!(passing(&TEN_AN_HOUR.replace("1h", "2h")), 10);
+    assert_eq!(passing(&TEN_AN_HOUR.replace("principal", "tenant")), 10);
+    assert_eq!(passing(TEN_AN_HOUR), 0);
+}
+
+#[test]
 fn names_in_another_letter_case_are_the_same() {
     let worker = Worker::new(TEN_AN_HOUR, &memory());
     assert_eq!(worker.passing("Ann", 6, NOW), 6);
@@ -209,6 +224,36 @@ fn another_spelling_of_a_model_is_no_cheaper() {
     ] {
         assert_eq!(cost(names), dollars, "{names:?}: {why}");
     }
+    // Beside a model that could not be read, a known one has its price, and alone that one has the price of any other.
+    for (names, dollars) in [(&[][..], 2), (&["local/x"], 2), (&["gpt-4o"], 10)] {
+        let mut models = Models::from_words(names.iter().copied());
+        models.unknown = true;
+        let cost = of_tokens(limit, &models, 1_000_000, 0).unwrap() / limit.unit();
+        assert_eq!(cost, dollars, "{names:?}");
+    }
+}
+
+/// A request that may use either of two models is charged to both, or to none.
+#[test]
+fn what_exceeds_one_of_its_counters_is_charged_to_none() {
+    let limit = r#"{"count": "requests", "per": "model", "max": 1, "window": "1h"}"#;
+    let worker = Worker::new(limit, &memory());
+    let event = Event::new(Kind::Request, Direction::Request, NodeId::default());
+    let passes = |models: &[&str]| {
+        let mut facts = Facts::unknown();
+        facts.models = Models::from_words(models.iter().copied());
+        let keys = keys_for(&worker.limits, &worker.policy, &facts, &event);
+        assert_eq!(keys.keys.as_ref().map(Vec::len), Some(models.len()));
+        let charged = worker
+            .limits
+            .charge(0, &keys, Some(1), OnExcess::Refuse, NOW);
+        !charged.unwrap().standing.is_exceeded
+    };
+    assert!(passes(&["m"]));
+    assert!(!passes(&["a", "m"]), "m is used up");
+    assert!(!passes(&["m", "z"]), "m is used up");
+    assert!(passes(&["a", "z"]), "neither was charged");
+    assert!(!passes(&["a"]) && !passes(&["z"]), "both were");
 }
 
 #[test]
@@ -266,6 +311,17 @@ fn a_clock_that_jumps_back_loses_no_count() {
             );
         }
     }
+}
+
+/// A machine whose clock was never set counts from 1970, before the Monday from which windows are counted.
+#[test]
+fn a_window_before_the_first_monday_has_its_whole_length() {
+    let worker = Worker::new(TEN_AN_HOUR, &memory());
+    let start = 100 * SECOND;
+    assert_eq!(worker.passing("ann", 11, start), 10);
+    let end = start + 3_600 * SECOND;
+    assert_eq!(worker.passing("ann", 1, end - SECOND / 1_000), 0);
+    assert_eq!(worker.passing("ann", 11, end), 10);
 }
 
 #[test]
@@ -455,6 +511,39 @@ fn the_table_is_bounded_and_a_flood_evicts_only_its_own_entries() {
 }
 
 #[test]
+fn a_full_bucket_drops_what_has_expired_before_what_still_counts() {
+    let shared = memory();
+    let worker = |name: &str, window: &str| {
+        let limit = format!(
+            r#"{{"count": "requests", "per": "principal", "max": 10, "window": "{window}"}}"#
+        );
+        let policy = named_policy(name, &limit);
+        Worker {
+            limits: Limits::new(&policy, &shared, [7; 16]),
+            policy,
+        }
+    };
+    let (lasting, passing) = (worker("lasting", "24h"), worker("passing", "1s"));
+    assert_eq!(lasting.passing("ann", 10, NOW), 10);
+    let known = keys(&lasting.limits, &lasting.policy, "acme", "ann");
+    let mut key = known.keys.unwrap()[0];
+    for number in 0u32..400 {
+        key.hash[4..8].copy_from_slice(&number.to_le_bytes());
+        let keys = LimitKeys {
+            keys: Some(vec![key]),
+            ..LimitKeys::default()
+        };
+        let now = NOW + u64::from(number) * 10 * SECOND;
+        let charged = passing
+            .limits
+            .charge(0, &keys, Some(1), OnExcess::Refuse, now);
+        assert_eq!(charged.unwrap().standing.used, 1);
+    }
+    assert_eq!(passing.limits.take_evictions(), 0);
+    assert_eq!(lasting.passing("ann", 1, NOW), 0);
+}
+
+#[test]
 fn a_hundred_thousand_principals_fit() {
     let worker = Worker::new(TEN_AN_HOUR, &memory());
     for number in 0..100_000 {
@@ -462,6 +551,28 @@ fn a_hundred_thousand_principals_fit() {
     }
     assert_eq!(worker.limits.take_evictions(), 0);
     assert_eq!(worker.charge("user-0", NOW).used, 2);
+}
+
+#[test]
+fn a_number_that_does_not_fit_and_a_second_slice_of_a_fixed_window_are_rejected() {
+    for last in [0x02, 0x7F] {
+        let mut bytes = vec![0xFF; 9];
+        bytes.push(last);
+        assert_eq!(take_number(&mut bytes.as_slice()), None, "{last:x}");
+    }
+    let policy = policy(TEN_AN_HOUR);
+    let limit = policy.rules()[0].limit.as_deref().unwrap();
+    let read = |numbers: &[u64]| {
+        let mut bytes = Vec::new();
+        numbers
+            .iter()
+            .for_each(|number| put_number(*number, &mut bytes));
+        Counter::read(Some(&bytes), limit, 0).map(|counter| counter.used())
+    };
+    // The start of the window, and a count for each slice.
+    assert_eq!(read(&[0, 4]), Some(4));
+    assert_eq!(read(&[0]), None);
+    assert_eq!(read(&[0, 4, 5]), None);
 }
 
 proptest! {
@@ -633,6 +744,20 @@ fn each_tool_counts_once_however_often_it_is_called() {
 }
 
 #[test]
+fn a_call_of_an_unknown_tool_can_not_be_counted_among_others() {
+    let worker = three_tools("\"1h\"");
+    let amount_of = |tool: Known<Box<str>>| {
+        let mut event = Event::new(Kind::ToolCall, Direction::Response, NodeId::default());
+        event.tool = tool;
+        in_context(&worker.policy, &Facts::unknown(), |context| {
+            amount(worker.policy.rule(0).unwrap(), &event, context)
+        })
+    };
+    assert_eq!(amount_of(Known::Is("read".into())), Some(1));
+    assert_eq!(amount_of(Known::Unknown), None);
+}
+
+#[test]
 fn a_tool_that_is_called_again_stays_in_a_sliding_window() {
     let worker = three_tools(r#"{"sliding": "16s"}"#);
     assert!(worker.calls("read", NOW));
@@ -675,7 +800,8 @@ fn distinct_tools_are_counted_up_to_the_largest_limit() {
         let counted = worker
             .limits
             .charge(0, &keys, Some(1), OnExcess::Count, NOW);
-        assert!(counted.unwrap().standing.is_exceeded);
+        let standing = counted.unwrap().standing;
+        assert!(standing.is_exceeded && standing.used <= 66, "{standing:?}");
     }
     let loaded = crate::policy::load_json(
         br#"{"apiVersion": "agentguard.dev/v1", "kind": "AgentPolicy", "metadata": {"name": "p"},

@@ -1,7 +1,8 @@
 //! Protocols of AI traffic, one file for each format: the position of models, texts, tools, calls, results and usage
 //! in it, and the form of a denial.
 //!
-//! To add a protocol, write one file here with a [`Protocol`], and add one line to [`PROTOCOLS`].
+//! To add a protocol, write one file here with a [`Protocol`], add one line to [`PROTOCOLS`], and its name to
+//! [`PROTOCOL_NAMES`](crate::event::PROTOCOL_NAMES).
 
 mod a2a;
 mod anthropic_batches;

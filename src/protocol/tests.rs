@@ -540,7 +540,11 @@ fn every_protocol_has_a_name_that_policies_may_write() {
             names.push(name);
         }
     }
-    assert_eq!(names.as_slice(), crate::event::PROTOCOL_NAMES);
+    assert_eq!(
+        names.as_slice(),
+        crate::event::PROTOCOL_NAMES,
+        "src/event/names.rs has the names of `PROTOCOLS` in its order"
+    );
     for name in names {
         assert_eq!(named(name).unwrap().name(), name);
     }

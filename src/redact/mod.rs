@@ -347,6 +347,12 @@ mod tests {
             redaction(7..9, Replacement::Last4, None),
         ];
         assert_eq!(redacted(body, parts), r#""01[EMAIL]9""#);
+        // What only touches does not overlap.
+        let parts = vec![
+            redaction(2..5, Replacement::Mask, None),
+            redaction(5..8, Replacement::Label, Some("email")),
+        ];
+        assert_eq!(redacted(body, parts), r#""01***[EMAIL]89""#);
     }
 
     #[test]

@@ -514,6 +514,7 @@ mod tests {
         assert_eq!(read(PLAIN).unwrap().len(), 2);
         assert!(read(&PLAIN.replacen('\n', "\r\n", 1)).is_err());
         assert!(read(&PLAIN.replace("\n--X--", "\r\n--X--")).is_err());
+        assert!(read(&PLAIN.replace("audio/wav\n", "audio/wav\r\n")).is_err());
         // After a bare LF in a form with CRLF, some servers take a boundary as the end of the part, others as content.
         let body = PLAIN
             .replace('\n', "\r\n")
@@ -607,8 +608,18 @@ mod tests {
                 ErrorKind::Encoded,
             ),
             (
+                disposition(
+                    "; name=a\nContent-Transfer-Encoding: binary\nContent-Transfer-Encoding: 8bit",
+                ),
+                ErrorKind::Encoded,
+            ),
+            (
                 disposition("; name=a\nContent-Encoding: gzip"),
                 ErrorKind::Encoded,
+            ),
+            (
+                disposition(&format!("; name=a{}", "\nX-Note: call me".repeat(1_000))),
+                ErrorKind::TooLarge,
             ),
             (
                 disposition("; name=a\nContent-Length: 2"),

@@ -1131,7 +1131,10 @@ fn the_reference_s_examples_work_and_name_every_operator() {
         let family = ["count_", "length_"]
             .iter()
             .any(|family| word.starts_with(family));
-        assert!(family || text.contains(word), "{word}");
+        assert!(
+            family || text.contains(word),
+            "docs/policy.md does not name the operator `{word}`"
+        );
     }
 }
 

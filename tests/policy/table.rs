@@ -433,7 +433,9 @@ fn examples_elsewhere(verb: &str) -> (String, Vec<Example>) {
                 ("is not known", "args: {}"),
             ],
         ),
-        other => panic!("{other} has no examples"),
+        other => panic!(
+            "`{other}` has no examples: add a row for it to `TABLE` in tests/policy/table.rs"
+        ),
     };
     let examples = rows.iter().map(|(what, event)| Example {
         what,
@@ -537,7 +539,10 @@ fn no_operator_is_missing_from_the_table() {
     ];
     for verb in agentguard::policy::operator_words() {
         let stands = TABLE.iter().any(|row| row.verb == verb) || elsewhere.contains(&verb);
-        assert!(stands, "`{verb}` is missing from the table");
+        assert!(
+            stands,
+            "`{verb}` has no row: add what fits, what does not and what can't be read to `TABLE` in tests/policy/table.rs"
+        );
     }
 }
 

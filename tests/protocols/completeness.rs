@@ -5,8 +5,9 @@ use super::{
     BOUNDS, all_texts, answers, asked_in, exchange, guard, id, post, read_request, read_response,
     received, recorded, requests, route_of, texts, tool,
 };
-use agentguard::event::{Event, Kind, Reading};
+use agentguard::event::{Event, Kind, PROTOCOL_NAMES, Reading};
 use agentguard::flow::simulation::HttpMessage;
+use agentguard::protocol::Route;
 use agentguard::wire::json::JsonBody;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -47,6 +48,33 @@ fn sees(json: &JsonBody<'_>, reading: &Reading) -> bool {
         .any(|text| text.contains(NEEDLE))
 }
 
+/// Protocols of which no exchange is recorded, so that none of the tests on recorded bodies is about them.
+const NOT_RECORDED: &[&str] = &[
+    "watsonx.text",
+    "dashscope.generation",
+    "dify",
+    "cloudflare.run",
+    "lmstudio.chat",
+    "anthropic.sessions",
+    "gemini.code_assist",
+    "bedrock.other",
+    "oauth",
+    "generic",
+];
+
+#[test]
+fn every_protocol_has_recorded_exchanges_or_is_known_to_have_none() {
+    let routes = recorded();
+    let routes: Vec<Route> = routes.iter().map(route_of).collect();
+    for name in PROTOCOL_NAMES {
+        let is_recorded = routes.iter().any(|route| route.protocol.name() == *name);
+        assert!(
+            is_recorded != NOT_RECORDED.contains(name),
+            "{name}: record exchanges into tests/traffic/{name}.jsonl, or remove the name from NOT_RECORDED where there are some"
+        );
+    }
+}
+
 #[test]
 fn an_unknown_key_anywhere_in_a_request_is_found() {
     let mut tried = 0;
@@ -61,7 +89,7 @@ fn an_unknown_key_anywhere_in_a_request_is_found() {
             tried += 1;
         }
     }
-    assert!(tried > 900, "{tried}");
+    assert!(tried > 2_500, "{tried}");
 }
 
 #[test]
@@ -84,7 +112,7 @@ fn an_unknown_key_anywhere_in_an_answer_is_found() {
             tried += 1;
         }
     }
-    assert!(tried > 500, "{tried}");
+    assert!(tried > 1_700, "{tried}");
 }
 
 /// Bytes and signatures: nothing that a rule reads.
@@ -125,7 +153,7 @@ fn a_sentence_in_the_place_of_any_string_of_a_request_is_seen_somewhere() {
             tried += 1;
         }
     }
-    assert!(tried > 1300, "{tried}");
+    assert!(tried > 3_400, "{tried}");
 }
 
 /// What an event says, without where.
@@ -391,7 +419,8 @@ fn a_request_is_told_once_and_its_texts_all_belong_to_an_event() {
             .iter()
             .filter(|event| event.kind == Kind::Request)
             .count();
-        assert_eq!(count, 1, "{}", id(&exchange));
+        let is_batch = route.endpoint.name == "batches.requests";
+        assert!(count == 1 || is_batch, "{count} in {}", id(&exchange));
         let mut told = vec![false; reading.texts.len()];
         for event in &reading.events {
             for number in event.texts.clone() {

@@ -1,4 +1,4 @@
-//! Readers of Anthropic's, AWS's and Google's formats, held against recorded bodies that were changed, and against ways past
+//! Readers of all formats, held against recorded bodies that were changed, and against ways past
 //! an inspection; and the readers of all streams, held to the same contracts.
 #![expect(
     clippy::unwrap_used,
@@ -27,7 +27,7 @@ use agentguard::protocol::{
     read_response,
 };
 use agentguard::wire::http::Path;
-use agentguard::wire::json::JsonBody;
+use agentguard::wire::json::{JsonBody, Limits};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -40,17 +40,15 @@ const BOUNDS: Bounds = Bounds {
     repeats: None,
 };
 
-const FAMILIES: &[&str] = &["anthropic", "bedrock", "gemini"];
-
-/// Recorded exchanges of these providers.
+/// Recorded exchanges.
 fn recorded() -> Vec<Value> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/traffic");
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| {
-            let name = path.file_name().unwrap().to_str().unwrap();
-            FAMILIES.iter().any(|family| name.starts_with(family))
+            path.extension()
+                .is_some_and(|extension| extension == "jsonl")
         })
         .collect();
     files.sort();
@@ -63,6 +61,7 @@ fn recorded() -> Vec<Value> {
                 .map(|line| serde_json::from_str(line).unwrap())
                 .collect::<Vec<Value>>()
         })
+        .filter(|exchange| recorded_route(exchange).is_some())
         .collect()
 }
 
@@ -88,15 +87,37 @@ fn route(method: &str, host: &str, path: &str, headers: &[(&str, &str)]) -> Opti
     }
 }
 
-/// The route of a recorded request.
-fn route_of(exchange: &Value) -> Route {
+/// The route of a recorded request; `None` for a list of models, in which no protocol reads anything.
+fn recorded_route(exchange: &Value) -> Option<Route> {
     let request = &exchange["request"];
     let text = |name: &str| request[name].as_str().unwrap();
-    route(text("method"), text("host"), text("path"), &[])
-        .unwrap_or_else(|| panic!("{}", id(exchange)))
+    let headers = request["headers"].as_object().unwrap();
+    let headers: Vec<(&[u8], &[u8])> = headers
+        .iter()
+        .map(|(name, value)| (name.as_bytes(), value.as_str().unwrap().as_bytes()))
+        .collect();
+    let head = RouteHead {
+        method: text("method"),
+        host: text("host"),
+        path: &Path::parse(text("path")),
+        headers: &headers,
+    };
+    match protocol::recognise(&head) {
+        Recognised::Protocol(route) => Some(route),
+        Recognised::ByBody => {
+            let limits = Limits { max_depth: 64 };
+            let json = JsonBody::scan(text("body").as_bytes(), limits, 0).unwrap();
+            protocol::recognise_body(&head, json.body().unwrap().root())
+        }
+        Recognised::Harmless { .. } => None,
+        Recognised::Unknown => panic!("{}", id(exchange)),
+    }
 }
 
-/// The route of a POST.
+fn route_of(exchange: &Value) -> Route {
+    recorded_route(exchange).unwrap_or_else(|| panic!("{}", id(exchange)))
+}
+
 fn post(path: &str) -> Route {
     route("POST", "", path, &[]).unwrap_or_else(|| panic!("{path}"))
 }

@@ -251,6 +251,7 @@ fn only_the_order_that_the_filter_writes_is_a_record() {
         ("\"seq\":0", "\"seq\":00x"),
         ("\"prev\":\"0", "\"prev\":\"g"),
         ("\"chain\":{", "\"chain\": {"),
+        ("200}", "200"),
     ] {
         let changed = line.replacen(from, to, 1);
         assert_ne!(changed, line, "{from}");

@@ -407,14 +407,95 @@ rules:
 
 #[test]
 fn arguments_that_can_t_be_read_can_t_be_approved() {
-    let guard = refunds();
-    let seen = exchange(&guard, &asks(&[]), calls(&["{\"amount\": 250"]));
-    assert!(!passes(&seen));
-    assert!(
-        !text(&seen.client).contains("agar1."),
-        "{}",
-        text(&seen.client)
+    let whole = guard(&format!(
+        "{}defaults: {{ action: allow }}
+rules: [{{ id: all, match: {{ tool: refund }}, action: require_approval, approval: {{ by: manager }} }}]
+",
+        approvers()
+    ));
+    for guard in [refunds(), whole] {
+        let seen = exchange(&guard, &asks(&[]), calls(&["{\"amount\": 250"]));
+        assert!(!passes(&seen));
+        let told = text(&seen.client);
+        assert!(!told.contains("agar1."), "{told}");
+    }
+}
+
+/// Requires an approval of each request, bound to its model, and denies some of them.
+fn requests_of_models() -> Rc<Guard> {
+    guard(&format!(
+        "{}defaults: {{ action: allow }}
+rules:
+  - {{ id: ask, match: {{ event: request }}, action: require_approval, approval: {{ by: manager, bind: model }} }}
+  - {{ id: word, match: {{ event: message }}, when: {{ text: {{ contains: forbidden }} }}, action: deny }}
+",
+        approvers()
+    ))
+}
+
+fn asks_with(token: &str, content: &str, path: &str) -> HttpMessage {
+    let mut request = chat_request(&says(content));
+    request.headers.retain(|(name, _)| name != b":path");
+    let path = (b":path".to_vec(), path.as_bytes().to_vec());
+    let token = (b"x-agentguard-approval".to_vec(), token.as_bytes().to_vec());
+    request.headers.extend([path, token]);
+    request
+}
+
+#[test]
+fn a_request_that_is_denied_for_another_reason_spends_no_approval() {
+    let guard = requests_of_models();
+    let path = "/v1/chat/completions";
+    let first = exchange(&guard, &asks_with("", "hello", path), hello());
+    assert_eq!(record(&first)["code"], "AG3003");
+    let token = approved_by(&manager(), &requested(&first));
+    let denied = exchange(
+        &guard,
+        &asks_with(&token, "a forbidden word", path),
+        hello(),
     );
+    assert_eq!(record(&denied)["code"], "AG3001");
+    let passing = exchange(&guard, &asks_with(&token, "hello", path), hello());
+    assert_eq!(record(&passing)["decision"], "allow");
+    let again = exchange(&guard, &asks_with(&token, "hello", path), hello());
+    assert_eq!(detail(&again), "replayed");
+}
+
+#[test]
+fn an_approval_of_a_request_is_for_its_path_and_query() {
+    let guard = requests_of_models();
+    let path = "/v1/chat/completions?account=a";
+    let first = exchange(&guard, &asks_with("", "hello", path), hello());
+    let request = requested(&first);
+    assert!(!request.subject.what.contains("account"), "only a digest");
+    let token = approved_by(&manager(), &request);
+    for other in ["/v1/chat/completions?account=b", "/v1/chat/completions"] {
+        let seen = exchange(&guard, &asks_with(&token, "hello", other), hello());
+        assert_eq!(detail(&seen), "other_call", "{other}");
+    }
+    let seen = exchange(&guard, &asks_with(&token, "hello", path), hello());
+    assert_eq!(record(&seen)["decision"], "allow");
+}
+
+#[test]
+fn at_most_eight_tokens_are_read() {
+    for (others, in_one_header) in [(7, true), (7, false), (8, true), (8, false)] {
+        let guard = refunds();
+        let large = [r#"{"amount": 250}"#];
+        let request = requested(&exchange(&guard, &asks(&[]), calls(&large)));
+        let mut tokens: Vec<String> = (0..others)
+            .map(|number| mint(&request, &lead(), NOW / SECOND, nonce(&[number; 16])))
+            .collect();
+        tokens.push(approved_by(&manager(), &request));
+        if in_one_header {
+            tokens = vec![tokens.join(",")];
+        }
+        let seen = exchange(&guard, &asks(&tokens), calls(&large));
+        assert_eq!(passes(&seen), others == 7);
+        if others == 8 {
+            assert_eq!(detail(&seen), "wrong_role");
+        }
+    }
 }
 
 #[test]

@@ -303,6 +303,9 @@ rules: [{ id: no-prod, match: { event: request, environment: prod }, action: den
         // Envoy doesn't tell a null from a list with one.
         (Value::Null, true),
         (serde_json::json!(7), true),
+        // Which of two applies is not known.
+        (serde_json::json!(["dev", "prod"]), true),
+        (serde_json::json!(["dev"]), false),
     ] {
         let caller = Caller {
             properties: token(environment.clone()),

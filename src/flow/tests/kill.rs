@@ -282,4 +282,11 @@ fn an_exchange_is_checked_again_only_when_the_list_has_changed() {
     // Lifting the list does not continue a stopped exchange.
     kill(&guard, json!([]));
     assert!(flow.recheck_kill(Direction::Response).is_some());
+    // Nor does a list that can be read again.
+    let mut flow = Flow::new(Rc::clone(&guard));
+    let _ = sends_head(&mut flow, &request);
+    guard.kill.set(KillState::Unreadable);
+    assert!(flow.recheck_kill(Direction::Response).is_some());
+    kill(&guard, json!([]));
+    assert!(flow.recheck_kill(Direction::Response).is_some());
 }

@@ -866,7 +866,17 @@ fn a_problem_of_the_headers_is_denied_before_anything_is_forwarded() {
         ),
         (&[(":path", "/v1/unknown")], "AG2007", 400),
         (&[(":method", "PUT")], "AG2007", 400),
+        (
+            &[
+                ("content-type", "application/json"),
+                ("content-type", "application/json"),
+            ],
+            "AG2006",
+            415,
+        ),
         (&[("upgrade", "websocket")], "AG2008", 426),
+        // RFC 8441.
+        (&[(":protocol", "websocket")], "AG2008", 426),
         (&[("x-http-method-override", "DELETE")], "AG2012", 400),
         (&[("content-length", "99999999")], "AG2004", 413),
     ];
@@ -893,6 +903,26 @@ fn a_problem_of_the_headers_is_denied_before_anything_is_forwarded() {
             );
         }
     });
+}
+
+#[test]
+fn a_body_of_the_largest_size_is_read_and_one_byte_more_is_denied() {
+    let guard = guard(&format!("inspect: {{ max_body: 1KiB }}\n{ALLOW}"));
+    for (size, is_denied) in [(1_024, false), (1_025, true)] {
+        let mut body = says("hi");
+        body.resize(size, b' ');
+        let mut request = chat_request(&body);
+        for announced in [true, false] {
+            if !announced {
+                request
+                    .headers
+                    .retain(|(name, _)| name != b"content-length");
+            }
+            let record = record(&exchange(&guard, &request, hello()));
+            let code = is_denied.then_some("AG2004");
+            assert_eq!(record["code"].as_str(), code, "{size} {announced}");
+        }
+    }
 }
 
 #[test]

@@ -122,6 +122,18 @@ fn a_denied_call_that_is_written_as_text_is_withheld_with_its_text() {
 }
 
 #[test]
+fn a_denied_call_that_is_written_in_the_reasoning_is_withheld_too() {
+    let guard = guard(NO_PAY);
+    for text in written(500) {
+        let said = json!({"role": "assistant", "content": "Done.", "reasoning_content": text});
+        let seen = exchange(&guard, &asks(false, &["pay"]), answer(said, "stop"));
+        let told = String::from_utf8(seen.client.body()).unwrap();
+        assert!(!told.contains("500"), "{text}: {told}");
+        assert_eq!(record(&seen)["code"], "AG3001", "{text}");
+    }
+}
+
+#[test]
 fn a_label_is_followed_over_any_white_space() {
     let guard = guard(NO_PAY);
     let gap = " ".repeat(5_000);

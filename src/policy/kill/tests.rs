@@ -213,6 +213,17 @@ fn a_feed_has_usual_values_and_says_what_is_wrong() {
 }
 
 #[test]
+fn a_list_has_at_most_a_thousand_entries() {
+    let entries = |count| vec![r#"{"agents":"a","reason":"r"}"#; count].join(",");
+    assert_eq!(list(&entries(MAX_KILLS)).kills.len(), 1_000);
+    let head = r#""apiVersion":"agentguard.dev/v1","kind":"AgentKill","generation":1"#;
+    assert_eq!(
+        wrong(&format!("{{{head},\"kill\":[{}]}}", entries(MAX_KILLS + 1))),
+        "AG1019 kill: 1001 entries, at most 1000 are allowed; name several in one entry, or use globs"
+    );
+}
+
+#[test]
 fn mistakes_are_told_with_their_place_and_a_way_out() {
     let head = r#""apiVersion":"agentguard.dev/v1","kind":"AgentKill","generation":1"#;
     let entry = |entry: &str| wrong(&format!("{{{head},\"kill\":[{entry}]}}"));

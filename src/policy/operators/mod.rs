@@ -1,7 +1,6 @@
 //! Operators of conditions: one file for each family, each a plain function over one value.
 //!
-//! A new operator needs: its file here, its row in `verb.rs`, its name under a heading of `families.rs`, and, if its
-//! operand has a new [`OperandKind`], a branch in `compile/operators.rs`.
+//! What a new operator needs is in CONTRIBUTING.md.
 
 mod cidr;
 mod command;
