@@ -444,9 +444,7 @@ impl Exchange {
         let mut counted = worker.counted.borrow_mut();
         flow.count(&end, &mut |metric, values, by| {
             if let Some(stat) = configuration.stats.of(&metric) {
-                counted.tell(guard, metric, values, |values| {
-                    stream.update(stat, values, by)
-                });
+                counted.tell(metric, values, |values| stream.update(stat, values, by));
             }
         });
     }

@@ -31,7 +31,7 @@ pub fn tag_pattern(label: &str) -> String {
     format!("^{NAMESPACE}\\.(?:.*;)?({label}=\\.=(.*?);\\.;)")
 }
 
-/// Bounds on label values; one instance per VM.
+/// Bounds on label values; one instance per VM, or worker of the native module, for all policies.
 #[derive(Debug, Default)]
 pub struct LabelValues {
     seen: SortedMap<(&'static str, &'static str), SortedSet<String>>,
