@@ -414,7 +414,7 @@ impl Exchange {
         };
         faults::at("stream_complete", stream);
         process::tell_through(stream, configuration.stats.of_process());
-        let Running { flow, guard, .. } = &mut **running;
+        let Running { flow, .. } = &mut **running;
         if !flow.has_begun()
             && let Some(headers) = stream.headers(Map::RequestHeaders)
         {
