@@ -1,8 +1,13 @@
 //! Cache of bounded label values: most exchanges count with label values that have been counted before.
 
 use crate::process;
-use agentguard::flow::Guard;
-use agentguard::metrics::{Metric, MetricType};
+use agentguard::metrics::{LabelValues, Metric, MetricType};
+use std::cell::RefCell;
+
+thread_local! {
+    /// Bounds on label values of all policies of a worker, also of later ones: Envoy keeps what an earlier one has counted.
+    static NAMES: RefCell<LabelValues> = RefCell::default();
+}
 
 /// Maximum cached values per metric. They are as clients sent them, which are unlimited; values that are not cached are
 /// bounded each time.
@@ -27,13 +32,10 @@ struct Known {
 
 impl Counted {
     /// Calls `tell` with the bounded values of a metric's labels.
-    pub(crate) fn tell(
-        &mut self,
-        guard: &Guard,
-        metric: Metric,
-        given: &[&str],
-        tell: impl FnOnce(&[Box<[u8]>]),
-    ) {
+    pub(crate) fn tell(&mut self, metric: Metric, given: &[&str], tell: impl FnOnce(&[Box<[u8]>])) {
+        if self.metrics.is_empty() {
+            NAMES.with_borrow_mut(LabelValues::forget_policy);
+        }
         let at = self
             .metrics
             .iter()
@@ -56,7 +58,7 @@ impl Counted {
                 }
             }
             Err(at) => {
-                let values = guard.names.borrow_mut().bounded_values(metric, given);
+                let values = NAMES.with_borrow_mut(|names| names.bounded_values(metric, given));
                 if metric.kind == MetricType::Counter {
                     process::note_counted(metric.name, &values);
                 }

@@ -414,7 +414,7 @@ impl Exchange {
         };
         faults::at("stream_complete", stream);
         process::tell_through(stream, configuration.stats.of_process());
-        let Running { flow, guard, .. } = &mut **running;
+        let Running { flow, .. } = &mut **running;
         if !flow.has_begun() {
             // Envoy has no headers of a request that it could not parse, and knows its client all the same.
             let headers = stream.headers(Map::RequestHeaders).unwrap_or_default();
@@ -444,9 +444,7 @@ impl Exchange {
         let mut counted = worker.counted.borrow_mut();
         flow.count(&end, &mut |metric, values, by| {
             if let Some(stat) = configuration.stats.of(&metric) {
-                counted.tell(guard, metric, values, |values| {
-                    stream.update(stat, values, by)
-                });
+                counted.tell(metric, values, |values| stream.update(stat, values, by));
             }
         });
     }

@@ -10,7 +10,6 @@ use crate::diag::codes;
 use crate::event::{Facts, Known, Reading};
 use crate::identity::{KeyError, KeyTable};
 use crate::limits::Limits;
-use crate::metrics::LabelValues;
 use crate::policy::{
     Context, EnvironmentSource, HeaderMode, KillSwitch, Policy, ScanScratch, Scans,
 };
@@ -62,8 +61,6 @@ pub struct Guard {
     pub(super) has_counted_chain: Cell<bool>,
     /// Chain of the interim events, which are written before their exchange ends.
     pub(super) interim_chain: RefCell<Chain>,
-    /// Bounds on metric labels.
-    pub names: RefCell<LabelValues>,
     pub(super) scratch: RefCell<ScanScratch>,
     /// Counters of the policy's limits.
     pub(super) limits: Limits,
@@ -195,7 +192,6 @@ impl Guard {
             interim_chain: RefCell::new(Chain::new(interim_id, key.clone())),
             chain: RefCell::new(Chain::new(id.try_into().unwrap_or_default(), key)),
             has_counted_chain: Cell::new(false),
-            names: RefCell::default(),
             scratch: RefCell::new(ScanScratch::new(&derived(&seed, "hashes of scanned texts"))),
             name_masker: NameMasker::default(),
             targets: TargetUris::default(),
@@ -226,7 +222,6 @@ impl Guard {
             interim_chain: RefCell::new(Chain::new([0; 8], None)),
             chain: RefCell::new(Chain::new([0; 8], None)),
             has_counted_chain: Cell::new(true),
-            names: RefCell::default(),
             scratch: RefCell::default(),
             name_masker: NameMasker::default(),
             targets: TargetUris::default(),

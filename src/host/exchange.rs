@@ -405,7 +405,7 @@ impl HttpContext for HttpExchange {
         filter::finish(&mut flow, &end, &mut set_state);
         let mut stats = self.stats.borrow_mut();
         flow.count(&end, &mut |metric, values, by| {
-            stats.count(&self.guard, metric, values, by);
+            stats.count(metric, values, by);
         });
     }
 }

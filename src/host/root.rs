@@ -9,7 +9,7 @@ use super::headers;
 use super::kill::{self, KillExchange, KillRoot};
 use super::policies;
 use super::proxy::EnvoySharedData;
-use super::stats::{Stats, abi_kind};
+use super::stats::{self, Stats, abi_kind};
 use crate::filter::{self, KILL_FILTER, LogLevel, MAX_FEED_BYTES, Rejected};
 use crate::flow::{Flow, Guard, HostEnvironment, Reply, ServiceAnswer};
 use crate::metrics::{self, BEAT_S, InForce, LabelValues};
@@ -156,6 +156,7 @@ impl RootContext for Root {
                 let _ = InForce::open(&EnvoySharedData);
                 let guard = Rc::new(guard);
                 policies::add(&guard);
+                stats::forget_policy();
                 self.guard = Some(guard);
                 true
             }

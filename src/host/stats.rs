@@ -1,9 +1,19 @@
 //! Envoy stats with cached ids: an update by id costs a tenth of an update by name.
 
 use super::abi;
-use crate::flow::Guard;
-use crate::metrics::{Metric, MetricType};
+use crate::metrics::{LabelValues, Metric, MetricType};
 use crate::wire::sorted_map::SortedMap;
+use std::cell::RefCell;
+
+thread_local! {
+    /// Bounds on label values of all policies, also of later ones: Envoy keeps what an earlier one has counted.
+    static NAMES: RefCell<LabelValues> = RefCell::default();
+}
+
+/// Makes room for the names of a new policy's rules.
+pub(super) fn forget_policy() {
+    NAMES.with_borrow_mut(LabelValues::forget_policy);
+}
 
 /// Maximum cached ids per metric. The cache has the label values as clients sent them, which are unlimited; further
 /// stats are found by name.
@@ -27,8 +37,8 @@ struct ResolvedStat {
 
 impl Stats {
     /// Updates a stat.
-    pub(super) fn count(&mut self, guard: &Guard, metric: Metric, values: &[&str], by: u64) {
-        let Some(id) = self.id(guard, metric, values) else {
+    pub(super) fn count(&mut self, metric: Metric, values: &[&str], by: u64) {
+        let Some(id) = self.id(metric, values) else {
             return;
         };
         match metric.kind {
@@ -38,7 +48,7 @@ impl Stats {
     }
 
     /// Returns the id of a stat. The list is sorted by label values.
-    fn id(&mut self, guard: &Guard, metric: Metric, values: &[&str]) -> Option<u32> {
+    fn id(&mut self, metric: Metric, values: &[&str]) -> Option<u32> {
         let known = self.metrics.entry(metric.name).or_default();
         let place = known.binary_search_by(|known| {
             let known = known.values.iter().map(|value| &**value);
@@ -47,7 +57,7 @@ impl Stats {
         match place {
             Ok(at) => known.get(at)?.id,
             Err(at) => {
-                let name = guard.names.borrow_mut().stat(metric, values);
+                let name = NAMES.with_borrow_mut(|names| names.stat(metric, values));
                 let id = abi::define_metric(abi_kind(metric.kind), &name);
                 let bytes: usize = values.iter().map(|value| value.len()).sum();
                 if known.len() < MAX_IDS && bytes <= MAX_VALUE_BYTES {

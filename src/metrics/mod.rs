@@ -31,13 +31,26 @@ pub fn tag_pattern(label: &str) -> String {
     format!("^{NAMESPACE}\\.(?:.*;)?({label}=\\.=(.*?);\\.;)")
 }
 
-/// Bounds on label values; one instance per VM.
+/// Bounds on label values; one instance per VM, or worker of the native module, for all policies.
 #[derive(Debug, Default)]
 pub struct LabelValues {
-    seen: SortedMap<(&'static str, &'static str), SortedSet<String>>,
+    seen: Seen,
+    /// Those that policies give.
+    of_policy: Seen,
 }
 
+/// Values by metric and label.
+type Seen = SortedMap<(&'static str, &'static str), SortedSet<String>>;
+
+/// Labels whose values a policy gives, not a client.
+const OF_POLICY: &[&str] = &["rule_id", "limit_id", "type"];
+
 impl LabelValues {
+    /// Makes room for what a new policy gives: the names of its rules, limits and detectors.
+    pub fn forget_policy(&mut self) {
+        self.of_policy.clear();
+    }
+
     /// Returns the stat name for Envoy.
     pub fn stat(&mut self, metric: Metric, values: &[&str]) -> String {
         let mut name = String::with_capacity(128);
@@ -64,7 +77,11 @@ impl LabelValues {
     }
 
     fn bounded(&mut self, metric: &'static str, label: &'static str, value: String) -> String {
-        let seen = self.seen.entry((metric, label)).or_default();
+        let seen = match OF_POLICY.contains(&label) {
+            true => &mut self.of_policy,
+            false => &mut self.seen,
+        };
+        let seen = seen.entry((metric, label)).or_default();
         if seen.contains(&value) {
             return value;
         }
@@ -128,6 +145,22 @@ mod tests {
         }
         assert!(requests(&mut names, "one-more").contains("model=.=other;.;"));
         assert!(requests(&mut names, "m7").contains("model=.=m7;.;"));
+    }
+
+    #[test]
+    fn a_new_policy_has_room_for_its_own_names_and_clients_have_none_for_more() {
+        let mut names = LabelValues::default();
+        let of_rule = |names: &mut LabelValues, rule: &str| {
+            names.stat(POLICY_DECISIONS, &[rule, "deny", "enforce"])
+        };
+        for n in 0..MAX_VALUES {
+            requests(&mut names, &format!("m{n}"));
+            of_rule(&mut names, &format!("r{n}"));
+        }
+        assert!(of_rule(&mut names, "one-more").contains("rule_id=.=other;.;"));
+        names.forget_policy();
+        assert!(of_rule(&mut names, "one-more").contains("rule_id=.=one-more;.;"));
+        assert!(requests(&mut names, "one-more").contains("model=.=other;.;"));
     }
 
     #[test]

@@ -79,11 +79,11 @@ labels! {
     REASON "reason" 64 "`missing`, `invalid` and others: docs/identity.md. Of the kill feed `unreachable`, `status`, `malformed`, `older`: docs/kill.md.";
     RULE "rule_id" 64 "The rule's id.";
     SOURCE "source" 64 "The source in `principals` that recognised the credential; `none` if there was none.";
-    STATE "state" 64 "`required`, `approved` or `invalid`.";
+    STATE "state" 64 "As in the audit event: `required`, `approved`, `invalid`, `unanswered` or `waiting`.";
     STATUS "status" 64 "The decision: `allow`, `deny`, `redact`, `require_approval`, `not_evaluated`.";
     TOOL "tool" 64 "The tool's name, with secrets in it masked.";
     TYPE "type" 64 "The detector's name.";
-    VERSION "version" 71 "The whole version: `sha256:` and 64 digits, for the kill list its generation.";
+    VERSION "version" 71 "The whole version: `sha256:` and 64 digits, for the kill list its generation, or `unreadable`.";
 }
 
 macro_rules! metrics {

@@ -313,6 +313,16 @@ fn observability_alerts_fire_on_what_a_real_envoy_counted_and_only_then() {
         ),
         series(failures, "0x3 1x12 2+180x40"),
     ];
+    // One call in ten is denied, and people decide on the others.
+    let of_acme = |status: &str| {
+        format!(
+            r#"agentguard_requests_total{{instance="envoy",client_id="acme",status="{status}"}}"#
+        )
+    };
+    let asked = [
+        series(&of_acme("deny"), "0+1x60"),
+        series(&of_acme("require_approval"), "0+9x60"),
+    ];
     let group = |input: &[Value], expected: Vec<Value>| json!({"interval": "1m", "input_series": input, "promql_expr_test": expected});
     test_rules(&json!({
         "rule_files": [file("envoy/prometheus/alerts.yaml")],
@@ -330,6 +340,7 @@ fn observability_alerts_fire_on_what_a_real_envoy_counted_and_only_then() {
                 ]),
             ]),
             group(&feed, vec![fires(8, &[]), fires(30, &["AgentGuardKillFeedUnread"])]),
+            group(&asked, vec![fires(50, &[])]),
             group(&slow, vec![fires(3, &[]), fires(30, &["AgentGuardInspectionSlow"])]),
             group(&gone, vec![
                 fires(1, &[]),

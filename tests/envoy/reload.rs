@@ -13,6 +13,7 @@ in_both_envoys![
     an_exchange_ends_under_the_policy_that_it_began_with,
     an_invalid_policy_at_the_start_denies_everything_until_a_valid_one_arrives,
     counters_go_on_under_a_new_policy,
+    a_new_policy_leaves_the_bound_of_label_values_as_it_is,
 ];
 
 fn named(name: &str, rules: Value) -> Value {
@@ -108,6 +109,44 @@ fn counters_go_on_under_a_new_policy(version: Version) {
             assert_eq!(counted(&envoy), f64::from(round), "{mode:?}");
         }
     }
+}
+
+/// Envoy keeps what an earlier policy has counted, so that a bound for each policy would be none.
+fn a_new_policy_leaves_the_bound_of_label_values_as_it_is(version: Version) {
+    let watched = |name| site(Mode::Hold, &named(name, json!([])));
+    let mut envoy = Setup::new(version, vec![watched("first")])
+        .labels(vec!["provider", "model", "status", "client_id"])
+        .workers(1)
+        .start();
+    envoy.provider.answer_always(answers("Hello"));
+    for (name, exchanges) in [("second", 150), ("third", 300)] {
+        for number in exchanges - 150..exchanges {
+            let model = format!("model-{number}");
+            let body = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
+            let asked = envoy
+                .site("watched")
+                .send(Http::One, &Request::chat(body.to_string()));
+            assert_eq!(asked.status, 200);
+        }
+        envoy.site("watched").records.skip_to(exchanges);
+        replace(&mut envoy, watched(name));
+    }
+    let samples = envoy.samples();
+    let models: Vec<&Sample> = samples
+        .iter()
+        .filter(|sample| sample.name == "agentguard_requests_total")
+        .collect();
+    // Before 1.40, Envoy forgets what a native module has counted under an earlier policy.
+    if Host::of_run() == Host::Native && version == Version::Oldest {
+        assert!(models.len() <= 201, "{}", models.len());
+        return;
+    }
+    assert_eq!(models.len(), 201, "200 models and `other`");
+    let other = |sample: &&&Sample| sample.labels["model"] == "other";
+    assert_eq!(
+        models.iter().find(other).map(|sample| sample.value),
+        Some(100.0)
+    );
 }
 
 fn a_good_policy_takes_the_place_of_the_old_one(version: Version) {

@@ -1,6 +1,7 @@
 //! docs/metrics.md: all metrics with their labels, and what Envoy and Istio need to make labels of them.
 
 use super::hold;
+use agentguard::audit::schema;
 use agentguard::metrics::{MAX_VALUES, METRICS, Metric, MetricType, label_names, tag_pattern};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -178,4 +179,23 @@ fn no_two_metrics_give_one_label_two_meanings() {
             .iter()
             .any(|metric| metric.kind == MetricType::Histogram)
     );
+}
+
+/// The metric counts the state that the audit event has, so that whoever reads one finds the words of the other.
+#[test]
+fn the_label_of_approvals_names_each_state_of_the_audit_event() {
+    let schema = schema();
+    let states = schema
+        .pointer("/properties/approval/properties/state/enum")
+        .and_then(|words| words.as_array())
+        .expect("the states");
+    let label = METRICS
+        .iter()
+        .flat_map(|metric| metric.labels)
+        .find(|label| label.name == "state")
+        .expect("the label");
+    assert!(states.len() > 3);
+    for state in states.iter().filter_map(|state| state.as_str()) {
+        assert!(label.help.contains(&format!("`{state}`")), "{state}");
+    }
 }
