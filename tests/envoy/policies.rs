@@ -301,9 +301,8 @@ fn moved_hours(time: u64) -> String {
         let minutes = (hour * 60 + ahead).rem_euclid(1_440);
         format!("{:02}:{:02}", minutes / 60, minutes % 60)
     };
-    HOURS
-        .replace("09:00", &moved(9))
-        .replace("17:00", &moved(17))
+    // At once: the moved beginning may be 17:00.
+    HOURS.replace("09:00-17:00", &format!("{}-{}", moved(9), moved(17)))
 }
 
 fn json_of(node: &Node) -> Value {
