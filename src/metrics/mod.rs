@@ -42,9 +42,6 @@ pub struct LabelValues {
 /// Values by metric and label.
 type Seen = SortedMap<(&'static str, &'static str), SortedSet<String>>;
 
-/// Labels whose values a policy gives, not a client.
-const OF_POLICY: &[&str] = &["rule_id", "limit_id", "type"];
-
 impl LabelValues {
     /// Makes room for what a new policy gives: the names of its rules, limits and detectors.
     pub fn forget_policy(&mut self) {

@@ -86,6 +86,9 @@ labels! {
     VERSION "version" 71 "The whole version: `sha256:` and 64 digits, for the kill list its generation, or `unreadable`.";
 }
 
+/// Labels whose values a policy gives, not a client.
+pub(super) const OF_POLICY: &[&str] = &[RULE.name, LIMIT.name, TYPE.name];
+
 macro_rules! metrics {
     ($($id:ident $name:literal $kind:ident $unit:literal [$($label:ident),*] $help:literal;)+) => {
         $(

@@ -72,11 +72,15 @@ NO_TEXT = {
 NO_TEXT = re.compile(rf"(?<![^. ])({'|'.join(NO_TEXT.values())})$")
 
 
+def server_sent(event):
+    """A server-sent event with this data."""
+    named = f"event: {event['type']}\n" if "type" in event else ""
+    return f"{named}data: {json.dumps(event)}\n\n"
+
+
 def exchange(name, host, path, request, response, stream=None, headers=(), status=200):
     """One exchange as `agentguard replay` reads it. `stream` is the response as server-sent events."""
-    body = json.dumps(response) if stream is None else "".join(
-        (f"event: {event['type']}\n" if "type" in event else "") + f"data: {json.dumps(event)}\n\n" for event in stream
-    )
+    body = json.dumps(response) if stream is None else "".join(map(server_sent, stream))
     kind = "application/json" if stream is None else "text/event-stream"
     return {
         "id": name,
@@ -244,8 +248,7 @@ def responses(made, method, returned):
         # Mistral's types have the event around its data.
         event = event.get("data", event) if isinstance(event, dict) else event
         if isinstance(event, dict):
-            named = f"event: {event['type']}\n" if "type" in event else ""
-            yield "text/event-stream", f"{named}data: {json.dumps(event)}\n\n"
+            yield "text/event-stream", server_sent(event)
 
 
 def variants(count):
